@@ -1,1 +1,18 @@
-//! To be filled.
+//! Portcullis decides here, and touches nothing: no I/O, no clock, no randomness; they are arguments.
+//!
+//! The rooms stand in the order in which an exchange walks through them. Each takes the proof of
+//! the one before it by value, and only that room can make its own.
+#![forbid(unsafe_code)]
+
+pub mod authenticate;
+pub mod session;
+pub mod protocol;
+pub mod quota;
+pub mod authorize;
+pub mod inspect;
+pub mod route;
+
+pub mod pipeline;
+pub mod refusal;
+pub mod secret;
+pub mod time;

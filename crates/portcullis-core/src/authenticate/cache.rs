@@ -1,0 +1,74 @@
+//! Tokens that verified: bounded, keyed by digest, void once the trust they were made under changed.
+
+use super::Principal;
+use aws_lc_rs::digest;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+/// The most entries of one generation; twice as many are held at most.
+const MAX_ENTRIES: usize = 8192;
+
+pub(super) type Place = [u8; 32];
+
+/// Remembers verified tokens by the SHA-256 of token and audience; never the token itself.
+#[derive(Default)]
+pub struct Verified(Mutex<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    young: HashMap<Place, Entry>,
+    old: HashMap<Place, Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    trust: u64,
+    principal: Principal,
+}
+
+impl Verified {
+    pub(super) fn find(&self, place: &Place, trust: u64) -> Option<Principal> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = held.young.get(place) {
+            return (entry.trust == trust).then(|| entry.principal.clone());
+        }
+        let entry = held.old.remove(place)?;
+        if entry.trust != trust {
+            return None;
+        }
+        let principal = entry.principal.clone();
+        held.insert(*place, entry);
+        Some(principal)
+    }
+
+    pub(super) fn keep(&self, place: Place, trust: u64, principal: Principal) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.insert(place, Entry { trust, principal });
+    }
+}
+
+impl Generations {
+    fn insert(&mut self, place: Place, entry: Entry) {
+        if self.young.len() >= MAX_ENTRIES {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(place, entry);
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verified(..)")
+    }
+}
+
+pub(super) fn place(token: &str, audience: &str) -> Place {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(token.as_bytes());
+    hash.update(b"\n"); // in neither a token nor a URI
+    hash.update(audience.as_bytes());
+    let mut place = Place::default();
+    place.copy_from_slice(hash.finish().as_ref());
+    place
+}

@@ -1,0 +1,38 @@
+//! What a refused client is told: the `WWW-Authenticate` challenge and the resource's metadata.
+
+use super::Resource;
+use serde_json::{Value, json};
+
+/// The `WWW-Authenticate` value (RFC 6750 section 3, RFC 9728 section 5.1).
+///
+/// `error` is absent where no credentials were sent; `scopes` names what this request needs.
+pub fn challenge(resource: &Resource, error: Option<&'static str>, scopes: &[String]) -> String {
+    let mut text = String::from("Bearer ");
+    if let Some(error) = error {
+        text.push_str(&format!("error=\"{error}\", "));
+    }
+    if !scopes.is_empty() {
+        text.push_str(&format!("scope=\"{}\", ", scopes.join(" ")));
+    }
+    text.push_str(&format!("resource_metadata=\"{}\"", resource.metadata_url));
+    text
+}
+
+/// The protected-resource metadata document (RFC 9728 section 2).
+pub fn metadata(resource: &Resource) -> Value {
+    let mut document = json!({
+        "resource": resource.audience,
+        "authorization_servers": resource.issuers,
+        "bearer_methods_supported": ["header"],
+    });
+    if let (Some(document), false) = (
+        document.as_object_mut(),
+        resource.scopes_supported.is_empty(),
+    ) {
+        document.insert(
+            "scopes_supported".to_owned(),
+            json!(resource.scopes_supported),
+        );
+    }
+    document
+}

@@ -1,0 +1,278 @@
+//! One JWT access token: strict header, signature first, then claims.
+
+use super::{
+    Algorithm, Identity, Issuer, MAX_SKEW, Principal, Resource, Trust, Unauthenticated, key_of,
+};
+use crate::time::Timestamp;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// The most scopes, roles or groups that are kept of each.
+const MAX_LISTED: usize = 256;
+/// The most plain-text claims that are kept.
+const MAX_CLAIMS: usize = 64;
+/// The longest accepted `sub`, in bytes.
+const MAX_SUBJECT_BYTES: usize = 512;
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    jwk: Option<Value>,
+    jku: Option<Value>,
+    x5u: Option<Value>,
+    x5c: Option<Value>,
+    crit: Option<Value>,
+    b64: Option<Value>,
+    zip: Option<Value>,
+}
+
+/// Verifies the token from its bytes.
+pub(super) fn verify(
+    token: &str,
+    resource: &Resource,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Identity, Unauthenticated> {
+    let (signed, signature) = token.rsplit_once('.').ok_or(Unauthenticated::Malformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(Unauthenticated::Malformed)?;
+    let header: Header = decode(header)?;
+    if header.brings_trouble() {
+        return Err(Unauthenticated::Header);
+    }
+    let algorithm: Algorithm = header.alg.parse().map_err(|_| Unauthenticated::Algorithm)?;
+    let claims: Map<String, Value> = decode(payload)?;
+
+    // The issuer is only a question until the signature holds: "which trusted key must this be?"
+    let issuer = trusted_issuer(&claims, resource, trust)?;
+    if !issuer.algorithms.contains(&algorithm) {
+        return Err(Unauthenticated::Algorithm);
+    }
+    let unknown = || Unauthenticated::UnknownKey {
+        issuer: issuer.issuer.clone(),
+    };
+    let keys = trust.keys.0.get(&issuer.issuer).ok_or_else(unknown)?;
+    let key = keys
+        .find(header.kid.as_deref(), algorithm)
+        .ok_or_else(unknown)?;
+    match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm.library()) {
+        Ok(true) => {}
+        Ok(false) | Err(_) => return Err(Unauthenticated::Signature),
+    }
+
+    header.check_type(issuer)?;
+    let identity = identify(claims, issuer, resource, now)?;
+    check_revoked(&identity.0, identity.1, trust)?;
+    Ok(identity.0)
+}
+
+/// A cached principal, checked again for what time alone can change.
+pub(super) fn still_valid(
+    principal: Principal,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Principal, Unauthenticated> {
+    let skew = trust
+        .issuers
+        .get(&principal.issuer)
+        .map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
+    if principal.expires.plus(skew) <= now {
+        return Err(Unauthenticated::Expired);
+    }
+    Ok(principal)
+}
+
+impl Header {
+    fn brings_trouble(&self) -> bool {
+        [
+            &self.jwk, &self.jku, &self.x5u, &self.x5c, &self.crit, &self.b64, &self.zip,
+        ]
+        .into_iter()
+        .any(Option::is_some)
+    }
+
+    fn check_type(&self, issuer: &Issuer) -> Result<(), Unauthenticated> {
+        let typ = self.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        if issuer.token_types.iter().any(|accepted| accepted == typ) {
+            return Ok(());
+        }
+        Err(Unauthenticated::Type)
+    }
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Unauthenticated> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| Unauthenticated::Malformed)?;
+    serde_json::from_slice(&bytes).map_err(|_| Unauthenticated::Malformed)
+}
+
+fn trusted_issuer<'a>(
+    claims: &Map<String, Value>,
+    resource: &Resource,
+    trust: &'a Trust,
+) -> Result<&'a Issuer, Unauthenticated> {
+    let named = claims
+        .get("iss")
+        .and_then(Value::as_str)
+        .ok_or(Unauthenticated::Issuer)?;
+    if !resource.issuers.iter().any(|trusted| trusted == named) {
+        return Err(Unauthenticated::Issuer);
+    }
+    trust.issuers.get(named).ok_or(Unauthenticated::Issuer)
+}
+
+/// Reads the claims of a token whose signature holds; also says when it was issued.
+fn identify(
+    mut claims: Map<String, Value>,
+    issuer: &Issuer,
+    resource: &Resource,
+    now: Timestamp,
+) -> Result<(Identity, Timestamp), Unauthenticated> {
+    let (expires, issued) = check_times(&claims, issuer, now)?;
+    check_audience(&claims, &resource.audience)?;
+    let subject = match text(&claims, "sub") {
+        Some(subject) if !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES => subject,
+        Some(_) | None => return Err(Unauthenticated::Subject),
+    };
+    let scopes = match claims.get("scope").or_else(|| claims.get("scp")) {
+        Some(Value::String(list)) => list
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Some(list @ Value::Array(_)) => texts(Some(list)),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
+            Vec::new()
+        }
+    };
+    let identity = Identity {
+        key: key_of(&issuer.issuer, &subject),
+        issuer: issuer.issuer.clone(),
+        subject,
+        client: text(&claims, "client_id").or_else(|| text(&claims, "azp")),
+        token_id: text(&claims, "jti"),
+        scopes,
+        roles: texts(claims.get(&issuer.roles_claim)),
+        groups: texts(claims.get(&issuer.groups_claim)),
+        expires,
+        claims: plain_claims(&mut claims),
+    };
+    Ok((identity, issued))
+}
+
+fn check_times(
+    claims: &Map<String, Value>,
+    issuer: &Issuer,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), Unauthenticated> {
+    let skew = issuer.skew.min(MAX_SKEW);
+    let expires = moment(claims, "exp")?.ok_or(Unauthenticated::Lifetime)?;
+    if expires.plus(skew) <= now {
+        return Err(Unauthenticated::Expired);
+    }
+    let not_before = moment(claims, "nbf")?;
+    let issued = moment(claims, "iat")?;
+    if [not_before, issued]
+        .into_iter()
+        .flatten()
+        .any(|start| start > now.plus(skew))
+    {
+        return Err(Unauthenticated::NotYet);
+    }
+    // Without `iat` the lifetime is counted from now: it can only be longer than that.
+    if expires.since(issued.or(not_before).unwrap_or(now)) > issuer.max_lifetime {
+        return Err(Unauthenticated::Lifetime);
+    }
+    Ok((expires, issued.unwrap_or_default()))
+}
+
+/// A `NumericDate` (RFC 7519 section 2), if the claim is there.
+fn moment(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, Unauthenticated> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let seconds = value
+        .as_u64()
+        .or_else(|| whole_seconds(value.as_f64()?))
+        .ok_or(Unauthenticated::Malformed)?;
+    Ok(Some(Timestamp::from_seconds(seconds)))
+}
+
+fn whole_seconds(seconds: f64) -> Option<u64> {
+    let whole = seconds.trunc();
+    if !(0.0..=9e15).contains(&whole) {
+        return None;
+    }
+    format!("{whole:.0}").parse().ok()
+}
+
+fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), Unauthenticated> {
+    let names_us = match claims.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(audience)),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => false,
+    };
+    if names_us {
+        Ok(())
+    } else {
+        Err(Unauthenticated::Audience)
+    }
+}
+
+fn check_revoked(
+    identity: &Identity,
+    issued: Timestamp,
+    trust: &Trust,
+) -> Result<(), Unauthenticated> {
+    let by_id = identity
+        .token_id
+        .as_ref()
+        .is_some_and(|id| trust.revoked.tokens.contains(id));
+    let by_subject = trust
+        .revoked
+        .subjects
+        .get(&*identity.key)
+        .is_some_and(|epoch| issued <= *epoch);
+    if by_id || by_subject {
+        Err(Unauthenticated::Revoked)
+    } else {
+        Ok(())
+    }
+}
+
+fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
+    claims.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    let listed = value
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    listed
+        .iter()
+        .filter_map(Value::as_str)
+        .take(MAX_LISTED)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn plain_claims(claims: &mut Map<String, Value>) -> Vec<(String, String)> {
+    let plain = std::mem::take(claims)
+        .into_iter()
+        .filter_map(|(name, value)| match value {
+            Value::String(text) => Some((name, text)),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        });
+    plain.take(MAX_CLAIMS).collect()
+}

@@ -1,0 +1,260 @@
+//! Who is calling? A verified access token (or, for `wrap`, the operating-system user) becomes a [`Principal`].
+
+mod bearer;
+mod cache;
+mod challenge;
+mod jwt;
+mod keys;
+
+use crate::time::Timestamp;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use bearer::Credentials;
+pub use cache::Verified;
+pub use challenge::{challenge, metadata};
+pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
+
+/// The most that a clock may be off, whatever the configuration says.
+pub const MAX_SKEW: Duration = Duration::from_secs(60);
+
+/// Proof that the caller is known. Only this room makes one.
+#[derive(Clone)]
+pub struct Principal(Arc<Identity>);
+
+/// What is known of a caller once the token has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Who vouches: the token's `iss`, or `os` for the operating system.
+    pub issuer: String,
+    /// Whom it names: the token's `sub`, or the numeric user id.
+    pub subject: String,
+    /// The OAuth client that presented it (`client_id`, else `azp`).
+    pub client: Option<String>,
+    /// The token's own id (`jti`).
+    pub token_id: Option<String>,
+    /// Granted scopes (`scope`, or Entra's `scp`).
+    pub scopes: Vec<String>,
+    /// Roles, from the claim that the issuer's configuration names.
+    pub roles: Vec<String>,
+    /// Groups, from the claim that the issuer's configuration names.
+    pub groups: Vec<String>,
+    /// Every other claim that is a plain text.
+    pub claims: Vec<(String, String)>,
+    /// When the token ends; the end of time for the operating-system user.
+    pub expires: Timestamp,
+    /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
+    pub key: Arc<str>,
+}
+
+impl Principal {
+    fn new(identity: Identity) -> Self {
+        Self(Arc::new(identity))
+    }
+}
+
+impl std::ops::Deref for Principal {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Principal({})", self.key)
+    }
+}
+
+/// The principal of a local pipe: whoever runs the process, as the kernel says.
+pub fn operating_system_user(uid: u32, name: &str) -> Principal {
+    Principal::new(Identity {
+        issuer: "os".to_owned(),
+        subject: uid.to_string(),
+        client: None,
+        token_id: None,
+        scopes: Vec::new(),
+        roles: Vec::new(),
+        groups: Vec::new(),
+        claims: vec![("name".to_owned(), name.to_owned())],
+        expires: Timestamp::from_micros(u64::MAX),
+        key: key_of("os", &uid.to_string()),
+    })
+}
+
+fn key_of(issuer: &str, subject: &str) -> Arc<str> {
+    let escape = |text: &str| text.replace('%', "%25").replace('|', "%7C");
+    format!("{}|{}", escape(issuer), escape(subject)).into()
+}
+
+/// One issuer that the configuration trusts.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// Compared with `iss` byte for byte.
+    pub issuer: String,
+    /// What it may sign with (RFC 8725 section 3.1); never empty, never symmetric.
+    pub algorithms: Vec<Algorithm>,
+    /// Accepted `typ` header values, lower case, without `application/`.
+    pub token_types: Vec<String>,
+    /// The longest accepted `exp - iat`.
+    pub max_lifetime: Duration,
+    /// Clock tolerance, at most [`MAX_SKEW`].
+    pub skew: Duration,
+    /// The claim that lists roles.
+    pub roles_claim: String,
+    /// The claim that lists groups.
+    pub groups_claim: String,
+}
+
+/// One protected resource (RFC 9728): a server of ours as its clients know it.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The server's name in the configuration; empty for the aggregate.
+    pub server: Arc<str>,
+    /// The only accepted `aud`: its canonical URI (RFC 8707).
+    pub audience: String,
+    /// Where its metadata document stands.
+    pub metadata_url: String,
+    /// The issuers it trusts, by their `iss`.
+    pub issuers: Vec<String>,
+    /// What every request to it needs.
+    pub scopes: Vec<String>,
+    /// All scopes it knows, for the metadata.
+    pub scopes_supported: Vec<String>,
+}
+
+/// Tokens that are refused although they verify: revoked by id, or issued before a subject's epoch.
+#[derive(Debug, Default, Clone)]
+pub struct Revoked {
+    /// Refused `jti`s.
+    pub tokens: HashSet<String>,
+    /// By [`Identity::key`]: tokens issued at or before this moment are refused.
+    pub subjects: HashMap<String, Timestamp>,
+}
+
+/// All that a token is verified against: one consistent set, replaced whole.
+#[derive(Debug)]
+pub struct Trust {
+    /// The trusted issuers, by `iss`.
+    pub issuers: HashMap<String, Issuer>,
+    /// Their keys.
+    pub keys: Keys,
+    /// What was revoked.
+    pub revoked: Revoked,
+    /// Changes whenever anything above does; cached verifications of another generation are void.
+    pub generation: u64,
+}
+
+/// Why a caller is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthenticated {
+    /// No credentials at all.
+    #[error("no credentials")]
+    Missing,
+    /// Another scheme than `Bearer`, or not one token after it.
+    #[error("not a bearer credential")]
+    Scheme,
+    /// More than one `Authorization` header.
+    #[error("more than one authorization header")]
+    Duplicate,
+    /// A token in the query string (RFC 6750 section 5.3).
+    #[error("token in the query string")]
+    Query,
+    /// Not a JWS of ours: size, shape, base64 or JSON.
+    #[error("malformed token")]
+    Malformed,
+    /// A header that brings its own key, or a critical extension (`jwk`, `jku`, `x5u`, `x5c`, `crit`).
+    #[error("forbidden token header")]
+    Header,
+    /// An algorithm that this issuer may not use.
+    #[error("algorithm not allowed")]
+    Algorithm,
+    /// Another kind of token (`typ`), such as an ID token.
+    #[error("token type not accepted")]
+    Type,
+    /// `iss` is not an issuer that this server trusts.
+    #[error("issuer not trusted")]
+    Issuer,
+    /// No key of that issuer has this `kid`: its keys may have rotated.
+    #[error("unknown signing key")]
+    UnknownKey {
+        /// The trusted issuer whose keys may be stale.
+        issuer: String,
+    },
+    /// The signature is wrong.
+    #[error("signature does not verify")]
+    Signature,
+    /// `exp` has passed.
+    #[error("token expired")]
+    Expired,
+    /// `nbf` or `iat` lies in the future.
+    #[error("token not valid yet")]
+    NotYet,
+    /// No `exp`, or it lives longer than allowed.
+    #[error("token lifetime not accepted")]
+    Lifetime,
+    /// `aud` does not name this resource.
+    #[error("token is for another audience")]
+    Audience,
+    /// No usable `sub`.
+    #[error("token has no subject")]
+    Subject,
+    /// Revoked by id or by subject.
+    #[error("token revoked")]
+    Revoked,
+}
+
+impl Unauthenticated {
+    /// The audit record's word for it.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Scheme => "scheme",
+            Self::Duplicate => "duplicate",
+            Self::Query => "query",
+            Self::Malformed => "malformed",
+            Self::Header => "header",
+            Self::Algorithm => "alg",
+            Self::Type => "typ",
+            Self::Issuer => "issuer",
+            Self::UnknownKey { .. } => "kid",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::NotYet => "nbf",
+            Self::Lifetime => "lifetime",
+            Self::Audience => "audience",
+            Self::Subject => "subject",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Verifies an access token (RFC 9068 section 4, algorithms as in RFC 8725 section 3.1).
+///
+/// A token that was verified before for the same resource is found in `cache`, whose entries
+/// never outlive the token or the `trust` they were made under. Cost: one hash, or one signature.
+///
+/// # Errors
+/// [`Unauthenticated`]; it never contains any part of the token.
+pub fn verify(
+    credentials: &Credentials<'_>,
+    resource: &Resource,
+    trust: &Trust,
+    cache: &Verified,
+    now: Timestamp,
+) -> Result<Principal, Unauthenticated> {
+    let token = credentials.token()?;
+    let place = cache::place(token, &resource.audience);
+    if let Some(principal) = cache.find(&place, trust.generation) {
+        return jwt::still_valid(principal, trust, now);
+    }
+    let principal = Principal::new(jwt::verify(token, resource, trust, now)?);
+    cache.keep(place, trust.generation, principal.clone());
+    Ok(principal)
+}
+
+#[cfg(test)]
+mod tests;

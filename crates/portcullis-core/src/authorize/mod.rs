@@ -1,0 +1,270 @@
+//! May they? Scopes and Cedar policies decide, by default they do not.
+
+mod actions;
+pub mod policy;
+
+use crate::authenticate::{Principal, Resource};
+use crate::protocol::{Call, Kind, Method, Target};
+use crate::quota::Slot;
+use crate::session::Session;
+use crate::time::Timestamp;
+use policy::{Action, Denied, Policy, Question, Subject};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// Proof that a policy permitted this call. Only this room makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    session: Session,
+    call: Call,
+    slot: Slot,
+    rule: String,
+}
+
+impl Permit {
+    /// The rule that permitted it.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// What was permitted.
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(crate) fn into_parts(self) -> (Session, Call, Slot) {
+        (self.session, self.call, self.slot)
+    }
+}
+
+/// Why they may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// The token lacks scopes (RFC 6750 section 3.1, `insufficient_scope`).
+    #[error("insufficient scope")]
+    Scope {
+        /// All that this call needs.
+        required: Vec<String>,
+    },
+    /// No rule permits it.
+    #[error("no rule permits this")]
+    NoRule,
+    /// A rule forbids it.
+    #[error("a rule forbids this")]
+    Rule {
+        /// Which.
+        rule: String,
+    },
+    /// No definite decision: an evaluation failed, or there was too much to look at.
+    #[error("no definite decision")]
+    Indeterminate,
+    /// A method that no rule can name.
+    #[error("unknown method")]
+    Method,
+}
+
+impl Forbidden {
+    /// The audit record's word for it.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Scope { .. } => "scope",
+            Self::NoRule => "no_rule",
+            Self::Rule { .. } => "forbidden",
+            Self::Indeterminate => "indeterminate",
+            Self::Method => "unknown_method",
+        }
+    }
+}
+
+/// What may be done with one server.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The server as a protected resource.
+    pub resource: Resource,
+    /// What single tools need on top of the server's scopes.
+    pub tool_scopes: HashMap<String, Vec<String>>,
+}
+
+impl Gate {
+    /// Everything that a call to `target` needs.
+    fn scopes(&self, target: &Target) -> Vec<String> {
+        let mut scopes = self.resource.scopes.clone();
+        if let Target::Tool(tool) = target {
+            scopes.extend(self.tool_scopes.get(&**tool).into_iter().flatten().cloned());
+        }
+        scopes
+    }
+
+    fn check_scopes(&self, principal: &Principal, target: &Target) -> Result<(), Forbidden> {
+        let own = self.resource.scopes.iter();
+        let tool = match target {
+            Target::Tool(tool) => self.tool_scopes.get(&**tool),
+            Target::Resource(_) | Target::Prompt(_) | Target::Task(_) | Target::Server => None,
+        };
+        let has_all = own
+            .chain(tool.into_iter().flatten())
+            .all(|scope| principal.scopes.contains(scope));
+        if has_all {
+            Ok(())
+        } else {
+            Err(Forbidden::Scope {
+                required: self.scopes(target),
+            })
+        }
+    }
+}
+
+/// The circumstances of a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// The client's network address.
+    pub network: Option<&'a str>,
+}
+
+/// Decides about one message.
+///
+/// # Errors
+/// [`Forbidden`], for every answer that is not a clear yes.
+pub fn decide(
+    policy: &Policy,
+    gate: &Gate,
+    (session, call, slot): (Session, Call, Slot),
+    circumstances: Circumstances<'_>,
+) -> Result<Permit, Forbidden> {
+    let action = match call.kind() {
+        Kind::Request(_) | Kind::Notification => {
+            actions::of(call.method()).ok_or(Forbidden::Method)?
+        }
+        Kind::Response(_) => Action::UseServer,
+    };
+    gate.check_scopes(session.principal(), call.target())?;
+    let asked = Asked {
+        action,
+        target: call.target(),
+        arguments: call.arguments(),
+        era: call.revision().name(),
+    };
+    let rule = ask(
+        policy,
+        session.principal(),
+        session.server(),
+        &asked,
+        circumstances,
+    )?;
+    Ok(Permit {
+        session,
+        call,
+        slot,
+        rule,
+    })
+}
+
+/// Decides about a request of the server's to the client (`sampling`, `elicitation`, `roots`).
+///
+/// # Errors
+/// [`Forbidden`], for every answer that is not a clear yes.
+pub fn decide_reverse(
+    policy: &Policy,
+    principal: &Principal,
+    server: &str,
+    (method, era): (&Method, &str),
+    circumstances: Circumstances<'_>,
+) -> Result<String, Forbidden> {
+    let action = actions::of_server(method).ok_or(Forbidden::Method)?;
+    let asked = Asked {
+        action,
+        target: &Target::Server,
+        arguments: None,
+        era,
+    };
+    ask(policy, principal, server, &asked, circumstances)
+}
+
+/// Whether a list may show this to them: exactly if some call of it could be permitted.
+pub fn is_visible(
+    policy: &Policy,
+    gate: &Gate,
+    principal: &Principal,
+    target: &Target,
+    now: Timestamp,
+) -> bool {
+    let action = match target {
+        Target::Tool(_) => Action::CallTool,
+        Target::Resource(_) => Action::ReadResource,
+        Target::Prompt(_) => Action::GetPrompt,
+        Target::Task(_) | Target::Server => return false,
+    };
+    let Some(target) = policy_target(&gate.resource.server, target) else {
+        return false;
+    };
+    let question = Question {
+        subject: subject(principal),
+        action,
+        target,
+        arguments: None,
+        time: seconds(now),
+        era: "",
+        network: None,
+    };
+    // A missing scope can be asked for (step-up), but what is never callable as things stand is not shown.
+    policy.is_visible(&question)
+}
+
+struct Asked<'a> {
+    action: Action,
+    target: &'a Target,
+    arguments: Option<&'a RawValue>,
+    era: &'a str,
+}
+
+fn ask(
+    policy: &Policy,
+    principal: &Principal,
+    server: &str,
+    asked: &Asked<'_>,
+    circumstances: Circumstances<'_>,
+) -> Result<String, Forbidden> {
+    let question = Question {
+        subject: subject(principal),
+        action: asked.action,
+        target: policy_target(server, asked.target).ok_or(Forbidden::Indeterminate)?,
+        arguments: asked.arguments,
+        time: seconds(circumstances.now),
+        era: asked.era,
+        network: circumstances.network,
+    };
+    match policy.decide(&question) {
+        Ok(allowed) => Ok(allowed.rule),
+        Err(Denied::NoRule) => Err(Forbidden::NoRule),
+        Err(Denied::Forbidden { rule }) => Err(Forbidden::Rule { rule }),
+        Err(Denied::Indeterminate) => Err(Forbidden::Indeterminate),
+    }
+}
+
+fn subject(principal: &Principal) -> Subject<'_> {
+    Subject {
+        issuer: &principal.issuer,
+        subject: &principal.subject,
+        client: principal.client.as_deref(),
+        roles: &principal.roles,
+        groups: &principal.groups,
+        scopes: &principal.scopes,
+        claims: &principal.claims,
+    }
+}
+
+fn policy_target<'a>(server: &'a str, target: &'a Target) -> Option<policy::Target<'a>> {
+    Some(match target {
+        Target::Tool(name) => policy::Target::Tool { server, name },
+        Target::Resource(uri) => policy::Target::Resource { server, uri },
+        Target::Prompt(name) => policy::Target::Prompt { server, name },
+        Target::Task(_) | Target::Server => policy::Target::Server { server },
+    })
+}
+
+fn seconds(now: Timestamp) -> i64 {
+    i64::try_from(now.seconds()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,178 @@
+//! One message of the upstream's: well-formed, of this exchange, and without what the caller may not see.
+
+use super::list;
+use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
+use crate::protocol::{Envelope, Id, Malformed, Method};
+use crate::route::Ticket;
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// Proof that a message may go to the client. Only this room makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Released {
+    bytes: Bytes,
+    said: Said,
+}
+
+impl Released {
+    /// What the message is.
+    pub const fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// The message, for the client's door.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
+/// What an upstream's message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The answer to this exchange's request, with its error code if it is an error.
+    Answer {
+        /// The JSON-RPC error code.
+        code: Option<i64>,
+        /// What `initialize` settled, as the upstream wrote it.
+        revision: Option<String>,
+    },
+    /// A request to the client.
+    Request {
+        /// What it asks for.
+        method: Method,
+        /// Under which id.
+        id: Id,
+    },
+    /// A notification.
+    Notification {
+        /// Of what.
+        method: Method,
+    },
+}
+
+/// Why an upstream's message is not passed on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnswer {
+    /// It is no message.
+    #[error("malformed answer: {0}")]
+    Malformed(Malformed),
+    /// It answers what was not asked here.
+    #[error("answer to another request")]
+    NotAsked,
+    /// It asks the client for what no rule permits.
+    #[error("request to the client refused: {0}")]
+    Reverse(Forbidden),
+    /// Its list cannot be read, so it cannot be narrowed to what the caller may see.
+    #[error("unreadable list")]
+    List,
+}
+
+impl BadAnswer {
+    /// The audit record's word for it.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed_answer",
+            Self::NotAsked => "answer_not_asked",
+            Self::Reverse(_) => "reverse_request",
+            Self::List => "unreadable_list",
+        }
+    }
+}
+
+/// Inspects one message of the upstream's on its way down.
+///
+/// # Errors
+/// [`BadAnswer`]; the message then goes nowhere.
+pub fn answer(
+    message: Bytes,
+    ticket: &Ticket,
+    policy: &Policy,
+    gate: &Gate,
+    circumstances: Circumstances<'_>,
+) -> Result<Released, BadAnswer> {
+    let envelope = Envelope::parse(&message).map_err(BadAnswer::Malformed)?;
+    let id = envelope.id.map(Id::read).transpose();
+    match (&envelope.method, envelope.result, envelope.error) {
+        (Some(name), None, None) => {
+            let method = Method::parse(name);
+            let said = match id.map_err(BadAnswer::Malformed)? {
+                None => Said::Notification { method },
+                Some(id) => {
+                    let era = ticket.revision().name();
+                    let principal = ticket.principal();
+                    authorize::decide_reverse(
+                        policy,
+                        principal,
+                        ticket.server(),
+                        (&method, era),
+                        circumstances,
+                    )
+                    .map_err(BadAnswer::Reverse)?;
+                    Said::Request { method, id }
+                }
+            };
+            Ok(Released {
+                bytes: message.clone(),
+                said,
+            })
+        }
+        (None, Some(result), None) => {
+            expect_asked(id, ticket)?;
+            let narrowed = list::narrow(&message, result, ticket, policy, gate, circumstances.now)?;
+            let revision = match ticket.method() {
+                Some(Method::Initialize) => Some(settled(result.get())?),
+                Some(_) | None => None,
+            };
+            Ok(Released {
+                bytes: narrowed.unwrap_or_else(|| message.clone()),
+                said: Said::Answer {
+                    code: None,
+                    revision,
+                },
+            })
+        }
+        (None, None, Some(error)) => {
+            // An error about a message that could not be read has no id, or null (JSON-RPC 2.0 section 5).
+            if envelope.id.is_some_and(|id| id.get() != "null") {
+                expect_asked(id, ticket)?;
+            }
+            let error: ErrorObject = serde_json::from_str(error.get())
+                .map_err(|_| BadAnswer::Malformed(Malformed::Envelope))?;
+            Ok(Released {
+                bytes: message.clone(),
+                said: Said::Answer {
+                    code: Some(error.code),
+                    revision: None,
+                },
+            })
+        }
+        (None | Some(_), _, _) => Err(BadAnswer::Malformed(Malformed::Envelope)),
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorObject {
+    code: i64,
+}
+
+#[derive(Deserialize)]
+struct Settled {
+    #[serde(rename = "protocolVersion")]
+    revision: String,
+}
+
+fn settled(result: &str) -> Result<String, BadAnswer> {
+    let settled: Settled =
+        serde_json::from_str(result).map_err(|_| BadAnswer::Malformed(Malformed::Envelope))?;
+    Ok(settled.revision)
+}
+
+fn expect_asked(id: Result<Option<Id>, Malformed>, ticket: &Ticket) -> Result<(), BadAnswer> {
+    let id = id.map_err(BadAnswer::Malformed)?;
+    if id.is_some() && id.as_ref() == ticket.id() {
+        Ok(())
+    } else {
+        Err(BadAnswer::NotAsked)
+    }
+}

@@ -1,0 +1,44 @@
+//! Is the content safe, and what of it may be written down?
+//!
+//! What goes up is summed up for the record; what comes down must be one well-formed message that
+//! belongs to this exchange, with nothing in its lists that the caller may not use.
+
+mod answer;
+mod list;
+mod redact;
+
+use crate::authorize::Permit;
+use crate::protocol::Call;
+use crate::quota::Slot;
+use crate::session::Session;
+
+pub use answer::{BadAnswer, Released, Said, answer};
+pub use redact::{Summary, View, summarize};
+
+/// Proof that a permitted call was inspected. Only this room makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Cleared {
+    session: Session,
+    call: Call,
+    slot: Slot,
+}
+
+impl Cleared {
+    pub(crate) fn into_parts(self) -> (Session, Call, Slot) {
+        (self.session, self.call, self.slot)
+    }
+}
+
+/// Inspects a permitted call on its way up.
+pub fn request(permit: Permit) -> Cleared {
+    let (session, call, slot) = permit.into_parts();
+    Cleared {
+        session,
+        call,
+        slot,
+    }
+}
+
+#[cfg(test)]
+mod tests;

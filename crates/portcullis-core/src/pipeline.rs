@@ -1,0 +1,278 @@
+//! The walk: every exchange goes through these functions, in this order, and no other way.
+//!
+//! [`identify`] runs before the body is read, so that who is not known gets no parser to attack;
+//! then [`admit`], the one wait at the upstream, and [`release`].
+//!
+//! The proofs cannot be made elsewhere, nor a step be left out:
+//!
+//! ```compile_fail,E0451
+//! use portcullis_core::authorize::Permit;
+//! fn forge(session: portcullis_core::session::Session) -> Permit {
+//!     Permit { session, call: panic!(), slot: panic!(), rule: String::new() }
+//! }
+//! ```
+//! ```compile_fail,E0423
+//! let nobody = portcullis_core::authenticate::Principal(panic!());
+//! ```
+//! ```compile_fail,E0308
+//! fn skip(session: portcullis_core::session::Session, call: portcullis_core::protocol::Call) {
+//!     let _ = portcullis_core::route::resolve((session, call)); // takes what inspection cleared
+//! }
+//! ```
+
+use crate::authenticate::{self, Credentials, Principal, Trust, Verified};
+use crate::authorize::{self, Circumstances, Gate, policy::Policy};
+use crate::inspect::{self, Released, Summary, View};
+use crate::protocol::{Call, Headers, Kind, Method, Revision, Target};
+use crate::quota::{self, Quota};
+use crate::refusal::{Refusal, Unacceptable, Unanswered};
+use crate::route::{self, Dispatch, Ticket};
+use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions};
+use crate::time::Timestamp;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What was decided beforehand: immutable, swapped whole.
+#[derive(Debug)]
+pub struct Rules {
+    /// The policies.
+    pub policy: Policy,
+    /// The servers, by name.
+    pub servers: HashMap<Arc<str>, Server>,
+    /// How long sessions live.
+    pub sessions: session::Limits,
+    /// How much of the arguments a record holds.
+    pub view: View,
+}
+
+/// What was decided about one server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Who may do what with it.
+    pub gate: Gate,
+    /// How much.
+    pub quota: quota::Limits,
+}
+
+/// What changes while exchanges go by: bounded.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Open sessions.
+    pub sessions: Sessions,
+    /// What was used up.
+    pub quota: Arc<Quota>,
+    /// Tokens that verified.
+    pub verified: Verified,
+}
+
+/// What is known of an exchange so far, for its audit record.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// Who.
+    pub principal: Option<Principal>,
+    /// Under which session ([`SessionId::fingerprint`]).
+    pub session: Option<String>,
+    /// Whether the client's software changed in mid-session.
+    pub context_changed: bool,
+    /// Asked for what.
+    pub method: Option<String>,
+    /// About what.
+    pub target: Option<String>,
+    /// With which arguments.
+    pub arguments: Option<Summary>,
+    /// Under which revision.
+    pub revision: Option<Revision>,
+    /// Decided by which rule.
+    pub rule: Option<String>,
+    /// Whether the policy was asked, so that there is a decision to record.
+    pub is_decided: bool,
+    /// The request's id, to answer a refusal with.
+    pub id: Option<crate::protocol::Id>,
+}
+
+/// A request before its body was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// The server that its path names.
+    pub server: &'a str,
+    /// What it brought to show who sent it.
+    pub credentials: Credentials<'a>,
+    /// `Mcp-Session-Id`, and a hash of `User-Agent`.
+    pub session: Option<(&'a str, u64)>,
+}
+
+impl Rules {
+    /// The server of that name.
+    ///
+    /// # Errors
+    /// [`Unacceptable::Path`] if there is none.
+    pub fn server(&self, name: &str) -> Result<&Server, Refusal> {
+        self.servers
+            .get(name)
+            .ok_or(Refusal::Unacceptable(Unacceptable::Path))
+    }
+}
+
+/// Who is calling, and in which conversation?
+///
+/// # Errors
+/// [`Refusal`] of the first room that says no.
+pub fn identify(
+    (rules, trust): (&Rules, &Trust),
+    state: &State,
+    head: &Head<'_>,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Session, Refusal> {
+    let server = rules.server(head.server)?;
+    let resource = &server.gate.resource;
+    let principal = authenticate::verify(&head.credentials, resource, trust, &state.verified, now)?;
+    converse(rules, state, principal, head, (now, trail))
+}
+
+/// The same for a caller whom the operating system vouches for (`wrap`).
+///
+/// # Errors
+/// [`Refusal`] if there is no such server or session.
+pub fn converse(
+    rules: &Rules,
+    state: &State,
+    principal: Principal,
+    head: &Head<'_>,
+    (now, trail): (Timestamp, &mut Trail),
+) -> Result<Session, Refusal> {
+    let server = rules.server(head.server)?;
+    trail.principal = Some(principal.clone());
+    let session = state.sessions.bind(
+        principal,
+        &server.gate.resource.server,
+        head.session,
+        &rules.sessions,
+        now,
+    )?;
+    if let Some(open) = session.open() {
+        trail.session = Some(open.id.fingerprint());
+        trail.context_changed = open.changed;
+    }
+    Ok(session)
+}
+
+/// From the client's bytes to the upstream's door.
+///
+/// # Errors
+/// [`Refusal`] of the first room that says no.
+pub fn admit(
+    rules: &Rules,
+    state: &State,
+    session: Session,
+    (body, headers): (Bytes, &Headers<'_>),
+    (circumstances, trail): (Circumstances<'_>, &mut Trail),
+) -> Result<(Dispatch, Ticket), Refusal> {
+    let server = rules.server(session.server())?;
+    let settled = session.open().map(|open| open.revision);
+    let call = Call::parse(body, headers, settled)?;
+    note(&call, rules.view, trail);
+    expect_session(&session, &call)?;
+    let slot = state
+        .quota
+        .take(&session, &call, &server.quota, circumstances.now)?;
+    trail.is_decided = true;
+    let permit = authorize::decide(
+        &rules.policy,
+        &server.gate,
+        (session, call, slot),
+        circumstances,
+    )?;
+    trail.rule = Some(permit.rule().to_owned());
+    Ok(route::resolve(inspect::request(permit)))
+}
+
+/// From the upstream's bytes to the client's door.
+///
+/// # Errors
+/// [`Refusal`] if the message may not be passed on.
+pub fn release(
+    rules: &Rules,
+    ticket: &Ticket,
+    message: Bytes,
+    circumstances: Circumstances<'_>,
+) -> Result<Released, Refusal> {
+    let server = rules.server(ticket.server())?;
+    Ok(inspect::answer(
+        message,
+        ticket,
+        &rules.policy,
+        &server.gate,
+        circumstances,
+    )?)
+}
+
+/// What the upstream settled in its answer to `initialize`.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    /// The protocol revision, as it wrote it.
+    pub revision: &'a str,
+    /// Its own session id, which the client never sees.
+    pub upstream: Option<Arc<str>>,
+    /// A hash of the client's `User-Agent`.
+    pub agent: u64,
+}
+
+/// Opens the session that an answered `initialize` asks for, under an id just drawn.
+///
+/// # Errors
+/// [`Refusal`] if the revision is not spoken here, or there are too many sessions.
+pub fn open(
+    rules: &Rules,
+    state: &State,
+    ticket: &Ticket,
+    (id, settled): (SessionId, Settled<'_>),
+    now: Timestamp,
+) -> Result<Option<Closed>, Refusal> {
+    let revision = Revision::parse(settled.revision)
+        .filter(|revision| !revision.is_stateless())
+        .ok_or(Refusal::Unanswered(Unanswered::Foreign))?;
+    let opening = session::Opening {
+        server: Arc::clone(ticket.server()),
+        upstream: settled.upstream,
+        revision,
+        agent: settled.agent,
+    };
+    Ok(state
+        .sessions
+        .open(ticket.principal(), id, opening, &rules.sessions, now)?)
+}
+
+fn note(call: &Call, view: View, trail: &mut Trail) {
+    trail.revision = Some(call.revision());
+    trail.id = call.id().cloned();
+    trail.method = Some(match call.kind() {
+        Kind::Request(_) | Kind::Notification => call.method().name().to_owned(),
+        Kind::Response(_) => "response".to_owned(),
+    });
+    trail.target = match call.target() {
+        Target::Server => None,
+        other @ (Target::Tool(_) | Target::Resource(_) | Target::Prompt(_) | Target::Task(_)) => {
+            Some(other.name().to_owned())
+        }
+    };
+    trail.arguments = call
+        .argument_bytes()
+        .map(|bytes| inspect::summarize(bytes, view));
+}
+
+/// Up to 2025-11-25 everything but `initialize` belongs to a session; after it nothing does.
+fn expect_session(session: &Session, call: &Call) -> Result<(), Refusal> {
+    let is_first =
+        matches!(call.method(), Method::Initialize) && matches!(call.kind(), Kind::Request(_));
+    match (session.open(), call.revision().is_stateless() || is_first) {
+        (None, false) => Err(Refusal::NoSession(NoSession::Missing)),
+        (None | Some(_), true) | (Some(_), false) => Ok(()),
+    }
+}
+
+/// Ends the session that a `DELETE` names.
+pub fn end(state: &State, session: &Session) -> Option<Closed> {
+    state.sessions.close(session, "deleted")
+}

@@ -1,0 +1,427 @@
+//! A message from a client, read once: what it asks for, and where in its bytes that stands.
+
+use super::envelope::{members, refuse_case, text_of};
+use super::{Envelope, Headers, Id, Malformed, Method, Revision, decode_mirrored, field_range};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The longest accepted tool name, prompt name, URI or task id, in bytes.
+const MAX_NAME_BYTES: usize = 2048;
+/// The `_meta` fields that 2026-07-28 requires of every request.
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// What kind of message it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Wants an answer under this id.
+    Request(Id),
+    /// Wants none.
+    Notification,
+    /// Answers a request of the server's.
+    Response(Id),
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A tool, by name.
+    Tool(Box<str>),
+    /// A resource, by URI.
+    Resource(Box<str>),
+    /// A prompt, by name.
+    Prompt(Box<str>),
+    /// A task, by id.
+    Task(Box<str>),
+    /// The server as a whole.
+    Server,
+}
+
+impl Target {
+    /// The name, URI or id; empty for the server.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tool(name) | Self::Resource(name) | Self::Prompt(name) | Self::Task(name) => name,
+            Self::Server => "",
+        }
+    }
+}
+
+/// Proof that a message has exactly one reading. Only this room makes one.
+#[derive(Debug, Clone)]
+pub struct Call {
+    body: Bytes,
+    kind: Kind,
+    method: Method,
+    revision: Revision,
+    target: Target,
+    places: Places,
+}
+
+/// Where things stand in the body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The `id` value.
+    pub id: Option<Range<usize>>,
+    /// `params.arguments`.
+    pub arguments: Option<Range<usize>>,
+    /// `params._meta.progressToken`.
+    pub progress_token: Option<Range<usize>>,
+    /// The value that names the target: `params.name`, `params.uri`, `params.taskId` or in `params.ref`.
+    pub target: Option<Range<usize>>,
+    /// `params.requestId` of `notifications/cancelled`.
+    pub cancelled: Option<Range<usize>>,
+}
+
+impl Call {
+    /// Reads a message and compares it with the headers that mirror it.
+    ///
+    /// `settled` is the revision of the session, where there is one.
+    ///
+    /// # Errors
+    /// [`Malformed`], with the request's id wherever it had a usable one.
+    pub fn parse(
+        body: Bytes,
+        headers: &Headers<'_>,
+        settled: Option<Revision>,
+    ) -> Result<Self, Malformed> {
+        let envelope = Envelope::parse(&body)?;
+        let id = envelope.id.map(Id::read).transpose()?;
+        let kind = kind(&envelope, id.clone())?;
+        let mut places = Places {
+            id: envelope.id.map(|id| field_range(&body, id)),
+            ..Places::default()
+        };
+        let method = Method::parse(envelope.method.as_deref().unwrap_or_default());
+        let params = Params::read(envelope.params).map_err(|flaw| match flaw {
+            Malformed::Case => Malformed::Case,
+            _ => Malformed::Params { id: id.clone() },
+        })?;
+        let revision = revision(&kind, &method, headers, &params, settled)?;
+        let bad_params = || Malformed::Params { id: id.clone() };
+        let target = target(&kind, &method, &params, &body, &mut places).ok_or_else(bad_params)?;
+        places.progress_token = progress_token(&params, &body).ok_or_else(bad_params)?;
+        if method == Method::Cancelled {
+            places.cancelled = params.get("requestId").map(|id| field_range(&body, id));
+        }
+        if revision.is_stateless() {
+            check_mirrors(headers, &method, &target, id.as_ref())?;
+        }
+        Ok(Self {
+            kind,
+            method,
+            revision,
+            target,
+            places,
+            body: body.clone(),
+        })
+    }
+
+    /// The message as it came.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Request, notification or response.
+    pub const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The request's id, if it is one.
+    pub const fn id(&self) -> Option<&Id> {
+        match &self.kind {
+            Kind::Request(id) => Some(id),
+            Kind::Notification | Kind::Response(_) => None,
+        }
+    }
+
+    /// What is asked; empty for a response.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The revision that the message is written in.
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// What it is about.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Where things stand in the body.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The arguments of a tool call or a prompt, as they came.
+    pub fn arguments(&self) -> Option<&RawValue> {
+        let text = std::str::from_utf8(self.body.get(self.places.arguments.clone()?)?).ok()?;
+        serde_json::from_str(text).ok()
+    }
+
+    /// The arguments' bytes.
+    pub fn argument_bytes(&self) -> Option<&[u8]> {
+        self.body.get(self.places.arguments.clone()?)
+    }
+}
+
+/// The members of `params`, and of its `_meta`.
+#[derive(Default)]
+struct Params<'a> {
+    own: Vec<(Cow<'a, str>, &'a RawValue)>,
+    meta: Vec<(Cow<'a, str>, &'a RawValue)>,
+    has_meta: bool,
+}
+
+impl<'a> Params<'a> {
+    fn read(raw: Option<&'a RawValue>) -> Result<Self, Malformed> {
+        let Some(raw) = raw else {
+            return Ok(Self::default());
+        };
+        let own = members(raw.get())?;
+        for (name, _) in &own {
+            refuse_case(
+                name,
+                &[
+                    "name",
+                    "arguments",
+                    "uri",
+                    "_meta",
+                    "ref",
+                    "taskId",
+                    "requestId",
+                    "protocolVersion",
+                ],
+            )?;
+        }
+        let mut params = Self {
+            own,
+            ..Self::default()
+        };
+        if let Some(meta) = params.get("_meta") {
+            params.meta = members(meta.get())?;
+            params.has_meta = true;
+        }
+        Ok(params)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.own
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| *value)
+    }
+
+    fn meta(&self, name: &str) -> Option<&'a RawValue> {
+        self.meta
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| *value)
+    }
+}
+
+fn kind(envelope: &Envelope<'_>, id: Option<Id>) -> Result<Kind, Malformed> {
+    let answers = (envelope.result.is_some(), envelope.error.is_some());
+    match (&envelope.method, answers, id) {
+        (Some(_), (false, false), Some(id)) => Ok(Kind::Request(id)),
+        (Some(_), (false, false), None) => Ok(Kind::Notification),
+        (None, (true, false) | (false, true), Some(id)) if envelope.params.is_none() => {
+            Ok(Kind::Response(id))
+        }
+        (None | Some(_), _, _) => Err(Malformed::Envelope),
+    }
+}
+
+fn revision(
+    kind: &Kind,
+    method: &Method,
+    headers: &Headers<'_>,
+    params: &Params<'_>,
+    settled: Option<Revision>,
+) -> Result<Revision, Malformed> {
+    let id = match kind {
+        Kind::Request(id) => Some(id.clone()),
+        Kind::Notification | Kind::Response(_) => None,
+    };
+    let in_meta = params.meta(META_VERSION).and_then(text_of);
+    let named = headers.version;
+    if headers.is_ambiguous
+        || in_meta
+            .as_deref()
+            .is_some_and(|version| named != Some(version))
+    {
+        return Err(Malformed::HeaderMismatch { id });
+    }
+    let Some(name) = named else {
+        return Ok(if *method == Method::Initialize {
+            Revision::V2025_11_25
+        } else {
+            settled.unwrap_or(Revision::V2025_03_26)
+        });
+    };
+    let Some(revision) = Revision::parse(name) else {
+        return Err(Malformed::Version {
+            id,
+            requested: name.to_owned(),
+        });
+    };
+    if !revision.is_stateless() {
+        return Ok(revision);
+    }
+    match kind {
+        Kind::Response(_) => return Err(Malformed::NotAllowed { id: None }),
+        Kind::Notification => return Ok(revision),
+        Kind::Request(_) => {}
+    }
+    let has_capabilities = params
+        .meta(META_CAPABILITIES)
+        .is_some_and(|value| value.get().starts_with('{'));
+    if !params.has_meta || in_meta.is_none() || !has_capabilities {
+        return Err(Malformed::Meta { id });
+    }
+    Ok(revision)
+}
+
+/// What the message is about; `None` if its params do not fit its method.
+fn target(
+    kind: &Kind,
+    method: &Method,
+    params: &Params<'_>,
+    body: &[u8],
+    places: &mut Places,
+) -> Option<Target> {
+    if matches!(kind, Kind::Response(_)) {
+        return Some(Target::Server);
+    }
+    let mut named = |value: Option<&RawValue>| -> Option<Box<str>> {
+        let value = value?;
+        let name =
+            text_of(value).filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)?;
+        places.target = Some(field_range(body, value));
+        Some(name.into())
+    };
+    match method {
+        Method::ToolsCall => {
+            let target = Target::Tool(named(params.get("name"))?);
+            places.arguments = arguments(params, body)?;
+            Some(target)
+        }
+        Method::PromptsGet => {
+            let target = Target::Prompt(named(params.get("name"))?);
+            places.arguments = arguments(params, body)?;
+            Some(target)
+        }
+        Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => {
+            Some(Target::Resource(named(params.get("uri"))?))
+        }
+        Method::TasksGet | Method::TasksResult | Method::TasksUpdate | Method::TasksCancel => {
+            Some(Target::Task(named(params.get("taskId"))?))
+        }
+        Method::Complete => {
+            let reference = members(params.get("ref")?.get()).ok()?;
+            let get = |name: &str| {
+                reference
+                    .iter()
+                    .find(|(own, _)| own == name)
+                    .map(|(_, value)| *value)
+            };
+            match &*text_of(get("type")?)? {
+                "ref/prompt" => Some(Target::Prompt(named(get("name"))?)),
+                "ref/resource" => Some(Target::Resource(named(get("uri"))?)),
+                _ => None,
+            }
+        }
+        Method::Initialize
+        | Method::Ping
+        | Method::Discover
+        | Method::Listen
+        | Method::ToolsList
+        | Method::ResourcesList
+        | Method::ResourceTemplatesList
+        | Method::PromptsList
+        | Method::SetLevel
+        | Method::TasksList
+        | Method::Sampling
+        | Method::Elicitation
+        | Method::RootsList
+        | Method::Initialized
+        | Method::Cancelled
+        | Method::Progress
+        | Method::RootsChanged
+        | Method::Other(_) => Some(Target::Server),
+    }
+}
+
+/// `arguments` must be an object where it is there.
+fn arguments(params: &Params<'_>, body: &[u8]) -> Option<Option<Range<usize>>> {
+    let Some(value) = params.get("arguments") else {
+        return Some(None);
+    };
+    value
+        .get()
+        .starts_with('{')
+        .then(|| Some(field_range(body, value)))
+}
+
+/// A progress token must be a text or an integer where it is there.
+fn progress_token(params: &Params<'_>, body: &[u8]) -> Option<Option<Range<usize>>> {
+    let Some(value) = params.meta("progressToken") else {
+        return Some(None);
+    };
+    Id::read(value).ok()?;
+    Some(Some(field_range(body, value)))
+}
+
+fn check_mirrors(
+    headers: &Headers<'_>,
+    method: &Method,
+    target: &Target,
+    id: Option<&Id>,
+) -> Result<(), Malformed> {
+    let mirrors = |header: Option<&str>, expected: &str| {
+        header
+            .and_then(decode_mirrored)
+            .is_some_and(|value| value == expected)
+    };
+    let needs_name = match method {
+        Method::ToolsCall
+        | Method::ResourcesRead
+        | Method::PromptsGet
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksCancel => true,
+        Method::Initialize
+        | Method::Ping
+        | Method::Discover
+        | Method::Listen
+        | Method::ToolsList
+        | Method::ResourcesList
+        | Method::ResourceTemplatesList
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe
+        | Method::PromptsList
+        | Method::Complete
+        | Method::SetLevel
+        | Method::TasksList
+        | Method::TasksResult
+        | Method::Sampling
+        | Method::Elicitation
+        | Method::RootsList
+        | Method::Initialized
+        | Method::Cancelled
+        | Method::Progress
+        | Method::RootsChanged
+        | Method::Other(_) => false,
+    };
+    let agrees = mirrors(headers.method, method.name())
+        && (!needs_name || mirrors(headers.name, target.name()));
+    if agrees {
+        Ok(())
+    } else {
+        Err(Malformed::HeaderMismatch { id: id.cloned() })
+    }
+}

@@ -1,0 +1,30 @@
+//! The headers that mirror the body since 2026-07-28 (SEP-2243): never believed, only compared.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+
+/// The protocol headers of a request, as they came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a> {
+    /// `MCP-Protocol-Version`.
+    pub version: Option<&'a str>,
+    /// `Mcp-Method`.
+    pub method: Option<&'a str>,
+    /// `Mcp-Name`.
+    pub name: Option<&'a str>,
+    /// Whether one of them came twice or was no visible ASCII.
+    pub is_ambiguous: bool,
+}
+
+/// A mirrored value without its `=?base64?…?=` sentinel; `None` if that is broken.
+pub fn decode_mirrored(value: &str) -> Option<Cow<'_, str>> {
+    let Some(encoded) = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="))
+    else {
+        return Some(Cow::Borrowed(value));
+    };
+    let bytes = STANDARD.decode(encoded).ok()?;
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}

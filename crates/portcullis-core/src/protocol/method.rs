@@ -1,0 +1,61 @@
+//! The methods that decisions know by name; every other one keeps its own.
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
+        /// A JSON-RPC method or notification of the protocol.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum Method {
+            $(#[doc = concat!("`", $name, "`")] $variant,)+
+            /// One that no decision knows.
+            Other(Box<str>),
+        }
+
+        impl Method {
+            /// Reads a method's name.
+            pub fn parse(name: &str) -> Self {
+                match name {
+                    $($name => Self::$variant,)+
+                    other => Self::Other(other.into()),
+                }
+            }
+
+            /// Its name on the wire.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)+
+                    Self::Other(name) => name,
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    Initialize = "initialize",
+    Ping = "ping",
+    Discover = "server/discover",
+    Listen = "subscriptions/listen",
+    ToolsList = "tools/list",
+    ToolsCall = "tools/call",
+    ResourcesList = "resources/list",
+    ResourceTemplatesList = "resources/templates/list",
+    ResourcesRead = "resources/read",
+    ResourcesSubscribe = "resources/subscribe",
+    ResourcesUnsubscribe = "resources/unsubscribe",
+    PromptsList = "prompts/list",
+    PromptsGet = "prompts/get",
+    Complete = "completion/complete",
+    SetLevel = "logging/setLevel",
+    TasksList = "tasks/list",
+    TasksGet = "tasks/get",
+    TasksResult = "tasks/result",
+    TasksUpdate = "tasks/update",
+    TasksCancel = "tasks/cancel",
+    Sampling = "sampling/createMessage",
+    Elicitation = "elicitation/create",
+    RootsList = "roots/list",
+    Initialized = "notifications/initialized",
+    Cancelled = "notifications/cancelled",
+    Progress = "notifications/progress",
+    RootsChanged = "notifications/roots/list_changed",
+}

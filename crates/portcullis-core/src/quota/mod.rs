@@ -1,0 +1,239 @@
+//! Too much? Rates, bytes and concurrency per principal, tool and upstream, in bounded memory.
+
+use crate::protocol::{Call, Target};
+use crate::session::Session;
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The most buckets that are kept; a caller who would need one more is refused.
+const MAX_BUCKETS: usize = 65_536;
+
+/// So many in a minute, and so many at once before the pace counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many a minute; at least 1.
+    pub per_minute: u64,
+    /// How many may come at once; at least 1.
+    pub burst: u64,
+}
+
+/// What one server allows.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Messages of one principal, over all servers, sessions and clients.
+    pub requests: Rate,
+    /// Calls of one principal to one tool.
+    pub tool_requests: Option<Rate>,
+    /// The same for the tools that have a rate of their own.
+    pub per_tool: HashMap<String, Rate>,
+    /// Exchanges of one principal under way at once.
+    pub concurrency: u32,
+    /// Body bytes of one principal a minute, both directions.
+    pub bytes: Rate,
+    /// Exchanges with this upstream under way at once.
+    pub upstream_concurrency: u32,
+}
+
+/// Why it is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("over the {which} quota")]
+pub struct Exhausted {
+    /// `principal`, `tool`, `bytes`, `concurrency`, `upstream` or `memory`.
+    pub which: &'static str,
+    /// When it is worth another try.
+    pub retry_after: Duration,
+}
+
+/// How long a caller waits where no pace tells.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct Held {
+    /// When each bucket will be full again (GCRA's theoretical arrival time).
+    full_at: HashMap<u64, Timestamp>,
+    under_way: HashMap<u64, u32>,
+}
+
+/// What was used up so far.
+#[derive(Default)]
+pub struct Quota {
+    hasher: RandomState,
+    held: Mutex<Held>,
+}
+
+impl fmt::Debug for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Quota(..)")
+    }
+}
+
+/// A place among the exchanges under way; gives it back when dropped.
+pub struct Slot {
+    quota: Arc<Quota>,
+    places: [u64; 2],
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot(..)")
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut held = self
+            .quota
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for place in self.places {
+            if let Some(count) = held.under_way.get_mut(&place) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    held.under_way.remove(&place);
+                }
+            }
+        }
+    }
+}
+
+impl Quota {
+    /// Takes what this message costs, or nothing at all.
+    ///
+    /// # Errors
+    /// [`Exhausted`], with the time after which it would pass.
+    pub fn take(
+        self: &Arc<Self>,
+        session: &Session,
+        call: &Call,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Slot, Exhausted> {
+        let who = &*session.principal().key;
+        let server = &**session.server();
+        let places = [
+            self.hasher.hash_one((0u8, who)),
+            self.hasher.hash_one((1u8, server)),
+        ];
+        let mut charges = vec![
+            (
+                self.hasher.hash_one((2u8, who)),
+                limits.requests,
+                1,
+                "principal",
+            ),
+            (
+                self.hasher.hash_one((3u8, who)),
+                limits.bytes,
+                size(call),
+                "bytes",
+            ),
+        ];
+        if let Target::Tool(tool) = call.target()
+            && let Some(rate) = limits
+                .per_tool
+                .get(&**tool)
+                .copied()
+                .or(limits.tool_requests)
+        {
+            charges.push((
+                self.hasher.hash_one((4u8, who, server, &**tool)),
+                rate,
+                1,
+                "tool",
+            ));
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.check_concurrency(places, [limits.concurrency, limits.upstream_concurrency])?;
+        held.charge(&charges, now)?;
+        for place in places {
+            *held.under_way.entry(place).or_default() += 1;
+        }
+        drop(held);
+        Ok(Slot {
+            quota: Arc::clone(self),
+            places,
+        })
+    }
+
+    /// Counts an answer's bytes; they were already received, so this refuses nothing by itself.
+    pub fn count_bytes(&self, principal: &str, bytes: u64, limits: &Limits, now: Timestamp) {
+        let bucket = self.hasher.hash_one((3u8, principal));
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = held.full_at.get_mut(&bucket) {
+            *full_at = (*full_at).max(now).plus(limits.bytes.cost(bytes));
+        }
+    }
+}
+
+fn size(call: &Call) -> u64 {
+    u64::try_from(call.body().len()).unwrap_or(u64::MAX)
+}
+
+impl Rate {
+    /// How much of the pace so many take.
+    fn cost(self, count: u64) -> Duration {
+        let micros = count.saturating_mul(60_000_000) / self.per_minute.max(1);
+        Duration::from_micros(micros)
+    }
+}
+
+impl Held {
+    fn check_concurrency(&self, places: [u64; 2], most: [u32; 2]) -> Result<(), Exhausted> {
+        for ((place, most), which) in places.iter().zip(most).zip(["concurrency", "upstream"]) {
+            if self
+                .under_way
+                .get(place)
+                .is_some_and(|count| *count >= most)
+            {
+                return Err(Exhausted {
+                    which,
+                    retry_after: SHORT_WAIT,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Charges all buckets or none.
+    fn charge(
+        &mut self,
+        charges: &[(u64, Rate, u64, &'static str)],
+        now: Timestamp,
+    ) -> Result<(), Exhausted> {
+        if self.full_at.len() + charges.len() > MAX_BUCKETS {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            if self.full_at.len() + charges.len() > MAX_BUCKETS {
+                return Err(Exhausted {
+                    which: "memory",
+                    retry_after: SHORT_WAIT,
+                });
+            }
+        }
+        for (bucket, rate, count, which) in charges {
+            let full_at = self.full_at.get(bucket).copied().unwrap_or(now).max(now);
+            // A single message larger than the whole burst passes when the bucket is full.
+            let room = rate.cost(rate.burst).max(rate.cost(*count));
+            let over = full_at.plus(rate.cost(*count)).since(now.plus(room));
+            if !over.is_zero() {
+                return Err(Exhausted {
+                    which,
+                    retry_after: over,
+                });
+            }
+        }
+        for (bucket, rate, count, _) in charges {
+            let full_at = self.full_at.entry(*bucket).or_insert(now);
+            *full_at = (*full_at).max(now).plus(rate.cost(*count));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

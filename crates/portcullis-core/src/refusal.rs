@@ -1,0 +1,264 @@
+//! Every way of saying no, and what of it the client is told.
+
+use crate::authenticate::Unauthenticated;
+use crate::authorize::Forbidden;
+use crate::inspect::BadAnswer;
+use crate::protocol::{Id, Malformed};
+use crate::quota::Exhausted;
+use crate::session::NoSession;
+use std::time::Duration;
+
+/// What the listener does not accept, before anybody looks at who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unacceptable {
+    /// `Host` names no host of ours (DNS rebinding).
+    #[error("host not allowed")]
+    Host,
+    /// `Origin` is there and not allowed (MCP transports, security warning).
+    #[error("origin not allowed")]
+    Origin,
+    /// No such path.
+    #[error("not found")]
+    Path,
+    /// An HTTP method that this path does not have.
+    #[error("method not allowed")]
+    Method,
+    /// A body that is not `application/json`.
+    #[error("media type not accepted")]
+    MediaType,
+    /// A body over the limit.
+    #[error("body too large")]
+    TooLarge,
+    /// A body that stalled.
+    #[error("body too slow")]
+    Slow,
+    /// A broken body, or a header that is no visible ASCII.
+    #[error("broken request")]
+    Broken,
+    /// The stream is already being read (one consumer a stream).
+    #[error("stream already open")]
+    StreamTaken,
+}
+
+impl Unacceptable {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::Path => "path",
+            Self::Method => "method",
+            Self::MediaType => "media_type",
+            Self::TooLarge => "too_large",
+            Self::Slow => "slow",
+            Self::Broken => "broken",
+            Self::StreamTaken => "stream_taken",
+        }
+    }
+
+    const fn public(self) -> (u16, &'static str) {
+        match self {
+            Self::Host => (403, "host not allowed"),
+            Self::Origin => (403, "origin not allowed"),
+            Self::Path => (404, "not found"),
+            Self::Method => (405, "method not allowed"),
+            Self::MediaType => (415, "content-type must be application/json"),
+            Self::TooLarge => (413, "message too large"),
+            Self::Slow => (408, "message not received in time"),
+            Self::Broken => (400, "broken request"),
+            Self::StreamTaken => (409, "stream is already open"),
+        }
+    }
+}
+
+/// Why the upstream gave no answer that could be passed on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// No connection, or it broke.
+    #[error("upstream unreachable")]
+    Unreachable,
+    /// Nothing came in time.
+    #[error("upstream did not answer in time")]
+    Timeout,
+    /// A message over the limit.
+    #[error("upstream answer too large")]
+    TooLarge,
+    /// Neither JSON nor an event stream, or an HTTP answer that MCP does not have.
+    #[error("upstream answer is no mcp")]
+    Foreign,
+    /// The stream ended before the answer came.
+    #[error("upstream ended without an answer")]
+    Ended,
+    /// The process is not running and cannot be started now.
+    #[error("upstream process is not running")]
+    NotRunning,
+    /// The upstream refuses our own credentials.
+    #[error("upstream refused our credentials")]
+    Credentials,
+}
+
+impl Unanswered {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::Foreign => "foreign",
+            Self::Ended => "ended",
+            Self::NotRunning => "not_running",
+            Self::Credentials => "credentials",
+        }
+    }
+}
+
+/// Why the gateway itself does nothing now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The audit log takes no record, so no exchange begins.
+    #[error("audit log unavailable")]
+    Audit,
+    /// The random source failed, so no id can be drawn.
+    #[error("no entropy")]
+    Entropy,
+    /// It is shutting down.
+    #[error("draining")]
+    Draining,
+    /// A bug ended this exchange, and only this one.
+    #[error("internal error")]
+    Bug,
+}
+
+/// A no, by the room that said it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(
+    missing_docs,
+    reason = "each variant is one room's error, documented there"
+)]
+pub enum Refusal {
+    #[error(transparent)]
+    Unacceptable(#[from] Unacceptable),
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
+    #[error(transparent)]
+    NoSession(#[from] NoSession),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+    #[error(transparent)]
+    BadAnswer(#[from] BadAnswer),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// All that a client learns of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Public {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON-RPC error code: the protocol's where it has one, else the HTTP status.
+    pub code: i32,
+    /// A fixed text.
+    pub message: &'static str,
+    /// For `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// The audit record's event and reason.
+    pub const fn event(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unacceptable(why @ (Unacceptable::Host | Unacceptable::Origin)) => {
+                ("http.origin_rejected", why.reason())
+            }
+            Self::Unacceptable(why @ Unacceptable::StreamTaken) => {
+                ("session.duplicate_stream", why.reason())
+            }
+            Self::Unacceptable(why) => ("http.rejected", why.reason()),
+            Self::Unauthenticated(why) => ("authn.reject", why.reason()),
+            Self::NoSession(why @ NoSession::NotYours) => {
+                ("session.principal_mismatch", why.reason())
+            }
+            Self::NoSession(why) => ("session.reject", why.reason()),
+            Self::Malformed(why @ Malformed::HeaderMismatch { .. }) => {
+                ("request.header_mismatch", why.reason())
+            }
+            Self::Malformed(why) => ("request.malformed", why.reason()),
+            Self::Exhausted(why) => ("ratelimit.triggered", why.which),
+            Self::Forbidden(why) => ("authz.deny", why.reason()),
+            Self::Unanswered(why) => ("upstream.failed", why.reason()),
+            Self::BadAnswer(why) => ("upstream.refused", why.reason()),
+            Self::Unavailable(Unavailable::Audit) => ("gateway.unavailable", "audit"),
+            Self::Unavailable(Unavailable::Entropy) => ("gateway.unavailable", "entropy"),
+            Self::Unavailable(Unavailable::Draining) => ("gateway.unavailable", "draining"),
+            Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
+        }
+    }
+
+    /// What the client is told. `is_stateless` is the era of the request, where it is known.
+    pub const fn public(&self, is_stateless: bool) -> Public {
+        let (status, code, message) = match self {
+            Self::Unacceptable(why) => {
+                let (status, message) = why.public();
+                (status, -32600, message)
+            }
+            Self::Unauthenticated(_) => (401, 401, "authentication required"),
+            Self::NoSession(NoSession::Unknown | NoSession::NotYours) => {
+                (404, 404, "session not found")
+            }
+            Self::NoSession(NoSession::Missing) => (400, -32600, "mcp-session-id required"),
+            Self::NoSession(NoSession::Full) => (503, 503, "too many sessions"),
+            Self::Malformed(why) => malformed(why),
+            Self::Exhausted(_) => (429, 429, "quota exceeded"),
+            Self::Forbidden(Forbidden::Scope { .. }) => (403, 403, "insufficient scope"),
+            Self::Forbidden(Forbidden::Method) if is_stateless => (404, -32601, "method not found"),
+            Self::Forbidden(Forbidden::Method) => (200, -32601, "method not found"),
+            Self::Forbidden(
+                Forbidden::NoRule | Forbidden::Rule { .. } | Forbidden::Indeterminate,
+            ) => (403, 403, "not permitted"),
+            Self::Unanswered(Unanswered::Timeout) => {
+                (504, -32603, "upstream did not answer in time")
+            }
+            Self::Unanswered(_) => (502, -32603, "upstream did not answer"),
+            Self::BadAnswer(_) => (502, -32603, "upstream answer refused"),
+            Self::Unavailable(Unavailable::Bug) => (500, -32603, "internal error"),
+            Self::Unavailable(_) => (503, -32603, "temporarily unavailable"),
+        };
+        let retry_after = match self {
+            Self::Exhausted(why) => Some(why.retry_after),
+            _ => None,
+        };
+        Public {
+            status,
+            code,
+            message,
+            retry_after,
+        }
+    }
+
+    /// The id to answer with, where the refused message had a usable one and nobody else knows it.
+    pub const fn id(&self) -> Option<&Id> {
+        match self {
+            Self::Malformed(why) => why.id(),
+            _ => None,
+        }
+    }
+}
+
+const fn malformed(why: &Malformed) -> (u16, i32, &'static str) {
+    match why {
+        Malformed::Encoding | Malformed::Json | Malformed::Duplicate | Malformed::Case => {
+            (400, -32700, "parse error")
+        }
+        Malformed::Batch => (400, -32600, "batches are not accepted"),
+        Malformed::Envelope | Malformed::Id => (400, -32600, "invalid request"),
+        Malformed::NotAllowed { .. } => (400, -32600, "message not allowed here"),
+        Malformed::Params { .. } => (400, -32602, "invalid params"),
+        Malformed::Meta { .. } => (400, -32602, "missing required _meta"),
+        Malformed::HeaderMismatch { .. } => (400, -32020, "header and body disagree"),
+        Malformed::Version { .. } => (400, -32022, "unsupported protocol version"),
+    }
+}

@@ -1,0 +1,112 @@
+//! Where does it go? A cleared call becomes what the upstream is sent, and the ticket that its answers are held against.
+
+use crate::authenticate::Principal;
+use crate::inspect::Cleared;
+use crate::protocol::{Call, Id, Method, Revision};
+use crate::quota::Slot;
+use crate::session::{Open, Session};
+use std::sync::Arc;
+
+/// What the upstream is sent. Only this room makes one, and an upstream takes nothing else.
+#[derive(Debug)]
+#[must_use]
+pub struct Dispatch {
+    server: Arc<str>,
+    call: Call,
+    session: Option<Open>,
+    owner: Arc<str>,
+}
+
+impl Dispatch {
+    /// The server's name.
+    pub const fn server(&self) -> &Arc<str> {
+        &self.server
+    }
+
+    /// The message.
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The open session, if there is one.
+    pub const fn session(&self) -> Option<&Open> {
+        self.session.as_ref()
+    }
+
+    /// The key of the principal for whom it goes ([`crate::authenticate::Identity::key`]).
+    pub const fn owner(&self) -> &Arc<str> {
+        &self.owner
+    }
+}
+
+/// What an exchange's answers are held against; keeps its place in the quota until it is dropped.
+#[derive(Debug)]
+pub struct Ticket {
+    principal: Principal,
+    server: Arc<str>,
+    method: Option<Method>,
+    id: Option<Id>,
+    revision: Revision,
+    _slot: Option<Slot>,
+}
+
+impl Ticket {
+    /// For whom.
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// With which server.
+    pub const fn server(&self) -> &Arc<str> {
+        &self.server
+    }
+
+    /// What was asked; `None` on a stream that answers nothing.
+    pub const fn method(&self) -> Option<&Method> {
+        self.method.as_ref()
+    }
+
+    /// The id that an answer must bear.
+    pub const fn id(&self) -> Option<&Id> {
+        self.id.as_ref()
+    }
+
+    /// The revision of the exchange.
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The ticket of a stream that the client opened to listen (HTTP GET, up to 2025-11-25).
+    pub fn listening(session: &Session) -> Self {
+        Self {
+            principal: session.principal().clone(),
+            server: Arc::clone(session.server()),
+            method: None,
+            id: None,
+            revision: session
+                .open()
+                .map_or(Revision::V2025_03_26, |open| open.revision),
+            _slot: None,
+        }
+    }
+}
+
+/// Splits a cleared call into what goes up and what its answers are held against.
+pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
+    let (session, call, slot) = cleared.into_parts();
+    let ticket = Ticket {
+        principal: session.principal().clone(),
+        server: Arc::clone(session.server()),
+        method: Some(call.method().clone()),
+        id: call.id().cloned(),
+        revision: call.revision(),
+        _slot: Some(slot),
+    };
+    let dispatch = Dispatch {
+        server: Arc::clone(session.server()),
+        owner: Arc::clone(&session.principal().key),
+        session: session.open().cloned(),
+        call,
+    };
+    (dispatch, ticket)
+}

@@ -1,0 +1,85 @@
+//! Which conversation, and whose? Session ids select state, they never identify anybody.
+//!
+//! Sessions exist up to revision 2025-11-25. The server-side key is `<principal>:<id>`; only the
+//! random part is ever on the wire, and somebody else's id looks like an unknown one.
+
+mod id;
+mod table;
+
+use crate::authenticate::Principal;
+use crate::protocol::Revision;
+use std::sync::Arc;
+
+pub use id::SessionId;
+pub(crate) use table::Opening;
+pub use table::{Closed, Limits, Sessions};
+
+/// Proof that the request belongs to a known conversation of its caller (or to none). Only this room makes one.
+#[derive(Debug)]
+pub struct Session {
+    principal: Principal,
+    server: Arc<str>,
+    open: Option<Open>,
+}
+
+/// What is known of an open session.
+#[derive(Debug, Clone)]
+pub struct Open {
+    /// The id that the client knows.
+    pub id: SessionId,
+    /// The id that the upstream gave, if it gave one; the client never sees it.
+    pub upstream: Option<Arc<str>>,
+    /// The revision that `initialize` settled.
+    pub revision: Revision,
+    /// Whether the client's software looks different from when the session was opened.
+    pub changed: bool,
+}
+
+impl Session {
+    /// Whose it is.
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Which server it is with.
+    pub const fn server(&self) -> &Arc<str> {
+        &self.server
+    }
+
+    /// The open session, unless the request named none.
+    pub const fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+}
+
+/// Why a request has no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    /// Never issued, ended, expired, or not an id at all.
+    #[error("unknown session")]
+    Unknown,
+    /// Somebody else's: the client is told what it is told of an unknown one.
+    #[error("session of another principal")]
+    NotYours,
+    /// The request names none, where its revision needs one.
+    #[error("no session named")]
+    Missing,
+    /// The table is full.
+    #[error("too many sessions")]
+    Full,
+}
+
+impl NoSession {
+    /// The audit record's word for it.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::NotYours => "principal_mismatch",
+            Self::Missing => "missing",
+            Self::Full => "full",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! The sessions of this process: bounded, expiring, keyed by owner.
+
+use super::{NoSession, Open, Session, SessionId};
+use crate::authenticate::Principal;
+use crate::protocol::Revision;
+use crate::time::Timestamp;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long sessions live, and how many there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Ends a session that nobody used for so long.
+    pub idle: Duration,
+    /// Ends a session however much it is used.
+    pub absolute: Duration,
+    /// The most sessions in all; one more is refused.
+    pub most: usize,
+    /// The most sessions of one principal; one more ends that principal's oldest.
+    pub most_per_principal: usize,
+}
+
+/// A session that has ended, for the record and for whoever holds resources of it.
+#[derive(Debug)]
+pub struct Closed {
+    /// Which.
+    pub id: SessionId,
+    /// Whose: [`crate::authenticate::Identity::key`].
+    pub owner: Arc<str>,
+    /// With which server.
+    pub server: Arc<str>,
+    /// The id that the upstream gave.
+    pub upstream: Option<Arc<str>>,
+    /// `idle`, `absolute`, `evicted`, `deleted` or `upstream`.
+    pub reason: &'static str,
+}
+
+struct Record {
+    server: Arc<str>,
+    upstream: Option<Arc<str>>,
+    revision: Revision,
+    agent: u64,
+    opened: Timestamp,
+    used: Timestamp,
+}
+
+/// `<principal>:<id>`, the storage key of SES-08.
+type Key = (Arc<str>, SessionId);
+
+#[derive(Default)]
+struct Table {
+    records: HashMap<Key, Record>,
+    /// Oldest first; also answers "is it somebody else's?" for the audit record alone.
+    by_owner: HashMap<Arc<str>, VecDeque<SessionId>>,
+    owners: HashMap<SessionId, Arc<str>>,
+}
+
+/// All open sessions.
+pub struct Sessions {
+    table: Mutex<Table>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            table: Mutex::new(Table::default()),
+        }
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sessions({})", self.len())
+    }
+}
+
+/// What opens a session: settled by the upstream's answer to `initialize`.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) server: Arc<str>,
+    pub(crate) upstream: Option<Arc<str>>,
+    pub(crate) revision: Revision,
+    pub(crate) agent: u64,
+}
+
+impl Sessions {
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many sessions are open.
+    pub fn len(&self) -> usize {
+        self.table().records.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Binds a request to its session: looked up under the caller's own key, for that server only.
+    ///
+    /// `presented` is the `Mcp-Session-Id` header as it came; `agent` a hash of the client's `User-Agent`.
+    ///
+    /// # Errors
+    /// [`NoSession::Unknown`] or [`NoSession::NotYours`], which the client cannot tell apart.
+    pub fn bind(
+        &self,
+        principal: Principal,
+        server: &Arc<str>,
+        presented: Option<(&str, u64)>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Session, NoSession> {
+        let Some((text, agent)) = presented else {
+            return Ok(Session {
+                principal,
+                server: Arc::clone(server),
+                open: None,
+            });
+        };
+        let id = SessionId::parse(text).ok_or(NoSession::Unknown)?;
+        let mut table = self.table();
+        let Some(record) = table.records.get_mut(&(Arc::clone(&principal.key), id)) else {
+            let is_foreign = table.owners.contains_key(&id);
+            return Err(if is_foreign {
+                NoSession::NotYours
+            } else {
+                NoSession::Unknown
+            });
+        };
+        if record.server != *server || record.expiry(limits, now).is_some() {
+            return Err(NoSession::Unknown);
+        }
+        record.used = now;
+        let open = Open {
+            id,
+            upstream: record.upstream.clone(),
+            revision: record.revision,
+            changed: std::mem::replace(&mut record.agent, agent) != agent,
+        };
+        drop(table);
+        Ok(Session {
+            principal,
+            server: Arc::clone(server),
+            open: Some(open),
+        })
+    }
+
+    /// Opens a session under an id just drawn; ends the principal's oldest if it has too many.
+    ///
+    /// # Errors
+    /// [`NoSession::Full`] if the table is.
+    pub(crate) fn open(
+        &self,
+        principal: &Principal,
+        id: SessionId,
+        opening: Opening,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Option<Closed>, NoSession> {
+        let mut table = self.table();
+        let own = table.by_owner.get(&principal.key);
+        let oldest = own
+            .filter(|ids| ids.len() >= limits.most_per_principal)
+            .and_then(|ids| ids.front().copied());
+        let evicted = oldest
+            .and_then(|oldest| table.remove(&(Arc::clone(&principal.key), oldest), "evicted"));
+        if table.records.len() >= limits.most {
+            return Err(NoSession::Full);
+        }
+        let Opening {
+            server,
+            upstream,
+            revision,
+            agent,
+        } = opening;
+        let record = Record {
+            server,
+            upstream,
+            revision,
+            agent,
+            opened: now,
+            used: now,
+        };
+        table
+            .records
+            .insert((Arc::clone(&principal.key), id), record);
+        table
+            .by_owner
+            .entry(Arc::clone(&principal.key))
+            .or_default()
+            .push_back(id);
+        table.owners.insert(id, Arc::clone(&principal.key));
+        Ok(evicted)
+    }
+
+    /// Ends the session that the proof is for; `None` if it has none or it just ended.
+    pub fn close(&self, session: &Session, reason: &'static str) -> Option<Closed> {
+        let open = session.open()?;
+        self.table()
+            .remove(&(Arc::clone(&session.principal().key), open.id), reason)
+    }
+
+    /// Ends a session by its owner's key and id, wherever it came from.
+    pub fn end(&self, owner: &Arc<str>, id: SessionId, reason: &'static str) -> Option<Closed> {
+        self.table().remove(&(Arc::clone(owner), id), reason)
+    }
+
+    /// Takes out every session whose time is over. Cost: one look at each.
+    pub fn reap(&self, limits: &Limits, now: Timestamp) -> Vec<Closed> {
+        let mut table = self.table();
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "every entry is looked at; their order decides nothing"
+        )]
+        let over: Vec<(Key, &'static str)> = {
+            let mut over = Vec::new();
+            for (key, record) in &table.records {
+                over.extend(
+                    record
+                        .expiry(limits, now)
+                        .map(|reason| (key.clone(), reason)),
+                );
+            }
+            over
+        };
+        over.into_iter()
+            .filter_map(|(key, reason)| table.remove(&key, reason))
+            .collect()
+    }
+}
+
+impl Record {
+    fn expiry(&self, limits: &Limits, now: Timestamp) -> Option<&'static str> {
+        if now.since(self.used) >= limits.idle {
+            return Some("idle");
+        }
+        (now.since(self.opened) >= limits.absolute).then_some("absolute")
+    }
+}
+
+impl Table {
+    fn remove(&mut self, key: &Key, reason: &'static str) -> Option<Closed> {
+        let record = self.records.remove(key)?;
+        self.owners.remove(&key.1);
+        if let Some(own) = self.by_owner.get_mut(&key.0) {
+            own.retain(|id| *id != key.1);
+            if own.is_empty() {
+                self.by_owner.remove(&key.0);
+            }
+        }
+        Some(Closed {
+            id: key.1,
+            owner: Arc::clone(&key.0),
+            server: record.server,
+            upstream: record.upstream,
+            reason,
+        })
+    }
+}
