@@ -35,6 +35,9 @@ pub enum Unacceptable {
     /// A broken body, or a header that is no visible ASCII.
     #[error("broken request")]
     Broken,
+    /// A `Last-Event-ID` that was not given to this caller for this stream.
+    #[error("event id not accepted")]
+    Resume,
     /// The stream is already being read (one consumer a stream).
     #[error("stream already open")]
     StreamTaken,
@@ -51,6 +54,7 @@ impl Unacceptable {
             Self::TooLarge => "too_large",
             Self::Slow => "slow",
             Self::Broken => "broken",
+            Self::Resume => "resume",
             Self::StreamTaken => "stream_taken",
         }
     }
@@ -65,6 +69,7 @@ impl Unacceptable {
             Self::TooLarge => (413, "message too large"),
             Self::Slow => (408, "message not received in time"),
             Self::Broken => (400, "broken request"),
+            Self::Resume => (404, "event id not found"),
             Self::StreamTaken => (409, "stream is already open"),
         }
     }
@@ -177,6 +182,7 @@ impl Refusal {
             Self::Unacceptable(why @ Unacceptable::StreamTaken) => {
                 ("session.duplicate_stream", why.reason())
             }
+            Self::Unacceptable(why @ Unacceptable::Resume) => ("stream.resume_rejected", why.reason()),
             Self::Unacceptable(why) => ("http.rejected", why.reason()),
             Self::Unauthenticated(why) => ("authn.reject", why.reason()),
             Self::NoSession(why @ NoSession::NotYours) => {

@@ -21,6 +21,11 @@ impl Released {
         &self.said
     }
 
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+    }
+
     /// The message, for the client's door.
     pub fn into_bytes(self) -> Bytes {
         self.bytes

@@ -209,6 +209,11 @@ impl Sessions {
         self.table().remove(&(Arc::clone(owner), id), reason)
     }
 
+    /// Whether that session is open.
+    pub fn is_open(&self, owner: &Arc<str>, id: SessionId) -> bool {
+        self.table().records.contains_key(&(Arc::clone(owner), id))
+    }
+
     /// Takes out every session whose time is over. Cost: one look at each.
     pub fn reap(&self, limits: &Limits, now: Timestamp) -> Vec<Closed> {
         let mut table = self.table();

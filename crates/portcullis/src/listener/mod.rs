@@ -1,0 +1,14 @@
+//! The client's side: connections, the edge, and answers built from what was released.
+
+pub(crate) mod admin;
+mod body;
+mod edge;
+mod head;
+mod respond;
+mod serve;
+
+pub(crate) use body::{Body, Outlet};
+pub(crate) use edge::Edge;
+pub(crate) use head::{Seen, seen};
+pub(crate) use respond::{Refused, events, message, metadata, plain, preflight, refuse};
+pub(crate) use serve::{Bounds, accept};

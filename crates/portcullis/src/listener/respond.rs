@@ -1,0 +1,158 @@
+//! Answers: built from what was released or refused, never from what was received.
+
+use super::Body;
+use bytes::Bytes;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use portcullis_core::authenticate::{Resource, challenge, metadata as document};
+use portcullis_core::authorize::Forbidden;
+use portcullis_core::inspect::Released;
+use portcullis_core::protocol::{Id, Malformed, Revision};
+use portcullis_core::refusal::{Refusal, Unacceptable};
+use portcullis_core::authenticate::Unauthenticated;
+use serde_json::json;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// One message that was released.
+pub(crate) fn message(status: u16, released: Released, session: Option<&str>) -> Response<Body> {
+    let mut response = Response::new(Body::whole(released.into_bytes()));
+    set_status(&mut response, status);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    set_session(&mut response, session);
+    response
+}
+
+/// A status without a body.
+pub(crate) fn plain(status: u16) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    set_status(&mut response, status);
+    response
+}
+
+/// A stream whose events are released one by one.
+pub(crate) fn events(body: Body, session: Option<&str>) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, EVENTS);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    set_session(&mut response, session);
+    response
+}
+
+/// The metadata of a protected resource (RFC 9728).
+pub(crate) fn metadata(resource: &Resource) -> Response<Body> {
+    let mut response = Response::new(Body::whole(document(resource).to_string().into()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+    response
+}
+
+/// The answer to a CORS preflight of an allowed origin.
+pub(crate) fn preflight() -> Response<Body> {
+    let mut response = plain(204);
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, traceparent",
+        ),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+/// What a refusal's answer is built from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused<'a> {
+    pub(crate) refusal: &'a Refusal,
+    /// The request's id, where it is known.
+    pub(crate) id: Option<&'a Id>,
+    pub(crate) is_stateless: bool,
+    /// The resource that was asked for, where there is one.
+    pub(crate) resource: Option<&'a Resource>,
+    /// The trace id, for whoever has to ask the operator.
+    pub(crate) trace: &'a str,
+}
+
+/// A refusal: status, challenge, and a JSON-RPC error under the request's id.
+pub(crate) fn refuse(refused: Refused<'_>) -> Response<Body> {
+    let public = refused.refusal.public(refused.is_stateless);
+    let mut response = Response::new(Body::whole(error(refused)));
+    set_status(&mut response, public.status);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    if let Some(value) = refused.resource.and_then(|resource| challenge_for(refused.refusal, resource)) {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    if let Some(wait) = public.retry_after {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if matches!(refused.refusal, Refusal::Unacceptable(Unacceptable::Method)) {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+    }
+    response
+}
+
+/// The JSON-RPC error of a refusal; an unknown id is left out (JSON-RPC errors of MCP, `id` is optional).
+pub(crate) fn error(refused: Refused<'_>) -> Bytes {
+    let public = refused.refusal.public(refused.is_stateless);
+    let mut error = json!({ "code": public.code, "message": public.message });
+    let data = match refused.refusal {
+        Refusal::Malformed(Malformed::Version { requested, .. }) => {
+            json!({ "supported": Revision::ALL.map(Revision::name), "requested": requested })
+        }
+        Refusal::Unacceptable(_)
+        | Refusal::Unauthenticated(_)
+        | Refusal::NoSession(_)
+        | Refusal::Malformed(_)
+        | Refusal::Exhausted(_)
+        | Refusal::Forbidden(_)
+        | Refusal::Unanswered(_)
+        | Refusal::BadAnswer(_)
+        | Refusal::Unavailable(_) => json!({ "correlationId": refused.trace }),
+    };
+    if let Some(error) = error.as_object_mut() {
+        error.insert("data".to_owned(), data);
+    }
+    let id = refused.id.or(refused.refusal.id()).map(|id| format!(r#","id":{}"#, id.json())).unwrap_or_default();
+    format!(r#"{{"jsonrpc":"2.0"{id},"error":{error}}}"#).into()
+}
+
+fn challenge_for(refusal: &Refusal, resource: &Resource) -> Option<HeaderValue> {
+    let text = match refusal {
+        Refusal::Unauthenticated(Unauthenticated::Missing | Unauthenticated::Scheme) => {
+            challenge(resource, None, &resource.scopes)
+        }
+        Refusal::Unauthenticated(Unauthenticated::Duplicate | Unauthenticated::Query) => {
+            challenge(resource, Some("invalid_request"), &resource.scopes)
+        }
+        Refusal::Unauthenticated(_) => challenge(resource, Some("invalid_token"), &resource.scopes),
+        Refusal::Forbidden(Forbidden::Scope { required }) => {
+            challenge(resource, Some("insufficient_scope"), required)
+        }
+        Refusal::Unacceptable(_)
+        | Refusal::NoSession(_)
+        | Refusal::Malformed(_)
+        | Refusal::Exhausted(_)
+        | Refusal::Forbidden(_)
+        | Refusal::Unanswered(_)
+        | Refusal::BadAnswer(_)
+        | Refusal::Unavailable(_) => return None,
+    };
+    HeaderValue::from_str(&text).ok()
+}
+
+fn set_status(response: &mut Response<Body>, status: u16) {
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+}
+
+fn set_session(response: &mut Response<Body>, session: Option<&str>) {
+    if let Some(session) = session.and_then(|session| HeaderValue::from_str(session).ok()) {
+        response.headers_mut().insert("mcp-session-id", session);
+    }
+}

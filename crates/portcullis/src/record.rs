@@ -1,0 +1,181 @@
+//! The bracket around an exchange: its place in the audit log is taken first and settled last.
+
+use crate::clock;
+use portcullis_audit::{Arguments, Decision, Effect, Entry, Outcome, Principal, Record, Recorder, View};
+use portcullis_core::pipeline::Trail;
+use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::session::Closed;
+use portcullis_core::time::Timestamp;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What an exchange came to, in the words of its record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    /// What happened.
+    pub(crate) event: &'static str,
+    /// Why.
+    pub(crate) reason: Option<&'static str>,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The JSON-RPC error code.
+    pub(crate) code: Option<i32>,
+}
+
+/// An exchange under way. Dropped unsettled, it leaves `exchange.abandoned` with what was known.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    entry: Option<Entry>,
+    /// What the rooms found out.
+    pub(crate) trail: Trail,
+    /// When it began.
+    pub(crate) began: Timestamp,
+    /// When it went up.
+    pub(crate) sent: Option<Timestamp>,
+    /// When the first of the answer came.
+    pub(crate) answered: Option<Timestamp>,
+    /// The W3C trace id.
+    pub(crate) trace: String,
+    /// The server that was asked for.
+    pub(crate) server: Option<Arc<str>>,
+    /// The hash of the policy that decides.
+    pub(crate) policy: Arc<str>,
+    /// The bytes that came in.
+    pub(crate) bytes_in: u64,
+    /// The bytes that went out.
+    pub(crate) bytes_out: u64,
+    peer: Option<SocketAddr>,
+}
+
+impl Exchange {
+    /// Takes the exchange's place in the log.
+    ///
+    /// # Errors
+    /// [`Unavailable::Audit`]: no place, no exchange.
+    pub(crate) async fn begin(
+        recorder: &Recorder,
+        peer: Option<SocketAddr>,
+        policy: Arc<str>,
+    ) -> Result<Self, Unavailable> {
+        let entry = recorder.reserve().await.map_err(|_| Unavailable::Audit)?;
+        Ok(Self {
+            entry: Some(entry),
+            trail: Trail::default(),
+            began: clock::now(),
+            sent: None,
+            answered: None,
+            trace: String::new(),
+            server: None,
+            policy,
+            bytes_in: 0,
+            bytes_out: 0,
+            peer,
+        })
+    }
+
+    /// Writes the record and waits until it is written.
+    ///
+    /// # Errors
+    /// [`Unavailable::Audit`]: then nothing may be answered but that.
+    pub(crate) async fn settle(&mut self, came: Came) -> Result<(), Unavailable> {
+        let Some(mut entry) = self.entry.take() else { return Ok(()) };
+        self.fill(&mut entry.record, came);
+        entry.settle().await.map(drop).map_err(|_| Unavailable::Audit)
+    }
+
+    /// Writes the record of a refusal.
+    ///
+    /// # Errors
+    /// [`Unavailable::Audit`].
+    pub(crate) async fn refuse(&mut self, refusal: &Refusal, is_stateless: bool) -> Result<(), Unavailable> {
+        let (event, reason) = refusal.event();
+        let public = refusal.public(is_stateless);
+        self.settle(Came { event, reason: Some(reason), status: public.status, code: Some(public.code) }).await
+    }
+
+    /// Whether the record was written.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.entry.is_none()
+    }
+
+    fn fill(&self, record: &mut Record, came: Came) {
+        record.event = came.event.into();
+        record.reason = came.reason.map(Into::into);
+        if let Some(principal) = &self.trail.principal {
+            record.principal =
+                Some(Principal { iss: principal.issuer.as_str().into(), sub: principal.subject.as_str().into() });
+            record.client = principal.client.as_deref().map(Into::into);
+            record.jti = principal.token_id.as_deref().map(Into::into);
+        }
+        record.server = self.server.as_deref().map(Into::into);
+        record.method = self.trail.method.as_deref().map(Into::into);
+        record.target = self.trail.target.as_deref().map(Into::into);
+        record.arguments = self.trail.arguments.as_ref().map(|summary| Arguments {
+            digest: summary.digest.clone().into(),
+            view: summary.view.as_ref().and_then(|view| View::new(view).ok()),
+        });
+        record.decision = self.decision();
+        record.outcome = (came.status != 0).then_some(Outcome { status: came.status, code: came.code });
+        record.session = self.trail.session.as_deref().map(Into::into);
+        record.peer = self.peer;
+        let now = clock::now();
+        record.duration_us = Some(micros(now.since(self.began)));
+        record.upstream_us = self.sent.map(|sent| micros(self.answered.unwrap_or(now).since(sent)));
+        record.bytes_in = Some(self.bytes_in);
+        record.bytes_out = Some(self.bytes_out);
+        record.trace = (!self.trace.is_empty()).then(|| self.trace.as_str().into());
+        if let Some(revision) = self.trail.revision {
+            record.detail.set("revision", revision.name());
+        }
+        if self.trail.context_changed {
+            record.detail.set("session_context", "changed");
+        }
+    }
+
+    fn decision(&self) -> Option<Decision> {
+        if !self.trail.is_decided {
+            return None;
+        }
+        let (effect, rule) = match &self.trail.rule {
+            Some(rule) => (Effect::Allow, rule.as_str()),
+            None => (Effect::Deny, ""),
+        };
+        Some(Decision { effect, rule: rule.into(), policy: (&*self.policy).into() })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            let came = Came { event: portcullis_audit::ABANDONED, reason: None, status: 0, code: None };
+            self.fill(&mut entry.record, came);
+        }
+    }
+}
+
+/// Records something that is no exchange; what cannot be recorded is logged.
+pub(crate) fn note(recorder: &Recorder, record: Record) {
+    match recorder.try_reserve() {
+        Ok(mut entry) => {
+            entry.record = record;
+            if let Err(error) = entry.submit() {
+                tracing::error!(%error, "an event was not recorded");
+            }
+        }
+        Err(error) => tracing::error!(%error, event = record.event.as_str(), "an event was not recorded"),
+    }
+}
+
+/// Records the end of a session.
+pub(crate) fn note_closed(recorder: &Recorder, closed: &Closed) {
+    let mut record = Record::new("session.terminated");
+    record.reason = Some(closed.reason.into());
+    record.session = Some(closed.id.fingerprint().as_str().into());
+    record.server = Some((&*closed.server).into());
+    record.detail.set("owner", &*closed.owner);
+    note(recorder, record);
+}
+
+fn micros(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,128 @@
+//! One exchange from beginning to end: the async half of the walk.
+//!
+//! The core decides, the upstream waits, the record brackets. Nothing is decided here.
+
+mod frame;
+mod stream;
+mod walk;
+
+use crate::issuers::Issuers;
+use crate::listener::{Body, Edge, Refused, refuse};
+use crate::record::{Exchange, note};
+use crate::resume::Seal;
+use crate::telemetry::Counters;
+use crate::upstream::Upstream;
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY};
+use hyper::{Request, Response};
+use portcullis_audit::{Record, Recorder};
+use portcullis_core::pipeline::{Rules, State};
+use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::session::SessionId;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use walk::Walked;
+
+/// Everything that a reload replaces, whole.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The core's rules.
+    pub(crate) rules: Rules,
+    /// Hosts and origins.
+    pub(crate) edge: Edge,
+    /// The servers, by name.
+    pub(crate) upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// The policy's hash, for the records.
+    pub(crate) policy: Arc<str>,
+    /// The largest body, in bytes.
+    pub(crate) body_bytes: usize,
+    /// How long a body may take.
+    pub(crate) body_timeout: Duration,
+}
+
+/// The gateway's data path.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) issuers: Issuers,
+    pub(crate) state: State,
+    pub(crate) recorder: Recorder,
+    pub(crate) seal: Seal,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) drain: CancellationToken,
+    /// Sessions whose own stream is being read: one reader each.
+    pub(crate) listening: Mutex<HashSet<SessionId>>,
+    pub(crate) counters: Counters,
+}
+
+impl Gateway {
+    /// Answers one request. A panic in it refuses this request and no other.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let answered = AssertUnwindSafe(self.bracket(request, peer)).catch_unwind().await;
+        answered.unwrap_or_else(|_| {
+            let mut record = Record::new("gateway.panic");
+            record.peer = Some(peer);
+            note(&self.recorder, record);
+            unavailable(Unavailable::Bug)
+        })
+    }
+
+    /// The bracket around the walk: a place in the audit log first, the record last.
+    async fn bracket(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let live = self.live.load_full();
+        let begun = Exchange::begin(&self.recorder, Some(peer), Arc::clone(&live.policy)).await;
+        let mut exchange = match begun {
+            Ok(exchange) => exchange,
+            Err(why) => return unavailable(why),
+        };
+        let (parts, body) = request.into_parts();
+        let origin = match live.edge.check(&parts.headers) {
+            Ok(origin) => origin,
+            Err(why) => return self.refuse(&live, &mut exchange, &why.into()).await,
+        };
+        let mut response = match self.walk(&live, (&parts, body), peer, &mut exchange).await {
+            Ok(Walked::Whole(response)) => response,
+            Ok(Walked::Stream(stream)) => stream.start(exchange),
+            Err(refusal) => self.refuse(&live, &mut exchange, &refusal).await,
+        };
+        if let Some(origin) = origin {
+            allow_origin(&mut response, origin);
+        }
+        response
+    }
+
+    async fn refuse(&self, live: &Live, exchange: &mut Exchange, refusal: &Refusal) -> Response<Body> {
+        let is_stateless = exchange.trail.revision.is_some_and(|revision| revision.is_stateless());
+        self.counters.refused(refusal);
+        if let Err(why) = exchange.refuse(refusal, is_stateless).await {
+            return unavailable(why);
+        }
+        let server = exchange.server.as_deref().and_then(|name| live.rules.servers.get(name));
+        refuse(Refused {
+            refusal,
+            id: exchange.trail.id.as_ref(),
+            is_stateless,
+            resource: server.map(|server| &server.gate.resource),
+            trace: &exchange.trace,
+        })
+    }
+}
+
+fn unavailable(why: Unavailable) -> Response<Body> {
+    let refusal = Refusal::Unavailable(why);
+    refuse(Refused { refusal: &refusal, id: None, is_stateless: false, resource: None, trace: "" })
+}
+
+fn allow_origin(response: &mut Response<Body>, origin: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("mcp-session-id, www-authenticate"));
+    headers.insert(VARY, HeaderValue::from_static("origin"));
+}

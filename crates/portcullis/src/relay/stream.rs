@@ -1,0 +1,242 @@
+//! A stream of messages on its way down: each one released by itself, until an end that is recorded.
+
+use super::{Gateway, frame, walk};
+use crate::clock;
+use crate::listener::{Body, Outlet, Refused, error, events};
+use crate::record::{Exchange, note};
+use crate::upstream::Events;
+use bytes::Bytes;
+use hyper::Response;
+use portcullis_audit::{Principal as Named, Record};
+use portcullis_core::authenticate::Principal;
+use portcullis_core::authorize::Circumstances;
+use portcullis_core::inspect::{BadAnswer, Said};
+use portcullis_core::pipeline;
+use portcullis_core::protocol::Frame;
+use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
+use portcullis_core::route::Ticket;
+use portcullis_core::session::SessionId;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// How often a silent stream shows that it lives, so that a client that is gone is found out.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// No timer is set further ahead than this.
+const FAR: Duration = Duration::from_hours(24 * 365);
+
+/// A stream that is about to start.
+pub(super) struct Stream {
+    gateway: Arc<Gateway>,
+    ticket: Ticket,
+    incoming: Events,
+    network: String,
+    session: Option<SessionId>,
+    listening: Option<Listening>,
+    answers: bool,
+}
+
+/// The one reader of a session's own stream.
+pub(super) struct Listening {
+    gateway: Arc<Gateway>,
+    id: SessionId,
+}
+
+impl Listening {
+    pub(super) fn claim(gateway: &Arc<Gateway>, id: SessionId) -> Result<Self, Refusal> {
+        let mut held = gateway.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.insert(id) {
+            return Err(Unacceptable::StreamTaken.into());
+        }
+        drop(held);
+        Ok(Self { gateway: Arc::clone(gateway), id })
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.gateway.listening.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// What an event id is bound to: principal, session and server.
+pub(super) fn binding(principal: &Principal, session: Option<SessionId>, server: &str) -> String {
+    let session = session.map(|id| id.wire()).unwrap_or_default();
+    format!("{}\n{session}\n{server}", principal.key)
+}
+
+/// Why a stream ends.
+enum End {
+    Upstream,
+    Client,
+    TokenExpired,
+    Draining,
+    SessionOver,
+    Refused(Refusal),
+}
+
+impl End {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Client => "client",
+            Self::TokenExpired => "token_expired",
+            Self::Draining => "draining",
+            Self::SessionOver => "session",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+impl Stream {
+    /// The stream that answers a request.
+    pub(super) fn of_call(gateway: Arc<Gateway>, ticket: Ticket, incoming: Events, network: String) -> Self {
+        Self { gateway, ticket, incoming, network, session: None, listening: None, answers: true }
+    }
+
+    /// The stream on which a server speaks unasked.
+    pub(super) fn of_server(gateway: Arc<Gateway>, ticket: Ticket, incoming: Events, network: String) -> Self {
+        Self { gateway, ticket, incoming, network, session: None, listening: None, answers: false }
+    }
+
+    /// The same, for a session.
+    pub(super) fn listening(self, (session, listening): (Option<SessionId>, Option<Listening>)) -> Self {
+        Self { session, listening, ..self }
+    }
+
+    /// Starts to pass messages on; the answer's head goes out at once.
+    pub(super) fn start(self, exchange: Exchange) -> Response<Body> {
+        let (outlet, body) = Body::stream();
+        let tasks = self.gateway.tasks.clone();
+        tasks.spawn(self.run(outlet, exchange));
+        events(body, None)
+    }
+
+    async fn run(mut self, outlet: Outlet, mut exchange: Exchange) {
+        let end = self.pass_all(&outlet, &mut exchange).await;
+        if let End::Refused(refusal) = &end {
+            self.gateway.counters.refused(refusal);
+            let is_stateless = self.ticket.revision().is_stateless();
+            let recorded = exchange.refuse(refusal, is_stateless).await;
+            let told = Refused {
+                refusal,
+                id: self.ticket.id(),
+                is_stateless,
+                resource: None,
+                trace: &exchange.trace,
+            };
+            if recorded.is_ok() && self.answers && outlet.send(frame::event(&error(told))).await.is_err() {
+                tracing::debug!("the client had gone before it could be told");
+            }
+        }
+        if !self.answers || !matches!(end, End::Upstream | End::Client | End::Refused(_)) {
+            note(&self.gateway.recorder, self.closing(&end, &exchange));
+        }
+        drop(self.listening.take());
+    }
+
+    fn closing(&self, end: &End, exchange: &Exchange) -> Record {
+        let principal = self.ticket.principal();
+        let mut record = Record::new("stream.closed");
+        record.reason = Some(end.reason().into());
+        record.principal = Some(Named { iss: principal.issuer.as_str().into(), sub: principal.subject.as_str().into() });
+        record.server = Some((&**self.ticket.server()).into());
+        record.session.clone_from(&exchange.trail.session.as_deref().map(Into::into));
+        record.trace = Some(exchange.trace.as_str().into());
+        record.bytes_out = Some(exchange.bytes_out);
+        record
+    }
+
+    async fn pass_all(&mut self, outlet: &Outlet, exchange: &mut Exchange) -> End {
+        let remaining = self.ticket.principal().expires.since(clock::now()).min(FAR);
+        let expiry = Instant::now() + remaining;
+        let drain = self.gateway.drain.clone();
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = outlet.closed() => return End::Client,
+                () = sleep_until(expiry) => return End::TokenExpired,
+                () = drain.cancelled(), if !self.answers => return End::Draining,
+                next = timeout(KEEP_ALIVE, self.incoming.next()) => next,
+            };
+            let frame = match next {
+                Err(_) if self.is_over() => return End::SessionOver,
+                Err(_) => {
+                    if outlet.send(Bytes::from_static(b": keep-alive\n\n")).await.is_err() {
+                        return End::Client;
+                    }
+                    continue;
+                }
+                Ok(Ok(Some(frame))) => frame,
+                Ok(Ok(None)) if exchange.is_settled() => return End::Upstream,
+                Ok(Ok(None)) => return End::Refused(Unanswered::Ended.into()),
+                Ok(Err(flaw)) => return End::Refused(flaw.into()),
+            };
+            match self.pass(&frame, outlet, exchange).await {
+                Ok(()) => {}
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Whether the session that this stream belongs to has ended.
+    fn is_over(&self) -> bool {
+        let owner = &self.ticket.principal().key;
+        self.session.is_some_and(|id| !self.gateway.state.sessions.is_open(owner, id))
+    }
+
+    /// Passes one frame on, if its message is released.
+    async fn pass(&self, frame: &Frame, outlet: &Outlet, exchange: &mut Exchange) -> Result<(), End> {
+        let id = self.sealed(frame).map_err(End::Refused)?;
+        let bytes = match frame.data.clone().filter(|data| !data.is_empty()) {
+            None => frame::rewrite(frame, id.as_deref(), b""),
+            Some(message) => {
+                let Some(message) = self.release(message, exchange).await? else { return Ok(()) };
+                let is_same = id.is_none() && frame.id.is_none() && frame.data.as_ref() == Some(&message);
+                if is_same && !frame.raw.is_empty() {
+                    frame.raw.clone()
+                } else {
+                    frame::rewrite(frame, id.as_deref(), &message)
+                }
+            }
+        };
+        exchange.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        outlet.send(bytes).await.map_err(|_| End::Client)
+    }
+
+    /// The released message; none if it was refused and the stream may go on.
+    async fn release(&self, message: Bytes, exchange: &mut Exchange) -> Result<Option<Bytes>, End> {
+        // The rules of now, not of when the stream began: a reload that tightens them tightens this too.
+        let live = self.gateway.live.load_full();
+        let circumstances = Circumstances { now: clock::now(), network: Some(&self.network) };
+        let released = match pipeline::release(&live.rules, &self.ticket, message, circumstances) {
+            Ok(released) => released,
+            Err(refusal @ Refusal::BadAnswer(BadAnswer::Reverse(_) | BadAnswer::NotAsked)) => {
+                let (event, reason) = refusal.event();
+                let mut record = self.closing(&End::Upstream, exchange);
+                record.event = event.into();
+                record.reason = Some(reason.into());
+                note(&self.gateway.recorder, record);
+                return Ok(None);
+            }
+            Err(refusal) => return Err(End::Refused(refusal)),
+        };
+        if let (Said::Answer { code, .. }, true) = (released.said(), self.answers) {
+            exchange.answered = Some(clock::now());
+            exchange.bytes_out += released.size();
+            self.gateway.counters.completed(exchange);
+            let settled = exchange.settle(walk::completed(200, *code)).await;
+            settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
+        }
+        Ok(Some(released.into_bytes()))
+    }
+
+    fn sealed(&self, frame: &Frame) -> Result<Option<String>, Refusal> {
+        let Some(id) = frame.id.as_deref().filter(|id| !id.is_empty()) else { return Ok(None) };
+        if self.ticket.revision().is_stateless() {
+            return Ok(None);
+        }
+        let binding = binding(self.ticket.principal(), self.session, self.ticket.server());
+        self.gateway.seal.seal(&binding, id).map(Some).map_err(Refusal::Unavailable)
+    }
+}

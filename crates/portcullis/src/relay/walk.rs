@@ -1,0 +1,398 @@
+//! The steps of an exchange over HTTP, in order.
+
+use super::stream::{Listening, Stream};
+use super::{Gateway, Live};
+use crate::clock;
+use crate::listener::{Body, Seen, events, message, metadata, plain, preflight, seen};
+use crate::random;
+use crate::record::{Came, Exchange, note, note_closed};
+use crate::upstream::{Content, Events, Reply, Upstream};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use portcullis_audit::Record;
+use portcullis_core::authenticate::Unauthenticated;
+use portcullis_core::authorize::Circumstances;
+use portcullis_core::inspect::{Released, Said};
+use portcullis_core::pipeline::{self, Head, Settled};
+use portcullis_core::protocol::Revision;
+use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
+use portcullis_core::route::Ticket;
+use portcullis_core::session::{NoSession, Session, SessionId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// What may come before the answer to `initialize` on its stream.
+const MAX_PREAMBLE: usize = 64;
+
+/// What an exchange has come to.
+pub(super) enum Walked {
+    /// An answer, already recorded.
+    Whole(Response<Body>),
+    /// Messages still to come.
+    Stream(Stream),
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Place<'a> {
+    Endpoint(&'a str),
+    /// The metadata of an endpoint as a protected resource (RFC 9728 section 3.1).
+    Metadata(&'a str),
+    Nowhere,
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a str) -> Self {
+        if let Some(resource) = path.strip_prefix("/.well-known/oauth-protected-resource") {
+            return match Self::of(resource) {
+                Self::Endpoint(server) => Self::Metadata(server),
+                Self::Metadata(_) | Self::Nowhere => Self::Nowhere,
+            };
+        }
+        let server = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp"));
+        server.filter(|name| !name.contains('/')).map_or(Self::Nowhere, Place::Endpoint)
+    }
+}
+
+/// What every step needs.
+struct Step<'a> {
+    live: &'a Arc<Live>,
+    seen: Seen<'a>,
+    network: String,
+}
+
+impl Step<'_> {
+    fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances { now: clock::now(), network: Some(&self.network) }
+    }
+}
+
+impl Gateway {
+    pub(super) async fn walk(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        (parts, body): (&Parts, Incoming),
+        peer: SocketAddr,
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        let server = match Place::of(parts.uri.path()) {
+            Place::Endpoint(server) => server,
+            Place::Metadata(server) => return self.metadata(live, parts, server, exchange).await,
+            Place::Nowhere => return Err(Unacceptable::Path.into()),
+        };
+        if parts.method == Method::OPTIONS {
+            let came = Came { event: "http.preflight", reason: None, status: 204, code: None };
+            exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+            return Ok(Walked::Whole(preflight()));
+        }
+        exchange.server = live.rules.servers.get_key_value(server).map(|(name, _)| Arc::clone(name));
+        let step = Step { live, seen: seen(parts)?, network: peer.ip().to_string() };
+        exchange.trace.clone_from(&step.seen.trace);
+        exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
+        let session = self.identify(&step, server, exchange).await?;
+        self.counters.authenticated();
+        match parts.method {
+            Method::POST => self.post(&step, session, (parts, body), exchange).await,
+            Method::GET | Method::DELETE if is_stateless(&step) => Err(Unacceptable::Method.into()),
+            Method::GET => self.listen(&step, session, exchange).await,
+            Method::DELETE => self.delete(&step, &session, exchange).await,
+            _ => Err(Unacceptable::Method.into()),
+        }
+    }
+
+    async fn metadata(
+        &self,
+        live: &Live,
+        parts: &Parts,
+        server: &str,
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        if parts.method != Method::GET {
+            return Err(Unacceptable::Method.into());
+        }
+        let resource = &live.rules.server(server)?.gate.resource;
+        let came = Came { event: "metadata.served", reason: None, status: 200, code: None };
+        exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+        Ok(Walked::Whole(metadata(resource)))
+    }
+
+    /// Who is it? An unknown key may only mean that ours are old: then they are fetched, and it is asked once more.
+    async fn identify(&self, step: &Step<'_>, server: &str, exchange: &mut Exchange) -> Result<Session, Refusal> {
+        let head = Head { server, credentials: step.seen.credentials, session: step.seen.session };
+        let rules = &step.live.rules;
+        let trust = self.issuers.trust();
+        let first = pipeline::identify((rules, &trust), &self.state, &head, clock::now(), &mut exchange.trail);
+        let Err(Refusal::Unauthenticated(Unauthenticated::UnknownKey { issuer })) = &first else { return first };
+        if !self.issuers.refresh(issuer).await {
+            return first;
+        }
+        let trust = self.issuers.trust();
+        pipeline::identify((rules, &trust), &self.state, &head, clock::now(), &mut exchange.trail)
+    }
+
+    async fn post(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        session: Session,
+        (parts, body): (&Parts, Incoming),
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !media.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+            return Err(Unacceptable::MediaType.into());
+        }
+        let body = read(body, step.live).await?;
+        exchange.bytes_in = length(&body);
+        let upstream = upstream(step.live, session.server())?;
+        let owner = (session.principal().clone(), session.open().map(|open| open.id));
+        let (dispatch, ticket) = pipeline::admit(
+            &step.live.rules,
+            &self.state,
+            session,
+            (body, &step.seen.mirrors),
+            (step.circumstances(), &mut exchange.trail),
+        )?;
+        exchange.sent = Some(clock::now());
+        let reply = upstream.call(dispatch, &step.seen.carried).await;
+        exchange.answered = Some(clock::now());
+        let reply = reply?;
+        if reply.status == 404 && !ticket.revision().is_stateless() {
+            let gone = owner.1.and_then(|id| self.state.sessions.end(&owner.0.key, id, "upstream"));
+            if let Some(closed) = gone {
+                note_closed(&self.recorder, &closed);
+                return Err(NoSession::Unknown.into());
+            }
+        }
+        self.reply(step, ticket, reply, exchange).await
+    }
+
+    /// From the upstream's reply to the client's answer.
+    async fn reply(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        ticket: Ticket,
+        reply: Reply,
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        let is_first = ticket.method() == Some(&portcullis_core::protocol::Method::Initialize);
+        match reply.content {
+            Content::Message(bytes) => {
+                let released = pipeline::release(&step.live.rules, &ticket, bytes, step.circumstances())?;
+                let Said::Answer { code, revision } = released.said() else {
+                    return Err(Unanswered::Foreign.into());
+                };
+                let code = *code;
+                let session = match (is_first, revision) {
+                    (true, Some(revision)) => {
+                        Some(self.open(step, &ticket, (revision, reply.session), exchange).await?)
+                    }
+                    (true, None) | (false, _) => None,
+                };
+                self.settle(exchange, (reply.status, code), &released).await?;
+                Ok(Walked::Whole(message(reply.status, released, session.as_deref())))
+            }
+            Content::Events(incoming) if is_first => self.first_events(step, &ticket, (incoming, reply.session), exchange).await,
+            Content::Events(incoming) => {
+                Ok(Walked::Stream(Stream::of_call(Arc::clone(self), ticket, incoming, step.network.clone())))
+            }
+            Content::Empty if ticket.id().is_none() && (200..300).contains(&reply.status) => {
+                let came = Came { event: "message.accepted", reason: None, status: 202, code: None };
+                exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+                Ok(Walked::Whole(plain(202)))
+            }
+            Content::Empty => Err(Unanswered::Foreign.into()),
+        }
+    }
+
+    /// `initialize` answered as a stream: the session's id stands in the head, so the answer is awaited.
+    async fn first_events(
+        &self,
+        step: &Step<'_>,
+        ticket: &Ticket,
+        (mut incoming, upstream): (Events, Option<Arc<str>>),
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        let mut whole = BytesMut::new();
+        for _ in 0..MAX_PREAMBLE {
+            let frame = incoming.next().await?.ok_or(Unanswered::Ended)?;
+            let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else { continue };
+            let released = pipeline::release(&step.live.rules, ticket, data, step.circumstances())?;
+            let said = released.said().clone();
+            whole.extend_from_slice(&super::frame::rewrite(&frame, None, &released.into_bytes()));
+            let Said::Answer { code, revision } = said else { continue };
+            let session = match &revision {
+                Some(revision) => Some(self.open(step, ticket, (revision, upstream), exchange).await?),
+                None => None,
+            };
+            exchange.bytes_out = length(&whole);
+            let came = completed(200, code);
+            exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+            return Ok(Walked::Whole(events(Body::whole(whole.freeze()), session.as_deref())));
+        }
+        Err(Unanswered::Foreign.into())
+    }
+
+    /// Opens the session that an answered `initialize` asks for; gives the id for the wire.
+    async fn open(
+        &self,
+        step: &Step<'_>,
+        ticket: &Ticket,
+        (revision, theirs): (&str, Option<Arc<str>>),
+        exchange: &mut Exchange,
+    ) -> Result<String, Refusal> {
+        let id = SessionId::from_entropy(random::bytes()?);
+        let settled = Settled { revision, upstream: theirs.clone(), agent: step.seen.agent };
+        let opened = pipeline::open(&step.live.rules, &self.state, ticket, (id, settled), clock::now());
+        let upstream = upstream(step.live, ticket.server())?;
+        let evicted = match opened {
+            Ok(evicted) => evicted,
+            Err(refusal) => {
+                if let Some(theirs) = theirs {
+                    upstream.end(&theirs).await;
+                }
+                return Err(refusal);
+            }
+        };
+        exchange.trail.session = Some(id.fingerprint());
+        let mut record = Record::new("session.created");
+        record.session = Some(id.fingerprint().as_str().into());
+        record.server = Some((&**ticket.server()).into());
+        record.trace = Some(exchange.trace.as_str().into());
+        record.detail.set("owner", &*ticket.principal().key);
+        note(&self.recorder, record);
+        if let Some(evicted) = evicted {
+            self.ended(step.live, evicted);
+        }
+        Ok(id.wire())
+    }
+
+    /// Opens the stream on which the server speaks unasked.
+    async fn listen(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        session: Session,
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        exchange.trail.method = Some("GET".to_owned());
+        let open = session.open().ok_or(NoSession::Missing)?;
+        let binding = super::stream::binding(session.principal(), Some(open.id), session.server());
+        let last = match step.seen.last_event {
+            None => None,
+            Some(last) => Some(self.seal.open(&binding, last).ok_or(Unacceptable::Resume)?),
+        };
+        // Resuming is reading on where a broken stream ended; a second reader of a whole one is not.
+        let listening = if last.is_none() { Some(Listening::claim(self, open.id)?) } else { None };
+        let ticket = Ticket::listening(&session);
+        let reply = upstream(step.live, session.server())?.listen(open, last.as_deref(), &step.seen.carried).await?;
+        let Content::Events(incoming) = reply.content else {
+            return Err(if reply.status == 405 { Unacceptable::Method.into() } else { Unanswered::Foreign.into() });
+        };
+        let came = Came { event: "stream.opened", reason: None, status: 200, code: None };
+        exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+        let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
+        Ok(Walked::Stream(stream.listening((session.open().map(|open| open.id), listening))))
+    }
+
+    async fn delete(&self, step: &Step<'_>, session: &Session, exchange: &mut Exchange) -> Result<Walked, Refusal> {
+        exchange.trail.method = Some("DELETE".to_owned());
+        let closed = pipeline::end(&self.state, session).ok_or(NoSession::Missing)?;
+        self.ended(step.live, closed);
+        let came = Came { event: "session.deleted", reason: None, status: 200, code: None };
+        exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+        Ok(Walked::Whole(plain(200)))
+    }
+
+    /// Records the end of a session and tells its upstream, behind the answer.
+    pub(crate) fn ended(&self, live: &Live, closed: portcullis_core::session::Closed) {
+        note_closed(&self.recorder, &closed);
+        let upstream = live.upstreams.get(&closed.server).cloned();
+        if let (Some(upstream), Some(theirs)) = (upstream, closed.upstream) {
+            self.tasks.spawn(async move { upstream.end(&theirs).await });
+        }
+    }
+
+    async fn settle(
+        &self,
+        exchange: &mut Exchange,
+        (status, code): (u16, Option<i64>),
+        released: &Released,
+    ) -> Result<(), Refusal> {
+        exchange.bytes_out = released.size();
+        self.counters.completed(exchange);
+        exchange.settle(completed(status, code)).await.map_err(Refusal::Unavailable)
+    }
+}
+
+/// How an answered call is recorded.
+pub(super) fn completed(status: u16, code: Option<i64>) -> Came {
+    Came {
+        event: if code.is_some() { "call.failed" } else { "call.completed" },
+        reason: code.map(|_| "upstream_error"),
+        status,
+        code: code.and_then(|code| i32::try_from(code).ok()),
+    }
+}
+
+fn is_stateless(step: &Step<'_>) -> bool {
+    step.seen.mirrors.version.and_then(Revision::parse).is_some_and(Revision::is_stateless)
+}
+
+fn upstream<'a>(live: &'a Live, server: &str) -> Result<&'a Arc<Upstream>, Refusal> {
+    live.upstreams.get(server).ok_or(Refusal::Unacceptable(Unacceptable::Path))
+}
+
+async fn read(body: Incoming, live: &Live) -> Result<Bytes, Refusal> {
+    let most = u64::try_from(live.body_bytes).unwrap_or(u64::MAX);
+    if body.size_hint().lower() > most {
+        return Err(Unacceptable::TooLarge.into());
+    }
+    timeout(live.body_timeout, collect(body, live.body_bytes)).await.map_err(|_| Unacceptable::Slow)?
+}
+
+async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unacceptable::Broken)?.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > most {
+            return Err(Unacceptable::TooLarge.into());
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    Ok([first.as_ref(), rest.as_ref()].concat().into())
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn paths_lead_where_they_say() {
+        for (path, place) in [
+            ("/servers/demo/mcp", Place::Endpoint("demo")),
+            ("/.well-known/oauth-protected-resource/servers/demo/mcp", Place::Metadata("demo")),
+            ("/servers/a/b/mcp", Place::Nowhere),
+            ("/Servers/demo/mcp", Place::Nowhere),
+            ("/servers/demo/mcp/", Place::Nowhere),
+            ("/", Place::Nowhere),
+        ] {
+            assert_eq!(Place::of(path), place, "{path}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! An upstream over Streamable HTTP: our own headers, our own session, a small pool of connections.
+
+use super::{Carried, Content, Events, Reply, take_frame};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use portcullis_core::protocol::{Frame, Frames};
+use portcullis_core::refusal::Unanswered;
+use portcullis_core::route::Dispatch;
+use portcullis_core::session::Open;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
+
+/// Idle connections that are kept for one upstream.
+const MAX_IDLE: usize = 64;
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nobody waits for an answer to `DELETE`.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const ACCEPT_EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+
+/// Where an upstream is, and how it is spoken to.
+pub(crate) struct Site {
+    /// `host:port` to connect to.
+    pub(crate) address: (String, u16),
+    /// The `Host` header.
+    pub(crate) host: HeaderValue,
+    /// Path and query.
+    pub(crate) path: String,
+    /// TLS, and the name that the certificate must bear.
+    pub(crate) tls: Option<(TlsConnector, rustls::pki_types::ServerName<'static>)>,
+    /// Headers that the configuration adds; secret values are marked sensitive.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// How long the first byte of an answer may take.
+    pub(crate) timeout: Duration,
+    /// The largest message or event, in bytes.
+    pub(crate) most: usize,
+}
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// One upstream.
+pub(crate) struct Http {
+    site: Site,
+    idle: Arc<Mutex<Vec<Sender>>>,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Http({:?})", self.site.address)
+    }
+}
+
+impl Http {
+    pub(crate) fn new(site: Site, tasks: TaskTracker) -> Self {
+        Self { site, idle: Arc::default(), tasks }
+    }
+
+    pub(super) async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
+        let mut request = self.request(Method::POST, dispatch.session(), carried, dispatch.call().body().clone());
+        request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        request.headers_mut().insert(header::ACCEPT, ACCEPT_BOTH);
+        self.exchange(request).await
+    }
+
+    pub(super) async fn listen(&self, open: &Open, last: Option<&str>, carried: &Carried) -> Result<Reply, Unanswered> {
+        let mut request = self.request(Method::GET, Some(open), carried, Bytes::new());
+        request.headers_mut().insert(header::ACCEPT, ACCEPT_EVENTS);
+        if let Some(last) = last {
+            let last = HeaderValue::from_str(last).map_err(|_| Unanswered::Foreign)?;
+            request.headers_mut().insert(LAST_EVENT, last);
+        }
+        self.exchange(request).await
+    }
+
+    pub(super) async fn end(&self, session: &str) {
+        let Ok(id) = HeaderValue::from_str(session) else { return };
+        let mut request = self.request(Method::DELETE, None, &Carried::default(), Bytes::new());
+        request.headers_mut().insert(SESSION, id);
+        let goodbye = timeout(GOODBYE_TIMEOUT, self.exchange(request)).await;
+        if !matches!(goodbye, Ok(Ok(_))) {
+            tracing::debug!(upstream = ?self, "upstream did not confirm the end of a session");
+        }
+    }
+
+    /// A request with our headers and none of the client's.
+    fn request(&self, method: Method, open: Option<&Open>, carried: &Carried, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        if let Ok(path) = self.site.path.parse() {
+            *request.uri_mut() = path;
+        }
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.site.host.clone());
+        headers.insert(header::USER_AGENT, AGENT);
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        if let Some(trace) = text(&carried.traceparent).filter(|trace| !trace.is_empty()) {
+            headers.insert(TRACEPARENT, trace);
+        }
+        if let Some(version) = carried.version.as_deref().and_then(text) {
+            headers.insert(VERSION, version);
+        }
+        if let Some(id) = open.and_then(|open| open.upstream.as_deref()).and_then(text) {
+            headers.insert(SESSION, id);
+        }
+        for (name, value) in &carried.mirrored {
+            headers.append(name.clone(), value.clone());
+        }
+        for (name, value) in &self.site.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        request
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, Unanswered> {
+        let (sender, response) =
+            timeout(self.site.timeout, self.send(request)).await.map_err(|_| Unanswered::Timeout)??;
+        self.read(sender, response).await
+    }
+
+    /// Sends over an idle connection if one still works, else over a new one.
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<(Sender, Response<Incoming>), Unanswered> {
+        while let Some(mut sender) = self.take_idle() {
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((sender, response)),
+                // Never left: the connection had just been closed. Anything else may have arrived and is not repeated.
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(Unanswered::Unreachable),
+                },
+            }
+        }
+        let mut sender = self.connect().await?;
+        let response = sender.send_request(request).await.map_err(|_| Unanswered::Unreachable)?;
+        Ok((sender, response))
+    }
+
+    fn take_idle(&self) -> Option<Sender> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    async fn connect(&self) -> Result<Sender, Unanswered> {
+        let address = (self.site.address.0.as_str(), self.site.address.1);
+        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.map_err(|_| Unanswered::Timeout)?;
+        let stream = stream.map_err(|_| Unanswered::Unreachable)?;
+        stream.set_nodelay(true).map_err(|_| Unanswered::Unreachable)?;
+        let Some((connector, name)) = &self.site.tls else { return self.shake(stream).await };
+        let stream = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), stream)).await;
+        let stream = stream.map_err(|_| Unanswered::Timeout)?.map_err(|_| Unanswered::Unreachable)?;
+        self.shake(stream).await
+    }
+
+    async fn shake(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, Unanswered> {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| Unanswered::Unreachable)?;
+        self.tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    async fn read(&self, sender: Sender, response: Response<Incoming>) -> Result<Reply, Unanswered> {
+        let (head, body) = response.into_parts();
+        let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok()).map(Arc::from);
+        let lease = Lease { sender: Some(sender), idle: Arc::clone(&self.idle) };
+        match head.status {
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(Unanswered::Credentials),
+            status if status.is_redirection() || status.is_informational() => return Err(Unanswered::Foreign),
+            _ => {}
+        }
+        let content = match media_type(&head.headers) {
+            Some("text/event-stream") => Content::Events(Events::Http(EventStream {
+                body,
+                frames: Frames::new(self.site.most),
+                lease: Some(lease),
+            })),
+            kind => {
+                let bytes = timeout(self.site.timeout, collect(body, self.site.most, lease)).await;
+                match (bytes.map_err(|_| Unanswered::Timeout)??, kind) {
+                    (bytes, _) if bytes.is_empty() => Content::Empty,
+                    (bytes, Some("application/json")) => Content::Message(bytes),
+                    (_, Some(_) | None) => Content::Empty,
+                }
+            }
+        };
+        Ok(Reply { status: head.status.as_u16(), session, content })
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next()?.trim())
+}
+
+async fn collect(mut body: Incoming, most: usize, mut lease: Lease) -> Result<Bytes, Unanswered> {
+    let mut first = Bytes::new();
+    let mut all: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() else { continue };
+        if first.len() + all.len() + data.len() > most {
+            return Err(Unanswered::TooLarge);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            if body.is_end_stream() {
+                break;
+            }
+            continue;
+        }
+        if all.is_empty() {
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&data);
+    }
+    lease.give_back();
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// A connection in use: given back when its answer was read to the end, else closed.
+struct Lease {
+    sender: Option<Sender>,
+    idle: Arc<Mutex<Vec<Sender>>>,
+}
+
+impl Lease {
+    fn give_back(&mut self) {
+        let Some(sender) = self.sender.take() else { return };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sender.is_closed() && idle.len() < MAX_IDLE {
+            idle.push(sender);
+        }
+    }
+}
+
+/// An answer that comes as server-sent events; dropped, it closes the connection.
+pub(crate) struct EventStream {
+    body: Incoming,
+    frames: Frames,
+    lease: Option<Lease>,
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventStream(..)")
+    }
+}
+
+impl EventStream {
+    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Unanswered> {
+        loop {
+            if let Some(frame) = take_frame(&mut self.frames)? {
+                return Ok(Some(frame));
+            }
+            let Some(frame) = self.body.frame().await else {
+                if let Some(mut lease) = self.lease.take() {
+                    lease.give_back();
+                }
+                return Ok(None);
+            };
+            if let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() {
+                self.frames.push(&data);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The other side: an MCP server over HTTP, or a process of ours behind pipes.
+
+pub(crate) mod http;
+pub(crate) mod pipes;
+pub(crate) mod stdio;
+
+use bytes::Bytes;
+use portcullis_core::protocol::{BadStream, Frame, Frames};
+use portcullis_core::refusal::Unanswered;
+use portcullis_core::route::Dispatch;
+use portcullis_core::session::Open;
+use portcullis_core::time::Timestamp;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What goes up beside the message.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    /// W3C trace context, for the upstream's own logs.
+    pub(crate) traceparent: String,
+    /// `MCP-Protocol-Version`, as the client sent it.
+    pub(crate) version: Option<String>,
+    /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, which a stateless request mirrors.
+    pub(crate) mirrored: Vec<(hyper::header::HeaderName, hyper::header::HeaderValue)>,
+}
+
+/// One server behind the gate.
+#[derive(Debug)]
+pub(crate) enum Upstream {
+    /// Streamable HTTP.
+    Http(http::Http),
+    /// A process, its stdin and its stdout.
+    Pipes(pipes::Pipes),
+}
+
+/// What an upstream answered.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The HTTP status, or what it would have been.
+    pub(crate) status: u16,
+    /// The session id that the upstream gave.
+    pub(crate) session: Option<Arc<str>>,
+    /// The answer itself.
+    pub(crate) content: Content,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Nothing.
+    Empty,
+    /// One message.
+    Message(Bytes),
+    /// A stream of them.
+    Events(Events),
+}
+
+/// Messages that come one by one.
+#[derive(Debug)]
+pub(crate) enum Events {
+    /// An event stream.
+    Http(http::EventStream),
+    /// Lines of a process, already sorted to this exchange.
+    Pipes(pipes::Lines),
+}
+
+impl Events {
+    /// The next event; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Unanswered> {
+        match self {
+            Self::Http(stream) => stream.next().await,
+            Self::Pipes(lines) => Ok(lines.next().await.map(framed)),
+        }
+    }
+}
+
+/// A bare message as one server-sent event.
+pub(crate) fn framed(message: Bytes) -> Frame {
+    Frame { raw: Bytes::new(), id: None, data: Some(message) }
+}
+
+impl Upstream {
+    /// Sends a message and waits for the first of its answer.
+    pub(crate) async fn call(&self, dispatch: Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
+        match self {
+            Self::Http(http) => http.call(&dispatch, carried).await,
+            Self::Pipes(pipes) => pipes.call(&dispatch).await,
+        }
+    }
+
+    /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
+    pub(crate) async fn listen(&self, open: &Open, last: Option<&str>, carried: &Carried) -> Result<Reply, Unanswered> {
+        match self {
+            Self::Http(http) => http.listen(open, last, carried).await,
+            Self::Pipes(pipes) => pipes.listen(open),
+        }
+    }
+
+    /// Tells the upstream that the session which it knows by this id has ended; nobody waits for what it says.
+    pub(crate) async fn end(&self, session: &str) {
+        match self {
+            Self::Http(http) => http.end(session).await,
+            Self::Pipes(pipes) => pipes.end(session).await,
+        }
+    }
+
+    /// Ends what nobody used for a while.
+    pub(crate) async fn reap(&self, now: Timestamp) {
+        match self {
+            Self::Http(_) => {}
+            Self::Pipes(pipes) => pipes.reap(now.micros() / 1000).await,
+        }
+    }
+
+    /// Ends everything that runs for it.
+    pub(crate) async fn stop(&self) {
+        match self {
+            Self::Http(_) => {}
+            Self::Pipes(pipes) => pipes.stop().await,
+        }
+    }
+}
+
+/// Reads frames out of whatever bytes come.
+pub(crate) fn take_frame(frames: &mut Frames) -> Result<Option<Frame>, Unanswered> {
+    frames.next_frame().map_err(|flaw| match flaw {
+        BadStream::TooLarge => Unanswered::TooLarge,
+        BadStream::Encoding => Unanswered::Foreign,
+    })
+}
+
+/// A message for one reader, and whether it is the answer that ends its exchange.
+#[derive(Debug)]
+pub(crate) struct Line {
+    bytes: Bytes,
+    is_last: bool,
+}
+
+/// A bounded queue of messages for one reader.
+pub(crate) type Queue = mpsc::Receiver<Line>;

@@ -1,0 +1,266 @@
+//! One process and the exchanges under way with it.
+
+use super::remap::{self, Chosen, Outward};
+use super::{Plan, Report};
+use crate::upstream::{Line, Queue};
+use crate::upstream::stdio::{self, Event, Process, log, single_line};
+use bytes::Bytes;
+use portcullis_core::protocol::{Call, Id, Kind};
+use portcullis_core::refusal::Unanswered;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Messages that may wait for one reader.
+const QUEUE: usize = 256;
+/// Messages for nobody in particular that are kept until somebody listens.
+const BACKLOG: usize = 64;
+/// How long an answer may wait for its reader.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// A running server.
+pub(super) struct Child {
+    name: Arc<str>,
+    owner: Arc<str>,
+    process: Process,
+    started_ms: u64,
+    used_ms: AtomicU64,
+    running: AtomicBool,
+    tasks: TaskTracker,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    last: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    unasked: Option<mpsc::Sender<Line>>,
+    backlog: VecDeque<Bytes>,
+}
+
+struct Waiting {
+    id: Option<Id>,
+    chosen: Chosen,
+    answered: Arc<AtomicBool>,
+    lines: mpsc::Sender<Line>,
+}
+
+/// A request under way; dropped before its answer came, it is over for the server too where the
+/// protocol says so (2026-07-28: closing the stream cancels).
+pub(super) struct Exchange {
+    child: Arc<Child>,
+    number: u64,
+    answered: Arc<AtomicBool>,
+    cancels: bool,
+}
+
+impl Exchange {
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+
+    /// Gives up on the answer, whatever the revision.
+    pub(super) fn cancel(mut self) {
+        self.cancels = true;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.child.held().waiting.remove(&self.number);
+        if !self.cancels || self.is_answered() {
+            return;
+        }
+        let (child, line) = (Arc::clone(&self.child), remap::cancellation(self.number));
+        self.child.tasks.spawn(async move { child.process.send(line).await.ok() });
+    }
+}
+
+impl Child {
+    pub(super) fn start(
+        plan: &Plan,
+        (name, owner): (Arc<str>, Arc<str>),
+        tasks: &TaskTracker,
+    ) -> Result<(Self, stdio::Events), Unanswered> {
+        let started = Process::start(&plan.launch, log(plan.server.to_string()), tasks);
+        let (process, events) = started.map_err(|error| {
+            tracing::error!(server = &*plan.server, %error, "cannot start the server");
+            Unanswered::NotRunning
+        })?;
+        let now = crate::clock::millis();
+        let child = Self {
+            name,
+            owner,
+            process,
+            started_ms: now,
+            used_ms: AtomicU64::new(now),
+            running: AtomicBool::new(true),
+            tasks: tasks.clone(),
+            held: Mutex::default(),
+        };
+        Ok((child, events))
+    }
+
+    pub(super) const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) const fn owner(&self) -> &Arc<str> {
+        &self.owner
+    }
+
+    pub(super) fn is_of_session(&self) -> bool {
+        self.name.starts_with("session:")
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        !self.held().waiting.is_empty()
+    }
+
+    pub(super) fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn stop(&self) {
+        self.running.store(false, Ordering::Release);
+        self.process.stop().await;
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, message: &[u8]) -> Result<(), Unanswered> {
+        self.used_ms.store(crate::clock::millis(), Ordering::Relaxed);
+        let line = Bytes::from(single_line(message).into_owned());
+        self.process.send(line).await.map_err(|_| Unanswered::NotRunning)
+    }
+
+    /// Sends what wants no answer.
+    pub(super) async fn tell(&self, call: &Call) -> Result<(), Unanswered> {
+        let Some((id, range)) = remap::cancelled(call) else { return self.send(call.body()).await };
+        let number = {
+            let held = self.held();
+            held.waiting.iter().find(|(_, waiting)| waiting.id.as_ref() == Some(&id)).map(|(number, _)| *number)
+        };
+        // What is not under way cannot be cancelled.
+        let Some(number) = number else { return Ok(()) };
+        self.send(&remap::put_back(call.body(), range, number.to_string().as_bytes())).await
+    }
+
+    /// Sends a request; its answer, and what comes before it, arrive in the queue.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        call: &Call,
+    ) -> Result<(Exchange, Queue), Unanswered> {
+        let (lines, queue) = mpsc::channel(QUEUE);
+        let answered = Arc::new(AtomicBool::new(false));
+        let (number, line) = {
+            let mut held = self.held();
+            held.last += 1;
+            let number = held.last;
+            let (line, chosen) = remap::inward(call, number);
+            let id = match call.kind() {
+                Kind::Request(id) => Some(id.clone()),
+                Kind::Notification | Kind::Response(_) => None,
+            };
+            held.waiting.insert(number, Waiting { id, chosen, lines, answered: Arc::clone(&answered) });
+            (number, line)
+        };
+        let exchange =
+            Exchange { child: Arc::clone(self), number, answered, cancels: call.revision().is_stateless() };
+        self.send(&line).await?;
+        Ok((exchange, queue))
+    }
+
+    /// The queue of what nobody asked for; whoever listened before is cut off.
+    pub(super) fn unasked(&self) -> Option<Queue> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let mut held = self.held();
+        for message in held.backlog.drain(..) {
+            sender.try_send(passing(message)).ok()?;
+        }
+        held.unasked = Some(sender);
+        Some(queue)
+    }
+
+    /// Hands out what the server says until it ends; says how long it ran.
+    pub(super) async fn read(&self, mut events: stdio::Events, report: &Report) -> Duration {
+        let server = self.name.clone();
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Line(line) => self.hand_out(line, report).await,
+                Event::Ended(ended) => {
+                    tracing::info!(process = &*server, reason = %ended.reason, noise = ended.noise, "server ended");
+                }
+            }
+        }
+        self.running.store(false, Ordering::Release);
+        let mut held = self.held();
+        held.waiting.clear();
+        held.unasked = None;
+        Duration::from_millis(crate::clock::millis().saturating_sub(self.started_ms))
+    }
+
+    async fn hand_out(&self, line: Bytes, report: &Report) {
+        let Some(outward) = remap::outward(&line) else {
+            return report(&self.name, "malformed_line");
+        };
+        match outward {
+            Outward::Answer(number, range) => {
+                let Some(waiting) = self.held().waiting.remove(&number) else {
+                    return report(&self.name, "answer_not_asked");
+                };
+                waiting.answered.store(true, Ordering::Release);
+                let line = remap::put_back(&line, range, &waiting.chosen.id);
+                if waiting.lines.send_timeout(Line { bytes: line, is_last: true }, HAND_OVER).await.is_err() {
+                    tracing::debug!(process = &*self.name, "nobody took the answer");
+                }
+            }
+            Outward::Progress(number, range) => self.pass(number, |chosen| {
+                chosen.token.as_ref().map(|token| remap::put_back(&line, range, token))
+            }),
+            Outward::Subscribed(number, range) => {
+                self.pass(number, |chosen| Some(remap::put_back(&line, range, &chosen.id)));
+            }
+            Outward::Unasked => self.pass_unasked(line),
+        }
+    }
+
+    /// Passes a message to the exchange of that number; a reader who does not keep up misses it.
+    fn pass(&self, number: u64, restored: impl FnOnce(&Chosen) -> Option<Bytes>) {
+        let held = self.held();
+        let Some(waiting) = held.waiting.get(&number) else { return };
+        if restored(&waiting.chosen).is_none_or(|line| waiting.lines.try_send(passing(line)).is_err()) {
+            tracing::debug!(process = &*self.name, "message dropped");
+        }
+    }
+
+    /// Passes a message to the newest exchange under way, else to whoever listens, else keeps it a while.
+    fn pass_unasked(&self, line: Bytes) {
+        let mut held = self.held();
+        let newest = held.waiting.last_key_value().map(|(_, waiting)| &waiting.lines);
+        let reader = newest.or(held.unasked.as_ref());
+        let Err(unsent) = reader.map_or(Err(line.clone()), |reader| {
+            reader.try_send(passing(line)).map_err(|unsent| unsent.into_inner().bytes)
+        }) else {
+            return;
+        };
+        if held.backlog.len() >= BACKLOG {
+            held.backlog.pop_front();
+        }
+        held.backlog.push_back(unsent);
+    }
+}
+
+/// A message that ends nothing.
+const fn passing(bytes: Bytes) -> Line {
+    Line { bytes, is_last: false }
+}

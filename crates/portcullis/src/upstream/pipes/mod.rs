@@ -1,0 +1,258 @@
+//! An upstream that is a process: one for each session, and for stateless requests one for each principal.
+//!
+//! No two principals ever share a process. Ids, progress tokens and subscription ids are replaced by
+//! numbers of ours on the way in and put back on the way out, so callers cannot meet in them.
+
+mod child;
+mod remap;
+
+use super::stdio::{Backoff, Launch};
+use super::{Content, Events, Line, Queue, Reply};
+use bytes::Bytes;
+use child::{Child, Exchange};
+use portcullis_core::protocol::{Kind, Method};
+use portcullis_core::refusal::Unanswered;
+use portcullis_core::route::Dispatch;
+use portcullis_core::session::Open;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+/// A process for stateless requests ends after so long without one.
+const IDLE: Duration = Duration::from_mins(5);
+
+/// Told of what a server did that no exchange can tell of: the server's name, and the audit record's reason.
+pub(crate) type Report = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
+
+/// What one such upstream is started from, and its bounds.
+pub(crate) struct Plan {
+    /// The server's name.
+    pub(crate) server: Arc<str>,
+    /// How it is started.
+    pub(crate) launch: Launch,
+    /// How long the first message of an answer may take.
+    pub(crate) timeout: Duration,
+    /// The most processes at once.
+    pub(crate) most: usize,
+}
+
+/// The processes of one server.
+pub(crate) struct Pipes {
+    plan: Plan,
+    tasks: TaskTracker,
+    report: Report,
+    numbers: AtomicU64,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    children: HashMap<Arc<str>, Arc<Child>>,
+    backoff: Backoff,
+    not_before_ms: u64,
+}
+
+impl fmt::Debug for Pipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipes({})", self.plan.server)
+    }
+}
+
+/// Lines of one exchange, the first of which may already be here.
+pub(crate) struct Lines {
+    first: Option<Line>,
+    queue: Queue,
+    /// Ends what is under way at the server when the reader goes.
+    _exchange: Option<Exchange>,
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines(..)")
+    }
+}
+
+impl Lines {
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        let line = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.queue.recv().await,
+        };
+        line.map(|line| line.bytes)
+    }
+}
+
+impl Pipes {
+    pub(crate) fn new(plan: Plan, tasks: TaskTracker, report: Report) -> Self {
+        Self { plan, tasks, report, numbers: AtomicU64::new(0), table: Arc::default() }
+    }
+
+    pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
+        let is_first = *dispatch.call().method() == Method::Initialize;
+        let Some(child) = self.child(dispatch, is_first).await? else { return Ok(lost()) };
+        if !matches!(dispatch.call().kind(), Kind::Request(_)) {
+            child.tell(dispatch.call()).await?;
+            return Ok(Reply { status: 202, session: None, content: Content::Empty });
+        }
+        let (exchange, mut queue) = child.ask(dispatch.call()).await?;
+        let first = match timeout(self.plan.timeout, queue.recv()).await {
+            Ok(Some(first)) => first,
+            Ok(None) => return Err(Unanswered::Ended),
+            Err(_) => {
+                exchange.cancel();
+                return Err(Unanswered::Timeout);
+            }
+        };
+        if first.is_last {
+            let session = is_first.then(|| Arc::clone(child.name()));
+            return Ok(Reply { status: 200, session, content: Content::Message(first.bytes) });
+        }
+        if is_first {
+            return self.settle(&child, first, queue).await;
+        }
+        let lines = Lines { first: Some(first), queue, _exchange: Some(exchange) };
+        Ok(Reply { status: 200, session: None, content: Content::Events(Events::Pipes(lines)) })
+    }
+
+    /// An answer to `initialize` that something else came before: only the answer counts.
+    async fn settle(&self, child: &Arc<Child>, first: Line, mut queue: Queue) -> Result<Reply, Unanswered> {
+        let mut last = first;
+        let rest = async {
+            while let Some(next) = queue.recv().await {
+                last = next;
+            }
+        };
+        timeout(self.plan.timeout, rest).await.map_err(|_| Unanswered::Timeout)?;
+        Ok(Reply { status: 200, session: Some(Arc::clone(child.name())), content: Content::Message(last.bytes) })
+    }
+
+    pub(super) fn listen(&self, open: &Open) -> Result<Reply, Unanswered> {
+        let child = open.upstream.as_ref().and_then(|name| self.find(name));
+        let Some(child) = child else { return Ok(lost()) };
+        let queue = child.unasked().ok_or(Unanswered::Foreign)?;
+        let lines = Lines { first: None, queue, _exchange: None };
+        Ok(Reply { status: 200, session: None, content: Content::Events(Events::Pipes(lines)) })
+    }
+
+    /// Ends the process of that name.
+    pub(super) async fn end(&self, name: &str) {
+        let child = self.table.lock().unwrap_or_else(PoisonError::into_inner).children.remove(name);
+        if let Some(child) = child {
+            child.stop().await;
+        }
+    }
+
+    /// Ends processes for stateless requests that nobody used for a while.
+    pub(super) async fn reap(&self, now_ms: u64) {
+        let over: Vec<Arc<Child>> = {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle = |child: &Arc<Child>| {
+                !child.is_of_session() && !child.is_busy() && Duration::from_millis(now_ms.saturating_sub(child.used_ms())) > IDLE
+            };
+            table.children.extract_if(|_, child| idle(child)).map(|(_, child)| child).collect()
+        };
+        for child in over {
+            child.stop().await;
+        }
+    }
+
+    pub(super) async fn stop(&self) {
+        let all: Vec<Arc<Child>> = {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.children.drain().map(|(_, child)| child).collect()
+        };
+        let stops: Vec<_> = all.iter().map(|child| child.stop()).collect();
+        for stop in stops {
+            stop.await;
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Child>> {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.children.get(name).filter(|child| child.is_running()).cloned()
+    }
+
+    /// The process that this message is for; `None` if its session has lost it.
+    async fn child(&self, dispatch: &Dispatch, is_first: bool) -> Result<Option<Arc<Child>>, Unanswered> {
+        if is_first {
+            let name = format!("session:{}", self.numbers.fetch_add(1, Ordering::Relaxed));
+            return self.start(name.into(), dispatch.owner()).await.map(Some);
+        }
+        if let Some(open) = dispatch.session() {
+            return Ok(open.upstream.as_ref().and_then(|name| self.find(name)));
+        }
+        let name: Arc<str> = format!("principal:{}", dispatch.owner()).into();
+        match self.find(&name) {
+            Some(child) => Ok(Some(child)),
+            None => self.start(name, dispatch.owner()).await.map(Some),
+        }
+    }
+
+    async fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Arc<Child>, Unanswered> {
+        let evicted = self.make_room(owner)?;
+        let (child, events) = Child::start(&self.plan, (Arc::clone(&name), Arc::clone(owner)), &self.tasks)?;
+        let child = Arc::new(child);
+        let raced = {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            match table.children.get(&name).filter(|other| other.is_running()) {
+                Some(other) => Some(Arc::clone(other)),
+                None => {
+                    table.children.insert(Arc::clone(&name), Arc::clone(&child));
+                    None
+                }
+            }
+        };
+        if let Some(first) = raced {
+            child.stop().await;
+            return Ok(first);
+        }
+        let (table, report) = (Arc::clone(&self.table), Arc::clone(&self.report));
+        let running = Arc::clone(&child);
+        self.tasks.spawn(async move {
+            let ran_for = running.read(events, &report).await;
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            if table.children.get(&name).is_some_and(|now| Arc::ptr_eq(now, &running)) {
+                table.children.remove(&name);
+                table.fell(ran_for);
+            }
+        });
+        if let Some(evicted) = evicted {
+            evicted.stop().await;
+        }
+        Ok(child)
+    }
+
+    /// Room for one more process: the owner's own least recently used one has to go where there is none.
+    fn make_room(&self, owner: &Arc<str>) -> Result<Option<Arc<Child>>, Unanswered> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if crate::clock::millis() < table.not_before_ms {
+            return Err(Unanswered::NotRunning);
+        }
+        if table.children.len() < self.plan.most {
+            return Ok(None);
+        }
+        let own = table.children.values().filter(|child| child.owner() == owner && !child.is_busy());
+        let oldest = own.min_by_key(|child| child.used_ms()).map(|child| Arc::clone(child.name()));
+        let oldest = oldest.ok_or(Unanswered::NotRunning)?;
+        Ok(table.children.remove(&oldest))
+    }
+}
+
+impl Table {
+    /// A process ended that nobody had stopped: the next start may have to wait.
+    fn fell(&mut self, ran_for: Duration) {
+        let jitter = crate::random::bytes::<2>().map_or(u16::MAX, u16::from_le_bytes);
+        let wait = self.backoff.next(ran_for, jitter);
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.not_before_ms = crate::clock::millis().saturating_add(wait);
+    }
+}
+
+/// What an HTTP server answers for a session that it does not know.
+const fn lost() -> Reply {
+    Reply { status: 404, session: None, content: Content::Empty }
+}
