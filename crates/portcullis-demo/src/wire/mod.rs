@@ -1,0 +1,9 @@
+//! What is on the line? Newline-delimited JSON-RPC 2.0, read with a bound and written whole.
+
+mod lines;
+mod message;
+mod output;
+
+pub(crate) use lines::{Line, Lines, MAX_LINE_BYTES};
+pub(crate) use message::{Malformed, Message, Object, Request, RequestId};
+pub(crate) use output::Output;
