@@ -10,6 +10,7 @@
 
 mod wire;
 mod caller;
+mod answer;
 mod notes;
 mod files;
 mod tools;

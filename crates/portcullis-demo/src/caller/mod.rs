@@ -65,7 +65,11 @@ impl Questions {
         // An empty object means forms only (2025-11-25 elicitation, "Capabilities").
         let has_forms =
             elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form"));
-        if has_forms { Self::Asked } else { Self::Unsupported }
+        if has_forms {
+            Self::Asked
+        } else {
+            Self::Unsupported
+        }
     }
 }
 
@@ -89,6 +93,16 @@ pub(crate) enum Unknown {
 }
 
 impl Caller {
+    /// A client that has not said anything about itself.
+    pub(crate) const fn stranger() -> Self {
+        Self {
+            revision: Revision::NEWEST_HANDSHAKE,
+            questions: Questions::Unsupported,
+            log_level: None,
+            progress_token: None,
+        }
+    }
+
     /// The client that opens a session with these parameters of `initialize`.
     pub(crate) fn initialize(params: &Object) -> Result<Self, Unknown> {
         let version = params.get("protocolVersion").and_then(Value::as_str);
@@ -103,36 +117,52 @@ impl Caller {
                 Questions::of(capabilities)
             }
         };
-        Ok(Self { revision, questions, log_level: None, progress_token: None })
+        Ok(Self {
+            revision,
+            questions,
+            log_level: None,
+            progress_token: None,
+        })
     }
 
     /// The sender of a request: as its `_meta` says, or the one of the session.
     pub(crate) fn of(params: &Object, session: Option<&Self>) -> Result<Self, Unknown> {
         let meta = params.get("_meta").and_then(Value::as_object);
-        let is_stateless = meta
-            .is_some_and(|meta| meta.contains_key(VERSION) || meta.contains_key(CAPABILITIES));
+        let is_stateless =
+            meta.is_some_and(|meta| meta.contains_key(VERSION) || meta.contains_key(CAPABILITIES));
         match (session, meta) {
             (_, Some(meta)) if is_stateless => Self::stateless(meta),
-            (Some(session), Some(meta)) => {
-                Ok(Self { progress_token: progress_token(meta), ..session.clone() })
-            }
+            (Some(session), Some(meta)) => Ok(Self {
+                progress_token: progress_token(meta),
+                ..session.clone()
+            }),
             (Some(session), None) => Ok(session.clone()),
             (None, _) => Err(Unknown::Incomplete),
         }
     }
 
     fn stateless(meta: &Object) -> Result<Self, Unknown> {
-        let version = meta.get(VERSION).and_then(Value::as_str).ok_or(Unknown::Incomplete)?;
+        let version = meta
+            .get(VERSION)
+            .and_then(Value::as_str)
+            .ok_or(Unknown::Incomplete)?;
         if version != Revision::V2026_07_28.as_str() {
-            return Err(Unknown::Revision { requested: version.to_owned() });
+            return Err(Unknown::Revision {
+                requested: version.to_owned(),
+            });
         }
-        let capabilities =
-            meta.get(CAPABILITIES).and_then(Value::as_object).ok_or(Unknown::Incomplete)?;
+        let capabilities = meta
+            .get(CAPABILITIES)
+            .and_then(Value::as_object)
+            .ok_or(Unknown::Incomplete)?;
         let log_level = match meta.get(LOG_LEVEL) {
             None => None,
-            Some(level) => {
-                Some(level.as_str().and_then(Level::parse).ok_or(Unknown::Incomplete)?)
-            }
+            Some(level) => Some(
+                level
+                    .as_str()
+                    .and_then(Level::parse)
+                    .ok_or(Unknown::Incomplete)?,
+            ),
         };
         Ok(Self {
             revision: Revision::V2026_07_28,

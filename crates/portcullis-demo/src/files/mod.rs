@@ -61,7 +61,9 @@ impl Files {
                 fs::write(root.join(name), text)?;
             }
         }
-        Ok(Self { root: root.canonicalize()? })
+        Ok(Self {
+            root: root.canonicalize()?,
+        })
     }
 
     /// The text of a file.
@@ -73,7 +75,9 @@ impl Files {
         }
         let file = File::open(&path).map_err(|_| Error::Missing)?;
         let mut text = Vec::new();
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(|_| Error::Missing)?;
+        file.take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut text)
+            .map_err(|_| Error::Missing)?;
         if u64::try_from(text.len()).map_or(true, |bytes| bytes > MAX_FILE_BYTES) {
             return Err(Error::TooLarge);
         }
@@ -97,14 +101,21 @@ impl Files {
 
     fn entry(&self, path: &Path) -> Option<Entry> {
         let name = path.file_name()?.to_str()?.to_owned();
-        let target = path.canonicalize().ok().filter(|target| target.starts_with(&self.root))?;
+        let target = path
+            .canonicalize()
+            .ok()
+            .filter(|target| target.starts_with(&self.root))?;
         let metadata = fs::metadata(target).ok()?;
         let kind = match (metadata.is_file(), metadata.is_dir()) {
             (true, _) => Kind::File,
             (false, true) => Kind::Folder,
             (false, false) => return None,
         };
-        Some(Entry { name, kind, size_bytes: metadata.len() })
+        Some(Entry {
+            name,
+            kind,
+            size_bytes: metadata.len(),
+        })
     }
 
     /// The canonical path of what is in the folder under this one.
@@ -114,8 +125,16 @@ impl Files {
         if !path.components().all(is_below) {
             return Err(Error::Outside);
         }
-        let path = self.root.join(path).canonicalize().map_err(|_| Error::Missing)?;
-        if path.starts_with(&self.root) { Ok(path) } else { Err(Error::Missing) }
+        let path = self
+            .root
+            .join(path)
+            .canonicalize()
+            .map_err(|_| Error::Missing)?;
+        if path.starts_with(&self.root) {
+            Ok(path)
+        } else {
+            Err(Error::Missing)
+        }
     }
 }
 
@@ -174,7 +193,12 @@ mod tests {
         }
         assert_eq!(files.list("up"), Err(Error::Missing));
         assert_eq!(files.read("inside"), files.read("readme.txt"));
-        let names: Vec<String> = files.list("").unwrap().into_iter().map(|e| e.name).collect();
+        let names: Vec<String> = files
+            .list("")
+            .unwrap()
+            .into_iter()
+            .map(|e| e.name)
+            .collect();
         assert_eq!(names, ["inside", "project.md", "readme.txt"]);
     }
 
@@ -187,7 +211,10 @@ mod tests {
         fs::write(files.root.join("sub/longest"), &longest).unwrap();
         fs::write(files.root.join("over"), [longest.as_slice(), b"x"].concat()).unwrap();
         fs::write(files.root.join("bytes"), [0xff]).unwrap();
-        assert_eq!(files.read("sub/longest").map(|text| text.len()), Ok(longest.len()));
+        assert_eq!(
+            files.read("sub/longest").map(|text| text.len()),
+            Ok(longest.len())
+        );
         assert_eq!(files.read("over"), Err(Error::TooLarge));
         assert_eq!(files.read("bytes"), Err(Error::NotText));
         assert_eq!(files.read("sub"), Err(Error::Kind));

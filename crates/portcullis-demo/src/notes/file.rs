@@ -24,7 +24,10 @@ pub(super) struct Kept {
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { next: 1, notes: Vec::new() }
+        Self {
+            next: 1,
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -32,14 +35,18 @@ impl Kept {
     pub(super) fn push(&mut self, title: &str, text: &str, created_ms: u64) -> u64 {
         let id = self.next;
         self.next = self.next.saturating_add(1);
-        self.notes.push(Note { id, title: title.to_owned(), text: text.to_owned(), created_ms });
+        self.notes.push(Note {
+            id,
+            title: title.to_owned(),
+            text: text.to_owned(),
+            created_ms,
+        });
         id
     }
 
     fn is_sound(&self) -> bool {
-        let is_bounded = |note: &Note| {
-            note.title.len() <= MAX_TITLE_BYTES && note.text.len() <= MAX_TEXT_BYTES
-        };
+        let is_bounded =
+            |note: &Note| note.title.len() <= MAX_TITLE_BYTES && note.text.len() <= MAX_TEXT_BYTES;
         self.next < u64::MAX
             && self.notes.len() <= MAX_NOTES
             && self.notes.iter().all(is_bounded)
@@ -57,7 +64,10 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { file: folder.join("notes.json"), seen: None }
+        Self {
+            file: folder.join("notes.json"),
+            seen: None,
+        }
     }
 
     pub(super) fn exists(&self) -> io::Result<bool> {
@@ -71,7 +81,9 @@ impl Store {
             return Ok(None);
         }
         let mut text = Vec::new();
-        File::open(&self.file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+        File::open(&self.file)?
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut text)?;
         let kept = serde_json::from_slice::<Kept>(&text).map_err(|_| Error::Damaged)?;
         if !kept.is_sound() {
             return Err(Error::Damaged);
@@ -83,7 +95,9 @@ impl Store {
     /// Replaces the file.
     pub(super) fn write(&mut self, kept: &Kept) -> Result<(), Error> {
         let text = serde_json::to_vec(kept).map_err(io::Error::from)?;
-        let next = self.file.with_extension(format!("json.{}", std::process::id()));
+        let next = self
+            .file
+            .with_extension(format!("json.{}", std::process::id()));
         if let Err(error) = replace(&self.file, &next, &text) {
             if next.try_exists()? {
                 fs::remove_file(&next)?;
@@ -102,6 +116,10 @@ impl Store {
 
 fn replace(file: &Path, next: &Path, text: &[u8]) -> io::Result<()> {
     // A new file, so that no link that waits under this name is followed.
-    OpenOptions::new().write(true).create_new(true).open(next)?.write_all(text)?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(next)?
+        .write_all(text)?;
     fs::rename(next, file)
 }

@@ -57,7 +57,10 @@ pub(crate) struct Notes {
 impl Notes {
     /// Reads the notes of a folder; makes a few if there is no file yet.
     pub(crate) fn open(folder: &Path, now_ms: u64) -> Result<Self, Error> {
-        let mut notes = Self { file: file::Store::new(folder), kept: file::Kept::default() };
+        let mut notes = Self {
+            file: file::Store::new(folder),
+            kept: file::Kept::default(),
+        };
         if notes.file.exists()? {
             notes.refresh()?;
             return Ok(notes);
@@ -77,7 +80,10 @@ impl Notes {
 
     /// One note.
     pub(crate) fn find(&mut self, id: u64) -> Result<&Note, Error> {
-        self.all()?.iter().find(|note| note.id == id).ok_or(Error::Missing)
+        self.all()?
+            .iter()
+            .find(|note| note.id == id)
+            .ok_or(Error::Missing)
     }
 
     /// The notes that hold a word of `query`, best first.
@@ -101,7 +107,12 @@ impl Notes {
     /// Removes a note and returns it.
     pub(crate) fn delete(&mut self, id: u64) -> Result<Note, Error> {
         self.refresh()?;
-        let place = self.kept.notes.iter().position(|note| note.id == id).ok_or(Error::Missing)?;
+        let place = self
+            .kept
+            .notes
+            .iter()
+            .position(|note| note.id == id)
+            .ok_or(Error::Missing)?;
         let note = self.kept.notes.remove(place);
         if let Err(error) = self.file.write(&self.kept) {
             self.kept.notes.insert(place, note);
@@ -161,7 +172,10 @@ mod tests {
         }
         notes.add("last", "x", 0).unwrap();
         assert!(matches!(notes.add("over", "x", 0), Err(Error::Full)));
-        assert_eq!(Notes::open(folder.path(), 0).unwrap().all().unwrap().len(), MAX_NOTES);
+        assert_eq!(
+            Notes::open(folder.path(), 0).unwrap().all().unwrap().len(),
+            MAX_NOTES
+        );
     }
 
     #[test]
@@ -175,7 +189,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("notes.json");
             std::fs::write(&file, text).unwrap();
-            assert!(matches!(Notes::open(folder.path(), 0), Err(Error::Damaged)), "{text}");
+            assert!(
+                matches!(Notes::open(folder.path(), 0), Err(Error::Damaged)),
+                "{text}"
+            );
             assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         }
     }

@@ -22,7 +22,10 @@ pub(crate) struct Match {
 pub(super) fn search(notes: &[Note], query: &str, limit: usize) -> Vec<Match> {
     let query = query.to_lowercase();
     let words: Vec<&str> = query.split_whitespace().take(MAX_WORDS).collect();
-    let mut matches: Vec<Match> = notes.iter().filter_map(|note| score(note, &words)).collect();
+    let mut matches: Vec<Match> = notes
+        .iter()
+        .filter_map(|note| score(note, &words))
+        .collect();
     matches.sort_by_key(|found| (Reverse(found.score), Reverse(found.id)));
     matches.truncate(limit);
     matches
@@ -41,9 +44,19 @@ fn score(note: &Note, words: &[&str]) -> Option<Match> {
         let line = line.to_lowercase();
         words.iter().any(|word| line.contains(word))
     };
-    let line = note.text.lines().find(has_word).or(note.text.lines().next()).unwrap_or_default();
+    let line = note
+        .text
+        .lines()
+        .find(has_word)
+        .or(note.text.lines().next())
+        .unwrap_or_default();
     let snippet = line.chars().take(MAX_SNIPPET_CHARS).collect();
-    Some(Match { id: note.id, title: note.title.clone(), snippet, score })
+    Some(Match {
+        id: note.id,
+        title: note.title.clone(),
+        snippet,
+        score,
+    })
 }
 
 #[cfg(test)]
@@ -63,7 +76,10 @@ mod tests {
             note(3, "Übung", "water"),
         ];
         let found = search(&notes, query, 2);
-        assert_eq!(found.iter().map(|m| (m.id, m.score)).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            found.iter().map(|m| (m.id, m.score)).collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[test]

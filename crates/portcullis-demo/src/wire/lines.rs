@@ -24,7 +24,10 @@ pub(crate) struct Lines<I> {
 
 impl<I: BufRead> Lines<I> {
     pub(crate) fn new(input: I) -> Self {
-        Self { input, line: Vec::new() }
+        Self {
+            input,
+            line: Vec::new(),
+        }
     }
 
     /// Reads the next line; a last line needs no newline.
@@ -82,7 +85,10 @@ mod tests {
     fn splits_lines() {
         check(b"", &[]);
         check(b"a\nbc\n", &[Line::Text(b"a"), Line::Text(b"bc")]);
-        check(b"a\n\nb", &[Line::Text(b"a"), Line::Text(b""), Line::Text(b"b")]);
+        check(
+            b"a\n\nb",
+            &[Line::Text(b"a"), Line::Text(b""), Line::Text(b"b")],
+        );
     }
 
     #[test]
@@ -92,6 +98,9 @@ mod tests {
         input.extend_from_slice(b"\n");
         input.extend_from_slice(&longest);
         input.extend_from_slice(b"x\nnext\n");
-        check(&input, &[Line::Text(&longest), Line::TooLong, Line::Text(b"next")]);
+        check(
+            &input,
+            &[Line::Text(&longest), Line::TooLong, Line::Text(b"next")],
+        );
     }
 }

@@ -38,9 +38,15 @@ pub(crate) struct Request {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Message {
     Request(Request),
-    Notification { method: String, params: Object },
+    Notification {
+        method: String,
+        params: Object,
+    },
     /// The answer to a request of ours; no result if the client answered with an error.
-    Response { id: RequestId, result: Option<Value> },
+    Response {
+        id: RequestId,
+        result: Option<Value>,
+    },
 }
 
 /// Why a JSON value is no message; with the identifier to answer to, if it could be read.
@@ -52,7 +58,9 @@ pub(crate) struct Malformed {
 impl Message {
     /// Reads one message.
     pub(crate) fn parse(value: Value) -> Result<Self, Malformed> {
-        let Value::Object(mut message) = value else { return Err(Malformed { id: None }) };
+        let Value::Object(mut message) = value else {
+            return Err(Malformed { id: None });
+        };
         let has_id = message.contains_key("id");
         let id = message.get("id").and_then(RequestId::parse);
         let malformed = || Malformed { id: id.clone() };
@@ -62,7 +70,9 @@ impl Message {
         let Some(method) = message.remove("method") else {
             return Self::response(id, &mut message);
         };
-        let Value::String(method) = method else { return Err(malformed()) };
+        let Value::String(method) = method else {
+            return Err(malformed());
+        };
         let params = match message.remove("params") {
             None => Object::new(),
             Some(Value::Object(params)) => params,
@@ -77,7 +87,9 @@ impl Message {
     fn response(id: Option<RequestId>, message: &mut Object) -> Result<Self, Malformed> {
         let result = message.remove("result");
         // Not answered to its identifier: an answer to an answer is no answer.
-        let Some(id) = id else { return Err(Malformed { id: None }) };
+        let Some(id) = id else {
+            return Err(Malformed { id: None });
+        };
         if result.is_some() == message.contains_key("error") {
             return Err(Malformed { id: None });
         }
@@ -103,16 +115,52 @@ mod tests {
 
     #[test]
     fn reads_messages_only() {
-        check(json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}), true, None);
-        check(json!({"jsonrpc": "2.0", "id": "a", "method": "ping", "params": {}}), true, None);
-        check(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}), true, None);
+        check(
+            json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}),
+            true,
+            None,
+        );
+        check(
+            json!({"jsonrpc": "2.0", "id": "a", "method": "ping", "params": {}}),
+            true,
+            None,
+        );
+        check(
+            json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+            true,
+            None,
+        );
         check(json!({"jsonrpc": "2.0", "id": 1, "result": {}}), true, None);
-        check(json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}), false, Some(json!(1)));
-        check(json!({"jsonrpc": "2.0", "id": null, "method": "ping"}), false, None);
-        check(json!({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}), false, None);
-        check(json!({"jsonrpc": "1.0", "id": 1, "method": "ping"}), false, Some(json!(1)));
-        check(json!({"jsonrpc": "2.0", "id": 1, "method": 1}), false, Some(json!(1)));
-        check(json!({"jsonrpc": "2.0", "id": 1, "result": {}, "error": {}}), false, None);
+        check(
+            json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}),
+            false,
+            Some(json!(1)),
+        );
+        check(
+            json!({"jsonrpc": "2.0", "id": null, "method": "ping"}),
+            false,
+            None,
+        );
+        check(
+            json!({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}),
+            false,
+            None,
+        );
+        check(
+            json!({"jsonrpc": "1.0", "id": 1, "method": "ping"}),
+            false,
+            Some(json!(1)),
+        );
+        check(
+            json!({"jsonrpc": "2.0", "id": 1, "method": 1}),
+            false,
+            Some(json!(1)),
+        );
+        check(
+            json!({"jsonrpc": "2.0", "id": 1, "result": {}, "error": {}}),
+            false,
+            None,
+        );
         check(json!({"jsonrpc": "2.0", "id": 1}), false, None);
         check(json!("text"), false, None);
     }
