@@ -60,9 +60,9 @@ impl Server {
         let params = &request.params;
         let name = Name::parse(text(params, "name", "`name` must be the name of a tool")?)
             .ok_or(Refusal::Params("unknown tool"))?;
-        let none = Object::new();
+        let empty = Object::new();
         let arguments = match params.get("arguments") {
-            None => &none,
+            None => &empty,
             Some(Value::Object(arguments)) => arguments,
             Some(_) => return Err(Refusal::Params("`arguments` must be an object")),
         };

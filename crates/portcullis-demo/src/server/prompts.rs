@@ -41,9 +41,9 @@ pub(super) fn list(params: &Object) -> Result<Reply, Refusal> {
 impl Server {
     pub(super) fn get_prompt(&mut self, params: &Object) -> Result<Reply, Refusal> {
         let name = text(params, "name", "`name` must be the name of a prompt")?;
-        let none = Object::new();
+        let empty = Object::new();
         let arguments = match params.get("arguments") {
-            None => &none,
+            None => &empty,
             Some(Value::Object(arguments)) => arguments,
             Some(_) => return Err(Refusal::Params("`arguments` must be an object")),
         };

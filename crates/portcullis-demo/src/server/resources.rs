@@ -143,15 +143,15 @@ impl Server {
 
 /// Writes a name as a segment of a URI (RFC 3986 section 2.3).
 pub(super) fn encode(name: &str) -> String {
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = name.bytes().map(|byte| {
+        if is_plain(byte) {
+            char::from(byte).to_string()
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            format!("%{byte:02X}")
         }
-    }
-    encoded
+    });
+    segment.collect()
 }
 
 /// Reads a segment of a URI; `None` if an escape is cut or the result is no UTF-8.

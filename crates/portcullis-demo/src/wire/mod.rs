@@ -4,8 +4,8 @@ mod lines;
 mod message;
 mod output;
 
-pub(crate) use lines::{Line, Lines};
 #[cfg(test)]
 pub(crate) use lines::MAX_LINE_BYTES;
+pub(crate) use lines::{Line, Lines};
 pub(crate) use message::{Malformed, Message, Object, Request, RequestId};
 pub(crate) use output::Output;
