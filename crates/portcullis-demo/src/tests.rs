@@ -45,15 +45,14 @@ fn run_lines(folder: &TempDir, lines: &[u8]) -> Vec<Value> {
 }
 
 fn run(messages: &[Value]) -> Vec<Value> {
-    let lines: String = messages
-        .iter()
-        .map(|message| format!("{message}\n"))
-        .collect();
-    run_lines(&tempfile::tempdir().unwrap(), lines.as_bytes())
+    let lines: Vec<String> = messages.iter().map(Value::to_string).collect();
+    run_lines(&tempfile::tempdir().unwrap(), lines.join("\n").as_bytes())
 }
 
 fn request(id: u64, method: &str, params: Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+    let mut request = json!({"jsonrpc": "2.0", "id": id, "method": method});
+    request["params"] = params;
+    request
 }
 
 /// A request of the stateless revision, from a client that can ask its user.
@@ -308,58 +307,64 @@ fn streams_have_a_bound() {
     assert_eq!(refused[0]["error"]["code"], -32000);
 }
 
+fn check_tool(name: &str, arguments: &Value, pointer: &str, expected: &Value) {
+    let answer = ask("tools/call", tool(name, arguments));
+    let result = &answer["result"];
+    assert_eq!(result["isError"], false, "{answer}");
+    assert_eq!(result.pointer(pointer), Some(expected), "{answer}");
+}
+
 #[test]
-fn tools_return_what_they_describe() {
-    let check = |name: &str, arguments: Value, pointer: &str, expected: Value| {
-        let answer = ask("tools/call", tool(name, &arguments));
-        let result = &answer["result"];
-        assert_eq!(result["isError"], false, "{answer}");
-        assert_eq!(result.pointer(pointer), Some(&expected), "{answer}");
-    };
-    let value = "/structuredContent";
+fn tools_return_structured_values() {
     let created = "2023-11-14T22:13:20.000Z";
-    check(
-        "notes_add",
-        json!({"title": "t", "text": "x"}),
-        value,
-        json!({"id": 4, "title": "t", "created": created}),
-    );
-    check(
-        "notes_search",
-        json!({"query": "INVOICE"}),
-        "/structuredContent/matches/0/id",
-        json!(3),
-    );
-    check(
-        "notes_list",
-        json!({}),
-        "/structuredContent/total",
-        json!(3),
-    );
-    check(
-        "notes_list",
-        json!({"after": 2}),
-        "/structuredContent/notes/0/id",
-        json!(3),
-    );
-    check(
-        "notes_delete",
-        json!({"id": 1, "confirm": true}),
-        "/structuredContent/deleted",
-        json!(true),
-    );
-    check(
-        "files_list",
-        json!({}),
-        "/structuredContent/entries/1/name",
-        json!("readme.txt"),
-    );
-    check("clock", json!({}), value, json!({"now": created}));
-    check(
+    let added = json!({"id": 4, "title": "t", "created": created});
+    for (name, arguments, pointer, expected) in [
+        ("notes_add", json!({"title": "t", "text": "x"}), "", added),
+        (
+            "notes_search",
+            json!({"query": "INVOICE"}),
+            "/matches/0/id",
+            json!(3),
+        ),
+        ("notes_list", json!({}), "/total", json!(3)),
+        ("notes_list", json!({"after": 2}), "/notes/0/id", json!(3)),
+        ("notes_list", json!({"limit": 1}), "/notes/1", Value::Null),
+        (
+            "notes_delete",
+            json!({"id": 1, "confirm": true}),
+            "/deleted",
+            json!(true),
+        ),
+        (
+            "files_list",
+            json!({}),
+            "/entries/1/name",
+            json!("readme.txt"),
+        ),
+        ("clock", json!({}), "/now", json!(created)),
+    ] {
+        if expected.is_null() {
+            let answer = ask("tools/call", tool(name, &arguments));
+            assert_eq!(answer["result"]["structuredContent"].pointer(pointer), None);
+        } else {
+            check_tool(
+                name,
+                &arguments,
+                &format!("/structuredContent{pointer}"),
+                &expected,
+            );
+        }
+    }
+}
+
+#[test]
+fn tools_return_texts() {
+    let text = "/content/0/text";
+    check_tool(
         "echo",
-        json!({"text": "a\u{202e}b"}),
-        "/content/0/text",
-        json!("a\u{202e}b"),
+        &json!({"text": "a\u{202e}b"}),
+        text,
+        &json!("a\u{202e}b"),
     );
     let file = ask(
         "tools/call",
@@ -378,8 +383,7 @@ fn tools_return_what_they_describe() {
         "ansi",
         "fake_tool_call",
     ] {
-        let text = ask("tools/call", tool("hostile", &json!({"kind": kind})));
-        assert_eq!(text["result"]["isError"], false);
+        check_tool("hostile", &json!({"kind": kind}), "/isError", &json!(false));
     }
 }
 

@@ -103,12 +103,12 @@ mod tests {
 
     use super::*;
 
-    fn check(message: Value, is_message: bool, id: Option<Value>) {
+    fn check(message: Value, is_message: bool, id: Option<&Value>) {
         match Message::parse(message) {
             Ok(_) => assert!(is_message),
             Err(malformed) => {
                 assert!(!is_message);
-                assert_eq!(malformed.id.map(|id| id.to_value()), id);
+                assert_eq!(malformed.id.map(|id| id.to_value()).as_ref(), id);
             }
         }
     }
@@ -134,7 +134,7 @@ mod tests {
         check(
             json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}),
             false,
-            Some(json!(1)),
+            Some(&json!(1)),
         );
         check(
             json!({"jsonrpc": "2.0", "id": null, "method": "ping"}),
@@ -149,12 +149,12 @@ mod tests {
         check(
             json!({"jsonrpc": "1.0", "id": 1, "method": "ping"}),
             false,
-            Some(json!(1)),
+            Some(&json!(1)),
         );
         check(
             json!({"jsonrpc": "2.0", "id": 1, "method": 1}),
             false,
-            Some(json!(1)),
+            Some(&json!(1)),
         );
         check(
             json!({"jsonrpc": "2.0", "id": 1, "result": {}, "error": {}}),
