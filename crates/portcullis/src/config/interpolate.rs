@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn an_escaped_text_is_plain() {
         for text in ["${A}", "a ${b} ${", "x"] {
-            let parts = parts(&escape(text)).unwrap();
+            let escaped = escape(text);
+            let parts = parts(&escaped).unwrap();
             let plain: String = parts.iter().map(|part| match part { Plain(text) | Reference(text) => *text }).collect();
             assert_eq!(plain, text);
             assert!(!parts.iter().any(|part| matches!(part, Reference(_))));

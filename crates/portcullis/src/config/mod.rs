@@ -17,6 +17,7 @@ mod nearest;
 mod reference;
 pub(crate) mod interpolate;
 pub(crate) mod suspect;
+pub(crate) mod header;
 #[cfg(test)]
 mod tests;
 

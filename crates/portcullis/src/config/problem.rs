@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 /// Everything that is wrong with a file, in the order of the file; never empty.
 ///
@@ -67,8 +67,8 @@ impl Problems {
     }
 
     /// The problems by line and column.
-    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
-        self.problems.iter()
+    pub fn as_slice(&self) -> &[Problem] {
+        &self.problems
     }
 }
 
@@ -172,34 +172,32 @@ impl Source<'_> {
 
     fn locate(&self, place: &Place) -> Range<usize> {
         let mut found = 0..0;
-        let mut table = Some(self.tree.get_ref());
-        let mut array = None;
+        let (mut table, mut array) = (Some(self.tree.get_ref()), None);
         for step in &place.0 {
-            let (name, value) = match step {
-                Step::Key(key) => {
-                    let pair = table.and_then(|table| {
-                        table.iter().find(|(name, _)| name.get_ref().as_ref() == key.as_str())
-                    });
-                    let Some((name, value)) = pair else { break };
-                    (Some(name.span()), value)
-                }
-                Step::Index(at) => {
-                    let Some(value) = array.and_then(|array: &toml::de::DeArray<'_>| array.get(*at))
-                    else {
-                        break;
-                    };
-                    (None, value)
-                }
-            };
-            table = value.get_ref().as_table();
-            array = value.get_ref().as_array();
-            // A table is named by its key: its own span may be the whole of its lines.
-            found = match name {
-                Some(name) if table.is_some() || array.is_some() => name,
-                Some(_) | None => value.span(),
-            };
+            let Some((span, value)) = child(table, array, step) else { break };
+            found = span;
+            table = value.as_table();
+            array = value.as_array();
         }
         found
+    }
+}
+
+/// What `step` leads to, and where that is in the text.
+fn child<'t, 'i>(
+    table: Option<&'t DeTable<'i>>,
+    array: Option<&'t DeArray<'i>>,
+    step: &Step,
+) -> Option<(Range<usize>, &'t DeValue<'i>)> {
+    match step {
+        Step::Key(key) => {
+            let is_it = |name: &Spanned<DeString<'_>>| name.get_ref().as_ref() == key.as_str();
+            let (name, value) = table?.iter().find(|(name, _)| is_it(name))?;
+            // A table is named by its key: its own span may be the whole of its lines.
+            let is_table = value.get_ref().is_table() || value.get_ref().is_array();
+            Some((if is_table { name.span() } else { value.span() }, value.get_ref()))
+        }
+        Step::Index(at) => array?.get(*at).map(|value| (value.span(), value.get_ref())),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::raw::Raw;
 use serde_json::{Map, Value};
-use std::fmt::Write;
 
 /// The JSON Schema (2020-12) of the file.
 pub fn schema() -> Value {
@@ -109,7 +108,7 @@ impl<'a> Tables<'a> {
         };
         let row = format!(
             "| `{key}` | {} | {default} | {} | {} |",
-            self.kind(value),
+            kind(value),
             range(value).replace('|', "\\|"),
             text(value, "description").replace('|', "\\|"),
         );
@@ -121,21 +120,6 @@ impl<'a> Tables<'a> {
         let value = self.resolve(value);
         let entry = value.get("additionalProperties").map(|entry| self.resolve(entry));
         value.get("properties").is_some() || entry.is_some_and(|entry| entry.get("properties").is_some())
-    }
-
-    fn kind(&self, value: &Value) -> String {
-        if let Some(name) = value.get("x-type").and_then(Value::as_str) {
-            return name.to_owned();
-        }
-        let item = value.get("items").map(|item| text(item, "type"));
-        match (text(value, "type").as_str(), item) {
-            ("array", Some(item)) => format!("list of {item}s"),
-            ("object", _) => {
-                let entry = value.get("additionalProperties").map(|entry| self.kind(entry));
-                format!("table of {}", entry.unwrap_or_default())
-            }
-            (kind, _) => kind.to_owned(),
-        }
     }
 
     fn resolve(&self, value: &'a Value) -> &'a Value {
@@ -152,6 +136,21 @@ impl<'a> Tables<'a> {
     }
 }
 
+fn kind(value: &Value) -> String {
+    if let Some(name) = value.get("x-type").and_then(Value::as_str) {
+        return name.to_owned();
+    }
+    let item = value.get("items").map(|item| text(item, "type"));
+    match (text(value, "type").as_str(), item) {
+        ("array", Some(item)) => format!("list of {item}s"),
+        ("object", _) => {
+            let entry = value.get("additionalProperties").map(kind);
+            format!("table of {}", entry.unwrap_or_default())
+        }
+        (kind, _) => kind.to_owned(),
+    }
+}
+
 fn range(value: &Value) -> String {
     if let Some(range) = value.get("x-range").and_then(Value::as_str) {
         return range.to_owned();
@@ -160,13 +159,7 @@ fn range(value: &Value) -> String {
         return format!("{least} to {most}");
     }
     let choices = value.get("enum").or(value.pointer("/items/enum")).and_then(Value::as_array);
-    let mut words = String::new();
-    for choice in choices.into_iter().flatten() {
-        let separator = if words.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = write!(words, "{separator}`{choice}`");
-    }
-    words
+    choices.into_iter().flatten().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A text of the schema on one line.

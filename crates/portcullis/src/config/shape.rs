@@ -77,13 +77,12 @@ impl<'a> Walk<'a> {
         for (name, value) in table.iter_mut() {
             let key = name.get_ref().as_ref();
             let here = place.key(key);
-            let keep = match known.and_then(|known| known.get(key)).or(other) {
-                Some(schema) => self.value(value, schema, &here),
-                None => {
-                    let names = known.into_iter().flat_map(|known| known.keys()).map(String::as_str);
-                    self.refuse_key(name.span(), &here, key, names);
-                    false
-                }
+            let keep = if let Some(schema) = known.and_then(|known| known.get(key)).or(other) {
+                self.value(value, schema, &here)
+            } else {
+                let names = known.into_iter().flat_map(|known| known.keys()).map(String::as_str);
+                self.refuse_key(name.span(), &here, key, names);
+                false
             };
             if !keep {
                 doomed.push(name.clone());

@@ -86,6 +86,11 @@ pub(crate) fn is_secret_value(value: &str) -> bool {
         || is_random(value)
 }
 
+/// Whether a variable's value is a number or a switch, whatever its name: `TOKEN_LIMIT = "100"`.
+pub(crate) fn is_setting(value: &str) -> bool {
+    value.is_empty() || value == "true" || value == "false" || value.parse::<u32>().is_ok()
+}
+
 /// The parts of `apiKey`, `API_KEY` and `api-key`, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];

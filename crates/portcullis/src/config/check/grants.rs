@@ -7,7 +7,10 @@ use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::raw;
 
-const KINDS: &[(&str, fn(String) -> Who)] =
+/// A word, and the principal that it makes of a name.
+type NamedKind = (&'static str, fn(String) -> Who);
+
+const KINDS: &[NamedKind] =
     &[("user", Who::User), ("role", Who::Role), ("group", Who::Group), ("client", Who::Client)];
 
 pub(super) fn grants(desk: &mut Desk<'_>, raw: Vec<raw::Grant>, servers: &Servers) -> Vec<Grant> {

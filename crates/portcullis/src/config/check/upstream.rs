@@ -6,31 +6,10 @@ use crate::config::checked::{Http, Stdio, Transport, Upstream};
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::Place;
 use crate::config::secret::Secret;
-use crate::config::{raw, suspect};
+use crate::config::{header, raw, suspect};
 use http::{HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// Headers that the gateway writes itself, or that belong to one connection (RFC 9110 section 7.6.1).
-const OWN_HEADERS: &[&str] = &[
-    "host",
-    "connection",
-    "content-length",
-    "content-type",
-    "content-encoding",
-    "transfer-encoding",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "accept",
-    "accept-encoding",
-    "origin",
-    "last-event-id",
-];
 
 /// The keys of a server that say how it is reached.
 pub(super) struct Reach {
@@ -118,13 +97,13 @@ fn headers(
             desk.refuse(&place, "not a name of a header");
             continue;
         };
-        let header = header.as_str();
-        if OWN_HEADERS.contains(&header) || header.starts_with("mcp-") {
+        let name = header.as_str();
+        if header::is_own(name) {
             desk.refuse_with(&place, "the gateway writes this header itself", "remove it");
             continue;
         }
-        if is_bare_secret(&header.replace('-', "_"), header == "authorization", &text) {
-            refuse_bare_secret(desk, &place, &header.to_uppercase().replace('-', "_"));
+        if is_bare_secret(name, name == "authorization", &text) {
+            refuse_bare_secret(desk, &place, &name.to_uppercase().replace('-', "_"));
             continue;
         }
         let Some(value) = desk.text(&place, text) else { continue };
@@ -132,7 +111,7 @@ fn headers(
             desk.refuse(&place, "a header's value is one line of visible ASCII characters");
             continue;
         }
-        if headers.insert(header.to_owned(), value).is_some() {
+        if headers.insert(name.to_owned(), value).is_some() {
             desk.refuse(&place, "written twice: the case of a header's name does not count");
         }
     }
@@ -183,9 +162,7 @@ fn env(
             desk.refuse(&place, "not a name of an environment variable");
             continue;
         }
-        // Numbers and switches are settings, such as TOKEN_LIMIT = "100".
-        let is_setting = matches!(&text, raw::Text::Literal(text)
-            if text.is_empty() || text == "true" || text == "false" || text.parse::<u32>().is_ok());
+        let is_setting = matches!(&text, raw::Text::Literal(text) if suspect::is_setting(text));
         if !is_setting && is_bare_secret(&name, false, &text) {
             refuse_bare_secret(desk, &place, &name);
             continue;
