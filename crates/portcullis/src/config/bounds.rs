@@ -1,0 +1,61 @@
+//! Every default and every bound of a number, in one place.
+
+use super::quantity::{Count, Range, Size, Span};
+
+/// The file itself; a larger one is refused before it is parsed.
+pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
+
+pub(super) const LISTEN: &str = "127.0.0.1:8848";
+pub(super) const ADMIN: &str = "127.0.0.1:8849";
+pub(super) const ALGORITHMS: &[&str] = &["RS256", "PS256", "ES256", "EdDSA"];
+pub(super) const TOKEN_TYPES: &[&str] = &["at+jwt"];
+pub(super) const ROLES_CLAIM: &str = "roles";
+pub(super) const GROUPS_CLAIM: &str = "groups";
+pub(super) const SCOPE_CLAIM: &str = "scope";
+
+const DAY: u64 = 86_400;
+
+const fn spans(default: Span, least: Span, most: Span) -> Range<Span> {
+    Range { default, least, most }
+}
+
+const fn sizes(default: Size, least: Size, most: Size) -> Range<Size> {
+    Range { default, least, most }
+}
+
+const fn counts(default: u32, least: u32, most: u32) -> Range<Count> {
+    Range { default: Count(default), least: Count(least), most: Count(most) }
+}
+
+pub(super) const DRAIN: Range<Span> = spans(Span::secs(10), Span::secs(0), Span::secs(600));
+
+pub(super) const BODY: Range<Size> = sizes(Size::mib(4), Size::kib(1), Size::mib(64));
+pub(super) const DEPTH: Range<Count> = counts(64, 8, 100);
+pub(super) const HEADER_TIMEOUT: Range<Span> = spans(Span::secs(10), Span::secs(1), Span::secs(60));
+pub(super) const BODY_TIMEOUT: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(600));
+pub(super) const CONNECTIONS: Range<Count> = counts(4096, 1, 1_000_000);
+pub(super) const UPSTREAM_TIMEOUT: Range<Span> =
+    spans(Span::secs(120), Span::millis(100), Span::secs(3600));
+pub(super) const RESPONSE: Range<Size> = sizes(Size::mib(16), Size::kib(1), Size::mib(256));
+pub(super) const MAX_PROCESSES: Range<Count> = counts(16, 1, 1024);
+
+pub(super) const IDLE: Range<Span> = spans(Span::secs(1800), Span::secs(10), Span::secs(DAY));
+pub(super) const ABSOLUTE: Range<Span> = spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
+pub(super) const MAX_SESSIONS: Range<Count> = counts(10_000, 1, 1_000_000);
+pub(super) const MAX_PER_PRINCIPAL: Range<Count> = counts(256, 1, 1_000_000);
+
+pub(super) const REQUESTS: Range<Count> = counts(600, 1, 1_000_000);
+pub(super) const BURST: Range<Count> = counts(100, 1, 1_000_000);
+pub(super) const CONCURRENCY: Range<Count> = counts(32, 1, 100_000);
+pub(super) const BYTES: Range<Size> = sizes(Size::mib(256), Size::kib(64), Size::mib(1 << 20));
+pub(super) const TOOL_REQUESTS: Range<Count> = counts(600, 1, 1_000_000);
+pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
+
+pub(super) const DURABILITY: Range<Span> = spans(Span::millis(50), Span::millis(1), Span::secs(1));
+pub(super) const ROTATE: Range<Size> = sizes(Size::mib(64), Size::mib(1), Size::mib(4096));
+
+pub(super) const MAX_LIFETIME: Range<Span> = spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
+pub(super) const SKEW: Range<Span> = spans(Span::secs(30), Span::secs(0), Span::secs(60));
+
+/// Entries of one list or one table, so that a mistake cannot become a million checks.
+pub(super) const MAX_ENTRIES: usize = 10_000;

@@ -1,0 +1,162 @@
+//! Who may sign tokens.
+
+use super::desk::Desk;
+use crate::config::bounds;
+use crate::config::checked::{Algorithm, External, Issuer, TokenType};
+use crate::config::problem::Place;
+use crate::config::raw;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Issuers without a problem, and the names of all.
+#[derive(Default)]
+pub(super) struct Issuers {
+    pub(super) known: BTreeMap<String, Issuer>,
+    pub(super) names: BTreeSet<String>,
+}
+
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("PS256", Algorithm::Ps256),
+    ("PS384", Algorithm::Ps384),
+    ("PS512", Algorithm::Ps512),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+    ("EdDSA", Algorithm::EdDsa),
+];
+
+const TOKEN_TYPES: &[(&str, TokenType)] = &[("at+jwt", TokenType::AtJwt), ("JWT", TokenType::Jwt)];
+
+pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -> Issuers {
+    let place = Place::default().key("issuers");
+    let mut issuers = Issuers::default();
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut embedded: Option<String> = None;
+    for (name, raw) in raw {
+        let place = place.key(&name);
+        issuers.names.insert(name.clone());
+        if name.is_empty() || name.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+            desk.refuse(&place, "a name has no spaces and is not empty");
+        }
+        if raw.embedded == Some(true) {
+            if let Some(first) = embedded.replace(name.clone()) {
+                desk.refuse(&place, &format!("`{first}` is the embedded issuer already: there is only one"));
+            }
+            issuers.known.insert(name, own(desk, &place, raw));
+            continue;
+        }
+        let Some(external) = external(desk, &place, raw) else { continue };
+        if let Some(first) = seen.insert(external.issuer.clone(), name.clone()) {
+            desk.refuse(&place.key("issuer"), &format!("the same issuer as `{first}`"));
+        }
+        issuers.known.insert(name, Issuer::External(Box::new(external)));
+    }
+    issuers
+}
+
+fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
+    let beside = [
+        ("issuer", raw.issuer.is_some()),
+        ("jwks_uri", raw.jwks_uri.is_some()),
+        ("algorithms", raw.algorithms.is_some()),
+        ("token_types", raw.token_types.is_some()),
+        ("skew", raw.skew.is_some()),
+        ("roles_claim", raw.roles_claim.is_some()),
+        ("groups_claim", raw.groups_claim.is_some()),
+        ("scope_claim", raw.scope_claim.is_some()),
+        ("ca", raw.ca.is_some()),
+    ];
+    for (key, _) in beside.iter().filter(|(_, is_written)| *is_written) {
+        desk.refuse_with(
+            &place.key(key),
+            "the embedded issuer needs no such key",
+            "remove it; only `max_lifetime` may stand beside `embedded`",
+        );
+    }
+    let max_lifetime = desk.span(&place.key("max_lifetime"), raw.max_lifetime, &bounds::MAX_LIFETIME);
+    Issuer::Embedded { max_lifetime }
+}
+
+fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<External> {
+    let algorithms = algorithms(desk, &place.key("algorithms"), raw.algorithms);
+    let token_types = token_types(desk, &place.key("token_types"), raw.token_types);
+    let max_lifetime = desk.span(&place.key("max_lifetime"), raw.max_lifetime, &bounds::MAX_LIFETIME);
+    let skew = desk.span(&place.key("skew"), raw.skew, &bounds::SKEW);
+    let roles_claim = claim(desk, &place.key("roles_claim"), raw.roles_claim, bounds::ROLES_CLAIM);
+    let groups_claim = claim(desk, &place.key("groups_claim"), raw.groups_claim, bounds::GROUPS_CLAIM);
+    let scope_claim = claim(desk, &place.key("scope_claim"), raw.scope_claim, bounds::SCOPE_CLAIM);
+    let jwks_uri = raw.jwks_uri.and_then(|text| desk.url(&place.key("jwks_uri"), &text));
+    let ca = raw.ca.and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
+    let Some(issuer) = raw.issuer else {
+        desk.refuse_missing(
+            place,
+            "neither `issuer` nor `embedded`",
+            "write issuer = \"https://…\", or embedded = true for the gateway's own",
+        );
+        return None;
+    };
+    let url = desk.url(&place.key("issuer"), &issuer)?;
+    if url.query().is_some() || issuer.ends_with('?') {
+        desk.refuse(&place.key("issuer"), "an issuer's identifier has no query (RFC 8414 section 2)");
+    }
+    Some(External {
+        issuer,
+        jwks_uri,
+        algorithms,
+        token_types,
+        max_lifetime,
+        skew,
+        roles_claim,
+        groups_claim,
+        scope_claim,
+        ca,
+    })
+}
+
+fn algorithms(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> BTreeSet<Algorithm> {
+    let texts = raw.unwrap_or_else(|| owned(bounds::ALGORITHMS));
+    if texts.is_empty() {
+        desk.refuse(place, "at least one algorithm is needed");
+    }
+    let mut algorithms = BTreeSet::new();
+    for (index, text) in texts.iter().enumerate() {
+        let place = place.at(index);
+        if text.eq_ignore_ascii_case("none") {
+            desk.refuse(&place, "`none` means no signature: anyone could write such a token");
+        } else if text.starts_with("HS") {
+            desk.refuse_with(
+                &place,
+                "an HMAC key is shared: whoever checks tokens could also write them",
+                "use an algorithm with a key pair, such as RS256 or ES256",
+            );
+        } else {
+            algorithms.extend(desk.choose(&place, text, ALGORITHMS));
+        }
+    }
+    algorithms
+}
+
+fn token_types(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> BTreeSet<TokenType> {
+    let texts = raw.unwrap_or_else(|| owned(bounds::TOKEN_TYPES));
+    if texts.is_empty() {
+        desk.refuse(place, "at least one type is needed");
+    }
+    let mut types = BTreeSet::new();
+    for (index, text) in texts.iter().enumerate() {
+        types.extend(desk.choose(&place.at(index), text, TOKEN_TYPES));
+    }
+    types
+}
+
+fn claim(desk: &mut Desk<'_>, place: &Place, raw: Option<String>, default: &str) -> String {
+    let claim = raw.unwrap_or_else(|| default.to_owned());
+    if claim.is_empty() {
+        desk.refuse(place, "a claim has a name");
+    }
+    claim
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}

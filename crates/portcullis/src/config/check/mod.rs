@@ -1,0 +1,63 @@
+//! Is what is written safe and whole? From `raw` to `checked`.
+
+mod gateway;
+mod issuers;
+mod servers;
+mod upstream;
+mod grants;
+mod desk;
+
+use super::checked::{Aggregate, Checked, Proof};
+use super::problem::{Problem, Source};
+use super::raw::Raw;
+use desk::Desk;
+
+pub(super) use desk::World;
+
+
+/// Judges the whole file; `problems` is what its shape has already shown.
+///
+/// # Errors
+/// Every problem of the file.
+pub(super) fn file(
+    raw: Raw,
+    source: &Source<'_>,
+    world: &World<'_>,
+    problems: Vec<Problem>,
+) -> Result<Checked, Vec<Problem>> {
+    let mut desk = Desk::new(source, world, problems);
+    let gateway = gateway::gateway(&mut desk, raw.gateway);
+    let (limits, upstream) = gateway::limits(&mut desk, raw.limits);
+    let sessions = gateway::sessions(&mut desk, raw.sessions);
+    let quota = gateway::quota(&mut desk, raw.quota);
+    let audit = gateway.as_ref().map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
+    let issuers = issuers::issuers(&mut desk, raw.issuers);
+    let aggregate = gateway
+        .as_ref()
+        .filter(|_| raw.aggregate.enabled.unwrap_or(true))
+        .map(|gateway| Aggregate { audience: gateway.public_url.below("/mcp") });
+    let (servers, mut grants) = servers::servers(
+        &mut desk,
+        raw.servers,
+        &servers::Around { gateway: gateway.as_ref(), aggregate: aggregate.as_ref(), issuers: &issuers, upstream },
+    );
+    grants.extend(grants::grants(&mut desk, raw.grants, &servers));
+    let policies = grants::policies(&mut desk, &raw.policy.files);
+
+    match (gateway, audit, desk.into_problems()) {
+        (Some(gateway), Some(audit), problems) if problems.is_empty() => Ok(Checked {
+            gateway,
+            limits,
+            sessions,
+            quota,
+            audit,
+            issuers: issuers.known,
+            servers: servers.known,
+            policies,
+            grants,
+            aggregate,
+            _proof: Proof,
+        }),
+        (_, _, problems) => Err(problems),
+    }
+}

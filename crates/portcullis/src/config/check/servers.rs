@@ -1,0 +1,201 @@
+//! What is behind the gateway.
+
+use super::desk::Desk;
+use super::gateway::Upstream as Bounds;
+use super::issuers::Issuers;
+use super::upstream::{Reach, upstream};
+use crate::config::bounds;
+use crate::config::checked::{Aggregate, Gateway, Grant, Server, ServerName, Tool, Who};
+use crate::config::pattern::Pattern;
+use crate::config::problem::Place;
+use crate::config::quantity::{Count, Range, Size, Span};
+use crate::config::raw;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the checks of a server look at besides the server.
+pub(super) struct Around<'a> {
+    pub(super) gateway: Option<&'a Gateway>,
+    pub(super) aggregate: Option<&'a Aggregate>,
+    pub(super) issuers: &'a Issuers,
+    pub(super) upstream: Bounds,
+}
+
+/// Servers without a problem, and the names of all.
+#[derive(Default)]
+pub(super) struct Servers {
+    pub(super) known: BTreeMap<ServerName, Server>,
+    pub(super) names: BTreeSet<String>,
+}
+
+pub(super) fn servers(
+    desk: &mut Desk<'_>,
+    raw: BTreeMap<String, raw::Server>,
+    around: &Around<'_>,
+) -> (Servers, Vec<Grant>) {
+    let top = Place::default().key("servers");
+    let mut servers = Servers::default();
+    let mut grants = Vec::new();
+    let mut audiences: BTreeMap<String, String> = BTreeMap::new();
+    if let Some(aggregate) = around.aggregate {
+        audiences.insert(aggregate.audience.clone(), "the endpoint /mcp".to_owned());
+    }
+    if raw.is_empty() {
+        desk.refuse_missing(&top, "no server", "add a table [servers.NAME] with `url` or `command`");
+    } else if around.issuers.names.is_empty() {
+        desk.refuse_missing(
+            &Place::default().key("issuers"),
+            "no issuer: every client must be authenticated",
+            "add [issuers.local] with `embedded = true`, or [issuers.NAME] with `issuer`",
+        );
+    }
+    for (name, raw) in raw {
+        let place = top.key(&name);
+        servers.names.insert(name.clone());
+        let Some(name) = ServerName::parse(&name) else {
+            desk.refuse_with(
+                &place,
+                "not a name of a server",
+                "use up to 32 lower-case letters, digits and hyphens, the first no hyphen",
+            );
+            continue;
+        };
+        grants.extend(allow(desk, &place.key("allow"), &name, &raw.allow));
+        let Some(server) = server(desk, &place, &name, raw, around) else { continue };
+        if let Some(first) = audiences.insert(server.audience.clone(), format!("server `{name}`")) {
+            desk.refuse_with(
+                &place.key("audience"),
+                &format!("the same audience as {first}: a token for one would open the other"),
+                "give each its own, or remove `audience`",
+            );
+        }
+        servers.known.insert(name, server);
+    }
+    (servers, grants)
+}
+
+fn server(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    name: &ServerName,
+    raw: raw::Server,
+    around: &Around<'_>,
+) -> Option<Server> {
+    let reach = Reach {
+        url: raw.url,
+        transport: raw.transport,
+        ca: raw.ca,
+        headers: raw.headers,
+        command: raw.command,
+        args: raw.args,
+        env: raw.env,
+        inherit_env: raw.inherit_env,
+        cwd: raw.cwd,
+        max_processes: raw.limits.max_processes,
+    };
+    let upstream = upstream(desk, place, reach);
+    let audience = audience(desk, &place.key("audience"), raw.audience, name, around.gateway);
+    let issuers = issuers(desk, &place.key("issuers"), raw.issuers, around.issuers);
+    let limits = place.key("limits");
+    let timeout = Range { default: Span(around.upstream.timeout), ..bounds::UPSTREAM_TIMEOUT };
+    let response = Range { default: Size(around.upstream.response_bytes), ..bounds::RESPONSE };
+    let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
+    let tools = tools(desk, &place.key("tools"), raw.tools);
+    let response = desk.size(&limits.key("response"), raw.limits.response, &response);
+    let upstream_timeout =
+        desk.span(&limits.key("upstream_timeout"), raw.limits.upstream_timeout, &timeout);
+    Some(Server {
+        upstream: upstream?,
+        issuers,
+        audience: audience?,
+        scopes,
+        tools,
+        upstream_timeout,
+        response_bytes: usize::try_from(response).unwrap_or(usize::MAX),
+    })
+}
+
+fn audience(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Option<String>,
+    name: &ServerName,
+    gateway: Option<&Gateway>,
+) -> Option<String> {
+    let Some(audience) = raw else {
+        return gateway.map(|gateway| gateway.public_url.below(&format!("/servers/{name}/mcp")));
+    };
+    if audience.is_empty() {
+        desk.refuse_with(place, "an empty audience", "remove it: the default is the server's own URL");
+        return None;
+    }
+    if audience.contains(|letter: char| letter == '*' || letter.is_whitespace() || letter.is_control()) {
+        desk.refuse_with(
+            place,
+            "an audience is one name, without asterisk and spaces",
+            "remove it: the default is the server's own URL",
+        );
+        return None;
+    }
+    Some(audience)
+}
+
+fn issuers(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Option<Vec<String>>,
+    issuers: &Issuers,
+) -> BTreeSet<String> {
+    let Some(names) = raw else { return issuers.names.clone() };
+    if names.is_empty() {
+        desk.refuse_with(
+            place,
+            "no issuer: every client must be authenticated",
+            "name at least one, or remove the key to accept all",
+        );
+    }
+    for (index, name) in names.iter().enumerate() {
+        if !issuers.names.contains(name) {
+            let known = issuers.names.iter().map(String::as_str);
+            desk.refuse_unknown(&place.at(index), "no issuer has this name", name, known);
+        }
+    }
+    names.into_iter().collect()
+}
+
+fn allow(desk: &mut Desk<'_>, place: &Place, name: &ServerName, texts: &[String]) -> Vec<Grant> {
+    let mut grants = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match Pattern::parse(text) {
+            Ok(pattern) => grants.push(Grant { who: Who::Anyone, server: name.clone(), pattern }),
+            Err(problem) => desk.refuse(&place.at(index), &problem.to_string()),
+        }
+    }
+    grants
+}
+
+/// Scopes as RFC 6749 section 3.3 writes them.
+fn scopes(desk: &mut Desk<'_>, place: &Place, raw: Vec<String>) -> BTreeSet<String> {
+    for (index, scope) in raw.iter().enumerate() {
+        let is_inside = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if scope.is_empty() || !scope.bytes().all(is_inside) {
+            desk.refuse_with(&place.at(index), "not a scope", "write each scope as one item of the list");
+        }
+    }
+    raw.into_iter().collect()
+}
+
+fn tools(desk: &mut Desk<'_>, place: &Place, raw: BTreeMap<String, raw::Tool>) -> BTreeMap<String, Tool> {
+    let mut tools = BTreeMap::new();
+    for (name, raw) in raw {
+        let place = place.key(&name);
+        if name.is_empty() || name.contains(|letter: char| letter == '*' || letter.is_whitespace()) {
+            desk.refuse_with(&place, "not a name of a tool", "write the whole name, without asterisk");
+        }
+        let requests_per_minute = raw.requests_per_minute.map(|count| {
+            let range = Range { default: Count(1), ..bounds::TOOL_REQUESTS };
+            desk.count(&place.key("requests_per_minute"), Some(count), &range)
+        });
+        tools.insert(name, Tool { scopes: scopes(desk, &place.key("scopes"), raw.scopes), requests_per_minute });
+    }
+    tools
+}

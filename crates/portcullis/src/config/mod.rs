@@ -1,0 +1,77 @@
+//! Configuration: what does the operator want, and is it safe? A file becomes [`Checked`] or [`Problems`].
+//!
+//! The file is parsed with positions, compared with the schema (`shape`), read (`raw`) and judged (`check`).
+//! No stage stops at the first problem. The environment and other files are arguments.
+
+mod raw;
+mod bounds;
+mod quantity;
+mod shape;
+mod check;
+mod checked;
+mod pattern;
+mod url;
+mod secret;
+mod problem;
+mod nearest;
+mod reference;
+pub(crate) mod interpolate;
+pub(crate) mod suspect;
+pub(crate) mod header;
+#[cfg(test)]
+mod tests;
+
+pub use checked::{
+    Aggregate, Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http, Issuer,
+    Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool, Transport, Upstream,
+    Who,
+};
+pub use pattern::{Kind, Names, NotPattern, Pattern};
+pub use problem::{Problem, Problems};
+pub use reference::{reference, schema};
+pub use secret::Secret;
+pub use url::{HttpUrl, NotUrl};
+
+use check::World;
+use problem::{Place, Source};
+use serde::Deserialize;
+use std::io;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::DeTable;
+
+/// Reads a configuration: the text of `file`, which is named in messages and whose directory paths are
+/// relative to.
+///
+/// `environment` looks up a variable and `read_file` reads a text file; nothing else is looked at.
+///
+/// # Errors
+/// Every problem of the file, not only the first; never the value of a secret.
+pub fn read(
+    text: &str,
+    file: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Checked, Problems> {
+    if text.len() > bounds::MAX_FILE_BYTES {
+        let source = Source { file, text: "", tree: Spanned::new(0..0, DeTable::new()) };
+        let reason = format!("the file has more than {} bytes", bounds::MAX_FILE_BYTES);
+        return Err(Problems::new(vec![source.problem(&Place::default(), &reason, None)]));
+    }
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let mut pruned = tree.clone();
+    let source = Source { file, text, tree };
+    let problem = |error: &toml::de::Error| {
+        source.problem_at(error.span().unwrap_or(0..0), &Place::default(), error.message(), None)
+    };
+    if !errors.is_empty() {
+        return Err(Problems::new(errors.iter().map(problem).collect()));
+    }
+    let problems = shape::prune(&mut pruned, &source, &schema());
+    let raw = match raw::Raw::deserialize(toml::Deserializer::from(pruned)) {
+        Ok(raw) => raw,
+        Err(error) => return Err(Problems::new([problems, vec![problem(&error)]].concat())),
+    };
+    let world = World { environment, read_file };
+    check::file(raw, &source, &world, problems).map_err(Problems::new)
+}

@@ -1,0 +1,343 @@
+//! The file as it is written. The comments are the reference that users read.
+
+use super::bounds;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The configuration of Portcullis, a security gateway for the Model Context Protocol.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "portcullis.toml")]
+pub(super) struct Raw {
+    #[serde(default)]
+    pub(super) gateway: Gateway,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) sessions: Sessions,
+    #[serde(default)]
+    pub(super) quota: Quota,
+    #[serde(default)]
+    pub(super) audit: Audit,
+    #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) issuers: BTreeMap<String, Issuer>,
+    #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) servers: BTreeMap<String, Server>,
+    #[serde(default)]
+    pub(super) policy: Policy,
+    #[serde(default)]
+    pub(super) grants: Vec<Grant>,
+    #[serde(default)]
+    pub(super) aggregate: Aggregate,
+}
+
+/// Where the gateway listens and what it is called.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gateway {
+    /// Address and port for clients, such as `127.0.0.1:8848` or `[::1]:8848`. Any address but loopback
+    /// needs `[gateway.tls]` and an issuer on every server.
+    #[schemars(extend("default" = bounds::LISTEN))]
+    pub(super) listen: Option<String>,
+    /// Loopback address and port for `/healthz`, `/readyz` and `/metrics`.
+    #[schemars(extend("default" = bounds::ADMIN))]
+    pub(super) admin: Option<String>,
+    /// The URL by which clients know the gateway; audiences and metadata derive from it, never from the
+    /// `Host` header. `https`, or `http` on loopback; without query. Default: `http://` or, with TLS,
+    /// `https://`, and `listen`.
+    pub(super) public_url: Option<String>,
+    /// Directory for keys, state and the audit log. Default: the directory of this file.
+    pub(super) data: Option<String>,
+    /// Further values of the `Host` header to accept, `name` or `name:port`. The names of `listen`
+    /// (`localhost`, `127.0.0.1`, `[::1]` with its port) and the host of `public_url` are always accepted.
+    #[serde(default)]
+    pub(super) allowed_hosts: Vec<String>,
+    /// Further browser origins to accept, such as `https://app.example`. The origin of `public_url` and the
+    /// loopback origins of our own port are always accepted; requests without `Origin` are not concerned.
+    #[serde(default)]
+    pub(super) allowed_origins: Vec<String>,
+    /// How long a stop waits for requests that are under way.
+    #[schemars(extend("default" = bounds::DRAIN.default_text(), "x-range" = bounds::DRAIN.words()))]
+    pub(super) drain: Option<Span>,
+    pub(super) tls: Option<Tls>,
+}
+
+/// The certificate that clients see. TLS 1.3 only.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    /// PEM file with the certificate chain, leaf first.
+    pub(super) certificate: Option<String>,
+    /// PEM file with the private key.
+    pub(super) key: Option<String>,
+}
+
+/// Bounds of one request and of all connections.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Largest request body.
+    #[schemars(extend("default" = bounds::BODY.default_text(), "x-range" = bounds::BODY.words()))]
+    pub(super) body: Option<Size>,
+    /// Deepest nesting of a JSON message.
+    #[schemars(extend("default" = bounds::DEPTH.default.0, "minimum" = bounds::DEPTH.least.0, "maximum" = bounds::DEPTH.most.0))]
+    pub(super) depth: Option<i64>,
+    /// Longest wait for the head of a request.
+    #[schemars(extend("default" = bounds::HEADER_TIMEOUT.default_text(), "x-range" = bounds::HEADER_TIMEOUT.words()))]
+    pub(super) header_timeout: Option<Span>,
+    /// Longest wait for the whole body of a request.
+    #[schemars(extend("default" = bounds::BODY_TIMEOUT.default_text(), "x-range" = bounds::BODY_TIMEOUT.words()))]
+    pub(super) body_timeout: Option<Span>,
+    /// Most client connections at once.
+    #[schemars(extend("default" = bounds::CONNECTIONS.default.0, "minimum" = bounds::CONNECTIONS.least.0, "maximum" = bounds::CONNECTIONS.most.0))]
+    pub(super) connections: Option<i64>,
+    /// Longest wait for the first byte of a server's answer.
+    #[schemars(extend("default" = bounds::UPSTREAM_TIMEOUT.default_text(), "x-range" = bounds::UPSTREAM_TIMEOUT.words()))]
+    pub(super) upstream_timeout: Option<Span>,
+    /// Largest JSON message or SSE event of a server's answer.
+    #[schemars(extend("default" = bounds::RESPONSE.default_text(), "x-range" = bounds::RESPONSE.words()))]
+    pub(super) response: Option<Size>,
+}
+
+/// Sessions of clients.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sessions {
+    /// A session that is not used for this long ends. At most `absolute`.
+    #[schemars(extend("default" = bounds::IDLE.default_text(), "x-range" = bounds::IDLE.words()))]
+    pub(super) idle: Option<Span>,
+    /// A session ends after this long, used or not.
+    #[schemars(extend("default" = bounds::ABSOLUTE.default_text(), "x-range" = bounds::ABSOLUTE.words()))]
+    pub(super) absolute: Option<Span>,
+    /// Most sessions at once.
+    #[schemars(extend("default" = bounds::MAX_SESSIONS.default.0, "minimum" = bounds::MAX_SESSIONS.least.0, "maximum" = bounds::MAX_SESSIONS.most.0))]
+    pub(super) max: Option<i64>,
+    /// Most sessions of one principal at once. At most `max`.
+    #[schemars(extend("default" = bounds::MAX_PER_PRINCIPAL.default.0, "minimum" = bounds::MAX_PER_PRINCIPAL.least.0, "maximum" = bounds::MAX_PER_PRINCIPAL.most.0))]
+    pub(super) max_per_principal: Option<i64>,
+}
+
+/// How much each principal may ask for.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Quota {
+    /// Requests a minute of one principal.
+    #[schemars(extend("default" = bounds::REQUESTS.default.0, "minimum" = bounds::REQUESTS.least.0, "maximum" = bounds::REQUESTS.most.0))]
+    pub(super) requests_per_minute: Option<i64>,
+    /// Requests of one principal that may come at once before the rate counts.
+    #[schemars(extend("default" = bounds::BURST.default.0, "minimum" = bounds::BURST.least.0, "maximum" = bounds::BURST.most.0))]
+    pub(super) burst: Option<i64>,
+    /// Requests of one principal under way at once.
+    #[schemars(extend("default" = bounds::CONCURRENCY.default.0, "minimum" = bounds::CONCURRENCY.least.0, "maximum" = bounds::CONCURRENCY.most.0))]
+    pub(super) concurrency: Option<i64>,
+    /// Bytes a minute of one principal, both directions.
+    #[schemars(extend("default" = bounds::BYTES.default_text(), "x-range" = bounds::BYTES.words()))]
+    pub(super) bytes_per_minute: Option<Size>,
+    /// Calls a minute of one principal to one tool; a tool's own number replaces it.
+    #[schemars(extend("default" = bounds::TOOL_REQUESTS.default.0, "minimum" = bounds::TOOL_REQUESTS.least.0, "maximum" = bounds::TOOL_REQUESTS.most.0))]
+    pub(super) tool_requests_per_minute: Option<i64>,
+    /// Requests to one server under way at once, of all principals.
+    #[schemars(extend("default" = bounds::UPSTREAM_CONCURRENCY.default.0, "minimum" = bounds::UPSTREAM_CONCURRENCY.least.0, "maximum" = bounds::UPSTREAM_CONCURRENCY.most.0))]
+    pub(super) upstream_concurrency: Option<i64>,
+}
+
+/// The audit log.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// Directory of the log. Default: `audit` in the data directory.
+    pub(super) directory: Option<String>,
+    /// How long a record may wait for the disk (`fsync`), 1ms to 1s, or `always` to wait for it before each
+    /// answer.
+    #[schemars(extend("default" = bounds::DURABILITY.default_text()))]
+    pub(super) durability: Option<String>,
+    /// A log file that grows beyond this is closed and the next one begun.
+    #[schemars(extend("default" = bounds::ROTATE.default_text(), "x-range" = bounds::ROTATE.words()))]
+    pub(super) rotate: Option<Size>,
+    /// Files to which every signed checkpoint is copied; best on another disk or another machine.
+    #[serde(default)]
+    pub(super) witness: Vec<String>,
+    /// Whether a record holds the arguments of a call with secrets removed, or only their digest.
+    #[schemars(extend("default" = "redacted", "enum" = ["redacted", "digest"]))]
+    pub(super) arguments: Option<String>,
+}
+
+/// Who may sign the access tokens of clients. Either `issuer` and what belongs to it, or `embedded`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
+pub(super) struct Issuer {
+    /// The issuer's identifier, exactly as in the `iss` claim. `https`, or `http` on loopback.
+    pub(super) issuer: Option<String>,
+    /// Where its keys are. Default: what the issuer's metadata document says.
+    pub(super) jwks_uri: Option<String>,
+    /// Signature algorithms to accept: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`,
+    /// `EdDSA`.
+    #[schemars(extend("default" = bounds::ALGORITHMS, "items" = {"type": "string", "enum": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]}))]
+    pub(super) algorithms: Option<Vec<String>>,
+    /// Values of the `typ` header to accept: `at+jwt` and, for issuers that do not follow RFC 9068, `JWT`.
+    #[schemars(extend("default" = bounds::TOKEN_TYPES, "items" = {"type": "string", "enum": ["at+jwt", "JWT"]}))]
+    pub(super) token_types: Option<Vec<String>>,
+    /// Longest time from `iat` to `exp` of a token.
+    #[schemars(extend("default" = bounds::MAX_LIFETIME.default_text(), "x-range" = bounds::MAX_LIFETIME.words()))]
+    pub(super) max_lifetime: Option<Span>,
+    /// Difference of clocks to tolerate.
+    #[schemars(extend("default" = bounds::SKEW.default_text(), "x-range" = bounds::SKEW.words()))]
+    pub(super) skew: Option<Span>,
+    /// The claim that lists the roles of a user.
+    #[schemars(extend("default" = bounds::ROLES_CLAIM))]
+    pub(super) roles_claim: Option<String>,
+    /// The claim that lists the groups of a user.
+    #[schemars(extend("default" = bounds::GROUPS_CLAIM))]
+    pub(super) groups_claim: Option<String>,
+    /// The claim that lists the scopes of a token, as one string or as a list; some issuers call it `scp`.
+    #[schemars(extend("default" = bounds::SCOPE_CLAIM))]
+    pub(super) scope_claim: Option<String>,
+    /// PEM file with a further root to trust for connections to this issuer.
+    pub(super) ca: Option<String>,
+    /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
+    #[schemars(extend("default" = false))]
+    pub(super) embedded: Option<bool>,
+}
+
+/// A server behind the gateway: either `url` or `command`. NAME is up to 32 lower-case letters, digits and
+/// hyphens, and begins with a letter or digit.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    /// The server's MCP endpoint. `https`, or `http` on loopback; without user name and fragment.
+    pub(super) url: Option<String>,
+    /// The transport of `url`.
+    #[schemars(extend("default" = "streamable-http", "enum" = ["streamable-http", "sse"]))]
+    pub(super) transport: Option<String>,
+    /// PEM file with a further root to trust for `url`.
+    pub(super) ca: Option<String>,
+    /// Headers to send to `url`: `{ file = "…" }`, `{ env = "…" }`, or text in which `${VAR}` is replaced by an
+    /// environment variable (`$${` is a plain `${`). Secrets are never written here as text.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "HEADER"))]
+    pub(super) headers: BTreeMap<String, Text>,
+    /// The program to run, a name on `PATH` or a path.
+    pub(super) command: Option<String>,
+    /// Its arguments, passed as they are. Other users of the machine can see them: no secrets.
+    #[serde(default)]
+    pub(super) args: Vec<String>,
+    /// Its environment variables; values as in `headers`. Nothing else is set, but see `inherit_env`.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "VARIABLE"))]
+    pub(super) env: BTreeMap<String, Text>,
+    /// Variables to pass on from the gateway's own environment, if they are set.
+    #[serde(default)]
+    pub(super) inherit_env: Vec<String>,
+    /// Its working directory. Default: the directory of this file.
+    pub(super) cwd: Option<String>,
+    /// Names of the issuers whose tokens it accepts. Default: all.
+    pub(super) issuers: Option<Vec<String>>,
+    /// The `aud` that a token must have; two servers never share one. Default: `public_url` and
+    /// `/servers/NAME/mcp`.
+    pub(super) audience: Option<String>,
+    /// Scopes that every request needs.
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+    /// What every authenticated principal may use here: tools `search` or `notes_*`, `resource:…`, `prompt:…`.
+    /// An asterisk stands at the end only. Nothing is allowed that no grant, policy or this list allows.
+    #[serde(default)]
+    pub(super) allow: Vec<String>,
+    #[serde(default)]
+    #[schemars(extend("x-name" = "TOOL"))]
+    pub(super) tools: BTreeMap<String, Tool>,
+    #[serde(default)]
+    pub(super) limits: ServerLimits,
+}
+
+/// What holds for one tool of a server.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tool {
+    /// Scopes that a call needs besides those of the server.
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+    /// Calls a minute of one principal. Default: `quota.tool_requests_per_minute`.
+    #[schemars(extend("minimum" = bounds::TOOL_REQUESTS.least.0, "maximum" = bounds::TOOL_REQUESTS.most.0))]
+    pub(super) requests_per_minute: Option<i64>,
+}
+
+/// Bounds of one server.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerLimits {
+    /// As `limits.upstream_timeout`, which is the default.
+    #[schemars(extend("x-range" = bounds::UPSTREAM_TIMEOUT.words()))]
+    pub(super) upstream_timeout: Option<Span>,
+    /// As `limits.response`, which is the default.
+    #[schemars(extend("x-range" = bounds::RESPONSE.words()))]
+    pub(super) response: Option<Size>,
+    /// Most processes of `command` at once.
+    #[schemars(extend("default" = bounds::MAX_PROCESSES.default.0, "minimum" = bounds::MAX_PROCESSES.least.0, "maximum" = bounds::MAX_PROCESSES.most.0))]
+    pub(super) max_processes: Option<i64>,
+}
+
+/// Rules in the Cedar language.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    /// Files with Cedar policies. All of them count; a `forbid` always wins.
+    #[serde(default)]
+    pub(super) files: Vec<String>,
+}
+
+/// Who may use what.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grant {
+    /// `anyone` (who is authenticated), `user:…`, `role:…`, `group:…` or `client:…`. Required.
+    pub(super) who: Option<String>,
+    /// Tools `SERVER__TOOL` or `SERVER__*`, `resource:SERVER__…`, `prompt:SERVER__…`. An asterisk stands at the
+    /// end only. Required.
+    pub(super) allow: Option<Vec<String>>,
+}
+
+/// One endpoint, `/mcp`, for all servers that a principal may use.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Aggregate {
+    /// Whether the endpoint exists.
+    #[schemars(extend("default" = true))]
+    pub(super) enabled: Option<bool>,
+}
+
+/// A duration such as `50ms`, `10s`, `5m`, `24h` or `7d`.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline, extend("pattern" = "^[0-9]+(ms|s|m|h|d)$", "x-type" = "duration"))]
+pub(super) struct Span(pub(super) String);
+
+/// A number of bytes: an integer, or such as `512B`, `64KiB`, `4MiB`, `1GiB`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline, extend("x-type" = "size"))]
+pub(super) enum Size {
+    Bytes(i64),
+    Text(#[schemars(extend("pattern" = "^[0-9]+(B|KiB|MiB|GiB)$"))] String),
+}
+
+/// Text, or where to find it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline, extend("x-type" = "text, `{ file }` or `{ env }`"))]
+pub(super) enum Text {
+    Literal(String),
+    Reference(Reference),
+}
+
+/// Where a secret is: in a file or in an environment variable.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reference {
+    /// A file that holds it; spaces and line ends around it are dropped.
+    pub(super) file: Option<String>,
+    /// An environment variable that holds it.
+    pub(super) env: Option<String>,
+}
