@@ -4,7 +4,7 @@ use crate::authenticate::Principal;
 use crate::inspect::Cleared;
 use crate::protocol::{Call, Id, Method, Revision};
 use crate::quota::Slot;
-use crate::session::{Open, Session};
+use crate::session::{Open, Session, SessionId};
 use std::sync::Arc;
 
 /// What the upstream is sent. Only this room makes one, and an upstream takes nothing else.
@@ -47,6 +47,7 @@ pub struct Ticket {
     method: Option<Method>,
     id: Option<Id>,
     revision: Revision,
+    session: Option<SessionId>,
     _slot: Option<Slot>,
 }
 
@@ -76,6 +77,11 @@ impl Ticket {
         self.revision
     }
 
+    /// In which session.
+    pub const fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
     /// The ticket of a stream that the client opened to listen (HTTP GET, up to 2025-11-25).
     pub fn listening(session: &Session) -> Self {
         Self {
@@ -100,6 +106,7 @@ pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
         method: Some(call.method().clone()),
         id: call.id().cloned(),
         revision: call.revision(),
+        session: session.open().map(|open| open.id),
         _slot: Some(slot),
     };
     let dispatch = Dispatch {

@@ -31,7 +31,6 @@ pub(super) struct Stream {
     ticket: Ticket,
     incoming: Events,
     network: String,
-    session: Option<SessionId>,
     listening: Option<Listening>,
     answers: bool,
 }
@@ -91,17 +90,17 @@ impl End {
 impl Stream {
     /// The stream that answers a request.
     pub(super) fn of_call(gateway: Arc<Gateway>, ticket: Ticket, incoming: Events, network: String) -> Self {
-        Self { gateway, ticket, incoming, network, session: None, listening: None, answers: true }
+        Self { gateway, ticket, incoming, network, listening: None, answers: true }
     }
 
     /// The stream on which a server speaks unasked.
     pub(super) fn of_server(gateway: Arc<Gateway>, ticket: Ticket, incoming: Events, network: String) -> Self {
-        Self { gateway, ticket, incoming, network, session: None, listening: None, answers: false }
+        Self { gateway, ticket, incoming, network, listening: None, answers: false }
     }
 
-    /// The same, for a session.
-    pub(super) fn listening(self, (session, listening): (Option<SessionId>, Option<Listening>)) -> Self {
-        Self { session, listening, ..self }
+    /// The same, as the one reader of its session.
+    pub(super) fn listening(self, listening: Option<Listening>) -> Self {
+        Self { listening, ..self }
     }
 
     /// Starts to pass messages on; the answer's head goes out at once.
@@ -182,7 +181,7 @@ impl Stream {
     /// Whether the session that this stream belongs to has ended.
     fn is_over(&self) -> bool {
         let owner = &self.ticket.principal().key;
-        self.session.is_some_and(|id| !self.gateway.state.sessions.is_open(owner, id))
+        self.ticket.session().is_some_and(|id| !self.gateway.state.sessions.is_open(owner, id))
     }
 
     /// Passes one frame on, if its message is released.
@@ -236,7 +235,7 @@ impl Stream {
         if self.ticket.revision().is_stateless() {
             return Ok(None);
         }
-        let binding = binding(self.ticket.principal(), self.session, self.ticket.server());
+        let binding = binding(self.ticket.principal(), self.ticket.session(), self.ticket.server());
         self.gateway.seal.seal(&binding, id).map(Some).map_err(Refusal::Unavailable)
     }
 }

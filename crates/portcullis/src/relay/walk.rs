@@ -295,7 +295,7 @@ impl Gateway {
         let came = Came { event: "stream.opened", reason: None, status: 200, code: None };
         exchange.settle(came).await.map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
-        Ok(Walked::Stream(stream.listening((session.open().map(|open| open.id), listening))))
+        Ok(Walked::Stream(stream.listening(listening)))
     }
 
     async fn delete(&self, step: &Step<'_>, session: &Session, exchange: &mut Exchange) -> Result<Walked, Refusal> {

@@ -20,7 +20,7 @@ const LIMITS: Limits = Limits {
 
 /// Prints its own number and that of a daemon that left its session and its parents.
 const FAMILY: &str =
-    "trap '' TERM; echo $$; (setsid sh -c 'echo $$; exec sleep 1000' </dev/null &) ; sleep 1000";
+    "trap '' TERM; echo $$; (setsid sh -c 'echo $$; exec sleep 100' </dev/null &) ; sleep 100";
 
 struct Server {
     process: Option<Process>,
@@ -164,7 +164,7 @@ async fn a_line_that_is_too_long_ends_the_server() {
 
 #[tokio::test]
 async fn a_server_that_does_not_read_does_not_hold_its_sender() {
-    let mut server = Server::run(&["sleep", "1000"], LIMITS);
+    let mut server = Server::run(&["sleep", "100"], LIMITS);
     let line = Bytes::from(vec![b'x'; 32 * 1024]);
     let mut sent = Ok(());
     // The pipe, what is being written, and the room for what waits.
@@ -245,7 +245,7 @@ async fn no_process_is_left_when_the_stop_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_killed_launcher_is_noticed() {
-    let mut server = Server::start("kill -KILL $PPID; sleep 1000", LIMITS);
+    let mut server = Server::start("kill -KILL $PPID; exec sleep 100", LIMITS);
     server.ends(ExitReason::Lost, 0).await;
 }
 

@@ -1,0 +1,172 @@
+//! The issuers whose tokens are accepted, and their keys: fetched here, judged in the core.
+
+pub(crate) mod embedded;
+mod fetch;
+
+use crate::clock;
+use crate::config::HttpUrl;
+use crate::record::note;
+use arc_swap::ArcSwap;
+use portcullis_audit::{Record, Recorder};
+use portcullis_core::authenticate::{Issuer, KeySet, Keys, Revoked, Trust};
+use portcullis_core::time::Timestamp;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_rustls::TlsConnector;
+
+/// An unknown `kid` leads to one fetch in this time, for each issuer.
+const COOL_DOWN: Duration = Duration::from_mins(1);
+/// Keys are fetched again after so long; a key that its issuer withdrew verifies no longer than that.
+pub(crate) const REFRESH: Duration = Duration::from_mins(5);
+
+/// Where an issuer's keys come from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// They are our own.
+    Embedded(Arc<KeySet>),
+    /// From its JWKS.
+    Remote {
+        /// Where, unless its metadata says.
+        jwks: Option<HttpUrl>,
+        /// How it is reached.
+        tls: Option<TlsConnector>,
+    },
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded(_) => "Embedded",
+            Self::Remote { .. } => "Remote",
+        })
+    }
+}
+
+/// A trusted issuer and where its keys come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Trusted {
+    pub(crate) issuer: Issuer,
+    pub(crate) source: Source,
+}
+
+/// All trusted issuers.
+#[derive(Debug)]
+pub(crate) struct Issuers {
+    trust: ArcSwap<Trust>,
+    sources: ArcSwap<HashMap<String, Trusted>>,
+    asked: Mutex<HashMap<String, Timestamp>>,
+    fetching: tokio::sync::Mutex<()>,
+    generations: AtomicU64,
+    recorder: Recorder,
+}
+
+impl Issuers {
+    pub(crate) fn new(recorder: Recorder) -> Self {
+        let nobody = Trust { issuers: HashMap::new(), keys: Keys::default(), revoked: Revoked::default(), generation: 0 };
+        Self {
+            trust: ArcSwap::from_pointee(nobody),
+            sources: ArcSwap::default(),
+            asked: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+            generations: AtomicU64::new(1),
+            recorder,
+        }
+    }
+
+    /// What tokens are verified against now.
+    pub(crate) fn trust(&self) -> Arc<Trust> {
+        self.trust.load_full()
+    }
+
+    /// Replaces the trusted issuers; keys that are already here are kept.
+    pub(crate) async fn install(&self, trusted: Vec<Trusted>) {
+        let _alone = self.fetching.lock().await;
+        let old = self.trust();
+        let mut keys = HashMap::new();
+        for Trusted { issuer, source } in &trusted {
+            let held = match source {
+                Source::Embedded(own) => Some(Arc::clone(own)),
+                Source::Remote { .. } => old.keys.0.get(&issuer.issuer).cloned(),
+            };
+            keys.extend(held.map(|held| (issuer.issuer.clone(), held)));
+        }
+        let issuers = trusted.iter().map(|one| (one.issuer.issuer.clone(), one.issuer.clone())).collect();
+        self.sources.store(Arc::new(trusted.into_iter().map(|one| (one.issuer.issuer.clone(), one)).collect()));
+        self.publish(issuers, Keys(keys), old.revoked.clone());
+    }
+
+    /// Whether the keys of every issuer are here.
+    pub(crate) fn is_ready(&self) -> bool {
+        let trust = self.trust.load();
+        trust.issuers.keys().all(|issuer| trust.keys.0.contains_key(issuer))
+    }
+
+    /// Fetches the keys of an issuer because of an unknown `kid`, unless that was done a moment ago.
+    ///
+    /// Says whether it is worth asking again.
+    pub(crate) async fn refresh(&self, issuer: &str) -> bool {
+        let before = self.trust.load().generation;
+        let _alone = self.fetching.lock().await;
+        if self.trust.load().generation != before {
+            return true; // somebody else just did
+        }
+        let now = clock::now();
+        let is_soon = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = asked.get(issuer).copied();
+            let is_soon = last.is_some_and(|last| now.since(last) < COOL_DOWN);
+            if !is_soon {
+                asked.insert(issuer.to_owned(), now);
+            }
+            is_soon
+        };
+        if is_soon {
+            let mut record = Record::new("jwks.refresh_suppressed");
+            record.detail.set("issuer", issuer);
+            note(&self.recorder, record);
+            return false;
+        }
+        self.fetch(issuer).await
+    }
+
+    /// Fetches the keys of every issuer that is not our own.
+    pub(crate) async fn refresh_all(&self) {
+        let names: Vec<String> = self.sources.load().keys().cloned().collect();
+        for name in names {
+            let _alone = self.fetching.lock().await;
+            self.fetch(&name).await;
+        }
+    }
+
+    async fn fetch(&self, issuer: &str) -> bool {
+        let Some(trusted) = self.sources.load().get(issuer).cloned() else { return false };
+        let Source::Remote { jwks, tls } = trusted.source else { return false };
+        let mut record = Record::new("jwks.refreshed");
+        record.detail.set("issuer", issuer);
+        match fetch::keys(issuer, jwks.as_ref(), tls.as_ref()).await {
+            Ok(set) => {
+                let old = self.trust();
+                let mut keys = old.keys.0.clone();
+                keys.insert(issuer.to_owned(), Arc::new(set));
+                self.publish(old.issuers.clone(), Keys(keys), old.revoked.clone());
+                note(&self.recorder, record);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(issuer, %error, "cannot fetch the issuer's keys");
+                record.event = "jwks.refresh_failed".into();
+                record.detail.set("error", error.to_string().as_str());
+                note(&self.recorder, record);
+                false
+            }
+        }
+    }
+
+    fn publish(&self, issuers: HashMap<String, Issuer>, keys: Keys, revoked: Revoked) {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        self.trust.store(Arc::new(Trust { issuers, keys, revoked, generation }));
+    }
+}

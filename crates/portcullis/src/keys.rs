@@ -1,0 +1,45 @@
+//! Our own private keys: made on first use, readable by their owner only.
+
+use anyhow::{Context as _, bail};
+use portcullis_core::secret::Secret;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// A directory that only its owner can enter; made if it is missing.
+pub(crate) fn private_directory(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| format!("cannot make {}", path.display()))?;
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        bail!("{} can be entered by others (mode {mode:o}); mend it with: chmod 700 {0}", path.display());
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner can read, and that must not be there yet.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// The Ed25519 key in that file (PKCS #8), made if it is missing.
+pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(document) => {
+            let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                bail!("{} can be read by others (mode {mode:o}); mend it with: chmod 600 {0}", path.display());
+            }
+            Ok(Secret::new(document))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let made = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new());
+            let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?.as_ref().to_vec();
+            write_private(path, &document).with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(Secret::new(document))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}

@@ -1,0 +1,63 @@
+//! TLS 1.3, and nothing older, on every connection that is not loopback.
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, version};
+use std::sync::Arc;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// Why no TLS can be spoken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadTls {
+    /// No certificate, or one that cannot be read.
+    #[error("no usable certificate in the PEM text")]
+    Certificate,
+    /// No private key, or one that does not fit the certificate.
+    #[error("no usable private key in the PEM text")]
+    Key,
+    /// The machine has no trust roots, and the configuration names none.
+    #[error("no trust roots: install the system's CA certificates, or set `ca`")]
+    NoRoots,
+    /// The TLS library refuses.
+    #[error("tls configuration refused")]
+    Refused(#[source] rustls::Error),
+}
+
+/// For connections to upstreams and issuers: the system's roots, and one more.
+pub(crate) fn connector(extra: Option<&str>) -> Result<TlsConnector, BadTls> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        tracing::debug!(%error, "a system trust root cannot be read");
+    }
+    roots.add_parsable_certificates(native.certs);
+    if let Some(pem) = extra {
+        for certificate in certificates(pem)? {
+            roots.add(certificate).map_err(BadTls::Refused)?;
+        }
+    }
+    if roots.is_empty() {
+        return Err(BadTls::NoRoots);
+    }
+    let config = ClientConfig::builder_with_protocol_versions(&[&version::TLS13])
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// For our own listener.
+pub(crate) fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, BadTls> {
+    let chain = certificates(certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| BadTls::Key)?;
+    let mut config = ServerConfig::builder_with_protocol_versions(&[&version::TLS13])
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|_| BadTls::Key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BadTls> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    read.ok().filter(|chain| !chain.is_empty()).ok_or(BadTls::Certificate)
+}
