@@ -1,3 +1,31 @@
-//! The gateway.
+//! Portcullis: a security gateway for the Model Context Protocol.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod config;
+mod assemble;
+mod lifecycle;
+
+mod listener;
+mod relay;
+mod issuers;
+mod upstream;
+
+mod record;
+mod resume;
+mod tls;
+mod keys;
+mod clock;
+mod random;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let subcommand = arguments.nth(1);
+    if subcommand.is_some_and(|word| word == portcullis_sandbox::SUBCOMMAND) {
+        return portcullis_sandbox::main(arguments); // before any thread is started
+    }
+    cli::run()
+}

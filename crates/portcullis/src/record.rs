@@ -1,7 +1,7 @@
 //! The bracket around an exchange: its place in the audit log is taken first and settled last.
 
 use crate::clock;
-use portcullis_audit::{Arguments, Decision, Effect, Entry, Outcome, Principal, Record, Recorder, View};
+use portcullis_audit::{Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View};
 use portcullis_core::pipeline::Trail;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::Closed;
@@ -111,8 +111,8 @@ impl Exchange {
         record.method = self.trail.method.as_deref().map(Into::into);
         record.target = self.trail.target.as_deref().map(Into::into);
         record.arguments = self.trail.arguments.as_ref().map(|summary| Arguments {
-            digest: summary.digest.clone().into(),
-            view: summary.view.as_ref().and_then(|view| View::new(view).ok()),
+            digest: Digest::of(&summary.bytes),
+            view: summary.view.as_ref().map(View::from),
         });
         record.decision = self.decision();
         record.outcome = (came.status != 0).then_some(Outcome { status: came.status, code: came.code });

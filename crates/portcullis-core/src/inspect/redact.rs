@@ -1,8 +1,7 @@
 //! What the audit record may hold of a call's arguments: a digest, and a view without secrets.
 
-use aws_lc_rs::digest;
+use bytes::Bytes;
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
 
 /// Arguments over so many bytes are recorded by digest alone.
 const MAX_VIEW_BYTES: usize = 2048;
@@ -58,29 +57,17 @@ pub enum View {
 /// What a record holds of one call's arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// `sha256:` and 64 hex digits, over the bytes as they came.
-    pub digest: String,
+    /// The arguments as they came, to be recorded by their digest.
+    pub bytes: Bytes,
     /// The arguments without secrets.
     pub view: Option<Value>,
 }
 
-/// Sums up the arguments' bytes. Cost: one hash, and one parse of at most 2 KiB.
-pub fn summarize(arguments: &[u8], view: View) -> Summary {
-    let mut hex = String::with_capacity(71);
-    hex.push_str("sha256:");
-    for byte in digest::digest(&digest::SHA256, arguments).as_ref() {
-        let _infallible = write!(hex, "{byte:02x}");
-    }
+/// Sums up the arguments' bytes. Cost: one parse of at most 2 KiB.
+pub fn summarize(arguments: Bytes, view: View) -> Summary {
     let shown = view == View::Redacted && arguments.len() <= MAX_VIEW_BYTES;
-    let value = if shown {
-        serde_json::from_slice(arguments).ok()
-    } else {
-        None
-    };
-    Summary {
-        digest: hex,
-        view: value.map(redact),
-    }
+    let value = if shown { serde_json::from_slice(&arguments).ok() } else { None };
+    Summary { view: value.map(redact), bytes: arguments }
 }
 
 /// Replaces what looks like a secret by a mark; idempotent.

@@ -164,8 +164,8 @@ impl Call {
     }
 
     /// The arguments' bytes.
-    pub fn argument_bytes(&self) -> Option<&[u8]> {
-        self.body.get(self.places.arguments.clone()?)
+    pub fn argument_bytes(&self) -> Option<Bytes> {
+        self.places.arguments.clone().map(|range| self.body.slice(range))
     }
 }
 

@@ -92,6 +92,7 @@ impl Ticket {
             revision: session
                 .open()
                 .map_or(Revision::V2025_03_26, |open| open.revision),
+            session: session.open().map(|open| open.id),
             _slot: None,
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Live {
     pub(crate) rules: Rules,
     /// Hosts and origins.
     pub(crate) edge: Edge,
+    /// The same for operators.
+    pub(crate) admin_edge: Edge,
     /// The servers, by name.
     pub(crate) upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// The policy's hash, for the records.
@@ -55,7 +57,10 @@ pub(crate) struct Gateway {
     pub(crate) state: State,
     pub(crate) recorder: Recorder,
     pub(crate) seal: Seal,
+    /// Upstream connections and other work that no client waits for.
     pub(crate) tasks: TaskTracker,
+    /// Client connections and their streams: a drain waits for these.
+    pub(crate) serving: TaskTracker,
     pub(crate) drain: CancellationToken,
     /// Sessions whose own stream is being read: one reader each.
     pub(crate) listening: Mutex<HashSet<SessionId>>,

@@ -106,7 +106,7 @@ impl Stream {
     /// Starts to pass messages on; the answer's head goes out at once.
     pub(super) fn start(self, exchange: Exchange) -> Response<Body> {
         let (outlet, body) = Body::stream();
-        let tasks = self.gateway.tasks.clone();
+        let tasks = self.gateway.serving.clone();
         tasks.spawn(self.run(outlet, exchange));
         events(body, None)
     }

@@ -1,0 +1,328 @@
+//! From a checked configuration to everything that a reload replaces.
+
+use crate::config::{self, Checked, HttpUrl};
+use crate::issuers::{Source, Trusted, embedded};
+use crate::listener::Edge;
+use crate::relay::Live;
+use crate::tls;
+use crate::upstream::Upstream;
+use crate::upstream::http::{Http, Site};
+use crate::upstream::pipes::{Pipes, Plan, Report};
+use crate::upstream::stdio::{Launch, Limits as PipeLimits};
+use anyhow::Context as _;
+use hyper::header::{HeaderName, HeaderValue};
+use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
+use portcullis_core::authorize::Gate;
+use portcullis_core::authorize::policy::{Grant, Policy, Sources};
+use portcullis_core::inspect::View;
+use portcullis_core::pipeline::{Rules, Server};
+use portcullis_core::quota::{self, Rate};
+use portcullis_core::secret::Secret;
+use portcullis_core::session;
+use portcullis_sandbox::Spec;
+use rustls::pki_types::ServerName;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// A token of our own issuer is never accepted with more clock skew than this.
+const OWN_SKEW: Duration = Duration::from_secs(5);
+/// How this very binary is started again, even while its file is being replaced.
+const SELF: &str = "/proc/self/exe";
+
+/// What an assembly needs of the running process.
+pub(crate) struct Workshop<'a> {
+    /// The embedded issuer's private key.
+    pub(crate) key: &'a Secret<Vec<u8>>,
+    /// Where connections and processes run.
+    pub(crate) tasks: &'a TaskTracker,
+    /// Told of what servers do wrong.
+    pub(crate) report: &'a Report,
+    /// Upstreams of before, kept where nothing about them has changed.
+    pub(crate) kept: HashMap<Arc<str>, (String, Arc<Upstream>)>,
+}
+
+/// What was assembled.
+pub(crate) struct Assembled {
+    pub(crate) live: Live,
+    pub(crate) trusted: Vec<Trusted>,
+    /// Each upstream with the fingerprint of its configuration.
+    pub(crate) upstreams: HashMap<Arc<str>, (String, Arc<Upstream>)>,
+}
+
+/// Builds it all, or says why it cannot be.
+pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
+    let policy = policy(checked)?;
+    let mut servers = HashMap::new();
+    let mut upstreams = HashMap::new();
+    for (name, server) in &checked.servers {
+        let name: Arc<str> = name.as_str().into();
+        servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
+        let fingerprint = fingerprint(server);
+        let upstream = match workshop.kept.get(&name).filter(|(before, _)| *before == fingerprint) {
+            Some((_, kept)) => Arc::clone(kept),
+            None => Arc::new(upstream(&name, server, workshop).with_context(|| format!("server {name}"))?),
+        };
+        upstreams.insert(name, (fingerprint, upstream));
+    }
+    let live = Live {
+        policy: policy.hash().into(),
+        rules: Rules {
+            policy,
+            servers,
+            sessions: session::Limits {
+                idle: checked.sessions.idle,
+                absolute: checked.sessions.absolute,
+                most: checked.sessions.max,
+                most_per_principal: checked.sessions.max_per_principal,
+            },
+            view: match checked.audit.arguments {
+                config::Arguments::Redacted => View::Redacted,
+                config::Arguments::Digest => View::Digest,
+            },
+        },
+        edge: Edge {
+            hosts: checked.gateway.hosts.iter().cloned().collect(),
+            origins: checked.gateway.origins.iter().cloned().collect(),
+        },
+        admin_edge: admin_edge(checked.gateway.admin.port()),
+        upstreams: upstreams.iter().map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream))).collect(),
+        body_bytes: checked.limits.body_bytes,
+        body_timeout: checked.limits.body_timeout,
+    };
+    let trusted = checked.issuers.values().map(|issuer| trusted(checked, issuer, workshop)).collect::<Result<_, _>>()?;
+    Ok(Assembled { live, trusted, upstreams })
+}
+
+/// The operators' own names: loopback, on their port.
+pub(crate) fn admin_edge(port: u16) -> Edge {
+    let hosts = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
+    Edge { hosts: hosts.into(), origins: std::collections::HashSet::new() }
+}
+
+/// The embedded issuer's name: the gateway's own URL.
+pub(crate) fn own_issuer(checked: &Checked) -> String {
+    checked.gateway.public_url.to_string()
+}
+
+fn policy(checked: &Checked) -> anyhow::Result<Policy> {
+    let files: Vec<(String, String)> =
+        checked.policies.iter().map(|file| (file.path.display().to_string(), file.text.clone())).collect();
+    let grants: Result<Vec<Grant>, _> = checked.grants.iter().map(grant).collect();
+    Ok(Policy::compile(&Sources { cedar: &files, grants: &grants? })?)
+}
+
+/// A grant, named in records by what the configuration says: `anyone notes__search`.
+fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
+    let names = match &grant.pattern.names {
+        config::Names::All => "*".to_owned(),
+        config::Names::Prefix(prefix) => format!("{prefix}*"),
+        config::Names::Exact(name) => name.clone(),
+    };
+    let server = &grant.server;
+    let pattern = match grant.pattern.kind {
+        config::Kind::Tool => format!("{server}__{names}"),
+        config::Kind::Resource => format!("resource:{server}__{names}"),
+        config::Kind::Prompt => format!("prompt:{server}__{names}"),
+    };
+    let who = match &grant.who {
+        config::Who::Anyone => "anyone".to_owned(),
+        config::Who::User(name) => format!("user:{name}"),
+        config::Who::Role(name) => format!("role:{name}"),
+        config::Who::Group(name) => format!("group:{name}"),
+        config::Who::Client(name) => format!("client:{name}"),
+    };
+    Ok(Grant { id: format!("{who} {pattern}"), who: who.parse()?, allow: vec![pattern] })
+}
+
+fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Server {
+    let issuers = server.issuers.iter().filter_map(|issuer| checked.issuers.get(issuer));
+    let tool_scopes: HashMap<String, Vec<String>> = server
+        .tools
+        .iter()
+        .filter(|(_, tool)| !tool.scopes.is_empty())
+        .map(|(tool, rules)| (tool.clone(), rules.scopes.iter().cloned().collect()))
+        .collect();
+    let mut supported: Vec<String> = server.scopes.iter().cloned().collect();
+    supported.extend(server.tools.values().flat_map(|tool| tool.scopes.iter().cloned()));
+    supported.sort();
+    supported.dedup();
+    let public = &checked.gateway.public_url;
+    Server {
+        gate: Gate {
+            resource: Resource {
+                server: Arc::clone(name),
+                audience: server.audience.clone(),
+                metadata_url: format!(
+                    "{}/.well-known/oauth-protected-resource{}/servers/{name}/mcp",
+                    public.origin(),
+                    public.path().trim_end_matches('/')
+                ),
+                issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
+                scopes: server.scopes.iter().cloned().collect(),
+                scopes_supported: supported,
+            },
+            tool_scopes,
+        },
+        quota: quota_of(&checked.quota, server),
+    }
+}
+
+fn quota_of(quota: &config::Quota, server: &config::Server) -> quota::Limits {
+    let per_minute = |count: u32| Rate { per_minute: count.into(), burst: quota.burst.min(count).into() };
+    let own = |tool: &config::Tool| tool.requests_per_minute.map(per_minute);
+    quota::Limits {
+        requests: Rate { per_minute: quota.requests_per_minute.into(), burst: quota.burst.into() },
+        tool_requests: Some(per_minute(quota.tool_requests_per_minute)),
+        per_tool: server.tools.iter().filter_map(|(name, tool)| Some((name.clone(), own(tool)?))).collect(),
+        concurrency: quota.concurrency,
+        bytes: Rate { per_minute: quota.bytes_per_minute, burst: quota.bytes_per_minute },
+        upstream_concurrency: quota.upstream_concurrency,
+    }
+}
+
+fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String {
+    match issuer {
+        config::Issuer::Embedded { .. } => own_issuer(checked),
+        config::Issuer::External(external) => external.issuer.clone(),
+    }
+}
+
+fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) -> anyhow::Result<Trusted> {
+    let name = issuer_name(checked, issuer);
+    Ok(match issuer {
+        config::Issuer::Embedded { max_lifetime } => Trusted {
+            issuer: Issuer {
+                issuer: name,
+                algorithms: vec![Algorithm::EdDSA],
+                token_types: vec!["at+jwt".to_owned()],
+                max_lifetime: *max_lifetime,
+                skew: OWN_SKEW,
+                roles_claim: "roles".to_owned(),
+                groups_claim: "groups".to_owned(),
+            },
+            source: Source::Embedded(Arc::new(embedded::key_set(workshop.key)?)),
+        },
+        config::Issuer::External(external) => Trusted {
+            issuer: Issuer {
+                issuer: name,
+                algorithms: external.algorithms.iter().map(algorithm).collect(),
+                token_types: external.token_types.iter().map(token_type).collect(),
+                max_lifetime: external.max_lifetime,
+                skew: external.skew,
+                roles_claim: external.roles_claim.clone(),
+                groups_claim: external.groups_claim.clone(),
+            },
+            source: Source::Remote {
+                jwks: external.jwks_uri.clone(),
+                tls: connector_for(external.issuer.starts_with("https://"), external.ca.as_ref())?,
+            },
+        },
+    })
+}
+
+const fn algorithm(name: &config::Algorithm) -> Algorithm {
+    match name {
+        config::Algorithm::Rs256 => Algorithm::RS256,
+        config::Algorithm::Rs384 => Algorithm::RS384,
+        config::Algorithm::Rs512 => Algorithm::RS512,
+        config::Algorithm::Ps256 => Algorithm::PS256,
+        config::Algorithm::Ps384 => Algorithm::PS384,
+        config::Algorithm::Ps512 => Algorithm::PS512,
+        config::Algorithm::Es256 => Algorithm::ES256,
+        config::Algorithm::Es384 => Algorithm::ES384,
+        config::Algorithm::EdDsa => Algorithm::EdDSA,
+    }
+}
+
+fn token_type(name: &config::TokenType) -> String {
+    match name {
+        config::TokenType::AtJwt => "at+jwt",
+        config::TokenType::Jwt => "jwt",
+    }
+    .to_owned()
+}
+
+fn connector_for(
+    is_https: bool,
+    ca: Option<&config::TextFile>,
+) -> Result<Option<tokio_rustls::TlsConnector>, tls::BadTls> {
+    if is_https { tls::connector(ca.map(|ca| ca.text.as_str())).map(Some) } else { Ok(None) }
+}
+
+fn upstream(name: &Arc<str>, server: &config::Server, workshop: &Workshop<'_>) -> anyhow::Result<Upstream> {
+    Ok(match &server.upstream {
+        config::Upstream::Http(http) => {
+            Upstream::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
+        }
+        config::Upstream::Stdio(stdio) => {
+            let plan = Plan {
+                server: Arc::clone(name),
+                launch: launch(stdio, server),
+                timeout: server.upstream_timeout,
+                most: usize::try_from(stdio.max_processes).unwrap_or(usize::MAX),
+            };
+            Upstream::Pipes(Pipes::new(plan, workshop.tasks.clone(), Arc::clone(workshop.report)))
+        }
+    })
+}
+
+fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {
+    let url: &HttpUrl = &http.url;
+    let host = url.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let tls = match connector_for(url.is_https(), http.ca.as_ref())? {
+        None => None,
+        Some(connector) => Some((connector, ServerName::try_from(host.clone()).context("no TLS server name")?)),
+    };
+    let mut headers = Vec::new();
+    for (name, value) in &http.headers {
+        let name: HeaderName = name.parse().context("header name")?;
+        let mut value = HeaderValue::from_str(value.expose()).with_context(|| format!("value of header {name}"))?;
+        value.set_sensitive(true);
+        headers.push((name, value));
+    }
+    Ok(Site {
+        address: (host, url.port()),
+        host: HeaderValue::from_str(&url.authority()).context("host")?,
+        path: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+        tls,
+        headers,
+        timeout: server.upstream_timeout,
+        most: server.response_bytes,
+    })
+}
+
+fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
+    Launch {
+        launcher: PathBuf::from(SELF),
+        spec: Spec {
+            command: stdio.command.clone().into_os_string(),
+            args: stdio.args.iter().map(Into::into).collect(),
+            cwd: Some(stdio.cwd.clone()),
+            env: stdio.env.iter().map(|(name, value)| (name.into(), value.expose().into())).collect(),
+        },
+        limits: PipeLimits {
+            line_bytes: u32::try_from(server.response_bytes).unwrap_or(u32::MAX),
+            ..PipeLimits::default()
+        },
+    }
+}
+
+/// Tells whether an upstream's configuration has changed, secrets included, without keeping any.
+fn fingerprint(server: &config::Server) -> String {
+    let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    hash.update(format!("{server:?}").as_bytes());
+    let secrets = match &server.upstream {
+        config::Upstream::Http(http) => &http.headers,
+        config::Upstream::Stdio(stdio) => &stdio.env,
+    };
+    for (name, value) in secrets {
+        for part in [name, value.expose()] {
+            hash.update(part.as_bytes());
+            hash.update(&[0]);
+        }
+    }
+    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,97 @@
+//! The command line: what each command does, and how it ends.
+//!
+//! Exit codes are the same everywhere: 0 done or sound, 1 not done or not sound, 2 wrong usage or no telling.
+
+mod out;
+mod demo;
+mod serve;
+mod token;
+mod up;
+
+use crate::telemetry;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Done, or sound.
+    Good,
+    /// Not done, or not sound.
+    Bad,
+    /// Nothing can be told.
+    Unknown,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Good => 0,
+            Ending::Bad => 1,
+            Ending::Unknown => 2,
+        })
+    }
+}
+
+/// A security gateway for the Model Context Protocol.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Exit codes: 0 done or sound, 1 not done or not sound, 2 wrong usage or no telling.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start with no configuration: a demo server behind the gate, on loopback.
+    Up(up::Up),
+    /// Serve what a configuration file says.
+    Serve(serve::Serve),
+    /// Print an access token of the embedded issuer for one server, and nothing else.
+    Token(token::Token),
+    /// Run the demo MCP server on stdin and stdout.
+    Demo(demo::Demo),
+}
+
+/// Parses the arguments and runs the command.
+pub(crate) fn run() -> ExitCode {
+    let command = Arguments::parse().command;
+    telemetry::start(environment("RUST_LOG"));
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("a crypto provider was already installed");
+    }
+    let done = match command {
+        Command::Up(up) => up.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Token(token) => token.run(),
+        Command::Demo(demo) => demo.run(),
+    };
+    match done {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            out::error(&format!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// A variable of the environment; the one place that reads it for the commands.
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment comes in")]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The data directory where none is named.
+fn default_data() -> anyhow::Result<PathBuf> {
+    if let Some(data) = environment("XDG_DATA_HOME").filter(|data| data.starts_with('/')) {
+        return Ok(PathBuf::from(data).join("portcullis"));
+    }
+    let home = environment("HOME").ok_or_else(|| anyhow::anyhow!("HOME is not set: name a directory with --data"))?;
+    Ok(PathBuf::from(home).join(".local/share/portcullis"))
+}
+
+/// A Tokio runtime for commands that serve.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,73 @@
+//! `portcullis serve`: what a configuration file says.
+
+use super::{Ending, environment, out, runtime};
+use crate::config::{self, Checked, Problems};
+use crate::lifecycle::{self, Home, Start};
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The configuration file.
+    #[arg(long, short, default_value = "portcullis.toml")]
+    config: PathBuf,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let checked = match read(&self.config)? {
+            Ok(checked) => checked,
+            Err(problems) => {
+                out::error(&problems.to_string());
+                return Ok(Ending::Bad);
+            }
+        };
+        let listener = bind(checked.gateway.listen)?;
+        let admin = bind(checked.gateway.admin)?;
+        let file = self.config.clone();
+        let reread = Box::new(move || reread(&file));
+        let start = Start { checked, source: Some((self.config, reread)), listener, admin };
+        serve(start, || ())
+    }
+}
+
+/// Runs a gateway to its end and says meanwhile how it is reached.
+pub(super) fn serve(start: Start, ready: impl FnOnce()) -> anyhow::Result<Ending> {
+    let home = Home(start.checked.gateway.data.clone());
+    let public_url = start.checked.gateway.public_url.to_string();
+    let listen = start.checked.gateway.listen;
+    let running = home.running();
+    let told = json!({ "pid": std::process::id(), "public_url": public_url });
+    let outcome = runtime()?.block_on(lifecycle::run(start, || {
+        if let Err(error) = std::fs::write(&running, format!("{told}\n")) {
+            tracing::warn!(%error, "cannot write {}", running.display());
+        }
+        tracing::info!(%listen, "serving");
+        ready();
+    }));
+    if std::fs::remove_file(&running).is_err() {
+        tracing::debug!("running.json was already gone");
+    }
+    outcome.map(|()| Ending::Good)
+}
+
+/// Reads and checks a file.
+pub(crate) fn read(file: &Path) -> anyhow::Result<Result<Checked, Problems>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let file = std::path::absolute(file)?;
+    Ok(config::read(&text, &file, &environment, &|path| std::fs::read_to_string(path)))
+}
+
+fn reread(file: &Path) -> Result<Checked, Problems> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    config::read(&text, &file, &environment, &|path| std::fs::read_to_string(path))
+}
+
+/// Binds an address; says what to do if it is taken.
+pub(super) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}: is another gateway running there?"))
+}

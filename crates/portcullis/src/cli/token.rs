@@ -1,0 +1,114 @@
+//! `portcullis token`: a short-lived access token of the embedded issuer, for people without an identity provider.
+
+use super::{Ending, default_data, out, serve};
+use crate::assemble::own_issuer;
+use crate::clock;
+use crate::config::{self, Checked};
+use crate::issuers::embedded::{Claims, mint};
+use crate::keys;
+use crate::lifecycle::Home;
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    /// The data directory of the gateway.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The configuration file [default: portcullis.toml in the data directory].
+    #[arg(long, short)]
+    config: Option<PathBuf>,
+    /// The server that the token is for.
+    #[arg(long)]
+    server: String,
+    /// Whom it names.
+    #[arg(long, default_value = "local")]
+    subject: String,
+    /// A scope; may be given several times [default: all that the server knows].
+    #[arg(long)]
+    scope: Vec<String>,
+    /// How long it lives, in seconds.
+    #[arg(long, default_value_t = 3600)]
+    lifetime: u64,
+}
+
+#[derive(Deserialize)]
+struct RunningGateway {
+    pid: i32,
+    public_url: String,
+}
+
+impl Token {
+    pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let data = match (&self.data, &self.config) {
+            (Some(data), _) => data.clone(),
+            (None, Some(_)) => PathBuf::new(),
+            (None, None) => default_data()?,
+        };
+        let file = self.config.clone().unwrap_or_else(|| data.join("portcullis.toml"));
+        let checked = match self.running(&data, &file)? {
+            Ok(checked) => checked,
+            Err(problems) => {
+                out::error(&problems.to_string());
+                return Ok(Ending::Bad);
+            }
+        };
+        let token = self.token(&checked)?;
+        out::print(&format!("{token}\n"));
+        Ok(Ending::Good)
+    }
+
+    /// The configuration, under the address that the gateway runs at.
+    fn running(&self, data: &std::path::Path, file: &std::path::Path) -> anyhow::Result<Result<Checked, config::Problems>> {
+        let told = std::fs::read_to_string(Home(data.to_owned()).running()).ok();
+        let told: Option<RunningGateway> = told.and_then(|told| serde_json::from_str(&told).ok());
+        let told = told.filter(|told| {
+            rustix::process::Pid::from_raw(told.pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+        });
+        match told {
+            None => serve::read(file),
+            Some(told) => super::up::read_at(file, &told.public_url),
+        }
+    }
+
+    fn token(&self, checked: &Checked) -> anyhow::Result<String> {
+        let server = checked.servers.iter().find(|(name, _)| name.as_str() == self.server);
+        let Some((_, server)) = server else {
+            let known: Vec<&str> = checked.servers.keys().map(config::ServerName::as_str).collect();
+            bail!("no server {:?}; there are: {}", self.server, known.join(", "));
+        };
+        let own = checked.issuers.iter().find_map(|(name, issuer)| match issuer {
+            config::Issuer::Embedded { max_lifetime } if server.issuers.contains(name) => Some(*max_lifetime),
+            config::Issuer::Embedded { .. } | config::Issuer::External(_) => None,
+        });
+        let Some(longest) = own else {
+            bail!("server {:?} does not trust the embedded issuer: get its tokens from your identity provider", self.server);
+        };
+        let lifetime = Duration::from_secs(self.lifetime);
+        if lifetime.is_zero() || lifetime > longest {
+            bail!("--lifetime must be from 1 to {} seconds", longest.as_secs());
+        }
+        let scopes = if self.scope.is_empty() { all_scopes(server) } else { self.scope.clone() };
+        let key = keys::ed25519(&Home(checked.gateway.data.clone()).issuer_key())
+            .context("no key of the embedded issuer: start the gateway once")?;
+        let claims = Claims {
+            issuer: &own_issuer(checked),
+            subject: &self.subject,
+            audience: &server.audience,
+            scopes: &scopes,
+            lifetime,
+        };
+        Ok(mint(&key, &claims, clock::now())?.expose().clone())
+    }
+}
+
+fn all_scopes(server: &config::Server) -> Vec<String> {
+    let mut scopes: Vec<String> = server.scopes.iter().cloned().collect();
+    scopes.extend(server.tools.values().flat_map(|tool| tool.scopes.iter().cloned()));
+    scopes.sort();
+    scopes.dedup();
+    scopes
+}

@@ -1,0 +1,292 @@
+//! From start to end of the process: open, serve, reload, drain.
+
+mod reload;
+
+use crate::assemble::{Assembled, Workshop, assemble, own_issuer};
+use crate::config::{self, Checked};
+use crate::issuers::{Issuers, REFRESH};
+use crate::listener::{Bounds, accept, admin};
+use crate::record::note;
+use crate::relay::Gateway;
+use crate::resume::Seal;
+use crate::telemetry::Counters;
+use crate::upstream::Upstream;
+use crate::upstream::pipes::Report;
+use crate::{clock, keys, tls};
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
+use portcullis_core::pipeline::State;
+use portcullis_core::secret::Secret;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often sessions and processes are looked through for what is over.
+const REAP: Duration = Duration::from_secs(5);
+/// Connections that operators may have open.
+const ADMIN_CONNECTIONS: usize = 64;
+/// The origin line of our checkpoints, and the name of the key that signs them.
+pub(crate) const LOG_NAME: &str = "portcullis.local/audit";
+
+/// The data directory's parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Home(pub(crate) PathBuf);
+
+impl Home {
+    /// The key of the embedded issuer.
+    pub(crate) fn issuer_key(&self) -> PathBuf {
+        self.0.join("keys/issuer.ed25519")
+    }
+
+    /// The key that signs checkpoints.
+    pub(crate) fn audit_key(&self) -> PathBuf {
+        self.0.join("keys/audit.ed25519")
+    }
+
+    /// The public half of it, for auditors (C2SP signed-note verifier key).
+    pub(crate) fn verifier_key(&self) -> PathBuf {
+        self.0.join("audit.vkey")
+    }
+
+    /// Where a running gateway says how it is reached.
+    pub(crate) fn running(&self) -> PathBuf {
+        self.0.join("running.json")
+    }
+
+    /// Makes the directory and the keys where they are missing.
+    pub(crate) fn prepare(&self) -> anyhow::Result<(Secret<Vec<u8>>, Secret<Vec<u8>>)> {
+        keys::private_directory(&self.0)?;
+        keys::private_directory(&self.0.join("keys"))?;
+        Ok((keys::ed25519(&self.issuer_key())?, keys::ed25519(&self.audit_key())?))
+    }
+}
+
+/// How a configuration is read again.
+pub(crate) type Reread = Box<dyn Fn() -> Result<Checked, config::Problems> + Send + Sync>;
+
+/// What a gateway is started from.
+pub(crate) struct Start {
+    pub(crate) checked: Checked,
+    /// The file that is watched, and how it is read again.
+    pub(crate) source: Option<(PathBuf, Reread)>,
+    /// Sockets that are already bound.
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) admin: std::net::TcpListener,
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Start(..)")
+    }
+}
+
+/// The data path and all that must end with it.
+pub(crate) struct Running {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) key: Secret<Vec<u8>>,
+    pub(crate) report: Report,
+    pub(crate) upstreams: Mutex<HashMap<Arc<str>, (String, Arc<Upstream>)>>,
+    writer: Writer,
+}
+
+/// Opens the audit log and builds the data path.
+pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
+    let home = Home(checked.gateway.data.clone());
+    let (key, audit_key) = home.prepare()?;
+    let (recorder, writer) = open_log(checked, &home, &audit_key)?;
+    let tasks = TaskTracker::new();
+    let report = reporter(recorder.clone());
+    let workshop = Workshop { key: &key, tasks: &tasks, report: &report, kept: HashMap::new() };
+    let Assembled { live, trusted, upstreams } = assemble(checked, &workshop)?;
+    let issuers = Issuers::new(recorder.clone());
+    issuers.install(trusted).await;
+    let gateway = Arc::new(Gateway {
+        live: ArcSwap::from_pointee(live),
+        issuers,
+        state: State::default(),
+        recorder,
+        seal: Seal::new()?,
+        tasks,
+        serving: TaskTracker::new(),
+        drain: CancellationToken::new(),
+        listening: Mutex::default(),
+        counters: Counters::default(),
+    });
+    Ok(Running { gateway, key, report, upstreams: Mutex::new(upstreams), writer })
+}
+
+/// Serves until a signal, then drains; `ready` is called once both sockets are served.
+pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()> {
+    let checked = &start.checked;
+    let running = Arc::new(build(checked).await?);
+    let gateway = Arc::clone(&running.gateway);
+    note(&gateway.recorder, started(checked, &gateway));
+    serve(&start, &gateway)?;
+    let refreshing = Arc::clone(&gateway);
+    background(&gateway, REFRESH, move || {
+        let gateway = Arc::clone(&refreshing);
+        async move { gateway.issuers.refresh_all().await }
+    });
+    let reaping = Arc::clone(&gateway);
+    background(&gateway, REAP, move || {
+        let gateway = Arc::clone(&reaping);
+        async move { reap(&gateway).await }
+    });
+    let (file, reread) = start.source.unzip();
+    if let (Some(file), Some(reread)) = (file, reread) {
+        let drain = gateway.drain.clone();
+        gateway.tasks.spawn(reload::watch(Arc::clone(&running), file, reread, drain));
+    }
+    ready();
+    until_told_to_end().await?;
+    end(running, checked.gateway.drain).await
+}
+
+fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
+    let checked = &start.checked;
+    let tls = checked.gateway.tls.as_ref();
+    let tls = tls.map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose())).transpose()?;
+    let bounds = Bounds { connections: checked.limits.connections, head: checked.limits.header_timeout };
+    let running = (gateway.serving.clone(), gateway.drain.clone());
+    let answering = Arc::clone(gateway);
+    let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
+    gateway.tasks.spawn(accept(tokio_listener(&start.listener)?, tls, bounds, running.clone(), answer));
+    let answering = Arc::clone(gateway);
+    let answer = move |request, _: SocketAddr| {
+        let gateway = Arc::clone(&answering);
+        async move { admin::answer(&gateway, &request) }
+    };
+    let bounds = Bounds { connections: ADMIN_CONNECTIONS, ..bounds };
+    gateway.tasks.spawn(accept(tokio_listener(&start.admin)?, None, bounds, running, answer));
+    Ok(())
+}
+
+fn tokio_listener(listener: &std::net::TcpListener) -> anyhow::Result<TcpListener> {
+    let listener = listener.try_clone()?;
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+/// Drains: no new connections, what is under way may end, then everything does.
+pub(crate) async fn end(running: Arc<Running>, patience: Duration) -> anyhow::Result<()> {
+    let gateway = Arc::clone(&running.gateway);
+    tracing::info!("draining");
+    gateway.drain.cancel();
+    gateway.serving.close();
+    let drained = tokio::select! {
+        drained = timeout(patience, gateway.serving.wait()) => drained.is_ok(),
+        told = until_told_to_end() => { told?; false }
+    };
+    for upstream in gateway.live.load().upstreams.values() {
+        upstream.stop().await;
+    }
+    let mut record = Record::new("gateway.stopped");
+    record.reason = Some(if drained { "drained" } else { "deadline" }.into());
+    note(&gateway.recorder, record);
+    drop(gateway);
+    let running = Arc::into_inner(running).context("something still uses the gateway")?;
+    let finishing = tokio::task::spawn_blocking(move || running.writer.finish(Duration::from_secs(2)));
+    finishing.await?.context("the audit log did not end well")
+}
+
+fn background<F, R>(gateway: &Arc<Gateway>, every: Duration, work: F)
+where
+    F: Fn() -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let drain = gateway.drain.clone();
+    gateway.tasks.spawn(async move {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = drain.cancelled() => return,
+                _ = ticks.tick() => work().await,
+            }
+        }
+    });
+}
+
+async fn reap(gateway: &Gateway) {
+    let live = gateway.live.load_full();
+    for closed in gateway.state.sessions.reap(&live.rules.sessions, clock::now()) {
+        gateway.ended(&live, closed);
+    }
+    for upstream in live.upstreams.values() {
+        upstream.reap(clock::now()).await;
+    }
+}
+
+async fn until_told_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Result<(Recorder, Writer)> {
+    let key = SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
+    publish(&home.verifier_key(), &key.verifier().to_string())?;
+    for witness in &checked.audit.witness {
+        if let Some(directory) = witness.parent() {
+            std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+    }
+    let settings = Settings {
+        segment_bytes: checked.audit.rotate_bytes,
+        durability: match checked.audit.durability {
+            config::Durability::Always => Durability::Always,
+            config::Durability::Within(span) => Durability::Grouped(span),
+        },
+        witnesses: checked.audit.witness.clone(),
+        ..Settings::default()
+    };
+    let directory = &checked.audit.directory;
+    let opened = portcullis_audit::open(directory, key, clock::micros, &settings)
+        .with_context(|| format!("the audit log in {} cannot be opened", directory.display()))?;
+    if let Some(torn) = &opened.recovery.torn {
+        let mut record = Record::new("audit.torn_line");
+        record.detail.set("file", torn.file.display().to_string().as_str());
+        note(&opened.recorder, record);
+    }
+    Ok((opened.recorder, opened.writer))
+}
+
+/// Writes the verifier key where it is missing; another one there is not replaced.
+fn publish(path: &Path, verifier: &str) -> anyhow::Result<()> {
+    match std::fs::read_to_string(path) {
+        Ok(there) if there.trim() == verifier => Ok(()),
+        Ok(_) => anyhow::bail!("{} holds another key than keys/audit.ed25519: one of them was replaced", path.display()),
+        Err(_) => Ok(keys::write_private(path, format!("{verifier}\n").as_bytes())?),
+    }
+}
+
+fn started(checked: &Checked, gateway: &Gateway) -> Record {
+    let mut record = Record::new("gateway.started");
+    record.detail.set("version", env!("CARGO_PKG_VERSION"));
+    record.detail.set("policy", &*gateway.live.load().policy);
+    record.detail.set("issuer", own_issuer(checked).as_str());
+    record.detail.set("servers", checked.servers.len().to_string().as_str());
+    record
+}
+
+fn reporter(recorder: Recorder) -> Report {
+    Arc::new(move |server, reason| {
+        let mut record = Record::new("upstream.refused");
+        record.reason = Some(reason.into());
+        record.server = Some(server.into());
+        note(&recorder, record);
+    })
+}

@@ -1,0 +1,90 @@
+//! Reload: on SIGHUP, or when the file has changed and stayed so for a moment. A bad file keeps the old rules.
+
+use super::Running;
+use super::Reread;
+use crate::assemble::{Assembled, Workshop, assemble};
+use crate::record::note;
+use portcullis_audit::Record;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+/// A change must have stayed for so long.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+
+/// What tells one state of a file from another.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// Watches until the gateway drains.
+pub(super) async fn watch(running: Arc<Running>, file: PathBuf, reread: Reread, drain: CancellationToken) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return tracing::error!("SIGHUP cannot be heard: no reload");
+    };
+    let mut ticks = interval(DEBOUNCE);
+    let mut loaded = stamp(&file);
+    let mut seen = loaded;
+    loop {
+        let is_asked = tokio::select! {
+            () = drain.cancelled() => return,
+            _ = hangup.recv() => true,
+            _ = ticks.tick() => false,
+        };
+        let now = stamp(&file);
+        let is_settled = now == seen && now != loaded;
+        seen = now;
+        if is_asked || is_settled {
+            loaded = now;
+            reload(&running, &reread).await;
+        }
+    }
+}
+
+fn stamp(file: &Path) -> Stamp {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+async fn reload(running: &Running, reread: &Reread) {
+    let gateway = &running.gateway;
+    let assembled = match reread() {
+        Err(problems) => Err(problems.to_string()),
+        Ok(checked) => {
+            let kept = running.upstreams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let workshop =
+                Workshop { key: &running.key, tasks: &gateway.tasks, report: &running.report, kept };
+            assemble(&checked, &workshop).map_err(|error| format!("{error:#}"))
+        }
+    };
+    match assembled {
+        Err(why) => {
+            tracing::error!("the configuration was not reloaded, the old rules stay:\n{why}");
+            let mut record = Record::new("config.rejected");
+            record.detail.set("problem", why.as_str());
+            note(&gateway.recorder, record);
+        }
+        Ok(Assembled { live, trusted, upstreams }) => {
+            let mut record = Record::new("config.reloaded");
+            record.detail.set("policy", &*live.policy);
+            gateway.issuers.install(trusted).await;
+            gateway.live.store(Arc::new(live));
+            let before = {
+                let mut held = running.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::replace(&mut *held, upstreams)
+            };
+            let now = gateway.live.load_full();
+            let gone = before.into_iter().filter_map(|(name, (_, old))| {
+                let is_kept = now.upstreams.get(&name).is_some_and(|new| Arc::ptr_eq(new, &old));
+                (!is_kept).then_some(old)
+            });
+            for upstream in gone {
+                upstream.stop().await;
+            }
+            gateway.issuers.refresh_all().await;
+            note(&gateway.recorder, record);
+            tracing::info!("configuration reloaded");
+        }
+    }
+}
