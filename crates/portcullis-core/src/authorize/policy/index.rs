@@ -65,7 +65,7 @@ impl Index {
         types: &Types,
         actions: &Entities,
         rules: &[Rule],
-    ) -> Result<Self, PolicySetError> {
+    ) -> Result<Self, Box<PolicySetError>> {
         let mut index = BTreeMap::new();
         for action in Action::ALL {
             let uid = super::names::uid(&types.action, action.as_str());
@@ -116,8 +116,8 @@ impl OfAction {
         candidates
     }
 
-    fn add(&mut self, types: &Types, rule: &Rule) -> Result<(), PolicySetError> {
-        let shelf = match rule.policy.resource_constraint() {
+    fn add(&mut self, types: &Types, rule: &Rule) -> Result<(), Box<PolicySetError>> {
+        let place = match rule.policy.resource_constraint() {
             ResourceConstraint::Any | ResourceConstraint::Is(_) => &mut self.anywhere,
             ResourceConstraint::Eq(uid) => self.of_target.entry(uid).or_default(),
             ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
@@ -128,13 +128,13 @@ impl OfAction {
             }
         };
         let rules = match rule.policy.principal_constraint() {
-            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => &mut shelf.of_anyone,
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => &mut place.of_anyone,
             PrincipalConstraint::Eq(uid)
             | PrincipalConstraint::In(uid)
-            | PrincipalConstraint::IsIn(_, uid) => shelf.of_principal.entry(uid).or_default(),
+            | PrincipalConstraint::IsIn(_, uid) => place.of_principal.entry(uid).or_default(),
         };
         rules.reads = rules.reads.and(rule.reads);
-        rules.set.add(rule.policy.clone())
+        rules.set.add(rule.policy.clone()).map_err(Box::new)
     }
 }
 

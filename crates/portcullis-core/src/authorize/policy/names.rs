@@ -23,18 +23,19 @@ pub(super) struct Types {
 }
 
 impl Types {
-    pub(super) fn parse() -> Result<Self, ParseErrors> {
+    pub(super) fn parse() -> Result<Self, Box<ParseErrors>> {
+        let parsed = |name: &str| name.parse::<EntityTypeName>().map_err(Box::new);
         Ok(Self {
-            principal: "Principal".parse()?,
-            role: "Role".parse()?,
-            group: "Group".parse()?,
-            server: "Server".parse()?,
-            tool: "Tool".parse()?,
-            resource: "Resource".parse()?,
-            prompt: "Prompt".parse()?,
-            arguments: "Arguments".parse()?,
-            numbers: "Numbers".parse()?,
-            action: "Action".parse()?,
+            principal: parsed("Principal")?,
+            role: parsed("Role")?,
+            group: parsed("Group")?,
+            server: parsed("Server")?,
+            tool: parsed("Tool")?,
+            resource: parsed("Resource")?,
+            prompt: parsed("Prompt")?,
+            arguments: parsed("Arguments")?,
+            numbers: parsed("Numbers")?,
+            action: parsed("Action")?,
         })
     }
 

@@ -45,7 +45,7 @@ impl Reads {
         let mut reads = Self::default();
         match policy.principal_constraint() {
             PrincipalConstraint::In(_) | PrincipalConstraint::IsIn(..) => {
-                reads.add(Fact::Principal)
+                reads.add(Fact::Principal);
             }
             PrincipalConstraint::Any | PrincipalConstraint::Eq(_) | PrincipalConstraint::Is(_) => {}
         }

@@ -191,7 +191,11 @@ fn plain(policy: &Policy, text: &str, question: &Question<'_>) -> Result<Option<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig {
+        cases: 192,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// The index and the facts left out change nothing, and what is built is well typed.
     #[test]
@@ -234,7 +238,7 @@ proptest! {
         let other = format!(
             "permit (principal == Principal::\"https://idp.example|mallory\", action, resource)
              when {{ {condition} }};
-             permit (principal in Role::\"lacked\", action, resource) unless {{ {condition} }};"
+             permit (principal in Role::\"lacked\", action, resource) when {{ {condition} }};"
         );
         let question = asked.question();
         let (before, with_others) = (cedar(&text), cedar(&[&text, &*other].concat()));
@@ -309,7 +313,9 @@ proptest! {
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_at_checked(1) {
         None => text.is_empty(),
-        Some(("*", rest)) => (0..=text.len()).any(|from| matches(rest, &text[from..])),
+        Some(("*", rest)) => (0..=text.len())
+            .filter_map(|from| text.get(from..))
+            .any(|text| matches(rest, text)),
         Some((first, rest)) => text
             .strip_prefix(first)
             .is_some_and(|text| matches(rest, text)),

@@ -107,12 +107,12 @@ fn granted(who: &str, allow: &[&str]) -> Policy {
     compile("", &[grant(who, allow)]).expect("grants compile")
 }
 
-fn allowed(rule: &str) -> Result<Allowed, Denied> {
-    let rule = rule.to_owned();
-    Ok(Allowed { rule })
-}
-
-fn forbidden(rule: &str) -> Result<Allowed, Denied> {
-    let rule = rule.to_owned();
-    Err(Denied::Forbidden { rule })
+/// A decision in a word: `+` and the rule, `-` and the rule, `no rule` or `unclear`.
+fn said(decision: Result<Allowed, Denied>) -> String {
+    match decision {
+        Ok(Allowed { rule }) => format!("+{rule}"),
+        Err(Denied::Forbidden { rule }) => format!("-{rule}"),
+        Err(Denied::NoRule) => "no rule".to_owned(),
+        Err(Denied::Indeterminate) => "unclear".to_owned(),
+    }
 }
