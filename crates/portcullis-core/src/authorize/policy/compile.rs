@@ -1,0 +1,105 @@
+//! From the sources of policies to the index that is evaluated, or to all that is wrong with them.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use cedar_policy::{Entities, Policy as Cedar, Schema};
+
+use super::Sources;
+use super::check::{Check, Checked};
+use super::index::{Index, Rule};
+use super::names::Types;
+use super::problem::{PolicyError, Problem};
+use super::reads::Reads;
+use super::visible::Visible;
+
+const SCHEMA: &str = include_str!("schema.cedarschema");
+
+/// What the sources come to.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) types: Types,
+    /// The policies as they are.
+    pub(super) full: Index,
+    /// The policies as they are for a list.
+    pub(super) lists: Index,
+    pub(super) visible: Visible,
+    /// The scopes that policies ask for.
+    pub(super) scopes: BTreeSet<String>,
+    pub(super) reads: Reads,
+    pub(super) text: String,
+    pub(super) hash: String,
+}
+
+pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| of_ours(&error))?;
+    let types = Types::parse().map_err(|error| of_ours(&error))?;
+    let actions = schema.action_entities().map_err(|error| of_ours(&error))?;
+    let mut check = Check::new(schema, &types, &actions);
+    for (name, text) in sources.cedar {
+        check.file(name, text);
+    }
+    for grant in sources.grants {
+        check.grant(grant);
+    }
+    let (policies, problems) = (check.policies, check.problems);
+    if !problems.is_empty() {
+        return Err(PolicyError { problems });
+    }
+    assemble(types, &actions, &policies).map_err(|error| of_ours(error.as_ref()))
+}
+
+fn assemble(
+    types: Types,
+    actions: &Entities,
+    policies: &[Checked],
+) -> Result<Compiled, Box<dyn Error>> {
+    let mut visible = Visible::default();
+    let mut scopes = BTreeSet::new();
+    let mut reads = Reads::default();
+    let (mut full, mut lists, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    for Checked { policy, json } in policies {
+        let rule = Rule::new(policy.clone(), json);
+        reads = reads.and(rule.reads);
+        full.push(rule);
+        super::scopes::collect(json, &mut scopes);
+        let listed = visible.relax(policy, json)?;
+        lists.extend(listed.map(|(policy, json)| Rule::new(policy, &json)));
+        let canonical = Cedar::from_json(None, json.clone())?;
+        let rule: &str = policy.id().as_ref();
+        texts.push(format!("// {rule:?}\n{canonical}\n"));
+    }
+    texts.sort();
+    let text = texts.concat();
+    Ok(Compiled {
+        full: Index::build(&types, actions, &full)?,
+        lists: Index::build(&types, actions, &lists)?,
+        hash: hash(&text),
+        types,
+        visible,
+        scopes,
+        reads,
+        text,
+    })
+}
+
+/// The schema gives the policies their meaning, so it is part of what is hashed.
+fn hash(text: &str) -> String {
+    let digest = digest(&SHA256, [SCHEMA, text].concat().as_bytes());
+    let nibbles = digest
+        .as_ref()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
+        .collect()
+}
+
+/// A problem of the schema or of the engine, which no source can cause.
+fn of_ours(error: &dyn Error) -> PolicyError {
+    let problem = Problem::new("policy engine", error.to_string());
+    PolicyError {
+        problems: vec![problem],
+    }
+}

@@ -1,0 +1,209 @@
+//! May they? The policy engine: Cedar policies and grants, put to one question at a time.
+//!
+//! Nothing is permitted unless a policy permits it and none forbids it. Cedar leaves out a policy
+//! whose evaluation fails, so that a broken `forbid` would permit; here any failure is a denial
+//! (AUTHZ-02). What a policy can speak about is in `schema.cedarschema`, and a policy that speaks
+//! about anything else does not compile.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{AuthorizationError, Authorizer, Decision, Entities, PolicyId, Request};
+
+mod question;
+mod action;
+mod problem;
+mod grants;
+mod compile;
+mod check;
+mod names;
+mod index;
+mod reads;
+mod facts;
+mod arguments;
+mod visible;
+mod scopes;
+
+pub use action::Action;
+pub use grants::{Grant, NoSuchWho, Who};
+pub use problem::{PolicyError, Position, Problem};
+pub use question::{Allowed, Denied, Question, Subject, Target};
+
+/// Where policies come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Cedar files: the name and the text of each.
+    pub cedar: &'a [(String, String)],
+    /// Grants of the configuration.
+    pub grants: &'a [Grant],
+}
+
+/// All policies, compiled and immutable.
+#[derive(Debug)]
+pub struct Policy {
+    compiled: compile::Compiled,
+    authorizer: Authorizer,
+}
+
+/// Scopes tried by [`Policy::missing_scopes`], at most.
+pub const MAX_MISSING_SCOPES: usize = 64;
+
+impl Policy {
+    /// Parses the sources and checks them strictly against the schema.
+    ///
+    /// Without sources, the policy permits nothing.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with every problem of every source.
+    pub fn compile(sources: &Sources<'_>) -> Result<Self, PolicyError> {
+        Ok(Self {
+            compiled: compile::compile(sources)?,
+            authorizer: Authorizer::new(),
+        })
+    }
+
+    /// SHA-256 in hexadecimal over the schema and [`Policy::text`]: equal for the same policies,
+    /// however they are laid out and ordered.
+    pub fn hash(&self) -> &str {
+        &self.compiled.hash
+    }
+
+    /// Every policy as Cedar text, grants among them, each after a comment with its name.
+    pub fn text(&self) -> &str {
+        &self.compiled.text
+    }
+
+    /// Whether any policy reads the time, the revision, the network or the arguments. If none
+    /// does, the answer for a principal, an action and a target stays the same.
+    pub fn depends_on_context(&self) -> bool {
+        self.compiled.reads.circumstances()
+    }
+
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// [`Denied::NoRule`] if no policy permits, [`Denied::Forbidden`] if one forbids and
+    /// [`Denied::Indeterminate`] if there is no definite answer.
+    pub fn decide(&self, question: &Question<'_>) -> Result<Allowed, Denied> {
+        let verdict = self.evaluate(&self.compiled.full, question)?;
+        if !verdict.failed.is_empty() {
+            return Err(Denied::Indeterminate);
+        }
+        if !verdict.forbids.is_empty() {
+            let rule = joined(&verdict.forbids);
+            return Err(Denied::Forbidden { rule });
+        }
+        if verdict.permits.is_empty() {
+            return Err(Denied::NoRule);
+        }
+        let rule = joined(&verdict.permits);
+        Ok(Allowed { rule })
+    }
+
+    /// Whether a list shows the target: whether the action could be permitted with some arguments,
+    /// at some time, from some network. Only the subject, the action and the target are looked at.
+    ///
+    /// What [`Policy::decide`] permits is always visible. Conditions on the arguments and other
+    /// circumstances count as met, also those that nothing can meet.
+    pub fn is_visible(&self, question: &Question<'_>) -> bool {
+        let Ok(verdict) = self.evaluate(&self.compiled.lists, question) else {
+            return false;
+        };
+        let excused = |id| self.compiled.visible.excuses(id);
+        !verdict.permits.is_empty()
+            && verdict.forbids.is_empty()
+            && verdict.failed.iter().all(excused)
+    }
+
+    /// The scopes that the subject lacks for a question that was denied: with these, and none of
+    /// them less, it would be permitted. Empty if scopes would not help (AUTH-10, TOK-10).
+    ///
+    /// Cost: a decision for every scope that policies name, of which it tries the first
+    /// [`MAX_MISSING_SCOPES`]. Not for the hot path.
+    pub fn missing_scopes(&self, question: &Question<'_>) -> Vec<String> {
+        let held = question.subject.scopes;
+        let named = self
+            .compiled
+            .scopes
+            .iter()
+            .filter(|scope| !held.contains(scope));
+        let mut missing: Vec<String> = named.take(MAX_MISSING_SCOPES).cloned().collect();
+        let suffices = |added: &[String]| {
+            let mut question = *question;
+            let scopes = [held, added].concat();
+            question.subject.scopes = &scopes;
+            self.decide(&question).is_ok()
+        };
+        if suffices(&[]) || !suffices(&missing) {
+            return Vec::new();
+        }
+        for scope in missing.clone() {
+            let mut fewer = missing.clone();
+            fewer.retain(|other| *other != scope);
+            if suffices(&fewer) {
+                missing = fewer;
+            }
+        }
+        missing
+    }
+
+    fn evaluate<'p>(
+        &'p self,
+        index: &'p index::Index,
+        question: &Question<'_>,
+    ) -> Result<Verdict<'p>, Denied> {
+        if !question.target.fits(question.action) {
+            return Err(Denied::Indeterminate);
+        }
+        let types = &self.compiled.types;
+        let of_action = index.of(question.action).ok_or(Denied::Indeterminate)?;
+        let names = facts::Names::of(types, question);
+        let candidates = of_action.candidates(&names);
+        let mut verdict = Verdict::default();
+        if candidates.is_empty() {
+            return Ok(verdict);
+        }
+        let reads = candidates.iter().map(|rules| rules.reads);
+        let reads = reads.fold(reads::Reads::default(), reads::Reads::and);
+        let (request, entities) = facts::facts(types, &of_action.entity, &names, question, reads)?;
+        for rules in candidates {
+            self.judge(rules, &request, &entities, &mut verdict);
+        }
+        Ok(verdict)
+    }
+
+    /// Policies do not see each other, so sets of them can be evaluated one after the other.
+    fn judge<'p>(
+        &self,
+        rules: &'p index::Rules,
+        request: &Request,
+        entities: &Entities,
+        verdict: &mut Verdict<'p>,
+    ) {
+        let response = self.authorizer.is_authorized(request, &rules.set, entities);
+        let diagnostics = response.diagnostics();
+        for AuthorizationError::PolicyEvaluationError(error) in diagnostics.errors() {
+            verdict.failed.push(error.policy_id().clone());
+        }
+        let determining = diagnostics.reason().filter_map(|id| rules.name(id));
+        match response.decision() {
+            Decision::Allow => verdict.permits.extend(determining),
+            Decision::Deny => verdict.forbids.extend(determining),
+        }
+    }
+}
+
+/// What the policies say, each on its own.
+#[derive(Debug, Default)]
+struct Verdict<'p> {
+    permits: BTreeSet<&'p str>,
+    forbids: BTreeSet<&'p str>,
+    failed: Vec<PolicyId>,
+}
+
+fn joined(rules: &BTreeSet<&str>) -> String {
+    let rules: Vec<&str> = rules.iter().copied().collect();
+    rules.join(", ")
+}
+
+#[cfg(test)]
+mod tests;
