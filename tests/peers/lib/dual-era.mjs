@@ -7,11 +7,9 @@ import {
   WebStandardStreamableHTTPServerTransport,
   createMcpHandler,
   isLegacyRequest,
-  localhostAllowedHostnames,
-  localhostAllowedOrigins,
-  validateHostHeader,
-  validateOriginHeader,
 } from '@modelcontextprotocol/server';
+
+import { failure, guarded } from './guard.mjs';
 
 const MAX_EVENTS = 1000;
 const RETRY_MS = 200;
@@ -31,33 +29,8 @@ export function dualEra(build) {
       (await isLegacyRequest(request)) ? legacy(request, options) : modern.fetch(request, options),
   }, { onerror: note });
 
-  const server = createServer((req, res) => {
-    const refused = refusal(req);
-    if (refused) return void answer(res, refused.status, refused.message);
-    void serve(req, res);
-  });
-  return { server, notify: modern.notify };
+  return { server: createServer(guarded(serve)), notify: modern.notify };
 }
-
-/** Why a request is not looked at, if it is not. */
-function refusal(req) {
-  for (const check of [
-    validateHostHeader(req.headers.host, localhostAllowedHostnames()),
-    validateOriginHeader(req.headers.origin, localhostAllowedOrigins()),
-  ]) {
-    if (!check.ok) return { status: 403, message: check.message };
-  }
-  if (new URL(req.url, 'http://localhost').pathname !== '/mcp') return { status: 404, message: 'no such path' };
-  return undefined;
-}
-
-function answer(res, status, message) {
-  res.writeHead(status, { 'content-type': 'application/json' });
-  res.end(JSON.stringify(failure(message)));
-}
-
-// The id is left out, not null: the request was not read.
-const failure = (message) => ({ jsonrpc: '2.0', error: { code: -32000, message } });
 
 /** The era of sessions: one server and one transport for each. */
 function sessions(build) {
