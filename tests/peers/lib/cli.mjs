@@ -12,13 +12,6 @@ export function option(args, name, fallback) {
   return value;
 }
 
-/** Takes `--name` out of `args`; says whether it was there. */
-export function flag(args, name) {
-  const at = args.indexOf(`--${name}`);
-  if (at !== -1) args.splice(at, 1);
-  return at !== -1;
-}
-
 /** Ends the program because of its arguments. */
 export function usage(why) {
   process.stderr.write(`${why}\n`);

@@ -22,15 +22,15 @@ def echo(text: str) -> str:
 @mcp.tool
 def add(a: float, b: float) -> str:
     """Adds two numbers"""
-    return f"{a + b:g}"
+    return f"{a + b:.15g}"
 
 
 @mcp.tool
 async def progress(steps: int, ctx: Context) -> str:
     """Reports each of its steps"""
     for step in range(1, steps + 1):
-        await asyncio.sleep(surface.STEP_SECONDS)
         await ctx.report_progress(step, steps)
+        await asyncio.sleep(surface.STEP_SECONDS)
     return f"done {steps}"
 
 

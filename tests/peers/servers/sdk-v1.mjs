@@ -33,10 +33,9 @@ function build() {
     inputSchema: { steps: z.int().min(1).max(100) },
   }, async ({ steps }, { _meta, sendNotification }) => {
     for (let progress = 1; progress <= steps; progress++) {
+      const params = { progressToken: _meta?.progressToken, progress, total: steps };
+      if (params.progressToken !== undefined) await sendNotification({ method: 'notifications/progress', params });
       await sleep(STEP_MS);
-      if (_meta?.progressToken === undefined) continue;
-      const params = { progressToken: _meta.progressToken, progress, total: steps };
-      await sendNotification({ method: 'notifications/progress', params });
     }
     return said(`done ${steps}`);
   });

@@ -30,9 +30,9 @@ function build() {
   }, async ({ steps }, ctx) => {
     const progressToken = ctx.mcpReq._meta?.progressToken;
     for (let progress = 1; progress <= steps; progress++) {
+      const params = { progressToken, progress, total: steps };
+      if (progressToken !== undefined) await ctx.mcpReq.notify({ method: 'notifications/progress', params });
       await sleep(STEP_MS);
-      if (progressToken === undefined) continue;
-      await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total: steps } });
     }
     return said(`done ${steps}`);
   });

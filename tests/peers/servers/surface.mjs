@@ -1,6 +1,6 @@
 // What the small servers say, alike in every SDK. `surface.py` is the same in Python.
 
-/** Between two reports of progress. */
+/** After each report of progress: the TypeScript clients drop one that comes together with the result. */
 export const STEP_MS = 20;
 
 /** The one resource. */
