@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs what the peers are made of into DIR, outside the repository:
+#   DIR/node, DIR/js, DIR/conformance-stable, DIR/conformance-alpha   npm, from the lock files here
+#   DIR/python                                                       a virtual environment
+#   DIR/resolve.mjs                                                  lets our files find DIR/js
+# Run it before every use: what is already there for the same lock files is left alone.
+set -euo pipefail
+
+[ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
+
+exec 9>"$dir/.lock"
+flock 9
+
+# Runs `install_KIND NAME` in a fresh DIR/NAME, unless it was done for these very files.
+once() {
+  local kind=$1 name=$2 digest
+  digest=$(cat "$here/packages/$name/"* | sha256sum)
+  [ "$(cat "$dir/$name/.stamp" 2>/dev/null)" != "$digest" ] || return 0
+  echo "installing $name" >&2
+  rm -rf "${dir:?}/$name"
+  mkdir "$dir/$name"
+  cp "$here/packages/$name/"* "$dir/$name/"
+  "install_$kind" "$dir/$name"
+  echo "$digest" >"$dir/$name/.stamp"
+}
+
+install_npm() {
+  # The suites name an engine that is newer than the Node that installs them: ours runs them.
+  (cd "$1" && npm ci --no-audit --no-fund --loglevel=error >&2)
+}
+
+install_venv() {
+  python3 -m venv "$1"
+  "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$1/requirements.txt" >&2
+  "$1/bin/pip" check >&2
+}
+
+for name in node js conformance-stable conformance-alpha; do
+  once npm "$name" &
+  jobs+=($!)
+done
+once venv python &
+jobs+=($!)
+for job in "${jobs[@]}"; do wait "$job"; done
+
+cp "$here/resolve.mjs" "$dir/resolve.mjs"
