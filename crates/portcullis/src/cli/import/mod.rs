@@ -64,5 +64,8 @@ fn quoted(text: &str) -> String {
 }
 
 fn not_json(error: &serde_json::Error) -> NotImportable {
-    NotImportable::Json { line: error.line(), column: error.column() }
+    NotImportable::Json {
+        line: error.line(),
+        column: error.column(),
+    }
 }
