@@ -4,6 +4,9 @@ use super::*;
 use proptest::prelude::*;
 use std::time::Duration;
 
+/// Text, line, column, key, words of the problem.
+type Row = (&'static str, usize, usize, &'static str, &'static str);
+
 const FILE: &str = "/etc/portcullis/portcullis.toml";
 
 /// Enough for a whole file, to stand below what a row is about.
@@ -123,7 +126,7 @@ fn the_least_file_has_every_default() {
     assert_eq!(name.as_str(), "rest");
     assert_eq!(server.audience, "http://127.0.0.1:8848/servers/rest/mcp");
     assert_eq!(server.issuers.iter().collect::<Vec<_>>(), ["own"]);
-    assert_eq!(server.upstream_timeout, Duration::from_secs(120));
+    assert_eq!(server.upstream_timeout, Duration::from_mins(2));
     assert_eq!(server.response_bytes, 16 << 20);
     assert!(checked.grants.is_empty());
 }
@@ -181,95 +184,50 @@ fn the_examples_pass() {
     }
 }
 
+#[rustfmt::skip]
+const UNKNOWN_OF_SERVER: &[Row] = &[
+    ("comand = \"x\"", 2, 1, ".comand", "did you mean `command`?"),
+    ("url = \"https://a.example\"\nlimits = { respons = 1 }", 3, 12, ".limits.respons", "did you mean `response`?"),
+    ("url = \"https://a.example\"\nheaders.A = { fil = \"x\" }", 3, 15, ".headers.A.fil", "did you mean `file`?"),
+];
+
+#[rustfmt::skip]
+const UNKNOWN: &[Row] = &[
+    ("colour = 1\n", 1, 1, "colour", "unknown key"),
+    ("[gateway]\nlissten = \"x\"\n", 2, 1, "gateway.lissten", "did you mean `listen`?"),
+    ("[gatway]\n", 1, 2, "gatway", "did you mean `gateway`?"),
+    ("[gateway.tls]\ncert = \"x\"\n", 2, 1, "gateway.tls.cert", "certificate"),
+    ("[[grants]]\nwho = \"anyone\"\nallow = [\"rest__x\"]\nserver = \"x\"\n", 4, 1, "grants[0].server", "unknown key"),
+];
+
 #[test]
 fn conf_refuses_what_it_does_not_know() {
-    refuses("colour = 1\n", 1, 1, "colour", "unknown key");
-    refuses(
-        "[gateway]\nlissten = \"x\"\n",
-        2,
-        1,
-        "gateway.lissten",
-        "did you mean `listen`?",
-    );
-    refuses("[gatway]\n", 1, 2, "gatway", "did you mean `gateway`?");
-    refuses(
-        "[gateway.tls]\ncert = \"x\"\n",
-        2,
-        1,
-        "gateway.tls.cert",
-        "certificate",
-    );
-    refuses(
-        "[[grants]]\nwho = \"anyone\"\nallow = [\"rest__x\"]\nserver = \"x\"\n",
-        4,
-        1,
-        "grants[0].server",
-        "unknown key",
-    );
-    refuses_server("comand = \"x\"", 2, 1, ".comand", "did you mean `command`?");
-    refuses_server(
-        "url = \"https://a.example\"\nlimits = { respons = 1 }",
-        3,
-        12,
-        ".limits.respons",
-        "did you mean `response`?",
-    );
-    refuses_server(
-        "url = \"https://a.example\"\nheaders.A = { fil = \"x\" }",
-        3,
-        15,
-        ".headers.A.fil",
-        "did you mean `file`?",
-    );
+    for (text, line, column, key, words) in UNKNOWN {
+        refuses(text, *line, *column, key, words);
+    }
+    for (lines, line, column, key, words) in UNKNOWN_OF_SERVER {
+        refuses_server(lines, *line, *column, key, words);
+    }
 }
+
+#[rustfmt::skip]
+const TYPES: &[Row] = &[
+    ("[gateway]\nlisten = 8848\n", 2, 10, "gateway.listen", "expected a string, found an integer"),
+    ("[gateway]\ndrain = 10\n", 2, 9, "gateway.drain", "write the unit"),
+    ("[limits]\ndepth = \"1\"\n", 2, 9, "limits.depth", "expected an integer, found a string"),
+    ("[limits]\nbody = 1.5\n", 2, 8, "limits.body", "expected a size, found a float"),
+    ("gateway = 1\n", 1, 11, "gateway", "expected a table"),
+    ("[policy]\nfiles = [\"a\", 1]\n", 2, 15, "policy.files[1]", "expected a string"),
+    ("[aggregate]\nenabled = 1979-05-27\n", 2, 11, "aggregate.enabled", "expected a boolean, found a date"),
+    ("[gateway]\nlisten = \n", 2, 10, "", ""),
+    ("[gateway]\n[gateway]\n", 2, 2, "", "duplicate key"),
+];
 
 #[test]
 fn conf_refuses_wrong_types_and_syntax() {
-    refuses(
-        "[gateway]\nlisten = 8848\n",
-        2,
-        10,
-        "gateway.listen",
-        "expected a string, found an integer",
-    );
-    refuses(
-        "[gateway]\ndrain = 10\n",
-        2,
-        9,
-        "gateway.drain",
-        "write the unit",
-    );
-    refuses(
-        "[limits]\ndepth = \"1\"\n",
-        2,
-        9,
-        "limits.depth",
-        "expected an integer, found a string",
-    );
-    refuses(
-        "[limits]\nbody = 1.5\n",
-        2,
-        8,
-        "limits.body",
-        "expected a size, found a float",
-    );
-    refuses("gateway = 1\n", 1, 11, "gateway", "expected a table");
-    refuses(
-        "[policy]\nfiles = [\"a\", 1]\n",
-        2,
-        15,
-        "policy.files[1]",
-        "expected a string",
-    );
-    refuses(
-        "[aggregate]\nenabled = 1979-05-27\n",
-        2,
-        11,
-        "aggregate.enabled",
-        "expected a boolean, found a date",
-    );
-    refuses("[gateway]\nlisten = \n", 2, 10, "", "");
-    refuses("[gateway]\n[gateway]\n", 2, 2, "", "duplicate key");
+    for (text, line, column, key, words) in TYPES {
+        refuses(text, *line, *column, key, words);
+    }
     let large = format!("#{}", " ".repeat(bounds::MAX_FILE_BYTES));
     assert!(
         reads(&large)
@@ -294,235 +252,69 @@ fn conf_refuses_wrong_types_and_syntax() {
     );
 }
 
+#[rustfmt::skip]
+const QUANTITIES: &[Row] = &[
+    ("[gateway]\ndrain = \"11m\"\n", 2, 9, "gateway.drain", "0s to 10m"),
+    ("[gateway]\ndrain = \"ten\"\n", 2, 9, "gateway.drain", "not a duration"),
+    ("[limits]\nbody = \"4MB\"\n", 2, 8, "limits.body", "not a size"),
+    ("[limits]\nbody = -1\n", 2, 8, "limits.body", "not a size"),
+    ("[limits]\nbody = 1\n", 2, 8, "limits.body", "1KiB to 64MiB"),
+    ("[limits]\ndepth = 101\n", 2, 9, "limits.depth", "8 to 100"),
+    ("[limits]\nconnections = 0\n", 2, 15, "limits.connections", "out of range"),
+    ("[quota]\nburst = -5\n", 2, 9, "quota.burst", "out of range"),
+    ("[quota]\nburst = 9223372036854775807\n", 2, 9, "quota.burst", "out of range"),
+    ("[sessions]\nidle = \"2h\"\nabsolute = \"1h\"\n", 2, 8, "sessions.idle", "longer than `absolute`, 1h"),
+    ("[sessions]\nmax = 5\nmax_per_principal = 6\n", 3, 21, "sessions.max_per_principal", "more than `max`, 5"),
+    ("[audit]\ndurability = \"2s\"\n", 2, 14, "audit.durability", "1ms to 1s"),
+    ("[audit]\ndurability = \"never\"\n", 2, 14, "audit.durability", "not a duration"),
+    ("[audit]\narguments = \"digests\"\n", 2, 13, "audit.arguments", "did you mean `digest`?"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\nskew = \"61s\"\n", 3, 8, "issuers.a.skew", "0s to 1m"),
+];
+
 #[test]
 fn conf_refuses_quantities_out_of_range() {
-    refuses(
-        "[gateway]\ndrain = \"11m\"\n",
-        2,
-        9,
-        "gateway.drain",
-        "0s to 10m",
-    );
-    refuses(
-        "[gateway]\ndrain = \"ten\"\n",
-        2,
-        9,
-        "gateway.drain",
-        "not a duration",
-    );
-    refuses(
-        "[limits]\nbody = \"4MB\"\n",
-        2,
-        8,
-        "limits.body",
-        "not a size",
-    );
-    refuses("[limits]\nbody = -1\n", 2, 8, "limits.body", "not a size");
-    refuses("[limits]\nbody = 1\n", 2, 8, "limits.body", "1KiB to 64MiB");
-    refuses("[limits]\ndepth = 101\n", 2, 9, "limits.depth", "8 to 100");
-    refuses(
-        "[limits]\nconnections = 0\n",
-        2,
-        15,
-        "limits.connections",
-        "out of range",
-    );
-    refuses("[quota]\nburst = -5\n", 2, 9, "quota.burst", "out of range");
-    refuses(
-        "[quota]\nburst = 9223372036854775807\n",
-        2,
-        9,
-        "quota.burst",
-        "out of range",
-    );
-    refuses(
-        "[sessions]\nidle = \"2h\"\nabsolute = \"1h\"\n",
-        2,
-        8,
-        "sessions.idle",
-        "longer than `absolute`, 1h",
-    );
-    refuses(
-        "[sessions]\nmax = 5\nmax_per_principal = 6\n",
-        3,
-        21,
-        "sessions.max_per_principal",
-        "more than `max`, 5",
-    );
-    refuses(
-        "[audit]\ndurability = \"2s\"\n",
-        2,
-        14,
-        "audit.durability",
-        "1ms to 1s",
-    );
-    refuses(
-        "[audit]\ndurability = \"never\"\n",
-        2,
-        14,
-        "audit.durability",
-        "not a duration",
-    );
-    refuses(
-        "[audit]\narguments = \"digests\"\n",
-        2,
-        13,
-        "audit.arguments",
-        "did you mean `digest`?",
-    );
-    refuses(
-        "[issuers.a]\nissuer = \"https://a.example\"\nskew = \"61s\"\n",
-        3,
-        8,
-        "issuers.a.skew",
-        "0s to 1m",
-    );
+    for (text, line, column, key, words) in QUANTITIES {
+        refuses(text, *line, *column, key, words);
+    }
     let sessions = reads(&format!("[sessions]\nmax = 5\nabsolute = \"10m\"{REST}"))
         .unwrap()
         .sessions;
     assert_eq!(
         (sessions.max_per_principal, sessions.idle),
-        (5, Duration::from_secs(600))
+        (5, Duration::from_mins(10))
     );
 }
 
+#[rustfmt::skip]
+const DOORS: &[Row] = &[
+    ("[gateway]\nlisten = \"192.0.2.1:8848\"\npublic_url = \"https://a.example\"\n", 2, 10, "gateway.listen", "needs TLS"),
+    ("[gateway]\nlisten = \"[2001:db8::1]:8848\"\npublic_url = \"https://a.example\"\n", 2, 10, "gateway.listen", "needs TLS"),
+    ("[gateway]\nadmin = \"192.0.2.1:8849\"\n", 2, 9, "gateway.admin", "must be loopback"),
+    ("[gateway]\nadmin = \"127.0.0.1:8848\"\n", 2, 9, "gateway.admin", "the same address as `listen`"),
+    ("[gateway]\nlisten = \"localhost:8848\"\n", 2, 10, "gateway.listen", "not an IP address and port"),
+    ("[gateway]\nlisten = \"127.0.0.1:0\"\n", 2, 10, "gateway.listen", "known beforehand"),
+    ("[gateway]\npublic_url = \"http://a.example\"\n", 2, 14, "gateway.public_url", "only allowed on loopback"),
+    ("[gateway]\npublic_url = \"https://a.example?x\"\n", 2, 14, "gateway.public_url", "no query"),
+    ("[gateway]\npublic_url = \"https://u@a.example\"\n", 2, 14, "gateway.public_url", "user name"),
+    ("[gateway]\ntls = { certificate = \"missing\", key = \"key.pem\" }\n", 2, 23, "gateway.tls.certificate", "cannot read the file: entity not found"),
+    ("[gateway]\ntls = { certificate = \"cert.pem\", key = \"cert.pem\" }\n", 2, 41, "gateway.tls.key", "not PEM with a PRIVATE KEY"),
+    ("[gateway.tls]\nkey = \"key.pem\"\n", 1, 10, "gateway.tls", "needs `certificate` and `key`"),
+    ("[gateway]\nallowed_hosts = [\"a\", \"https://a.example\"]\n", 2, 23, "gateway.allowed_hosts[1]", "not a host name"),
+    ("[gateway]\nallowed_hosts = [\"*\"]\n", 2, 18, "gateway.allowed_hosts[0]", "not a host name"),
+    ("[gateway]\nallowed_hosts = [\"a:0\"]\n", 2, 18, "gateway.allowed_hosts[0]", "not a host name"),
+    ("[gateway]\nallowed_origins = [\"*\"]\n", 2, 20, "gateway.allowed_origins[0]", "must be named"),
+    ("[gateway]\nallowed_origins = [\"null\"]\n", 2, 20, "gateway.allowed_origins[0]", "must be named"),
+    ("[gateway]\nallowed_origins = [\"https://a.example/x\"]\n", 2, 20, "gateway.allowed_origins[0]", "no path"),
+    ("[gateway]\ndata = \"\"\n", 2, 8, "gateway.data", "not a path"),
+];
+
 #[test]
 fn conf_refuses_an_open_door() {
-    refuses(
-        "[gateway]\nlisten = \"192.0.2.1:8848\"\npublic_url = \"https://a.example\"\n",
-        2,
-        10,
-        "gateway.listen",
-        "needs TLS",
-    );
-    refuses(
-        "[gateway]\nlisten = \"[2001:db8::1]:8848\"\npublic_url = \"https://a.example\"\n",
-        2,
-        10,
-        "gateway.listen",
-        "needs TLS",
-    );
-    refuses(
-        "[gateway]\nadmin = \"192.0.2.1:8849\"\n",
-        2,
-        9,
-        "gateway.admin",
-        "must be loopback",
-    );
-    refuses(
-        "[gateway]\nadmin = \"127.0.0.1:8848\"\n",
-        2,
-        9,
-        "gateway.admin",
-        "the same address as `listen`",
-    );
-    refuses(
-        "[gateway]\nlisten = \"localhost:8848\"\n",
-        2,
-        10,
-        "gateway.listen",
-        "not an IP address and port",
-    );
-    refuses(
-        "[gateway]\nlisten = \"127.0.0.1:0\"\n",
-        2,
-        10,
-        "gateway.listen",
-        "known beforehand",
-    );
-    refuses(
-        "[gateway]\npublic_url = \"http://a.example\"\n",
-        2,
-        14,
-        "gateway.public_url",
-        "only allowed on loopback",
-    );
-    refuses(
-        "[gateway]\npublic_url = \"https://a.example?x\"\n",
-        2,
-        14,
-        "gateway.public_url",
-        "no query",
-    );
-    refuses(
-        "[gateway]\npublic_url = \"https://u@a.example\"\n",
-        2,
-        14,
-        "gateway.public_url",
-        "user name",
-    );
+    for (text, line, column, key, words) in DOORS {
+        refuses(text, *line, *column, key, words);
+    }
     let tls = "[gateway]\nlisten = \"0.0.0.0:443\"\ntls = { certificate = \"cert.pem\", key = \"key.pem\" }\n";
     refuses(tls, 1, 2, "gateway.public_url", "`public_url` is needed");
-    refuses(
-        "[gateway]\ntls = { certificate = \"missing\", key = \"key.pem\" }\n",
-        2,
-        23,
-        "gateway.tls.certificate",
-        "cannot read the file: entity not found",
-    );
-    refuses(
-        "[gateway]\ntls = { certificate = \"cert.pem\", key = \"cert.pem\" }\n",
-        2,
-        41,
-        "gateway.tls.key",
-        "not PEM with a PRIVATE KEY",
-    );
-    refuses(
-        "[gateway.tls]\nkey = \"key.pem\"\n",
-        1,
-        10,
-        "gateway.tls",
-        "needs `certificate` and `key`",
-    );
-    refuses(
-        "[gateway]\nallowed_hosts = [\"a\", \"https://a.example\"]\n",
-        2,
-        23,
-        "gateway.allowed_hosts[1]",
-        "not a host name",
-    );
-    refuses(
-        "[gateway]\nallowed_hosts = [\"*\"]\n",
-        2,
-        18,
-        "gateway.allowed_hosts[0]",
-        "not a host name",
-    );
-    refuses(
-        "[gateway]\nallowed_hosts = [\"a:0\"]\n",
-        2,
-        18,
-        "gateway.allowed_hosts[0]",
-        "not a host name",
-    );
-    refuses(
-        "[gateway]\nallowed_origins = [\"*\"]\n",
-        2,
-        20,
-        "gateway.allowed_origins[0]",
-        "must be named",
-    );
-    refuses(
-        "[gateway]\nallowed_origins = [\"null\"]\n",
-        2,
-        20,
-        "gateway.allowed_origins[0]",
-        "must be named",
-    );
-    refuses(
-        "[gateway]\nallowed_origins = [\"https://a.example/x\"]\n",
-        2,
-        20,
-        "gateway.allowed_origins[0]",
-        "no path",
-    );
-    refuses(
-        "[gateway]\ndata = \"\"\n",
-        2,
-        8,
-        "gateway.data",
-        "not a path",
-    );
 }
 
 #[test]
@@ -546,132 +338,39 @@ fn conf_refuses_a_file_without_servers_or_issuers() {
     );
 }
 
+#[rustfmt::skip]
+const ISSUERS: &[Row] = &[
+    ("", 1, 10, "", "neither `issuer` nor `embedded`"),
+    ("embedded = false", 1, 10, "", "neither `issuer` nor `embedded`"),
+    ("issuer = \"http://a.example\"", 2, 10, ".issuer", "only allowed on loopback"),
+    ("issuer = \"https://a.example?x\"", 2, 10, ".issuer", "no query"),
+    ("issuer = \"https://a.example#x\"", 2, 10, ".issuer", "fragment"),
+    ("issuer = \"a.example\"", 2, 10, ".issuer", "not an absolute URL"),
+    ("issuer = \"https://a.example\"\njwks_uri = \"http://a.example\"", 3, 12, ".jwks_uri", "only allowed on loopback"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"RS256\", \"HS256\"]", 3, 24, ".algorithms[1]", "HMAC key is shared"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"none\"]", 3, 15, ".algorithms[0]", "no signature"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"NONE\"]", 3, 15, ".algorithms[0]", "no signature"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"RS265\"]", 3, 15, ".algorithms[0]", "did you mean `RS256`?"),
+    ("issuer = \"https://a.example\"\nalgorithms = []", 3, 1, ".algorithms", "at least one"),
+    ("issuer = \"https://a.example\"\ntoken_types = [\"at+jwt\", \"id+jwt\"]", 3, 26, ".token_types[1]", "not one of the values"),
+    ("issuer = \"https://a.example\"\ntoken_types = []", 3, 1, ".token_types", "at least one"),
+    ("issuer = \"https://a.example\"\nroles_claim = \"\"", 3, 15, ".roles_claim", "a claim has a name"),
+    ("issuer = \"https://a.example\"\nmax_lifetime = \"8d\"", 3, 16, ".max_lifetime", "1m to 7d"),
+    ("issuer = \"https://a.example\"\nca = \"key.pem\"", 3, 6, ".ca", "not PEM with a CERTIFICATE"),
+];
+
 #[test]
 fn conf_refuses_weak_issuers() {
-    #[track_caller]
-    fn row(lines: &str, line: usize, column: usize, key: &str, words: &str) {
+    for (lines, line, column, key, words) in ISSUERS {
+        let key = format!("issuers.a{key}");
         refuses(
             &format!("[issuers.a]\n{lines}\n"),
-            line,
-            column,
-            &format!("issuers.a{key}"),
+            *line,
+            *column,
+            &key,
             words,
         );
     }
-    let issuer = "issuer = \"https://a.example\"\n";
-    row("", 1, 10, "", "neither `issuer` nor `embedded`");
-    row(
-        "embedded = false",
-        1,
-        10,
-        "",
-        "neither `issuer` nor `embedded`",
-    );
-    row(
-        "issuer = \"http://a.example\"",
-        2,
-        10,
-        ".issuer",
-        "only allowed on loopback",
-    );
-    row(
-        "issuer = \"https://a.example?x\"",
-        2,
-        10,
-        ".issuer",
-        "no query",
-    );
-    row(
-        "issuer = \"https://a.example#x\"",
-        2,
-        10,
-        ".issuer",
-        "fragment",
-    );
-    row(
-        "issuer = \"a.example\"",
-        2,
-        10,
-        ".issuer",
-        "not an absolute URL",
-    );
-    row(
-        &format!("{issuer}jwks_uri = \"http://a.example\""),
-        3,
-        12,
-        ".jwks_uri",
-        "only allowed on loopback",
-    );
-    row(
-        &format!("{issuer}algorithms = [\"RS256\", \"HS256\"]"),
-        3,
-        24,
-        ".algorithms[1]",
-        "HMAC key is shared",
-    );
-    row(
-        &format!("{issuer}algorithms = [\"none\"]"),
-        3,
-        15,
-        ".algorithms[0]",
-        "no signature",
-    );
-    row(
-        &format!("{issuer}algorithms = [\"NONE\"]"),
-        3,
-        15,
-        ".algorithms[0]",
-        "no signature",
-    );
-    row(
-        &format!("{issuer}algorithms = [\"RS265\"]"),
-        3,
-        15,
-        ".algorithms[0]",
-        "did you mean `RS256`?",
-    );
-    row(
-        &format!("{issuer}algorithms = []"),
-        3,
-        1,
-        ".algorithms",
-        "at least one",
-    );
-    row(
-        &format!("{issuer}token_types = [\"at+jwt\", \"id+jwt\"]"),
-        3,
-        26,
-        ".token_types[1]",
-        "not one of the values",
-    );
-    row(
-        &format!("{issuer}token_types = []"),
-        3,
-        1,
-        ".token_types",
-        "at least one",
-    );
-    row(
-        &format!("{issuer}roles_claim = \"\""),
-        3,
-        15,
-        ".roles_claim",
-        "a claim has a name",
-    );
-    row(
-        &format!("{issuer}max_lifetime = \"8d\""),
-        3,
-        16,
-        ".max_lifetime",
-        "1m to 7d",
-    );
-    row(
-        &format!("{issuer}ca = \"key.pem\""),
-        3,
-        6,
-        ".ca",
-        "not PEM with a CERTIFICATE",
-    );
 }
 
 #[test]
@@ -692,9 +391,10 @@ fn conf_refuses_two_issuers_of_one_name() {
         "issuers.a b",
         "no spaces",
     );
-    let many: String = (0..=bounds::MAX_ISSUERS)
+    let many: Vec<String> = (0..=bounds::MAX_ISSUERS)
         .map(|n| format!("[issuers.a{n}]\nissuer = \"https://a{n}.example\"\n"))
         .collect();
+    let many = many.concat();
     assert!(
         reads(&format!("{many}{REST}"))
             .unwrap_err()
@@ -711,109 +411,32 @@ fn conf_refuses_two_issuers_of_one_name() {
     );
 }
 
+#[rustfmt::skip]
+const SERVERS: &[Row] = &[
+    ("", 1, 10, "", "neither `url` nor `command`"),
+    ("url = \"https://a.example\"\ncommand = \"x\"", 3, 11, ".command", "both `url` and `command`"),
+    ("url = \"http://a.example/mcp\"", 2, 7, ".url", "only allowed on loopback"),
+    ("url = \"https://u:hunter2@a.example/mcp\"", 2, 7, ".url", "user name or password"),
+    ("url = \"https://a.example/#x\"", 2, 7, ".url", "fragment"),
+    ("url = \"https://a.example\"\ntransport = \"websocket\"", 3, 13, ".transport", "`streamable-http`, `sse`"),
+    ("url = \"https://a.example\"\nargs = [\"x\"]", 3, 1, ".args", "only for a server with `command`"),
+    ("url = \"https://a.example\"\ncwd = \"x\"", 3, 7, ".cwd", "only for a server with `command`"),
+    ("url = \"https://a.example\"\nlimits.max_processes = 1", 3, 24, ".limits.max_processes", "only for a server with `command`"),
+    ("url = \"http://127.0.0.1:1\"\nca = \"ca.pem\"", 3, 6, ".ca", "only for an `https` URL"),
+    ("command = \"x\"\ntransport = \"sse\"", 3, 13, ".transport", "only for a server with `url`"),
+    ("command = \"x\"\nheaders.A = \"b\"", 3, 1, ".headers", "only for a server with `url`"),
+    ("command = \" \"", 2, 11, ".command", "not a program"),
+    ("command = \"x\"\nenv = { \"A B\" = \"c\" }", 3, 17, ".env.A B", "not a name of an environment variable"),
+    ("command = \"x\"\ninherit_env = [\"A=B\"]", 3, 16, ".inherit_env[0]", "not a name of an environment variable"),
+    ("command = \"x\"\nenv.A = \"b\"\ninherit_env = [\"A\"]", 4, 16, ".inherit_env[0]", "also in `env`"),
+    ("command = \"x\"\nargs = [\"a\\u0000\"]", 3, 9, ".args[0]", "zero byte"),
+];
+
 #[test]
 fn conf_refuses_servers_that_cannot_be_reached_safely() {
-    refuses_server("", 1, 10, "", "neither `url` nor `command`");
-    refuses_server(
-        "url = \"https://a.example\"\ncommand = \"x\"",
-        3,
-        11,
-        ".command",
-        "both `url` and `command`",
-    );
-    refuses_server(
-        "url = \"http://a.example/mcp\"",
-        2,
-        7,
-        ".url",
-        "only allowed on loopback",
-    );
-    refuses_server(
-        "url = \"https://u:hunter2@a.example/mcp\"",
-        2,
-        7,
-        ".url",
-        "user name or password",
-    );
-    refuses_server("url = \"https://a.example/#x\"", 2, 7, ".url", "fragment");
-    refuses_server(
-        "url = \"https://a.example\"\ntransport = \"websocket\"",
-        3,
-        13,
-        ".transport",
-        "`streamable-http`, `sse`",
-    );
-    refuses_server(
-        "url = \"https://a.example\"\nargs = [\"x\"]",
-        3,
-        1,
-        ".args",
-        "only for a server with `command`",
-    );
-    refuses_server(
-        "url = \"https://a.example\"\ncwd = \"x\"",
-        3,
-        7,
-        ".cwd",
-        "only for a server with `command`",
-    );
-    refuses_server(
-        "url = \"https://a.example\"\nlimits.max_processes = 1",
-        3,
-        24,
-        ".limits.max_processes",
-        "only for a server with `command`",
-    );
-    refuses_server(
-        "url = \"http://127.0.0.1:1\"\nca = \"ca.pem\"",
-        3,
-        6,
-        ".ca",
-        "only for an `https` URL",
-    );
-    refuses_server(
-        "command = \"x\"\ntransport = \"sse\"",
-        3,
-        13,
-        ".transport",
-        "only for a server with `url`",
-    );
-    refuses_server(
-        "command = \"x\"\nheaders.A = \"b\"",
-        3,
-        1,
-        ".headers",
-        "only for a server with `url`",
-    );
-    refuses_server("command = \" \"", 2, 11, ".command", "not a program");
-    refuses_server(
-        "command = \"x\"\nenv = { \"A B\" = \"c\" }",
-        3,
-        17,
-        ".env.A B",
-        "not a name of an environment variable",
-    );
-    refuses_server(
-        "command = \"x\"\ninherit_env = [\"A=B\"]",
-        3,
-        16,
-        ".inherit_env[0]",
-        "not a name of an environment variable",
-    );
-    refuses_server(
-        "command = \"x\"\nenv.A = \"b\"\ninherit_env = [\"A\"]",
-        4,
-        16,
-        ".inherit_env[0]",
-        "also in `env`",
-    );
-    refuses_server(
-        "command = \"x\"\nargs = [\"a\\u0000\"]",
-        3,
-        9,
-        ".args[0]",
-        "zero byte",
-    );
+    for (lines, line, column, key, words) in SERVERS {
+        refuses_server(lines, *line, *column, key, words);
+    }
     refuses(
         "[servers.\"a__b\"]\ncommand = \"x\"\n",
         1,
@@ -845,114 +468,38 @@ fn conf_refuses_servers_that_cannot_be_reached_safely() {
     );
 }
 
+#[rustfmt::skip]
+const SECRETS: &[(&str, usize, &str, &str)] = &[
+    ("headers.Authorization = \"Bearer hunter2\"", 25, ".headers.Authorization", "must not stand in this file"),
+    ("headers.X-Api-Key = \"hunter2\"", 21, ".headers.X-Api-Key", "{ env = \"X_API_KEY\" }"),
+    ("headers.X-Note = \"ghp_hunter2hunter2\"", 18, ".headers.X-Note", "must not stand in this file"),
+    ("headers.A = { env = \"NOPE\" }", 21, ".headers.A.env", "`NOPE` is not set"),
+    ("headers.A = { env = \"EMPTY\" }", 21, ".headers.A.env", "it is empty"),
+    ("headers.A = { file = \"missing\" }", 22, ".headers.A.file", "cannot read the file"),
+    ("headers.A = { file = \"empty\" }", 22, ".headers.A.file", "it is empty"),
+    ("headers.A = { file = \"x\", env = \"TOKEN\" }", 9, ".headers.A", "both `file` and `env`"),
+    ("headers.A = {}", 9, ".headers.A", "neither `file` nor `env`"),
+    ("headers.A = \"x ${NOPE}\"", 13, ".headers.A", "`NOPE` is not set"),
+    ("headers.A = \"x ${TOKEN\"", 13, ".headers.A", "`${` without `}`"),
+    ("headers.A = \"${a b}\"", 13, ".headers.A", "not a name of an environment variable"),
+    ("headers.\"A B\" = \"c\"", 17, ".headers.A B", "not a name of a header"),
+    ("headers.A = \"a\\nb\"", 13, ".headers.A", "one line of visible ASCII"),
+    ("headers.Host = \"b\"", 16, ".headers.Host", "writes this header itself"),
+    ("headers.Mcp-Session-Id = \"b\"", 26, ".headers.Mcp-Session-Id", "writes this header itself"),
+    ("headers = { A = \"b\", a = \"c\" }", 26, ".headers.a", "written twice"),
+];
+
 #[test]
 fn conf_refuses_secrets_in_the_file() {
-    let url = "url = \"https://a.example\"";
-    let row = |line: &str, column, key, words| {
-        refuses_server(&format!("{url}\n{line}"), 3, column, key, words)
-    };
-    row(
-        "headers.Authorization = \"Bearer hunter2\"",
-        25,
-        ".headers.Authorization",
-        "must not stand in this file",
-    );
-    row(
-        "headers.X-Api-Key = \"hunter2\"",
-        21,
-        ".headers.X-Api-Key",
-        "{ env = \"X_API_KEY\" }",
-    );
-    row(
-        "headers.X-Note = \"ghp_hunter2hunter2\"",
-        18,
-        ".headers.X-Note",
-        "must not stand in this file",
-    );
-    row(
-        "headers.A = { env = \"NOPE\" }",
-        21,
-        ".headers.A.env",
-        "`NOPE` is not set",
-    );
-    row(
-        "headers.A = { env = \"EMPTY\" }",
-        21,
-        ".headers.A.env",
-        "it is empty",
-    );
-    row(
-        "headers.A = { file = \"missing\" }",
-        22,
-        ".headers.A.file",
-        "cannot read the file",
-    );
-    row(
-        "headers.A = { file = \"empty\" }",
-        22,
-        ".headers.A.file",
-        "it is empty",
-    );
-    row(
-        "headers.A = { file = \"x\", env = \"TOKEN\" }",
-        9,
-        ".headers.A",
-        "both `file` and `env`",
-    );
-    row(
-        "headers.A = {}",
-        9,
-        ".headers.A",
-        "neither `file` nor `env`",
-    );
-    row(
-        "headers.A = \"x ${NOPE}\"",
-        13,
-        ".headers.A",
-        "`NOPE` is not set",
-    );
-    row(
-        "headers.A = \"x ${TOKEN\"",
-        13,
-        ".headers.A",
-        "`${` without `}`",
-    );
-    row(
-        "headers.A = \"${a b}\"",
-        13,
-        ".headers.A",
-        "not a name of an environment variable",
-    );
-    row(
-        "headers.\"A B\" = \"c\"",
-        17,
-        ".headers.A B",
-        "not a name of a header",
-    );
-    row(
-        "headers.A = \"a\\nb\"",
-        13,
-        ".headers.A",
-        "one line of visible ASCII",
-    );
-    row(
-        "headers.Host = \"b\"",
-        16,
-        ".headers.Host",
-        "writes this header itself",
-    );
-    row(
-        "headers.Mcp-Session-Id = \"b\"",
-        26,
-        ".headers.Mcp-Session-Id",
-        "writes this header itself",
-    );
-    row(
-        "headers = { A = \"b\", a = \"c\" }",
-        26,
-        ".headers.a",
-        "written twice",
-    );
+    for (line, column, key, words) in SECRETS {
+        refuses_server(
+            &format!("url = \"https://a.example\"\n{line}"),
+            3,
+            *column,
+            key,
+            words,
+        );
+    }
     refuses_server(
         "command = \"x\"\nenv.MY_TOKEN = \"hunter2\"",
         3,
@@ -996,53 +543,32 @@ fn conf_resolves_references() {
     assert_eq!(env, expected);
 }
 
+#[rustfmt::skip]
+const AUDIENCES: &[(&str, usize, &str, &str)] = &[
+    ("audience = \"\"", 12, ".audience", "an empty audience"),
+    ("audience = \"*\"", 12, ".audience", "without asterisk"),
+    ("audience = \"a b\"", 12, ".audience", "without asterisk and spaces"),
+    ("audience = \"http://127.0.0.1:8848/mcp\"", 12, ".audience", "the same audience as the endpoint /mcp"),
+    ("issuers = [\"onw\"]", 12, ".issuers[0]", "did you mean `own`?"),
+    ("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope"),
+    ("allow = [\"a*b\"]", 10, ".allow[0]", "at the end"),
+    ("allow = [\"resources:x\"]", 10, ".allow[0]", "`resource:`"),
+    ("tools.\"a*\" = { scopes = [] }", 7, ".tools.a*", "not a name of a tool"),
+    ("tools.x = { requests_per_minute = 0 }", 35, ".tools.x.requests_per_minute", "out of range"),
+    ("limits.response = \"1GiB\"", 19, ".limits.response", "1KiB to 256MiB"),
+];
+
 #[test]
 fn conf_refuses_confused_audiences() {
-    let url = "url = \"https://a.example\"";
-    let row = |line: &str, column, key, words| {
-        refuses_server(&format!("{url}\n{line}"), 3, column, key, words)
-    };
-    row("audience = \"\"", 12, ".audience", "an empty audience");
-    row("audience = \"*\"", 12, ".audience", "without asterisk");
-    row(
-        "audience = \"a b\"",
-        12,
-        ".audience",
-        "without asterisk and spaces",
-    );
-    row(
-        "audience = \"http://127.0.0.1:8848/mcp\"",
-        12,
-        ".audience",
-        "the same audience as the endpoint /mcp",
-    );
-    row(
-        "issuers = [\"onw\"]",
-        12,
-        ".issuers[0]",
-        "did you mean `own`?",
-    );
-    row("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope");
-    row("allow = [\"a*b\"]", 10, ".allow[0]", "at the end");
-    row("allow = [\"resources:x\"]", 10, ".allow[0]", "`resource:`");
-    row(
-        "tools.\"a*\" = { scopes = [] }",
-        7,
-        ".tools.a*",
-        "not a name of a tool",
-    );
-    row(
-        "tools.x = { requests_per_minute = 0 }",
-        35,
-        ".tools.x.requests_per_minute",
-        "out of range",
-    );
-    row(
-        "limits.response = \"1GiB\"",
-        19,
-        ".limits.response",
-        "1KiB to 256MiB",
-    );
+    for (line, column, key, words) in AUDIENCES {
+        refuses_server(
+            &format!("url = \"https://a.example\"\n{line}"),
+            3,
+            *column,
+            key,
+            words,
+        );
+    }
     // The default of `rest` is taken by `a`, which is judged first.
     let taken = "[servers.a]\nurl = \"https://a.example\"\naudience = \"http://127.0.0.1:8848/servers/rest/mcp\"\n";
     refuses(
@@ -1058,81 +584,29 @@ fn conf_refuses_confused_audiences() {
     assert!(reads(&free).unwrap().aggregate.is_none());
 }
 
+#[rustfmt::skip]
+const GRANTS: &[(&str, &str, usize, usize, &str, &str)] = &[
+    ("\"anyone\"", "[\"rset__x\"]", 3, 10, "grants[0].allow[0]", "did you mean `rest`?"),
+    ("\"anyone\"", "[\"rest__x\", \"search\"]", 3, 21, "grants[0].allow[1]", "names its server"),
+    ("\"anyone\"", "[\"*\"]", 3, 10, "grants[0].allow[0]", "names its server"),
+    ("\"anyone\"", "[\"rest__\"]", 3, 10, "grants[0].allow[0]", "must not be empty"),
+    ("\"anyone\"", "[]", 3, 1, "grants[0].allow", "a grant of nothing"),
+    ("\"rol:x\"", "[\"rest__x\"]", 2, 7, "grants[0].who", "did you mean `role`?"),
+    ("\"user:\"", "[\"rest__x\"]", 2, 7, "grants[0].who", "no name after the colon"),
+    ("\"user:*\"", "[\"rest__x\"]", 2, 7, "grants[0].who", "no name after the colon"),
+];
+
 #[test]
 fn conf_refuses_grants_that_miss() {
-    let row = |who: &str, allow: &str, line, column, key: &str, words| {
+    for (who, allow, line, column, key, words) in GRANTS {
         refuses(
             &format!("[[grants]]\nwho = {who}\nallow = {allow}\n"),
-            line,
-            column,
+            *line,
+            *column,
             key,
             words,
         );
-    };
-    row(
-        "\"anyone\"",
-        "[\"rset__x\"]",
-        3,
-        10,
-        "grants[0].allow[0]",
-        "did you mean `rest`?",
-    );
-    row(
-        "\"anyone\"",
-        "[\"rest__x\", \"search\"]",
-        3,
-        21,
-        "grants[0].allow[1]",
-        "names its server",
-    );
-    row(
-        "\"anyone\"",
-        "[\"*\"]",
-        3,
-        10,
-        "grants[0].allow[0]",
-        "names its server",
-    );
-    row(
-        "\"anyone\"",
-        "[\"rest__\"]",
-        3,
-        10,
-        "grants[0].allow[0]",
-        "must not be empty",
-    );
-    row(
-        "\"anyone\"",
-        "[]",
-        3,
-        1,
-        "grants[0].allow",
-        "a grant of nothing",
-    );
-    row(
-        "\"rol:x\"",
-        "[\"rest__x\"]",
-        2,
-        7,
-        "grants[0].who",
-        "did you mean `role`?",
-    );
-    row(
-        "\"user:\"",
-        "[\"rest__x\"]",
-        2,
-        7,
-        "grants[0].who",
-        "no name after the colon",
-    );
-    row(
-        "\"user:*\"",
-        "[\"rest__x\"]",
-        2,
-        7,
-        "grants[0].who",
-        "no name after the colon",
-    );
+    }
     refuses(
         "[[grants]]\nwho = \"anyone\"\n",
         1,

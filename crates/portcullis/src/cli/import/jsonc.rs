@@ -30,7 +30,7 @@ pub(super) fn plain(text: &str) -> Result<String, NotImportable> {
             (At::Code, b'"', _) => (at, comma) = (At::Text, None),
             (At::Code, b',', _) => comma = Some(index),
             (At::Code, b'}' | b']', _) => {
-                blank(&mut bytes, comma.take().map_or(0..0, |at| at..at + 1))
+                blank(&mut bytes, comma.take().map_or(0..0, |at| at..at + 1));
             }
             (At::Code, byte, _) if !byte.is_ascii_whitespace() => comma = None,
             (At::Text, b'\\', _) => width = 2,

@@ -3,6 +3,7 @@
 mod jsonc;
 mod names;
 mod translate;
+mod values;
 mod wrap;
 #[cfg(test)]
 mod tests;

@@ -125,73 +125,31 @@ fn windsurf_becomes_ours() {
     assert_eq!(reread(&imported).unwrap().servers.len(), 1);
 }
 
+#[rustfmt::skip]
+const LEFT_OUT: &[(&str, &str)] = &[
+    (r#"{"url": "http://plain.example/mcp"}"#, "its URL is refused"),
+    (r#"{"url": "https://${input:host}/mcp"}"#, "has a variable in it"),
+    (r#"{"type": "websocket", "url": "https://x.example"}"#, "`type` is not known"),
+    ("{}", "neither one `command` nor one `url`"),
+    ("7", "not an object"),
+    (r#"{"command": "x", "args": [[]]}"#, "`args` is not a list"),
+    (r#"{"command": "x", "envFile": "a"}"#, "\"envFile\" has no counterpart"),
+    (r#"{"command": "x", "args": ["--token", "hunter2"]}"#, "argument 2 seems to be a secret"),
+    (r#"{"command": "x", "args": ["--api-key=hunter2"]}"#, "argument 1 seems to be a secret"),
+    (r#"{"command": "x", "args": ["${input:a}"]}"#, "argument 1: a variable"),
+    (r#"{"command": "x", "cwd": "${workspaceFolder}"}"#, "`cwd` is not a plain path"),
+    (r#"{"command": "x", "env": {"A B": "c"}}"#, "the variable \"A B\" cannot be set"),
+    (r#"{"command": "x", "env": {"A": "$${B}"}}"#, "a reference is not known"),
+    (r#"{"command": "x", "env": {"A": "${B:-c}"}}"#, "the default of `B` is left out"),
+    (r#"{"url": "https://x.example", "headers": {"Host": "y"}}"#, "\"Host\" cannot be sent"),
+    (r#"{"url": "https://x.example", "headers": {"A": "y", "a": "z"}}"#, "stands twice"),
+    (r#"{"url": "https://x.example?apiKey=abc"}"#, "seems to hold a secret"),
+];
+
 #[test]
 fn what_is_left_out_is_said() {
-    for (entry, expected) in [
-        (
-            json!({"url": "http://plain.example/mcp"}),
-            "its URL is refused",
-        ),
-        (
-            json!({"url": "https://${input:host}/mcp"}),
-            "has a variable in it",
-        ),
-        (
-            json!({"type": "websocket", "url": "https://x.example"}),
-            "`type` is not known",
-        ),
-        (json!({}), "neither one `command` nor one `url`"),
-        (json!(7), "not an object"),
-        (
-            json!({"command": "x", "args": [[]]}),
-            "`args` is not a list",
-        ),
-        (
-            json!({"command": "x", "envFile": "a"}),
-            "\"envFile\" has no counterpart",
-        ),
-        (
-            json!({"command": "x", "args": ["--token", "hunter2"]}),
-            "argument 2 seems to be a secret",
-        ),
-        (
-            json!({"command": "x", "args": ["--api-key=hunter2"]}),
-            "argument 1 seems to be a secret",
-        ),
-        (
-            json!({"command": "x", "args": ["${input:a}"]}),
-            "argument 1: a variable",
-        ),
-        (
-            json!({"command": "x", "cwd": "${workspaceFolder}"}),
-            "`cwd` is not a plain path",
-        ),
-        (
-            json!({"command": "x", "env": {"A B": "c"}}),
-            "the variable \"A B\" cannot be set",
-        ),
-        (
-            json!({"command": "x", "env": {"A": "$${B}"}}),
-            "a reference is not known",
-        ),
-        (
-            json!({"command": "x", "env": {"A": "${B:-c}"}}),
-            "the default of `B` is left out",
-        ),
-        (
-            json!({"url": "https://x.example", "headers": {"Host": "y"}}),
-            "\"Host\" cannot be sent",
-        ),
-        (
-            json!({"url": "https://x.example", "headers": {"A": "y", "a": "z"}}),
-            "stands twice",
-        ),
-        (
-            json!({"url": "https://x.example?apiKey=abc"}),
-            "seems to hold a secret",
-        ),
-    ] {
-        let imported = imported(&json!({"mcpServers": {"a": entry}}).to_string());
+    for (entry, expected) in LEFT_OUT {
+        let imported = imported(&format!(r#"{{"mcpServers": {{"a": {entry}}}}}"#));
         assert!(
             imported.notes.iter().any(|note| note.contains(expected)),
             "{expected}: {:?}",
