@@ -122,10 +122,14 @@ fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         config::Names::Exact(name) => name.clone(),
     };
     let server = &grant.server;
-    let pattern = match grant.pattern.kind {
-        config::Kind::Tool => format!("{server}__{names}"),
-        config::Kind::Resource => format!("resource:{server}__{names}"),
-        config::Kind::Prompt => format!("prompt:{server}__{names}"),
+    let allow = match grant.pattern.kind {
+        config::Kind::Tool => vec![format!("{server}__{names}")],
+        config::Kind::Resource => vec![format!("resource:{server}__{names}")],
+        config::Kind::Prompt => vec![format!("prompt:{server}__{names}")],
+        config::Kind::Ask => {
+            let asked = config::ASKS.iter().filter(|ask| grant.pattern.names.contains(ask));
+            asked.map(|ask| format!("{ask}:{server}")).collect()
+        }
     };
     let who = match &grant.who {
         config::Who::Anyone => "anyone".to_owned(),
@@ -134,7 +138,7 @@ fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         config::Who::Group(name) => format!("group:{name}"),
         config::Who::Client(name) => format!("client:{name}"),
     };
-    Ok(Grant { id: format!("{who} {pattern}"), who: who.parse()?, allow: vec![pattern] })
+    Ok(Grant { id: format!("{who} {}", allow.join(" ")), who: who.parse()?, allow })
 }
 
 fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Server {

@@ -7,6 +7,7 @@ mod demo;
 mod serve;
 mod token;
 mod up;
+mod import;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};

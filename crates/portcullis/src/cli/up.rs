@@ -104,7 +104,7 @@ embedded = true
 [servers.demo]
 command = {program}
 args = ["demo", "--folder", {folder}]
-allow = ["*", "resource:*", "prompt:*"]
+allow = ["*", "resource:*", "prompt:*", "ask:elicitation"]
 "#,
         data = text(data),
         program = text(program),

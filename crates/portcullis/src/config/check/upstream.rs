@@ -5,7 +5,7 @@ use crate::config::bounds;
 use crate::config::checked::{Http, Stdio, Transport, Upstream};
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::Place;
-use crate::config::secret::Secret;
+use portcullis_core::secret::Secret;
 use crate::config::{header, raw, suspect};
 use http::{HeaderName, HeaderValue};
 use std::collections::BTreeMap;
