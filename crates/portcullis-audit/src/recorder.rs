@@ -1,0 +1,264 @@
+//! A place in the log, taken before an exchange begins and filled when it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+
+use crate::record::Record;
+
+/// The event of an exchange whose [`Entry`] was dropped before it was settled.
+pub const ABANDONED: &str = "exchange.abandoned";
+
+/// Tells the time in microseconds since 1970.
+pub type Clock = fn() -> u64;
+
+/// Why nothing can be recorded. No exchange may go on without its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Every place is taken at this moment.
+    #[error("the audit queue is full")]
+    Full,
+    /// The log could not be written; it must be opened again.
+    #[error("the audit log has failed")]
+    Failed,
+    /// The log is being closed.
+    #[error("the audit log is closed")]
+    Closed,
+}
+
+/// Where a record stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Its number, from 0 and without gaps.
+    pub seq: u64,
+}
+
+/// Gives places in the log. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: SyncSender<Job>,
+    pub(crate) clock: Clock,
+}
+
+impl Recorder {
+    /// Takes a place, and waits for one if all are taken: the caller sets the deadline.
+    ///
+    /// # Errors
+    /// [`Unavailable::Failed`] or [`Unavailable::Closed`].
+    pub async fn reserve(&self) -> Result<Entry, Unavailable> {
+        let permit = Arc::clone(&self.shared.places).acquire_owned().await;
+        permit
+            .map(|permit| self.entry(permit))
+            .map_err(|_| self.shared.ended())
+    }
+
+    /// Takes a place if there is one at once.
+    ///
+    /// # Errors
+    /// Any [`Unavailable`].
+    pub fn try_reserve(&self) -> Result<Entry, Unavailable> {
+        match Arc::clone(&self.shared.places).try_acquire_owned() {
+            Ok(permit) => Ok(self.entry(permit)),
+            Err(TryAcquireError::NoPermits) => Err(Unavailable::Full),
+            Err(TryAcquireError::Closed) => Err(self.shared.ended()),
+        }
+    }
+
+    /// Whether records can still be written.
+    pub fn is_healthy(&self) -> bool {
+        !self.shared.has_failed.load(Ordering::Acquire) && !self.shared.places.is_closed()
+    }
+
+    /// How many records this run has written.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// How many records the last checkpoint covers.
+    pub fn anchored(&self) -> u64 {
+        self.shared.anchored.load(Ordering::Relaxed)
+    }
+
+    /// How often a witness could not be given a checkpoint. Such a failure does not stop the log.
+    pub fn witness_failures(&self) -> u64 {
+        self.shared.witness_failures.load(Ordering::Relaxed)
+    }
+
+    /// Refuses every further reservation; entries that are open can still be settled.
+    pub fn close(&self) {
+        self.shared.places.close();
+    }
+
+    fn entry(&self, permit: OwnedSemaphorePermit) -> Entry {
+        Entry {
+            record: Record::new(ABANDONED),
+            place: Some(Place {
+                recorder: self.clone(),
+                permit,
+            }),
+        }
+    }
+}
+
+/// A place in the log for one record.
+///
+/// Dropped without being settled, it writes [`ABANDONED`] with what is known so far.
+#[derive(Debug)]
+#[must_use]
+pub struct Entry {
+    /// What will be written.
+    pub record: Record,
+    place: Option<Place>,
+}
+
+impl Entry {
+    /// Writes the record and waits until the kernel has it (until it is durable, if so set).
+    ///
+    /// # Errors
+    /// [`Unavailable`] if it is not certain that the record was written.
+    pub async fn settle(self) -> Result<Position, Unavailable> {
+        self.submit()?.written().await
+    }
+
+    /// Hands the record over and does not wait. Its time is now.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the log has ended.
+    pub fn submit(mut self) -> Result<Receipt, Unavailable> {
+        let place = self.place.take().ok_or(Unavailable::Closed)?;
+        let shared = Arc::clone(&place.recorder.shared);
+        let (ack, receipt) = oneshot::channel();
+        place.send(&self.record, Some(ack))?;
+        Ok(Receipt {
+            ack: receipt,
+            shared,
+        })
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.record.event = ABANDONED.into();
+            // A log that has ended refuses: there is nobody left to tell.
+            place.send(&self.record, None).ok();
+        }
+    }
+}
+
+/// The promise that a record will be written.
+#[derive(Debug)]
+#[must_use]
+pub struct Receipt {
+    ack: oneshot::Receiver<u64>,
+    shared: Arc<Shared>,
+}
+
+impl Receipt {
+    /// Waits until the record is written.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if it is not certain that it was.
+    pub async fn written(self) -> Result<Position, Unavailable> {
+        self.ack
+            .await
+            .map(|seq| Position { seq })
+            .map_err(|_| self.shared.ended())
+    }
+
+    /// Waits on the current thread, which must not be one of an async runtime.
+    ///
+    /// # Errors
+    /// As [`Receipt::written`].
+    pub fn written_blocking(self) -> Result<Position, Unavailable> {
+        self.ack
+            .blocking_recv()
+            .map(|seq| Position { seq })
+            .map_err(|_| self.shared.ended())
+    }
+}
+
+/// A permit and the way to the writer.
+#[derive(Debug)]
+struct Place {
+    recorder: Recorder,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn send(self, record: &Record, ack: Option<oneshot::Sender<u64>>) -> Result<(), Unavailable> {
+        let Self { recorder, permit } = self;
+        let body = serde_json::to_vec(record).map_err(|_| Unavailable::Failed)?;
+        let pending = Pending {
+            clock: (recorder.clock)(),
+            body,
+            ack,
+            permit,
+        };
+        // INVARIANT: the queue has room for every permit, so this neither waits nor is refused for want of it.
+        recorder
+            .queue
+            .try_send(Job::Record(pending))
+            .map_err(|_| recorder.shared.ended())
+    }
+}
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Write a record.
+    Record(Pending),
+    /// Take note that the keeper is done.
+    Kept(std::io::Result<()>),
+    /// End; wait as many [`crate::writer::POLL`]s for the places that are taken.
+    Close(u64),
+}
+
+/// A record that waits to be written.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) clock: u64,
+    pub(crate) body: Vec<u8>,
+    pub(crate) ack: Option<oneshot::Sender<u64>>,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// What recorders and the writer both know.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) places: Arc<Semaphore>,
+    has_failed: AtomicBool,
+    pub(crate) written: AtomicU64,
+    pub(crate) anchored: AtomicU64,
+    pub(crate) witness_failures: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(places: usize, anchored: u64) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            has_failed: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            anchored: AtomicU64::new(anchored),
+            witness_failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Makes every pending and later reservation fail.
+    pub(crate) fn fail(&self) {
+        self.has_failed.store(true, Ordering::Release);
+        self.places.close();
+    }
+
+    /// Why the log has ended.
+    pub(crate) fn ended(&self) -> Unavailable {
+        if self.has_failed.load(Ordering::Acquire) {
+            Unavailable::Failed
+        } else {
+            Unavailable::Closed
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The one writer of a log: opening, the thread that appends, closing.
+
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::checkpoint::{BadNote, SigningKey, VerifierKey};
+use crate::files::{LOCK, append};
+use crate::recorder::{Clock, Job, Recorder, Shared};
+
+mod recover;
+mod state;
+mod store;
+mod keeper;
+mod run;
+
+pub use recover::{Recovery, Torn};
+
+use keeper::Keeper;
+use run::Run;
+use store::Store;
+
+/// How often a closing writer looks whether all places are back.
+pub(crate) const POLL: Duration = Duration::from_millis(5);
+
+const DIR_MODE: u32 = 0o700;
+
+/// How a log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How many exchanges may be under way or waiting to be written.
+    pub places: usize,
+    /// The size at which a segment is followed by the next.
+    pub segment_bytes: u64,
+    /// When records reach the disk itself.
+    pub durability: Durability,
+    /// After how many records at most a checkpoint is made.
+    pub checkpoint_records: u64,
+    /// After how long at most a checkpoint is made of what is new.
+    pub checkpoint_interval: Duration,
+    /// Files outside the directory, best on other machines, that get a copy of the newest checkpoint.
+    pub witnesses: Vec<PathBuf>,
+    /// Keys that signed this log before the present one.
+    pub former_keys: Vec<VerifierKey>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            places: 4096,
+            segment_bytes: 64 * 1024 * 1024,
+            durability: Durability::Grouped(Duration::from_millis(50)),
+            checkpoint_records: 1024,
+            checkpoint_interval: Duration::from_secs(5),
+            witnesses: Vec::new(),
+            former_keys: Vec::new(),
+        }
+    }
+}
+
+/// When records reach the disk itself. What the kernel has survives the end of the process in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// At most this long after they were written.
+    Grouped(Duration),
+    /// Before they are acknowledged.
+    Always,
+}
+
+/// Why a log was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// Another writer has it.
+    #[error("another writer has the log")]
+    Locked,
+    /// A number in the settings is zero.
+    #[error("places and segment_bytes must not be zero")]
+    Settings,
+    /// A file is named almost like a segment.
+    #[error("{name} is no segment of this log")]
+    Strange {
+        /// Its name.
+        name: String,
+    },
+    /// There are records and no checkpoint at all, though each log begins with one.
+    #[error("the log has records but no checkpoint: it was touched")]
+    NoCheckpoint,
+    /// The last checkpoint, or that of a witness, cannot be believed.
+    #[error("a checkpoint cannot be believed")]
+    Note(#[source] BadNote),
+    /// A checkpoint, a witness or a segment's name tells of more records than there are.
+    #[error("the log has {records} records where {stated} are stated: it was cut")]
+    Missing {
+        /// How many there are.
+        records: u64,
+        /// How many there should be at least.
+        stated: u64,
+    },
+    /// The records up to a checkpoint are not those that were signed.
+    #[error("the first {size} records are not those that were signed: the log was touched")]
+    Root {
+        /// How many records the checkpoint covers.
+        size: u64,
+    },
+    /// A line does not follow from the one before.
+    #[error("line {line} of {segment} (record {seq}) or the line before it was touched")]
+    Touched {
+        /// The file.
+        segment: String,
+        /// The line in it, from 1.
+        line: u64,
+        /// The number of the record that should stand there.
+        seq: u64,
+    },
+    /// A file cannot be read or written.
+    #[error("a file of the log cannot be used")]
+    Io(#[from] io::Error),
+}
+
+/// A log that is open.
+#[derive(Debug)]
+pub struct Opened {
+    /// Gives places in it.
+    pub recorder: Recorder,
+    /// Ends it.
+    pub writer: Writer,
+    /// How it was found.
+    pub recovery: Recovery,
+}
+
+/// Opens the log in `dir`, which is made if it is missing, and starts the threads that write it.
+///
+/// Cost: reads what the last saved state does not cover, which is all of the log if that does not
+/// fit the last checkpoint.
+///
+/// # Errors
+/// [`NotOpened`]; a log that a crash left behind is mended, one that was touched is not.
+pub fn open(
+    dir: &Path,
+    key: SigningKey,
+    clock: Clock,
+    settings: &Settings,
+) -> Result<Opened, NotOpened> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIR_MODE)
+        .create(dir)?;
+    std::fs::set_permissions(dir, Permissions::from_mode(DIR_MODE))?;
+    let lock = lock(dir)?;
+    let mut keys = settings.former_keys.clone();
+    keys.push(key.verifier().clone());
+    let last = recover::last_checkpoint(dir, &keys)?;
+    recover::check_shape(dir, settings, last.as_ref())?;
+    let mut stated: Vec<_> = last.iter().map(|last| last.tree()).collect();
+    stated.extend(recover::witnessed(&settings.witnesses, &keys)?);
+    let (end, recovery) = recover::recover(dir, &stated)?;
+
+    let anchored = recovery.records - recovery.unanchored;
+    let shared = Arc::new(Shared::new(settings.places, anchored));
+    let mut keeper = Keeper::open(dir, key, settings.witnesses.clone(), Arc::clone(&shared))?;
+    if last.is_none() {
+        keeper.begin()?;
+    }
+    let store = Store::open(dir, end)?;
+    File::open(dir)?.sync_all()?;
+    let (recorder, writer) = launch(settings, clock, store, (keeper, shared), lock)?;
+    Ok(Opened {
+        recorder,
+        writer,
+        recovery,
+    })
+}
+
+/// Starts the threads.
+fn launch(
+    settings: &Settings,
+    clock: Clock,
+    store: Store,
+    (keeper, shared): (Keeper, Arc<Shared>),
+    lock: File,
+) -> io::Result<(Recorder, Writer)> {
+    let (queue, jobs) = sync_channel(settings.places.saturating_add(2));
+    let (ask, asked) = sync_channel(1);
+    let done = queue.clone();
+    let run = Run::new(settings, clock, Arc::clone(&shared), store, (jobs, ask));
+    let keeper = Builder::new()
+        .name("audit-keeper".into())
+        .spawn(move || keeper.run(&asked, &done))?;
+    let thread = Builder::new()
+        .name("audit-writer".into())
+        .spawn(move || run.run(keeper, lock))?;
+    let recorder = Recorder {
+        shared: Arc::clone(&shared),
+        queue: queue.clone(),
+        clock,
+    };
+    Ok((
+        recorder,
+        Writer {
+            thread: Some(thread),
+            queue,
+            shared,
+        },
+    ))
+}
+
+fn lock(dir: &Path) -> Result<File, NotOpened> {
+    let file = append(&dir.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(NotOpened::Locked),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// The thread that writes a log. Dropped, it ends the log without waiting.
+#[derive(Debug)]
+pub struct Writer {
+    thread: Option<JoinHandle<io::Result<()>>>,
+    queue: SyncSender<Job>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    /// Refuses further reservations, waits at most `patience` for open entries, writes what is
+    /// queued, makes a last checkpoint and ends. Waits on the current thread.
+    ///
+    /// # Errors
+    /// What the file system answered when the log failed, be it now or before.
+    pub fn finish(mut self, patience: Duration) -> io::Result<()> {
+        self.end(patience);
+        self.join()
+    }
+
+    fn end(&self, patience: Duration) {
+        self.shared.places.close();
+        let polls = patience.as_millis() / POLL.as_millis();
+        // A writer that has ended cannot be told to, and need not be.
+        self.queue
+            .try_send(Job::Close(u64::try_from(polls).unwrap_or(u64::MAX)))
+            .ok();
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        let thread = self.thread.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.end(Duration::ZERO);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
