@@ -318,7 +318,7 @@ impl fmt::Display for Results {
         let noisy = self.direct().map(|row| row.noisy).sum::<usize>();
         writeln!(
             out,
-            "\nRounds dropped because others used the machine: {dropped}; kept although they did: {noisy}."
+            "\nRounds dropped because others used the machine: {dropped}; kept although they did (~): {noisy}."
         )?;
         for fault in &self.faults {
             writeln!(out, "INVALID: {fault}")?;
@@ -336,7 +336,12 @@ impl Results {
 impl fmt::Display for Row {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (cell, target) = (&self.cell, &self.target);
-        write!(out, "| {cell} | {target} | {:.0}", self.requests_per_second)?;
+        let mark = if self.noisy > 0 { " ~" } else { "" };
+        write!(
+            out,
+            "| {cell}{mark} | {target} | {:.0}",
+            self.requests_per_second
+        )?;
         for latency in [self.p50_us, self.p90_us, self.p99_us, self.p999_us] {
             write!(out, " | {latency:.0}")?;
         }

@@ -261,3 +261,77 @@ impl Body for Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(era: Era, body: &str) -> (StatusCode, String) {
+        let mut headers = HeaderMap::new();
+        let revision = HeaderValue::from_static(era.revision());
+        headers.insert("mcp-protocol-version", revision);
+        let response = reply(&headers, body.as_bytes(), &Counters::default());
+        let status = response.status();
+        let body = match response.into_body() {
+            Answer::Whole(body) => {
+                let mut body = std::pin::pin!(body);
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                match body.as_mut().poll_frame(&mut cx) {
+                    Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap(),
+                    Poll::Ready(_) | Poll::Pending => Bytes::new(),
+                }
+            }
+            Answer::Event(event) => event.unwrap(),
+        };
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn every_answer_is_json_with_the_id_of_its_question() {
+        for era in [Era::Handshake, Era::Stateless] {
+            for (method, params) in [
+                ("initialize", ""),
+                ("ping", ""),
+                ("tools/list", ""),
+                ("server/discover", ""),
+                ("no/such", ""),
+                (
+                    "tools/call",
+                    r#","params":{"name":"echo","arguments":{"text":"a\"b"}}"#,
+                ),
+            ] {
+                let question =
+                    format!(r#"{{"jsonrpc":"2.0","id":"q","method":"{method}"{params}}}"#);
+                let (_, answer) = ask(era, &question);
+                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+                assert_eq!(answer["id"], "q", "{method}");
+                let complete = answer["result"]["resultType"] == "complete";
+                assert_eq!(complete, era == Era::Stateless && method != "no/such");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_message_and_what_is_no_call_is_refused() {
+        let call = |name| {
+            format!(
+                r#"{{"id":1,"method":"tools/call","params":{{"name":"{name}","arguments":{{"text":"a"}}}}}}"#
+            )
+        };
+        let (status, event) = ask(Era::Stateless, &call("echo_sse"));
+        assert_eq!(status, StatusCode::OK);
+        let data = event.strip_prefix("event: message\ndata: ").unwrap();
+        let message: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(message["result"]["content"][0]["text"], "a");
+        for (question, status) in [
+            (call("other").as_str(), StatusCode::BAD_REQUEST),
+            ("{", StatusCode::BAD_REQUEST),
+            (
+                r#"{"method":"notifications/initialized"}"#,
+                StatusCode::ACCEPTED,
+            ),
+        ] {
+            assert_eq!(ask(Era::Handshake, question).0, status, "{question}");
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Measure nothing; compare the results in a JSON file with the limits.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", exclusive = true)]
     check: Option<PathBuf>,
 }
 
