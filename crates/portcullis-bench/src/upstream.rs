@@ -30,11 +30,13 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 struct Counters {
     calls: AtomicU64,
     sessions: AtomicU64,
+    connections: AtomicU64,
 }
 
 /// Serves until the process ends; says its address on standard output in one line.
 ///
-/// `GET /count` answers how many tools were called, as a decimal number.
+/// `GET /count` answers how many tools were called, `GET /connections` how many connections there
+/// ever were, as a decimal number.
 ///
 /// # Errors
 /// If the address cannot be listened on.
@@ -56,6 +58,7 @@ async fn accept(listener: TcpListener) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     loop {
         let (stream, _) = listener.accept().await.context("accept")?;
+        counters.connections.fetch_add(1, Relaxed);
         let counters = Arc::clone(&counters);
         tasks.spawn(converse(stream, counters));
     }
@@ -81,6 +84,7 @@ async fn answer(request: Request<Incoming>, counters: &Counters) -> Response<Ans
     let (head, body) = request.into_parts();
     match (&head.method, head.uri.path()) {
         (&Method::GET, "/count") => json(counters.calls.load(Relaxed).to_string()),
+        (&Method::GET, "/connections") => json(counters.connections.load(Relaxed).to_string()),
         (&Method::POST, "/mcp") => match Limited::new(body, MAX_BODY_BYTES).collect().await {
             Ok(body) => reply(&head.headers, &body.to_bytes(), counters),
             Err(_) => plain(StatusCode::PAYLOAD_TOO_LARGE),

@@ -73,6 +73,8 @@ fn every_kind_of_call_is_answered_exactly() -> anyhow::Result<()> {
     })
 }
 
+/// Four lines, twice if a call finds the last connection still busy, and the one that asks.
+const MAX_OPENED: u64 = 9;
 const RUNTIMES: [&str; 3] = ["current", "multi", "sharded"];
 const POOLS: [&str; 3] = ["legacy", "own", "fused"];
 const BODIES: [&str; 2] = ["stream", "buffer"];
@@ -99,11 +101,25 @@ fn every_relay_changes_nothing() -> anyhow::Result<()> {
                     connections: 4,
                     text_bytes: 16 << 10,
                 };
-                check(&load::closed(&endpoint, load, SPAN, &meter()).await?);
+                let before = connections(&upstream)?;
+                let window = load::closed(&endpoint, load, SPAN, &meter()).await?;
+                check(&window);
+                let opened = connections(&upstream)? - before;
+                assert!(opened <= MAX_OPENED, "{words:?}: {opened}");
             }
         }
         Ok(())
     })
+}
+
+/// How many connections the upstream has seen.
+fn connections(upstream: &Running) -> anyhow::Result<u64> {
+    let mut stream = TcpStream::connect(upstream.url().replace("http://", "").replace("/mcp", ""))?;
+    stream.write_all(b"GET /connections HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, count) = answer.rsplit_once('\n').unwrap_or_default();
+    Ok(count.parse()?)
 }
 
 const LOAD: Load = Load {

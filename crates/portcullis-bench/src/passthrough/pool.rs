@@ -91,7 +91,9 @@ impl Pool {
             pool: Arc::clone(self),
         };
         // A body that is empty is never polled.
-        lent.give_back_at_end();
+        if lent.body.is_end_stream() {
+            lent.give_back();
+        }
         Ok(Response::from_parts(head, Relayed::Lent(lent)))
     }
 
@@ -162,14 +164,15 @@ impl Lent {
             self.line = None;
         }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.give_back_at_end();
+        // A chunked body does not know its end before it is read.
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.give_back();
+        }
         frame
     }
 
-    fn give_back_at_end(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(line) = self.line.take()
-        {
+    fn give_back(&mut self) {
+        if let Some(line) = self.line.take() {
             self.pool.push(line);
         }
     }
