@@ -1,8 +1,8 @@
 //! The configuration after every check: types that cannot be wrong.
 
 use super::pattern::Pattern;
-use portcullis_core::secret::Secret;
 use super::url::HttpUrl;
+use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;

@@ -26,9 +26,9 @@ pub(crate) use checked::{
     Transport, Upstream, Who,
 };
 pub(crate) use pattern::{ASKS, Kind, Names, NotPattern, Pattern};
+pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reference::{reference, schema};
-pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use url::{HttpUrl, NotUrl};
 
 use check::World;

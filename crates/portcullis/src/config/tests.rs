@@ -100,10 +100,7 @@ fn the_least_file_has_every_default() {
         ]
     );
     assert!(gateway.tls.is_none());
-    assert_eq!(
-        checked.limits.body_bytes,
-        4 << 20
-    );
+    assert_eq!(checked.limits.body_bytes, 4 << 20);
     assert_eq!(
         (checked.sessions.max, checked.sessions.max_per_principal),
         (10_000, 256)

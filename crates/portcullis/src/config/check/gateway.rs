@@ -6,8 +6,8 @@ use crate::config::checked::{Arguments, Audit, Durability, Gateway, Limits, Quot
 use crate::config::problem::Place;
 use crate::config::quantity::Span;
 use crate::config::raw;
-use portcullis_core::secret::Secret;
 use crate::config::url::{HttpUrl, default_port, is_host, port_number};
+use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
