@@ -7,6 +7,7 @@ mod demo;
 mod serve;
 mod token;
 mod up;
+mod wrap;
 mod import;
 
 use crate::telemetry;
@@ -54,6 +55,8 @@ enum Command {
     Serve(serve::Serve),
     /// Print an access token of the embedded issuer for one server, and nothing else.
     Token(token::Token),
+    /// Stand in for a stdio server's command in a client's configuration.
+    Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
     Demo(demo::Demo),
 }
@@ -72,6 +75,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
     };
     match done {
