@@ -162,15 +162,17 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Option<Closed>, NoSession> {
         let mut table = self.table();
-        let own = table.by_owner.get(&principal.key);
-        let oldest = own
-            .filter(|ids| ids.len() >= limits.most_per_principal)
-            .and_then(|ids| ids.front().copied());
-        let evicted = oldest
-            .and_then(|oldest| table.remove(&(Arc::clone(&principal.key), oldest), "evicted"));
-        if table.records.len() >= limits.most {
+        let oldest = table
+            .by_owner
+            .get(&principal.key)
+            .filter(|own| own.len() >= limits.most_per_principal)
+            .and_then(|own| own.front().copied());
+        // Looked at before anything ends, so that a refusal ends nothing.
+        if table.records.len() - usize::from(oldest.is_some()) >= limits.most {
             return Err(NoSession::Full);
         }
+        let evicted = oldest
+            .and_then(|oldest| table.remove(&(Arc::clone(&principal.key), oldest), "evicted"));
         let Opening {
             server,
             upstream,
