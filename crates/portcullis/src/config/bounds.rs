@@ -16,15 +16,27 @@ pub(super) const SCOPE_CLAIM: &str = "scope";
 const DAY: u64 = 86_400;
 
 const fn spans(default: Span, least: Span, most: Span) -> Range<Span> {
-    Range { default, least, most }
+    Range {
+        default,
+        least,
+        most,
+    }
 }
 
 const fn sizes(default: Size, least: Size, most: Size) -> Range<Size> {
-    Range { default, least, most }
+    Range {
+        default,
+        least,
+        most,
+    }
 }
 
 const fn counts(default: u32, least: u32, most: u32) -> Range<Count> {
-    Range { default: Count(default), least: Count(least), most: Count(most) }
+    Range {
+        default: Count(default),
+        least: Count(least),
+        most: Count(most),
+    }
 }
 
 pub(super) const DRAIN: Range<Span> = spans(Span::secs(10), Span::secs(0), Span::secs(600));
@@ -40,7 +52,8 @@ pub(super) const RESPONSE: Range<Size> = sizes(Size::mib(16), Size::kib(1), Size
 pub(super) const MAX_PROCESSES: Range<Count> = counts(16, 1, 1024);
 
 pub(super) const IDLE: Range<Span> = spans(Span::secs(1800), Span::secs(10), Span::secs(DAY));
-pub(super) const ABSOLUTE: Range<Span> = spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
+pub(super) const ABSOLUTE: Range<Span> =
+    spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
 pub(super) const MAX_SESSIONS: Range<Count> = counts(10_000, 1, 1_000_000);
 pub(super) const MAX_PER_PRINCIPAL: Range<Count> = counts(256, 1, 1_000_000);
 
@@ -54,8 +67,15 @@ pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
 pub(super) const DURABILITY: Range<Span> = spans(Span::millis(50), Span::millis(1), Span::secs(1));
 pub(super) const ROTATE: Range<Size> = sizes(Size::mib(64), Size::mib(1), Size::mib(4096));
 
-pub(super) const MAX_LIFETIME: Range<Span> = spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
+pub(super) const MAX_LIFETIME: Range<Span> =
+    spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
 pub(super) const SKEW: Range<Span> = spans(Span::secs(30), Span::secs(0), Span::secs(60));
 
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
+
+/// Issuers, each of which stands on every server.
+pub(super) const MAX_ISSUERS: usize = 64;
+
+/// Problems that are told at once; who has more will read the file again anyway.
+pub(super) const MAX_PROBLEMS: usize = 100;

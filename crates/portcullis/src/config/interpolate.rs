@@ -40,7 +40,9 @@ pub(crate) fn escape(text: &str) -> String {
 /// A name that an environment variable can have.
 pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
@@ -55,7 +57,10 @@ mod tests {
             ("", Some(vec![])),
             ("plain $x", Some(vec![Plain("plain $x")])),
             ("Bearer ${T}", Some(vec![Plain("Bearer "), Reference("T")])),
-            ("${A}${B}c", Some(vec![Reference("A"), Reference("B"), Plain("c")])),
+            (
+                "${A}${B}c",
+                Some(vec![Reference("A"), Reference("B"), Plain("c")]),
+            ),
             ("a$${b}", Some(vec![Plain("a$"), Plain("{"), Plain("b}")])),
             ("${A", None),
             ("${}", Some(vec![Reference("")])),
@@ -69,7 +74,12 @@ mod tests {
         for text in ["${A}", "a ${b} ${", "x"] {
             let escaped = escape(text);
             let parts = parts(&escaped).unwrap();
-            let plain: String = parts.iter().map(|part| match part { Plain(text) | Reference(text) => *text }).collect();
+            let plain: String = parts
+                .iter()
+                .map(|part| match part {
+                    Plain(text) | Reference(text) => *text,
+                })
+                .collect();
             assert_eq!(plain, text);
             assert!(!parts.iter().any(|part| matches!(part, Reference(_))));
         }

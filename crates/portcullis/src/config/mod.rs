@@ -22,9 +22,9 @@ pub(crate) mod header;
 mod tests;
 
 pub use checked::{
-    Aggregate, Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http, Issuer,
-    Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool, Transport, Upstream,
-    Who,
+    Aggregate, Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http,
+    Issuer, Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool,
+    Transport, Upstream, Who,
 };
 pub use pattern::{Kind, Names, NotPattern, Pattern};
 pub use problem::{Problem, Problems};
@@ -54,24 +54,46 @@ pub fn read(
     read_file: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Checked, Problems> {
     if text.len() > bounds::MAX_FILE_BYTES {
-        let source = Source { file, text: "", tree: Spanned::new(0..0, DeTable::new()) };
+        let source = Source {
+            file,
+            text: "",
+            tree: Spanned::new(0..0, DeTable::new()),
+        };
         let reason = format!("the file has more than {} bytes", bounds::MAX_FILE_BYTES);
-        return Err(Problems::new(vec![source.problem(&Place::default(), &reason, None)]));
+        return Err(Problems::new(vec![source.problem(
+            &Place::default(),
+            &reason,
+            None,
+        )]));
     }
     let (tree, errors) = DeTable::parse_recoverable(text);
     let mut pruned = tree.clone();
     let source = Source { file, text, tree };
     let problem = |error: &toml::de::Error| {
-        source.problem_at(error.span().unwrap_or(0..0), &Place::default(), error.message(), None)
+        source.problem_at(
+            error.span().unwrap_or(0..0),
+            &Place::default(),
+            error.message(),
+            None,
+        )
     };
     if !errors.is_empty() {
-        return Err(Problems::new(errors.iter().map(problem).collect()));
+        return Err(Problems::new(
+            errors
+                .iter()
+                .take(bounds::MAX_PROBLEMS)
+                .map(problem)
+                .collect(),
+        ));
     }
     let problems = shape::prune(&mut pruned, &source, &schema());
     let raw = match raw::Raw::deserialize(toml::Deserializer::from(pruned)) {
         Ok(raw) => raw,
         Err(error) => return Err(Problems::new([problems, vec![problem(&error)]].concat())),
     };
-    let world = World { environment, read_file };
+    let world = World {
+        environment,
+        read_file,
+    };
     check::file(raw, &source, &world, problems).map_err(Problems::new)
 }

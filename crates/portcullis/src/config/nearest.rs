@@ -14,8 +14,15 @@ pub(super) fn nearest<'a>(
     }
     candidates
         .into_iter()
-        .map(|candidate| (slips(&word, &candidate.to_lowercase().chars().collect::<Vec<_>>()), candidate))
-        .filter(|(slips, candidate)| *slips <= (word.len().max(candidate.chars().count()) / 3).max(1))
+        .map(|candidate| {
+            (
+                slips(&word, &candidate.to_lowercase().chars().collect::<Vec<_>>()),
+                candidate,
+            )
+        })
+        .filter(|(slips, candidate)| {
+            *slips <= (word.len().max(candidate.chars().count()) / 3).max(1)
+        })
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)
 }
@@ -30,7 +37,9 @@ fn slips(from: &[char], to: &[char]) -> usize {
         for (column, other) in to.iter().enumerate() {
             let cell = |line: &[usize], at: usize| line.get(at).copied().unwrap_or(usize::MAX - 1);
             let replaced = cell(&above, column) + usize::from(letter != other);
-            let mut best = replaced.min(cell(&above, column + 1) + 1).min(cell(&line, column) + 1);
+            let mut best = replaced
+                .min(cell(&above, column + 1) + 1)
+                .min(cell(&line, column) + 1);
             let is_swap = column > 0 && last == Some(other) && to.get(column - 1) == Some(letter);
             if is_swap {
                 best = best.min(cell(&before, column - 1) + 1);
@@ -58,7 +67,11 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(nearest(word, ["listen", "admin", "drain"]), expected, "{word}");
+            assert_eq!(
+                nearest(word, ["listen", "admin", "drain"]),
+                expected,
+                "{word}"
+            );
         }
         assert_eq!(nearest(&"a".repeat(1000), ["a"]), None);
     }

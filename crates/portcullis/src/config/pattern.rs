@@ -72,7 +72,10 @@ impl Pattern {
     /// [`NotPattern`].
     pub fn parse(text: &str) -> Result<Self, NotPattern> {
         let (kind, names) = kind(text)?;
-        Ok(Self { kind, names: parse_names(names)? })
+        Ok(Self {
+            kind,
+            names: parse_names(names)?,
+        })
     }
 
     /// Parses `notes__search` or `resource:notes__*` as they stand in a grant: the server's name, not yet
@@ -86,12 +89,20 @@ impl Pattern {
         if server.is_empty() {
             return Err(NotPattern::Server);
         }
-        Ok((server, Self { kind, names: parse_names(names)? }))
+        Ok((
+            server,
+            Self {
+                kind,
+                names: parse_names(names)?,
+            },
+        ))
     }
 }
 
 fn kind(text: &str) -> Result<(Kind, &str), NotPattern> {
-    if text.len() > MAX_PATTERN_CHARS || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if text.len() > MAX_PATTERN_CHARS
+        || text.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
         return Err(NotPattern::Characters);
     }
     match text.split_once(':') {
@@ -122,18 +133,41 @@ mod tests {
 
     #[test]
     fn patterns_are_read() {
-        let exact = |kind, name: &str| Ok(Pattern { kind, names: Names::Exact(name.to_owned()) });
+        let exact = |kind, name: &str| {
+            Ok(Pattern {
+                kind,
+                names: Names::Exact(name.to_owned()),
+            })
+        };
         assert_eq!(Pattern::parse("search"), exact(Kind::Tool, "search"));
         assert_eq!(Pattern::parse("prompt:daily"), exact(Kind::Prompt, "daily"));
-        assert_eq!(Pattern::parse("resource:file:///a"), exact(Kind::Resource, "file:///a"));
-        assert_eq!(Pattern::parse("resource:*"), Ok(Pattern { kind: Kind::Resource, names: Names::All }));
+        assert_eq!(
+            Pattern::parse("resource:file:///a"),
+            exact(Kind::Resource, "file:///a")
+        );
+        assert_eq!(
+            Pattern::parse("resource:*"),
+            Ok(Pattern {
+                kind: Kind::Resource,
+                names: Names::All
+            })
+        );
         assert_eq!(
             Pattern::parse("notes_*"),
-            Ok(Pattern { kind: Kind::Tool, names: Names::Prefix("notes_".to_owned()) })
+            Ok(Pattern {
+                kind: Kind::Tool,
+                names: Names::Prefix("notes_".to_owned())
+            })
         );
         assert_eq!(
             Pattern::parse_qualified("notes__a__b"),
-            Ok(("notes", Pattern { kind: Kind::Tool, names: Names::Exact("a__b".to_owned()) }))
+            Ok((
+                "notes",
+                Pattern {
+                    kind: Kind::Tool,
+                    names: Names::Exact("a__b".to_owned())
+                }
+            ))
         );
         for (text, expected) in [
             ("", NotPattern::Empty),
@@ -146,7 +180,11 @@ mod tests {
             assert_eq!(Pattern::parse(text), Err(expected), "{text}");
         }
         for text in ["*", "search", "__search"] {
-            assert_eq!(Pattern::parse_qualified(text), Err(NotPattern::Server), "{text}");
+            assert_eq!(
+                Pattern::parse_qualified(text),
+                Err(NotPattern::Server),
+                "{text}"
+            );
         }
     }
 

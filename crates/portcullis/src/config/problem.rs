@@ -1,5 +1,6 @@
 //! What is wrong with a file, where, and what to do about it.
 
+use super::bounds::MAX_PROBLEMS;
 use super::suspect;
 use serde::Serialize;
 use std::fmt;
@@ -40,8 +41,12 @@ pub struct Problem {
 #[derive(Debug, Clone)]
 struct Shown {
     text: String,
+    indent: usize,
     width: usize,
 }
+
+/// A longer line is not shown: it would fill the terminal.
+const MAX_SHOWN_BYTES: usize = 400;
 
 /// The way to a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +68,7 @@ pub(super) struct Source<'a> {
 impl Problems {
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
+        problems.truncate(MAX_PROBLEMS);
         Self { problems }
     }
 
@@ -90,9 +96,13 @@ impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let indent = " ".repeat(self.column.saturating_sub(1));
+        let indent = " ".repeat(self.shown.indent);
         writeln!(out, "error: {}", self.reason)?;
-        writeln!(out, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
+        writeln!(
+            out,
+            "{margin}--> {}:{}:{}",
+            self.file, self.line, self.column
+        )?;
         writeln!(out, "{margin} |")?;
         writeln!(out, "{number} | {}", self.shown.text)?;
         writeln!(out, "{margin} | {indent}{}", "^".repeat(self.shown.width))?;
@@ -153,9 +163,16 @@ impl Source<'_> {
         let end = self.text.floor_char_boundary(span.end.max(start));
         let before = self.text.get(..start).unwrap_or_default();
         let begin = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = self.text.get(begin..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let line = self
+            .text
+            .get(begin..)
+            .and_then(|rest| rest.lines().next())
+            .unwrap_or_default();
         let column = before.get(begin..).unwrap_or_default().chars().count();
-        let marked = self.text.get(start..end).and_then(|marked| marked.lines().next());
+        let marked = self
+            .text
+            .get(start..end)
+            .and_then(|marked| marked.lines().next());
         Problem {
             file: self.file.display().to_string(),
             line: before.matches('\n').count() + 1,
@@ -163,10 +180,11 @@ impl Source<'_> {
             key: place.to_string(),
             reason: reason.to_owned(),
             fix: fix.map(str::to_owned),
-            shown: Shown {
-                text: veil(line),
-                width: marked.map_or(1, |marked| marked.chars().count()).max(1),
-            },
+            shown: shown(
+                line,
+                column,
+                marked.map_or(1, |marked| marked.chars().count()).max(1),
+            ),
         }
     }
 
@@ -174,7 +192,9 @@ impl Source<'_> {
         let mut found = 0..0;
         let (mut table, mut array) = (Some(self.tree.get_ref()), None);
         for step in &place.0 {
-            let Some((span, value)) = child(table, array, step) else { break };
+            let Some((span, value)) = child(table, array, step) else {
+                break;
+            };
             found = span;
             table = value.as_table();
             array = value.as_array();
@@ -195,9 +215,27 @@ fn child<'t, 'i>(
             let (name, value) = table?.iter().find(|(name, _)| is_it(name))?;
             // A table is named by its key: its own span may be the whole of its lines.
             let is_table = value.get_ref().is_table() || value.get_ref().is_array();
-            Some((if is_table { name.span() } else { value.span() }, value.get_ref()))
+            Some((
+                if is_table { name.span() } else { value.span() },
+                value.get_ref(),
+            ))
         }
         Step::Index(at) => array?.get(*at).map(|value| (value.span(), value.get_ref())),
+    }
+}
+
+fn shown(line: &str, indent: usize, width: usize) -> Shown {
+    if line.len() > MAX_SHOWN_BYTES {
+        return Shown {
+            text: "(a long line)".to_owned(),
+            indent: 0,
+            width: 1,
+        };
+    }
+    Shown {
+        text: veil(line),
+        indent,
+        width,
     }
 }
 
@@ -207,12 +245,20 @@ fn veil(line: &str) -> String {
     let names = line.split(|letter: char| !is_inside(letter));
     let values = line.split(|letter: char| letter.is_whitespace() || "\"',=[]{}".contains(letter));
     let known = ["key", "token_types"];
-    let is_suspect = names.into_iter().any(|name| !known.contains(&name) && suspect::is_secret_name(name))
+    let is_suspect = names
+        .into_iter()
+        .any(|name| !known.contains(&name) && suspect::is_secret_name(name))
         || values.into_iter().any(suspect::is_secret_value);
     match line.find(['=', '"', '\'']) {
         Some(at) if is_suspect => {
             let (clear, rest) = line.split_at_checked(at).unwrap_or((line, ""));
-            let hide = |letter: char| if letter.is_alphanumeric() { '*' } else { letter };
+            let hide = |letter: char| {
+                if letter.is_alphanumeric() {
+                    '*'
+                } else {
+                    letter
+                }
+            };
             clear.chars().chain(rest.chars().map(hide)).collect()
         }
         None if is_suspect => "*".repeat(line.chars().count()),
@@ -249,7 +295,11 @@ mod tests {
             assert!(!veil(line).contains("hunter2"), "{line}");
             assert_eq!(veil(line).chars().count(), line.chars().count());
         }
-        for line in [r#"listen = "127.0.0.1:1""#, r#"key = "key.pem""#, r#"token_types = ["JWT"]"#] {
+        for line in [
+            r#"listen = "127.0.0.1:1""#,
+            r#"key = "key.pem""#,
+            r#"token_types = ["JWT"]"#,
+        ] {
             assert_eq!(veil(line), line);
         }
     }

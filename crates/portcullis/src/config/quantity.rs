@@ -46,7 +46,12 @@ const SPANS: &[(&str, u64)] = &[
     ("d", 86_400_000),
 ];
 
-const SIZES: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const SIZES: &[(&str, u64)] = &[
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
 
 impl Span {
     pub(super) const fn millis(millis: u64) -> Self {
@@ -80,8 +85,15 @@ impl Size {
 
 impl fmt::Display for Span {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() {
+            return out.write_str("0s");
+        }
         // Saturates above 500 million years, which no bound reaches.
-        show(out, u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), SPANS)
+        show(
+            out,
+            u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX),
+            SPANS,
+        )
     }
 }
 
@@ -123,20 +135,41 @@ mod tests {
 
     #[test]
     fn spans_are_read_and_written() {
-        for (text, millis) in [("50ms", 50), ("10s", 10_000), ("5m", 300_000), ("24h", 86_400_000)] {
+        for (text, millis) in [
+            ("50ms", 50),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("24h", 86_400_000),
+        ] {
             let span = Span::parse(text);
             assert!(span == Some(Span::millis(millis)), "{text}");
             assert!(span.is_some_and(|span| Span::parse(&span.to_string()) == Some(span)));
         }
-        for text in ["", "s", "10", "10 s", "-1s", "1.5s", "10S", "1w", "99999999999999999999s", "9999999999999999999d"] {
+        for text in [
+            "",
+            "s",
+            "10",
+            "10 s",
+            "-1s",
+            "1.5s",
+            "10S",
+            "1w",
+            "99999999999999999999s",
+            "9999999999999999999d",
+        ] {
             assert!(Span::parse(text).is_none(), "{text}");
         }
-        assert_eq!(Span::millis(0).to_string(), "0ms");
+        assert_eq!(Span::millis(0).to_string(), "0s");
     }
 
     #[test]
     fn sizes_are_read_and_written() {
-        for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("4MiB", 4_194_304), ("1GiB", 1 << 30)] {
+        for (text, bytes) in [
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("4MiB", 4_194_304),
+            ("1GiB", 1 << 30),
+        ] {
             let size = Size::parse(text);
             assert!(size == Some(Size(bytes)), "{text}");
             assert_eq!(size.map(|size| size.to_string()).as_deref(), Some(text));

@@ -168,7 +168,10 @@ pub(super) struct Audit {
 /// Who may sign the access tokens of clients. Either `issuer` and what belongs to it, or `embedded`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the names are the keys of the file")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are the keys of the file"
+)]
 pub(super) struct Issuer {
     /// The issuer's identifier, exactly as in the `iss` claim. `https`, or `http` on loopback.
     pub(super) issuer: Option<String>,

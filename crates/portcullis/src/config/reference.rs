@@ -7,13 +7,18 @@ use serde_json::{Map, Value};
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Raw).to_value();
     tidy(&mut schema);
+    // One order, whether or not `serde_json` keeps that of insertion.
+    schema.sort_all_objects();
     schema
 }
 
 /// The reference table of every key, in Markdown.
 pub fn reference() -> String {
     let schema = schema();
-    let mut tables = Tables { schema: &schema, text: String::new() };
+    let mut tables = Tables {
+        schema: &schema,
+        text: String::new(),
+    };
     let keys = schema.get("properties").and_then(Value::as_object);
     for name in ORDER {
         if let Some(section) = keys.and_then(|keys| keys.get(*name)) {
@@ -25,7 +30,16 @@ pub fn reference() -> String {
 
 /// The sections in reading order; the schema keeps them by the alphabet.
 pub(super) const ORDER: &[&str] = &[
-    "gateway", "limits", "sessions", "quota", "audit", "issuers", "servers", "policy", "grants", "aggregate",
+    "gateway",
+    "limits",
+    "sessions",
+    "quota",
+    "audit",
+    "issuers",
+    "servers",
+    "policy",
+    "grants",
+    "aggregate",
 ];
 
 /// TOML has no null, and the width of a number is not the editor's business.
@@ -41,7 +55,8 @@ fn tidy(value: &mut Value) {
             }
             map.remove("format");
             if let Some(Value::Array(alternatives)) = map.get_mut("anyOf") {
-                alternatives.retain(|alternative| alternative.get("type") != Some(&Value::from("null")));
+                alternatives
+                    .retain(|alternative| alternative.get("type") != Some(&Value::from("null")));
             }
             unfold(map);
             map.values_mut().for_each(tidy);
@@ -53,7 +68,11 @@ fn tidy(value: &mut Value) {
 
 /// An alternative that is left alone is none.
 fn unfold(map: &mut Map<String, Value>) {
-    let single = match map.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
+    let single = match map
+        .get("anyOf")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
         Some([Value::Object(single)]) => single.clone(),
         Some(_) | None => return,
     };
@@ -75,8 +94,14 @@ impl<'a> Tables<'a> {
         if let Some(items) = section_body.get("items") {
             return self.table(&format!("[[{path}]]"), path, self.resolve(items));
         }
-        if let Some(entry) = section_body.get("additionalProperties").filter(|entry| entry.is_object()) {
-            let name = section.get("x-name").and_then(Value::as_str).unwrap_or("NAME");
+        if let Some(entry) = section_body
+            .get("additionalProperties")
+            .filter(|entry| entry.is_object())
+        {
+            let name = section
+                .get("x-name")
+                .and_then(Value::as_str)
+                .unwrap_or("NAME");
             let path = format!("{path}.{name}");
             return self.table(&format!("[{path}]"), &path, self.resolve(entry));
         }
@@ -84,8 +109,13 @@ impl<'a> Tables<'a> {
     }
 
     fn table(&mut self, heading: &str, path: &str, table: &'a Value) {
-        let Some(keys) = table.get("properties").and_then(Value::as_object) else { return };
-        self.line(&format!("### `{heading}`\n\n{}\n", text(table, "description")));
+        let Some(keys) = table.get("properties").and_then(Value::as_object) else {
+            return;
+        };
+        self.line(&format!(
+            "### `{heading}`\n\n{}\n",
+            text(table, "description")
+        ));
         self.line("| Key | Type | Default | Range | Meaning |\n| --- | --- | --- | --- | --- |");
         let mut inner = Vec::new();
         for (key, value) in keys {
@@ -118,8 +148,11 @@ impl<'a> Tables<'a> {
     /// Whether the value is written as a table of its own, not as a value of a key.
     fn is_table(&self, value: &'a Value) -> bool {
         let value = self.resolve(value);
-        let entry = value.get("additionalProperties").map(|entry| self.resolve(entry));
-        value.get("properties").is_some() || entry.is_some_and(|entry| entry.get("properties").is_some())
+        let entry = value
+            .get("additionalProperties")
+            .map(|entry| self.resolve(entry));
+        value.get("properties").is_some()
+            || entry.is_some_and(|entry| entry.get("properties").is_some())
     }
 
     fn resolve(&self, value: &'a Value) -> &'a Value {
@@ -158,8 +191,16 @@ fn range(value: &Value) -> String {
     if let (Some(least), Some(most)) = (value.get("minimum"), value.get("maximum")) {
         return format!("{least} to {most}");
     }
-    let choices = value.get("enum").or(value.pointer("/items/enum")).and_then(Value::as_array);
-    choices.into_iter().flatten().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
+    let choices = value
+        .get("enum")
+        .or(value.pointer("/items/enum"))
+        .and_then(Value::as_array);
+    choices
+        .into_iter()
+        .flatten()
+        .map(|choice| format!("`{choice}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A text of the schema on one line.

@@ -1,6 +1,6 @@
 //! Compares a file with the schema: unknown keys and wrong types, all of them at once.
 
-use super::bounds::MAX_ENTRIES;
+use super::bounds::{MAX_ENTRIES, MAX_PROBLEMS};
 use super::nearest::nearest;
 use super::problem::{Place, Problem, Source, type_words};
 use serde_json::Value;
@@ -11,8 +11,16 @@ use toml::de::{DeArray, DeTable, DeValue};
 /// Removes from `tree` what the schema does not know, so that the rest can be judged too.
 ///
 /// `tree` is a copy of the tree of `source`, which stays whole for its positions.
-pub(super) fn prune(tree: &mut Spanned<DeTable<'_>>, source: &Source<'_>, schema: &Value) -> Vec<Problem> {
-    let mut walk = Walk { source, schema, problems: Vec::new() };
+pub(super) fn prune(
+    tree: &mut Spanned<DeTable<'_>>,
+    source: &Source<'_>,
+    schema: &Value,
+) -> Vec<Problem> {
+    let mut walk = Walk {
+        source,
+        schema,
+        problems: Vec::new(),
+    };
     let span = tree.span();
     walk.table(tree.get_mut(), span, schema, &Place::default());
     walk.problems
@@ -26,17 +34,19 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Whether the value may stay.
-    fn value(&mut self, value: &mut Spanned<DeValue<'_>>, schema: &'a Value, place: &Place) -> bool {
+    fn value(
+        &mut self,
+        value: &mut Spanned<DeValue<'_>>,
+        schema: &'a Value,
+        place: &Place,
+    ) -> bool {
         let span = value.span();
         let Some(schema) = self.alternative(value.get_ref(), schema) else {
             self.refuse_type(value, schema, place);
             return false;
         };
         match value.get_mut() {
-            DeValue::Table(table) => {
-                self.table(table, span, schema, place);
-                true
-            }
+            DeValue::Table(table) => self.table(table, span, schema, place),
             DeValue::Array(array) => self.array(array, span, schema, place),
             DeValue::String(_)
             | DeValue::Integer(_)
@@ -54,7 +64,9 @@ impl<'a> Walk<'a> {
         schema: &'a Value,
         place: &Place,
     ) -> bool {
-        self.bound(array.len(), span, place);
+        if !self.bound(array.len(), span, place) {
+            return false;
+        }
         let items = schema.get("items").unwrap_or(&Value::Null);
         let mut keep = true;
         for (index, item) in array.iter_mut().enumerate() {
@@ -69,10 +81,14 @@ impl<'a> Walk<'a> {
         span: Range<usize>,
         schema: &'a Value,
         place: &Place,
-    ) {
-        self.bound(table.len(), span, place);
+    ) -> bool {
+        if !self.bound(table.len(), span, place) {
+            return false;
+        }
         let known = schema.get("properties").and_then(Value::as_object);
-        let other = schema.get("additionalProperties").filter(|other| other.is_object());
+        let other = schema
+            .get("additionalProperties")
+            .filter(|other| other.is_object());
         let mut doomed = Vec::new();
         for (name, value) in table.iter_mut() {
             let key = name.get_ref().as_ref();
@@ -80,7 +96,10 @@ impl<'a> Walk<'a> {
             let keep = if let Some(schema) = known.and_then(|known| known.get(key)).or(other) {
                 self.value(value, schema, &here)
             } else {
-                let names = known.into_iter().flat_map(|known| known.keys()).map(String::as_str);
+                let names = known
+                    .into_iter()
+                    .flat_map(|known| known.keys())
+                    .map(String::as_str);
                 self.refuse_key(name.span(), &here, key, names);
                 false
             };
@@ -91,12 +110,25 @@ impl<'a> Walk<'a> {
         for name in doomed {
             table.remove(&name);
         }
+        true
     }
 
-    fn bound(&mut self, count: usize, span: Range<usize>, place: &Place) {
+    fn bound(&mut self, count: usize, span: Range<usize>, place: &Place) -> bool {
         if count > MAX_ENTRIES {
-            let reason = format!("too many entries: at most {MAX_ENTRIES}");
-            self.problems.push(self.source.problem_at(span, place, &reason, None));
+            self.refuse(
+                span,
+                place,
+                &format!("too many entries: at most {MAX_ENTRIES}"),
+                None,
+            );
+        }
+        count <= MAX_ENTRIES
+    }
+
+    fn refuse(&mut self, span: Range<usize>, place: &Place, reason: &str, fix: Option<&str>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems
+                .push(self.source.problem_at(span, place, reason, fix));
         }
     }
 
@@ -104,7 +136,9 @@ impl<'a> Walk<'a> {
     fn alternative(&self, value: &DeValue<'_>, schema: &'a Value) -> Option<&'a Value> {
         let schema = self.resolve(schema);
         if let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) {
-            return alternatives.iter().find_map(|schema| self.alternative(value, schema));
+            return alternatives
+                .iter()
+                .find_map(|schema| self.alternative(value, schema));
         }
         let name = match value {
             DeValue::String(_) => "string",
@@ -139,15 +173,19 @@ impl<'a> Walk<'a> {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("the keys here are {}", names.join(", ")),
         };
-        self.problems.push(self.source.problem_at(span, place, "unknown key", Some(&fix)));
+        self.refuse(span, place, "unknown key", Some(&fix));
     }
 
     fn refuse_type(&mut self, value: &Spanned<DeValue<'_>>, schema: &'a Value, place: &Place) {
         let expected = self.expected(schema);
-        let reason = format!("expected {}, found {}", expected, type_words(value.get_ref()));
+        let reason = format!(
+            "expected {}, found {}",
+            expected,
+            type_words(value.get_ref())
+        );
         let fix = (expected == "a duration" && value.get_ref().is_integer())
             .then_some("write the unit, as in \"10s\"");
-        self.problems.push(self.source.problem_at(value.span(), place, &reason, fix));
+        self.refuse(value.span(), place, &reason, fix);
     }
 
     fn expected(&self, schema: &'a Value) -> String {

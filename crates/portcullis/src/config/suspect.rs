@@ -166,7 +166,16 @@ mod tests {
         ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["PATH", "X-Tenant", "keyboard", "monkey", "AUTHOR", "HOME", "tokenizer", ""] {
+        for name in [
+            "PATH",
+            "X-Tenant",
+            "keyboard",
+            "monkey",
+            "AUTHOR",
+            "HOME",
+            "tokenizer",
+            "",
+        ] {
             assert!(!is_secret_name(name), "{name}");
         }
     }

@@ -1,0 +1,739 @@
+//! Every refusal, with its place; every example; and what never happens.
+
+use super::*;
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// Text, line, column, key, words of the problem.
+type Row = (&'static str, usize, usize, &'static str, &'static str);
+
+const FILE: &str = "/etc/portcullis/portcullis.toml";
+
+/// Enough for a whole file, to stand below what a row is about.
+const REST: &str = "
+[issuers.own]
+embedded = true
+[servers.rest]
+url = \"https://rest.example/mcp\"
+";
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "TOKEN" => Some("hunter2".to_owned()),
+        "HOME" => Some("/home/alice".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    match name {
+        "cert.pem" | "ca.pem" => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
+        "key.pem" => Ok("-----BEGIN PRIVATE KEY-----\n".to_owned()),
+        "policy.cedar" => Ok("permit(principal, action, resource);".to_owned()),
+        "empty" => Ok("\n".to_owned()),
+        "missing" => Err(io::ErrorKind::NotFound.into()),
+        _ => Ok(" hunter2\n".to_owned()),
+    }
+}
+
+fn reads(text: &str) -> Result<Checked, Problems> {
+    read(text, Path::new(FILE), &environment, &read_file)
+}
+
+/// Asserts the one problem of a text: line, column, key and a part of its reason or fix.
+#[track_caller]
+fn refuses(text: &str, line: usize, column: usize, key: &str, words: &str) {
+    let problems = reads(&format!("{text}{REST}")).expect_err(text);
+    let [problem] = problems.as_slice() else {
+        panic!("{text}\n{problems}")
+    };
+    assert_eq!(
+        (problem.line, problem.column, problem.key.as_str()),
+        (line, column, key),
+        "{problems}"
+    );
+    let said = format!(
+        "{} {}",
+        problem.reason,
+        problem.fix.clone().unwrap_or_default()
+    );
+    assert!(said.contains(words), "{problems}");
+    assert!(!problems.to_string().contains("hunter2"), "{problems}");
+}
+
+/// [`refuses`] for lines of one server, the first of which is line 2.
+#[track_caller]
+fn refuses_server(lines: &str, line: usize, column: usize, key: &str, words: &str) {
+    let key = format!("servers.a{key}");
+    refuses(
+        &format!("[servers.a]\n{lines}\n"),
+        line,
+        column,
+        &key,
+        words,
+    );
+}
+
+#[test]
+fn the_least_file_has_every_default() {
+    let checked = reads(REST).unwrap();
+    let gateway = &checked.gateway;
+    assert_eq!(gateway.listen.to_string(), "127.0.0.1:8848");
+    assert_eq!(gateway.admin.to_string(), "127.0.0.1:8849");
+    assert_eq!(gateway.public_url.to_string(), "http://127.0.0.1:8848");
+    assert_eq!(gateway.data, Path::new("/etc/portcullis"));
+    assert_eq!(gateway.drain, Duration::from_secs(10));
+    let hosts: Vec<&str> = gateway.hosts.iter().map(String::as_str).collect();
+    assert_eq!(hosts, ["127.0.0.1:8848", "[::1]:8848", "localhost:8848"]);
+    let origins: Vec<&str> = gateway.origins.iter().map(String::as_str).collect();
+    assert_eq!(
+        origins,
+        [
+            "http://127.0.0.1:8848",
+            "http://[::1]:8848",
+            "http://localhost:8848"
+        ]
+    );
+    assert!(gateway.tls.is_none());
+    assert_eq!(
+        (checked.limits.body_bytes, checked.limits.depth),
+        (4 << 20, 64)
+    );
+    assert_eq!(
+        (checked.sessions.max, checked.sessions.max_per_principal),
+        (10_000, 256)
+    );
+    assert_eq!(
+        (checked.quota.requests_per_minute, checked.quota.burst),
+        (600, 100)
+    );
+    assert_eq!(checked.audit.directory, Path::new("/etc/portcullis/audit"));
+    assert_eq!(
+        checked.audit.durability,
+        Durability::Within(Duration::from_millis(50))
+    );
+    assert_eq!(checked.audit.arguments, Arguments::Redacted);
+    assert_eq!(
+        checked.aggregate.unwrap().audience,
+        "http://127.0.0.1:8848/mcp"
+    );
+    let (name, server) = checked.servers.first_key_value().unwrap();
+    assert_eq!(name.as_str(), "rest");
+    assert_eq!(server.audience, "http://127.0.0.1:8848/servers/rest/mcp");
+    assert_eq!(server.issuers.iter().collect::<Vec<_>>(), ["own"]);
+    assert_eq!(server.upstream_timeout, Duration::from_mins(2));
+    assert_eq!(server.response_bytes, 16 << 20);
+    assert!(checked.grants.is_empty());
+}
+
+#[test]
+fn a_full_file_is_read() {
+    let text = include_str!("../../../../docs/examples/company.toml");
+    let checked = reads(text).unwrap();
+    assert_eq!(
+        checked.gateway.public_url.to_string(),
+        "https://mcp.example.com"
+    );
+    assert!(checked.gateway.hosts.contains("mcp.example.com"));
+    assert!(checked.gateway.tls.is_some());
+    let Some(Issuer::External(corp)) = checked.issuers.get("corp") else {
+        panic!()
+    };
+    assert_eq!(corp.issuer, "https://login.example.com");
+    assert!(corp.algorithms.contains(&Algorithm::Es256));
+    let tickets = &checked.servers[&ServerName::parse("tickets").unwrap()];
+    let Upstream::Http(http) = &tickets.upstream else {
+        panic!()
+    };
+    assert_eq!(http.headers["authorization"].expose(), "Bearer hunter2");
+    assert_eq!(http.headers["x-api-key"].expose(), "hunter2");
+    assert_eq!(tickets.tools["delete_ticket"].requests_per_minute, Some(5));
+    assert!(!format!("{checked:?}").contains("hunter2"));
+    assert!(
+        checked
+            .grants
+            .iter()
+            .any(|grant| grant.who == Who::Role("support".to_owned()))
+    );
+}
+
+#[test]
+fn the_examples_pass() {
+    for (name, text) in [
+        (
+            "minimal.toml",
+            include_str!("../../../../docs/examples/minimal.toml"),
+        ),
+        (
+            "desktop.toml",
+            include_str!("../../../../docs/examples/desktop.toml"),
+        ),
+        (
+            "company.toml",
+            include_str!("../../../../docs/examples/company.toml"),
+        ),
+    ] {
+        if let Err(problems) = reads(text) {
+            panic!("{name}\n{problems}");
+        }
+    }
+}
+
+#[rustfmt::skip]
+const UNKNOWN_OF_SERVER: &[Row] = &[
+    ("comand = \"x\"", 2, 1, ".comand", "did you mean `command`?"),
+    ("url = \"https://a.example\"\nlimits = { respons = 1 }", 3, 12, ".limits.respons", "did you mean `response`?"),
+    ("url = \"https://a.example\"\nheaders.A = { fil = \"x\" }", 3, 15, ".headers.A.fil", "did you mean `file`?"),
+];
+
+#[rustfmt::skip]
+const UNKNOWN: &[Row] = &[
+    ("colour = 1\n", 1, 1, "colour", "unknown key"),
+    ("[gateway]\nlissten = \"x\"\n", 2, 1, "gateway.lissten", "did you mean `listen`?"),
+    ("[gatway]\n", 1, 2, "gatway", "did you mean `gateway`?"),
+    ("[gateway.tls]\ncert = \"x\"\n", 2, 1, "gateway.tls.cert", "certificate"),
+    ("[[grants]]\nwho = \"anyone\"\nallow = [\"rest__x\"]\nserver = \"x\"\n", 4, 1, "grants[0].server", "unknown key"),
+];
+
+#[test]
+fn conf_refuses_what_it_does_not_know() {
+    for (text, line, column, key, words) in UNKNOWN {
+        refuses(text, *line, *column, key, words);
+    }
+    for (lines, line, column, key, words) in UNKNOWN_OF_SERVER {
+        refuses_server(lines, *line, *column, key, words);
+    }
+}
+
+#[rustfmt::skip]
+const TYPES: &[Row] = &[
+    ("[gateway]\nlisten = 8848\n", 2, 10, "gateway.listen", "expected a string, found an integer"),
+    ("[gateway]\ndrain = 10\n", 2, 9, "gateway.drain", "write the unit"),
+    ("[limits]\ndepth = \"1\"\n", 2, 9, "limits.depth", "expected an integer, found a string"),
+    ("[limits]\nbody = 1.5\n", 2, 8, "limits.body", "expected a size, found a float"),
+    ("gateway = 1\n", 1, 11, "gateway", "expected a table"),
+    ("[policy]\nfiles = [\"a\", 1]\n", 2, 15, "policy.files[1]", "expected a string"),
+    ("[aggregate]\nenabled = 1979-05-27\n", 2, 11, "aggregate.enabled", "expected a boolean, found a date"),
+    ("[gateway]\nlisten = \n", 2, 10, "", ""),
+    ("[gateway]\n[gateway]\n", 2, 2, "", "duplicate key"),
+];
+
+#[test]
+fn conf_refuses_wrong_types_and_syntax() {
+    for (text, line, column, key, words) in TYPES {
+        refuses(text, *line, *column, key, words);
+    }
+    let large = format!("#{}", " ".repeat(bounds::MAX_FILE_BYTES));
+    assert!(
+        reads(&large)
+            .unwrap_err()
+            .to_string()
+            .contains("more than 1048576 bytes")
+    );
+    let many = format!(
+        "[policy]\nfiles = [{}]\n",
+        "\"a\",".repeat(bounds::MAX_ENTRIES + 1)
+    );
+    assert!(
+        reads(&many)
+            .unwrap_err()
+            .to_string()
+            .contains("too many entries")
+    );
+    let wrong = format!("[policy]\nfiles = [{}]\n", "1,".repeat(bounds::MAX_ENTRIES));
+    assert_eq!(
+        reads(&wrong).unwrap_err().as_slice().len(),
+        bounds::MAX_PROBLEMS
+    );
+}
+
+#[rustfmt::skip]
+const QUANTITIES: &[Row] = &[
+    ("[gateway]\ndrain = \"11m\"\n", 2, 9, "gateway.drain", "0s to 10m"),
+    ("[gateway]\ndrain = \"ten\"\n", 2, 9, "gateway.drain", "not a duration"),
+    ("[limits]\nbody = \"4MB\"\n", 2, 8, "limits.body", "not a size"),
+    ("[limits]\nbody = -1\n", 2, 8, "limits.body", "not a size"),
+    ("[limits]\nbody = 1\n", 2, 8, "limits.body", "1KiB to 64MiB"),
+    ("[limits]\ndepth = 101\n", 2, 9, "limits.depth", "8 to 100"),
+    ("[limits]\nconnections = 0\n", 2, 15, "limits.connections", "out of range"),
+    ("[quota]\nburst = -5\n", 2, 9, "quota.burst", "out of range"),
+    ("[quota]\nburst = 9223372036854775807\n", 2, 9, "quota.burst", "out of range"),
+    ("[sessions]\nidle = \"2h\"\nabsolute = \"1h\"\n", 2, 8, "sessions.idle", "longer than `absolute`, 1h"),
+    ("[sessions]\nmax = 5\nmax_per_principal = 6\n", 3, 21, "sessions.max_per_principal", "more than `max`, 5"),
+    ("[audit]\ndurability = \"2s\"\n", 2, 14, "audit.durability", "1ms to 1s"),
+    ("[audit]\ndurability = \"never\"\n", 2, 14, "audit.durability", "not a duration"),
+    ("[audit]\narguments = \"digests\"\n", 2, 13, "audit.arguments", "did you mean `digest`?"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\nskew = \"61s\"\n", 3, 8, "issuers.a.skew", "0s to 1m"),
+];
+
+#[test]
+fn conf_refuses_quantities_out_of_range() {
+    for (text, line, column, key, words) in QUANTITIES {
+        refuses(text, *line, *column, key, words);
+    }
+    let sessions = reads(&format!("[sessions]\nmax = 5\nabsolute = \"10m\"{REST}"))
+        .unwrap()
+        .sessions;
+    assert_eq!(
+        (sessions.max_per_principal, sessions.idle),
+        (5, Duration::from_mins(10))
+    );
+}
+
+#[rustfmt::skip]
+const DOORS: &[Row] = &[
+    ("[gateway]\nlisten = \"192.0.2.1:8848\"\npublic_url = \"https://a.example\"\n", 2, 10, "gateway.listen", "needs TLS"),
+    ("[gateway]\nlisten = \"[2001:db8::1]:8848\"\npublic_url = \"https://a.example\"\n", 2, 10, "gateway.listen", "needs TLS"),
+    ("[gateway]\nadmin = \"192.0.2.1:8849\"\n", 2, 9, "gateway.admin", "must be loopback"),
+    ("[gateway]\nadmin = \"127.0.0.1:8848\"\n", 2, 9, "gateway.admin", "the same address as `listen`"),
+    ("[gateway]\nlisten = \"localhost:8848\"\n", 2, 10, "gateway.listen", "not an IP address and port"),
+    ("[gateway]\nlisten = \"127.0.0.1:0\"\n", 2, 10, "gateway.listen", "known beforehand"),
+    ("[gateway]\npublic_url = \"http://a.example\"\n", 2, 14, "gateway.public_url", "only allowed on loopback"),
+    ("[gateway]\npublic_url = \"https://a.example?x\"\n", 2, 14, "gateway.public_url", "no query"),
+    ("[gateway]\npublic_url = \"https://u@a.example\"\n", 2, 14, "gateway.public_url", "user name"),
+    ("[gateway]\ntls = { certificate = \"missing\", key = \"key.pem\" }\n", 2, 23, "gateway.tls.certificate", "cannot read the file: entity not found"),
+    ("[gateway]\ntls = { certificate = \"cert.pem\", key = \"cert.pem\" }\n", 2, 41, "gateway.tls.key", "not PEM with a PRIVATE KEY"),
+    ("[gateway.tls]\nkey = \"key.pem\"\n", 1, 10, "gateway.tls", "needs `certificate` and `key`"),
+    ("[gateway]\nallowed_hosts = [\"a\", \"https://a.example\"]\n", 2, 23, "gateway.allowed_hosts[1]", "not a host name"),
+    ("[gateway]\nallowed_hosts = [\"*\"]\n", 2, 18, "gateway.allowed_hosts[0]", "not a host name"),
+    ("[gateway]\nallowed_hosts = [\"a:0\"]\n", 2, 18, "gateway.allowed_hosts[0]", "not a host name"),
+    ("[gateway]\nallowed_origins = [\"*\"]\n", 2, 20, "gateway.allowed_origins[0]", "must be named"),
+    ("[gateway]\nallowed_origins = [\"null\"]\n", 2, 20, "gateway.allowed_origins[0]", "must be named"),
+    ("[gateway]\nallowed_origins = [\"https://a.example/x\"]\n", 2, 20, "gateway.allowed_origins[0]", "no path"),
+    ("[gateway]\ndata = \"\"\n", 2, 8, "gateway.data", "not a path"),
+];
+
+#[test]
+fn conf_refuses_an_open_door() {
+    for (text, line, column, key, words) in DOORS {
+        refuses(text, *line, *column, key, words);
+    }
+    let tls = "[gateway]\nlisten = \"0.0.0.0:443\"\ntls = { certificate = \"cert.pem\", key = \"key.pem\" }\n";
+    refuses(tls, 1, 2, "gateway.public_url", "`public_url` is needed");
+}
+
+#[test]
+fn conf_refuses_a_file_without_servers_or_issuers() {
+    let none = reads("").unwrap_err();
+    assert_eq!(none.as_slice().len(), 1, "{none}");
+    assert!(none.as_slice()[0].reason.contains("no server"));
+    let open = reads("[servers.a]\nurl = \"https://a.example\"\n").unwrap_err();
+    assert_eq!(open.as_slice().len(), 1, "{open}");
+    assert!(
+        open.as_slice()[0]
+            .reason
+            .contains("every client must be authenticated")
+    );
+    refuses_server(
+        "url = \"https://a.example\"\nissuers = []",
+        3,
+        1,
+        ".issuers",
+        "every client must be authenticated",
+    );
+}
+
+#[rustfmt::skip]
+const ISSUERS: &[Row] = &[
+    ("", 1, 10, "", "neither `issuer` nor `embedded`"),
+    ("embedded = false", 1, 10, "", "neither `issuer` nor `embedded`"),
+    ("issuer = \"http://a.example\"", 2, 10, ".issuer", "only allowed on loopback"),
+    ("issuer = \"https://a.example?x\"", 2, 10, ".issuer", "no query"),
+    ("issuer = \"https://a.example#x\"", 2, 10, ".issuer", "fragment"),
+    ("issuer = \"a.example\"", 2, 10, ".issuer", "not an absolute URL"),
+    ("issuer = \"https://a.example\"\njwks_uri = \"http://a.example\"", 3, 12, ".jwks_uri", "only allowed on loopback"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"RS256\", \"HS256\"]", 3, 24, ".algorithms[1]", "HMAC key is shared"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"none\"]", 3, 15, ".algorithms[0]", "no signature"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"NONE\"]", 3, 15, ".algorithms[0]", "no signature"),
+    ("issuer = \"https://a.example\"\nalgorithms = [\"RS265\"]", 3, 15, ".algorithms[0]", "did you mean `RS256`?"),
+    ("issuer = \"https://a.example\"\nalgorithms = []", 3, 1, ".algorithms", "at least one"),
+    ("issuer = \"https://a.example\"\ntoken_types = [\"at+jwt\", \"id+jwt\"]", 3, 26, ".token_types[1]", "not one of the values"),
+    ("issuer = \"https://a.example\"\ntoken_types = []", 3, 1, ".token_types", "at least one"),
+    ("issuer = \"https://a.example\"\nroles_claim = \"\"", 3, 15, ".roles_claim", "a claim has a name"),
+    ("issuer = \"https://a.example\"\nmax_lifetime = \"8d\"", 3, 16, ".max_lifetime", "1m to 7d"),
+    ("issuer = \"https://a.example\"\nca = \"key.pem\"", 3, 6, ".ca", "not PEM with a CERTIFICATE"),
+];
+
+#[test]
+fn conf_refuses_weak_issuers() {
+    for (lines, line, column, key, words) in ISSUERS {
+        let key = format!("issuers.a{key}");
+        refuses(
+            &format!("[issuers.a]\n{lines}\n"),
+            *line,
+            *column,
+            &key,
+            words,
+        );
+    }
+}
+
+#[test]
+fn conf_refuses_two_issuers_of_one_name() {
+    let twice = "[issuers.a]\nissuer = \"https://a.example\"\n[issuers.b]\nissuer = \"https://a.example\"\n";
+    refuses(twice, 4, 10, "issuers.b.issuer", "the same issuer as `a`");
+    refuses(
+        "[issuers.a]\nembedded = true\n",
+        4,
+        10,
+        "issuers.own",
+        "`a` is the embedded issuer already",
+    );
+    refuses(
+        "[issuers.\"a b\"]\nissuer = \"https://a.example\"\n",
+        1,
+        10,
+        "issuers.a b",
+        "no spaces",
+    );
+    let many: Vec<String> = (0..=bounds::MAX_ISSUERS)
+        .map(|n| format!("[issuers.a{n}]\nissuer = \"https://a{n}.example\"\n"))
+        .collect();
+    let many = many.concat();
+    assert!(
+        reads(&format!("{many}{REST}"))
+            .unwrap_err()
+            .to_string()
+            .contains("too many issuers: at most 64")
+    );
+    let own =
+        reads(&REST.replace("embedded = true", "embedded = true\nskew = \"1s\"")).unwrap_err();
+    assert!(
+        own.as_slice()[0]
+            .reason
+            .contains("the embedded issuer needs no such key"),
+        "{own}"
+    );
+}
+
+#[rustfmt::skip]
+const SERVERS: &[Row] = &[
+    ("", 1, 10, "", "neither `url` nor `command`"),
+    ("url = \"https://a.example\"\ncommand = \"x\"", 3, 11, ".command", "both `url` and `command`"),
+    ("url = \"http://a.example/mcp\"", 2, 7, ".url", "only allowed on loopback"),
+    ("url = \"https://u:hunter2@a.example/mcp\"", 2, 7, ".url", "user name or password"),
+    ("url = \"https://a.example/#x\"", 2, 7, ".url", "fragment"),
+    ("url = \"https://a.example\"\ntransport = \"websocket\"", 3, 13, ".transport", "`streamable-http`, `sse`"),
+    ("url = \"https://a.example\"\nargs = [\"x\"]", 3, 1, ".args", "only for a server with `command`"),
+    ("url = \"https://a.example\"\ncwd = \"x\"", 3, 7, ".cwd", "only for a server with `command`"),
+    ("url = \"https://a.example\"\nlimits.max_processes = 1", 3, 24, ".limits.max_processes", "only for a server with `command`"),
+    ("url = \"http://127.0.0.1:1\"\nca = \"ca.pem\"", 3, 6, ".ca", "only for an `https` URL"),
+    ("command = \"x\"\ntransport = \"sse\"", 3, 13, ".transport", "only for a server with `url`"),
+    ("command = \"x\"\nheaders.A = \"b\"", 3, 1, ".headers", "only for a server with `url`"),
+    ("command = \" \"", 2, 11, ".command", "not a program"),
+    ("command = \"x\"\nenv = { \"A B\" = \"c\" }", 3, 17, ".env.A B", "not a name of an environment variable"),
+    ("command = \"x\"\ninherit_env = [\"A=B\"]", 3, 16, ".inherit_env[0]", "not a name of an environment variable"),
+    ("command = \"x\"\nenv.A = \"b\"\ninherit_env = [\"A\"]", 4, 16, ".inherit_env[0]", "also in `env`"),
+    ("command = \"x\"\nargs = [\"a\\u0000\"]", 3, 9, ".args[0]", "zero byte"),
+];
+
+#[test]
+fn conf_refuses_servers_that_cannot_be_reached_safely() {
+    for (lines, line, column, key, words) in SERVERS {
+        refuses_server(lines, *line, *column, key, words);
+    }
+    refuses(
+        "[servers.\"a__b\"]\ncommand = \"x\"\n",
+        1,
+        10,
+        "servers.a__b",
+        "not a name of a server",
+    );
+    refuses(
+        "[servers.A]\ncommand = \"x\"\n",
+        1,
+        10,
+        "servers.A",
+        "lower-case letters",
+    );
+    refuses(
+        "[servers.-a]\ncommand = \"x\"\n",
+        1,
+        10,
+        "servers.-a",
+        "not a name of a server",
+    );
+    let long = format!("[servers.{}]\ncommand = \"x\"\n", "a".repeat(33));
+    refuses(
+        &long,
+        1,
+        10,
+        &format!("servers.{}", "a".repeat(33)),
+        "up to 32",
+    );
+}
+
+#[rustfmt::skip]
+const SECRETS: &[(&str, usize, &str, &str)] = &[
+    ("headers.Authorization = \"Bearer hunter2\"", 25, ".headers.Authorization", "must not stand in this file"),
+    ("headers.X-Api-Key = \"hunter2\"", 21, ".headers.X-Api-Key", "{ env = \"X_API_KEY\" }"),
+    ("headers.X-Note = \"ghp_hunter2hunter2\"", 18, ".headers.X-Note", "must not stand in this file"),
+    ("headers.A = { env = \"NOPE\" }", 21, ".headers.A.env", "`NOPE` is not set"),
+    ("headers.A = { env = \"EMPTY\" }", 21, ".headers.A.env", "it is empty"),
+    ("headers.A = { file = \"missing\" }", 22, ".headers.A.file", "cannot read the file"),
+    ("headers.A = { file = \"empty\" }", 22, ".headers.A.file", "it is empty"),
+    ("headers.A = { file = \"x\", env = \"TOKEN\" }", 9, ".headers.A", "both `file` and `env`"),
+    ("headers.A = {}", 9, ".headers.A", "neither `file` nor `env`"),
+    ("headers.A = \"x ${NOPE}\"", 13, ".headers.A", "`NOPE` is not set"),
+    ("headers.A = \"x ${TOKEN\"", 13, ".headers.A", "`${` without `}`"),
+    ("headers.A = \"${a b}\"", 13, ".headers.A", "not a name of an environment variable"),
+    ("headers.\"A B\" = \"c\"", 17, ".headers.A B", "not a name of a header"),
+    ("headers.A = \"a\\nb\"", 13, ".headers.A", "one line of visible ASCII"),
+    ("headers.Host = \"b\"", 16, ".headers.Host", "writes this header itself"),
+    ("headers.Mcp-Session-Id = \"b\"", 26, ".headers.Mcp-Session-Id", "writes this header itself"),
+    ("headers = { A = \"b\", a = \"c\" }", 26, ".headers.a", "written twice"),
+];
+
+#[test]
+fn conf_refuses_secrets_in_the_file() {
+    for (line, column, key, words) in SECRETS {
+        refuses_server(
+            &format!("url = \"https://a.example\"\n{line}"),
+            3,
+            *column,
+            key,
+            words,
+        );
+    }
+    refuses_server(
+        "command = \"x\"\nenv.MY_TOKEN = \"hunter2\"",
+        3,
+        16,
+        ".env.MY_TOKEN",
+        "must not stand in this file",
+    );
+    refuses_server(
+        "command = \"x\"\nenv.A = \"sk-hunter2\"",
+        3,
+        9,
+        ".env.A",
+        "must not stand in this file",
+    );
+}
+
+#[test]
+fn conf_resolves_references() {
+    let text = format!(
+        "[servers.a]\ncommand = \"./bin/x\"\ncwd = \"w\"\ninherit_env = [\"HOME\", \"NOPE\"]\n\
+         env = {{ A = \"x${{TOKEN}}$${{y}}\", MY_TOKEN = {{ file = \"s\" }}, B = {{ env = \"TOKEN\" }}, TOKEN_LIMIT = \"5\" }}{REST}"
+    );
+    let checked = reads(&text).unwrap();
+    let Upstream::Stdio(stdio) = &checked.servers.first_key_value().unwrap().1.upstream else {
+        panic!()
+    };
+    assert_eq!(stdio.command, Path::new("/etc/portcullis/./bin/x"));
+    assert_eq!(stdio.cwd, Path::new("/etc/portcullis/w"));
+    let env: Vec<(&str, &str)> = stdio
+        .env
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.expose().as_str()))
+        .collect();
+    let expected = [
+        ("A", "xhunter2${y}"),
+        ("B", "hunter2"),
+        ("HOME", "/home/alice"),
+        ("MY_TOKEN", "hunter2"),
+        ("TOKEN_LIMIT", "5"),
+    ];
+    assert_eq!(env, expected);
+}
+
+#[rustfmt::skip]
+const AUDIENCES: &[(&str, usize, &str, &str)] = &[
+    ("audience = \"\"", 12, ".audience", "an empty audience"),
+    ("audience = \"*\"", 12, ".audience", "without asterisk"),
+    ("audience = \"a b\"", 12, ".audience", "without asterisk and spaces"),
+    ("audience = \"http://127.0.0.1:8848/mcp\"", 12, ".audience", "the same audience as the endpoint /mcp"),
+    ("issuers = [\"onw\"]", 12, ".issuers[0]", "did you mean `own`?"),
+    ("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope"),
+    ("allow = [\"a*b\"]", 10, ".allow[0]", "at the end"),
+    ("allow = [\"resources:x\"]", 10, ".allow[0]", "`resource:`"),
+    ("tools.\"a*\" = { scopes = [] }", 7, ".tools.a*", "not a name of a tool"),
+    ("tools.x = { requests_per_minute = 0 }", 35, ".tools.x.requests_per_minute", "out of range"),
+    ("limits.response = \"1GiB\"", 19, ".limits.response", "1KiB to 256MiB"),
+];
+
+#[test]
+fn conf_refuses_confused_audiences() {
+    for (line, column, key, words) in AUDIENCES {
+        refuses_server(
+            &format!("url = \"https://a.example\"\n{line}"),
+            3,
+            *column,
+            key,
+            words,
+        );
+    }
+    // The default of `rest` is taken by `a`, which is judged first.
+    let taken = "[servers.a]\nurl = \"https://a.example\"\naudience = \"http://127.0.0.1:8848/servers/rest/mcp\"\n";
+    refuses(
+        taken,
+        7,
+        10,
+        "servers.rest.audience",
+        "the same audience as server `a`",
+    );
+    let free = format!(
+        "[aggregate]\nenabled = false\n[servers.a]\nurl = \"https://a.example\"\naudience = \"http://127.0.0.1:8848/mcp\"{REST}"
+    );
+    assert!(reads(&free).unwrap().aggregate.is_none());
+}
+
+#[rustfmt::skip]
+const GRANTS: &[(&str, &str, usize, usize, &str, &str)] = &[
+    ("\"anyone\"", "[\"rset__x\"]", 3, 10, "grants[0].allow[0]", "did you mean `rest`?"),
+    ("\"anyone\"", "[\"rest__x\", \"search\"]", 3, 21, "grants[0].allow[1]", "names its server"),
+    ("\"anyone\"", "[\"*\"]", 3, 10, "grants[0].allow[0]", "names its server"),
+    ("\"anyone\"", "[\"rest__\"]", 3, 10, "grants[0].allow[0]", "must not be empty"),
+    ("\"anyone\"", "[]", 3, 1, "grants[0].allow", "a grant of nothing"),
+    ("\"rol:x\"", "[\"rest__x\"]", 2, 7, "grants[0].who", "did you mean `role`?"),
+    ("\"user:\"", "[\"rest__x\"]", 2, 7, "grants[0].who", "no name after the colon"),
+    ("\"user:*\"", "[\"rest__x\"]", 2, 7, "grants[0].who", "no name after the colon"),
+];
+
+#[test]
+fn conf_refuses_grants_that_miss() {
+    for (who, allow, line, column, key, words) in GRANTS {
+        refuses(
+            &format!("[[grants]]\nwho = {who}\nallow = {allow}\n"),
+            *line,
+            *column,
+            key,
+            words,
+        );
+    }
+    refuses(
+        "[[grants]]\nwho = \"anyone\"\n",
+        1,
+        1,
+        "grants[0]",
+        "needs `who` and `allow`",
+    );
+    refuses(
+        "[policy]\nfiles = [\"missing\"]\n",
+        2,
+        10,
+        "policy.files[0]",
+        "cannot read the file",
+    );
+    refuses(
+        "[policy]\nfiles = [\"a\", \"a\"]\n",
+        2,
+        15,
+        "policy.files[1]",
+        "the same file twice",
+    );
+}
+
+#[test]
+fn every_problem_is_named_at_once() {
+    let text = "[gateway]\nlissten = 1\ndrain = 10\nadmin = \"0.0.0.0:1\"\n[servers.a]\nurl = \"http://a.example\"\n";
+    let problems = reads(&format!("{text}{REST}")).unwrap_err();
+    let lines: Vec<usize> = problems
+        .as_slice()
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
+    assert_eq!(lines, [2, 3, 4, 6], "{problems}");
+}
+
+#[test]
+fn problems_read_like_those_of_a_compiler() {
+    let problems = reads(&format!("[gateway]\nadmin = \"0.0.0.0:1\"{REST}")).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "error: the admin address must be loopback: it answers without authentication
+ --> /etc/portcullis/portcullis.toml:2:9
+  |
+2 | admin = \"0.0.0.0:1\"
+  |         ^^^^^^^^^^^
+  = key: gateway.admin
+  = help: write \"127.0.0.1:8849\"
+
+1 problem"
+    );
+    assert_eq!(
+        serde_json::to_value(&problems).unwrap(),
+        serde_json::json!({"problems": [{
+            "file": FILE, "line": 2, "column": 9, "key": "gateway.admin",
+            "reason": "the admin address must be loopback: it answers without authentication",
+            "fix": "write \"127.0.0.1:8849\"",
+        }]})
+    );
+}
+
+#[test]
+fn the_committed_schema_is_ours() {
+    let committed = include_str!("../../../../docs/portcullis.schema.json");
+    let ours = serde_json::to_string_pretty(&schema()).unwrap();
+    assert!(
+        committed.trim() == ours,
+        "write into docs/portcullis.schema.json:\n{ours}"
+    );
+}
+
+#[test]
+fn the_reference_in_the_documentation_is_ours() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let (_, rest) = page.split_once("<!-- reference: begin -->\n").unwrap();
+    let (committed, _) = rest.split_once("<!-- reference: end -->").unwrap();
+    assert!(
+        committed == reference(),
+        "write between the markers:\n{}",
+        reference()
+    );
+}
+
+#[test]
+fn the_reference_names_every_section() {
+    let sections = schema();
+    let mut names: Vec<&str> = sections["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mut ordered = reference::ORDER.to_vec();
+    names.sort_unstable();
+    ordered.sort_unstable();
+    assert_eq!(names, ordered);
+    assert!(reference().contains("### `[servers.NAME.tools.TOOL]`"));
+}
+
+proptest! {
+    #[test]
+    fn read_never_panics(text in "\\PC{0,80}|[\\[\\]{}=\"'.,#a0\n é$_-]{0,60}") {
+        prop_assert!(reads(&text).is_err());
+    }
+
+    #[test]
+    fn read_never_panics_on_values(
+        key in prop::sample::select(vec![
+            "gateway.listen", "gateway.public_url", "gateway.allowed_hosts", "gateway.drain", "limits.body",
+            "issuers.a.issuer", "issuers.a.algorithms", "servers.a.url", "servers.a.command", "servers.a.headers.A",
+            "servers.a.env", "servers.a.allow", "servers.a.audience", "grants", "policy.files",
+        ]),
+        value in "\"[^\"\\\\\\p{C}]{0,30}\"|-?[0-9]{1,25}|\\[(\"[a-z_*:]{0,9}\",){0,3}\\]|\\{[a-z]{1,3} = \"[$\\{\\}a-z]{0,9}\"\\}",
+    ) {
+        let text = format!("{key} = {value}\n{REST}");
+        if let Err(problems) = reads(&text) {
+            let lines = text.lines().count();
+            prop_assert!(problems.as_slice().iter().all(|problem| (1..=lines).contains(&problem.line)));
+            prop_assert!(!problems.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_repeated(secret in "[a-zA-Z0-9]{12,40}", quote in prop::sample::select(vec!["\"", "", "'"])) {
+        let secret = format!("sk-{secret}");
+        let text = format!("[servers.a]\nurl = \"https://a.example\"\nheaders.X-Api-Key = {quote}{secret}{quote}\nx = 1");
+        let problems = reads(&text).unwrap_err();
+        prop_assert!(!problems.to_string().contains(&secret));
+        prop_assert!(!serde_json::to_string(&problems).unwrap().contains(&secret));
+    }
+}

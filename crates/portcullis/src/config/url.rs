@@ -67,11 +67,24 @@ impl HttpUrl {
         }
         let port = match authority.as_str().get(host.len()..).unwrap_or_default() {
             "" => default_port(is_https),
-            port => port.strip_prefix(':').and_then(port_number).ok_or(NotUrl::Port)?,
+            port => port
+                .strip_prefix(':')
+                .and_then(port_number)
+                .ok_or(NotUrl::Port)?,
         };
         let path = uri.path().to_owned();
-        let url = Self { is_https, host, port, path, query: uri.query().map(str::to_owned) };
-        if url.is_https || url.is_loopback() { Ok(url) } else { Err(NotUrl::Plain) }
+        let url = Self {
+            is_https,
+            host,
+            port,
+            path,
+            query: uri.query().map(str::to_owned),
+        };
+        if url.is_https || url.is_loopback() {
+            Ok(url)
+        } else {
+            Err(NotUrl::Plain)
+        }
     }
 
     /// Whether the scheme is `https`.
@@ -101,7 +114,11 @@ impl HttpUrl {
 
     /// Scheme, host and port as a browser writes them (RFC 6454 section 6.2).
     pub fn origin(&self) -> String {
-        format!("{}://{}", if self.is_https { "https" } else { "http" }, self.authority())
+        format!(
+            "{}://{}",
+            if self.is_https { "https" } else { "http" },
+            self.authority()
+        )
     }
 
     /// Host, and port unless it is the scheme's own, as in a `Host` header.
@@ -116,18 +133,29 @@ impl HttpUrl {
     /// Whether the host is `localhost` or a literal loopback address; other names and spellings are not.
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        self.host == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        self.host == "localhost"
+            || bare
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback())
     }
 
     /// The URL with `suffix`, which begins with a slash, after its path.
     pub fn below(&self, suffix: &str) -> String {
-        format!("{}{}{suffix}", self.origin(), self.path.trim_end_matches('/'))
+        format!(
+            "{}{}{suffix}",
+            self.origin(),
+            self.path.trim_end_matches('/')
+        )
     }
 }
 
 impl fmt::Display for HttpUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path == "/" && self.query.is_none() { "" } else { &self.path };
+        let path = if self.path == "/" && self.query.is_none() {
+            ""
+        } else {
+            &self.path
+        };
         write!(out, "{}{path}", self.origin())?;
         match &self.query {
             Some(query) => write!(out, "?{query}"),
@@ -139,11 +167,15 @@ impl fmt::Display for HttpUrl {
 /// A name of letters, digits, hyphens and dots, an IPv4 address, or an IPv6 address in brackets.
 pub(super) fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
-        return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
+        return inner
+            .strip_suffix(']')
+            .is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
     }
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     let is_name = host.len() <= 253 && host.split('.').all(label);
     // A last label of digits is an address (WHATWG URL, section 3.5): it must be a whole one.
@@ -168,14 +200,24 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Result<&str, NotUrl>) {
-        assert_eq!(HttpUrl::parse(text).map(|url| url.to_string()).as_deref().map_err(|e| *e), expected, "{text}");
+        assert_eq!(
+            HttpUrl::parse(text)
+                .map(|url| url.to_string())
+                .as_deref()
+                .map_err(|e| *e),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
     fn one_spelling_for_each_url() {
         check("https://Gw.Example:443", Ok("https://gw.example"));
         check("https://gw.example/", Ok("https://gw.example"));
-        check("https://gw.example:8443/a/b?c=d", Ok("https://gw.example:8443/a/b?c=d"));
+        check(
+            "https://gw.example:8443/a/b?c=d",
+            Ok("https://gw.example:8443/a/b?c=d"),
+        );
         check("http://127.0.0.1:8848", Ok("http://127.0.0.1:8848"));
         check("http://[::1]:8848/mcp", Ok("http://[::1]:8848/mcp"));
         check("http://localhost/mcp", Ok("http://localhost/mcp"));

@@ -29,7 +29,9 @@ pub(super) fn plain(text: &str) -> Result<String, NotImportable> {
             (At::Code, b'/', Some(b'*')) => (at, width) = (At::Block, 2),
             (At::Code, b'"', _) => (at, comma) = (At::Text, None),
             (At::Code, b',', _) => comma = Some(index),
-            (At::Code, b'}' | b']', _) => blank(&mut bytes, comma.take().map_or(0..0, |at| at..at + 1)),
+            (At::Code, b'}' | b']', _) => {
+                blank(&mut bytes, comma.take().map_or(0..0, |at| at..at + 1));
+            }
             (At::Code, byte, _) if !byte.is_ascii_whitespace() => comma = None,
             (At::Text, b'\\', _) => width = 2,
             (At::Text, b'"', _) | (At::Line, b'\n', _) => at = At::Code,

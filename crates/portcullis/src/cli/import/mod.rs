@@ -3,6 +3,7 @@
 mod jsonc;
 mod names;
 mod translate;
+mod values;
 mod wrap;
 #[cfg(test)]
 mod tests;
@@ -64,5 +65,8 @@ fn quoted(text: &str) -> String {
 }
 
 fn not_json(error: &serde_json::Error) -> NotImportable {
-    NotImportable::Json { line: error.line(), column: error.column() }
+    NotImportable::Json {
+        line: error.line(),
+        column: error.column(),
+    }
 }

@@ -12,11 +12,22 @@ fn imported(text: &str) -> Imported {
 
 /// Reads what was imported, in a world that has every variable and every file.
 fn reread(imported: &Imported) -> Result<Checked, Problems> {
-    read(&imported.toml, Path::new("/etc/portcullis/portcullis.toml"), &|_| Some("x".into()), &|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let secret = imported.secrets.get(name).map(|secret| secret.expose().clone());
-        secret.ok_or(std::io::ErrorKind::NotFound.into())
-    })
+    read(
+        &imported.toml,
+        Path::new("/etc/portcullis/portcullis.toml"),
+        &|_| Some("x".into()),
+        &|path| {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let secret = imported
+                .secrets
+                .get(name)
+                .map(|secret| secret.expose().clone());
+            secret.ok_or(std::io::ErrorKind::NotFound.into())
+        },
+    )
 }
 
 #[test]
@@ -41,14 +52,29 @@ fn claude_desktop_becomes_ours() {
     assert_eq!(names, ["github-work", "github-work-2"]);
     assert!(checked.grants.is_empty());
     assert!(matches!(checked.issuers["local"], Issuer::Embedded { .. }));
-    let Upstream::Stdio(stdio) = &checked.servers.values().next().unwrap().upstream else { panic!() };
+    let Upstream::Stdio(stdio) = &checked.servers.values().next().unwrap().upstream else {
+        panic!()
+    };
     assert_eq!(stdio.command, Path::new("npx"));
     assert_eq!(stdio.args, ["-y", "@modelcontextprotocol/server-github"]);
-    assert_eq!(stdio.env["GITHUB_TOKEN"].expose(), "ghp_0123456789abcdefghij");
+    assert_eq!(
+        stdio.env["GITHUB_TOKEN"].expose(),
+        "ghp_0123456789abcdefghij"
+    );
     assert_eq!(stdio.env["TOKEN_LIMIT"].expose(), "100");
     assert_eq!(stdio.env["PATH"].expose(), "x");
-    assert!(imported.notes.iter().any(|note| note.contains("is called `github-work` here")));
-    assert!(imported.notes.iter().any(|note| note.contains("is called `github-work-2` here")));
+    assert!(
+        imported
+            .notes
+            .iter()
+            .any(|note| note.contains("is called `github-work` here"))
+    );
+    assert!(
+        imported
+            .notes
+            .iter()
+            .any(|note| note.contains("is called `github-work-2` here"))
+    );
 }
 
 #[test]
@@ -67,7 +93,11 @@ fn vs_code_becomes_ours() {
     }"#;
     for text in [text.to_owned(), format!("{{\"mcp\": {text}}}")] {
         let imported = imported(&text);
-        assert!(imported.toml.contains("Bearer ${API_KEY}"), "{}", imported.toml);
+        assert!(
+            imported.toml.contains("Bearer ${API_KEY}"),
+            "{}",
+            imported.toml
+        );
         assert!(imported.toml.contains("${TENANT}"));
         assert!(imported.toml.contains("\"core//x\""));
         assert!(imported.notes.iter().any(|note| note.contains("`API_KEY`")));
@@ -95,41 +125,63 @@ fn windsurf_becomes_ours() {
     assert_eq!(reread(&imported).unwrap().servers.len(), 1);
 }
 
+#[rustfmt::skip]
+const LEFT_OUT: &[(&str, &str)] = &[
+    (r#"{"url": "http://plain.example/mcp"}"#, "its URL is refused"),
+    (r#"{"url": "https://${input:host}/mcp"}"#, "has a variable in it"),
+    (r#"{"type": "websocket", "url": "https://x.example"}"#, "`type` is not known"),
+    ("{}", "neither one `command` nor one `url`"),
+    ("7", "not an object"),
+    (r#"{"command": "x", "args": [[]]}"#, "`args` is not a list"),
+    (r#"{"command": "x", "envFile": "a"}"#, "\"envFile\" has no counterpart"),
+    (r#"{"command": "x", "args": ["--token", "hunter2"]}"#, "argument 2 seems to be a secret"),
+    (r#"{"command": "x", "args": ["--api-key=hunter2"]}"#, "argument 1 seems to be a secret"),
+    (r#"{"command": "x", "args": ["${input:a}"]}"#, "argument 1: a variable"),
+    (r#"{"command": "x", "cwd": "${workspaceFolder}"}"#, "`cwd` is not a plain path"),
+    (r#"{"command": "x", "env": {"A B": "c"}}"#, "the variable \"A B\" cannot be set"),
+    (r#"{"command": "x", "env": {"A": "$${B}"}}"#, "a reference is not known"),
+    (r#"{"command": "x", "env": {"A": "${B:-c}"}}"#, "the default of `B` is left out"),
+    (r#"{"url": "https://x.example", "headers": {"Host": "y"}}"#, "\"Host\" cannot be sent"),
+    (r#"{"url": "https://x.example", "headers": {"A": "y", "a": "z"}}"#, "stands twice"),
+    (r#"{"url": "https://x.example?apiKey=abc"}"#, "seems to hold a secret"),
+];
+
 #[test]
 fn what_is_left_out_is_said() {
-    for (entry, expected) in [
-        (json!({"url": "http://plain.example/mcp"}), "its URL is refused"),
-        (json!({"url": "https://${input:host}/mcp"}), "has a variable in it"),
-        (json!({"type": "websocket", "url": "https://x.example"}), "`type` is not known"),
-        (json!({}), "neither one `command` nor one `url`"),
-        (json!(7), "not an object"),
-        (json!({"command": "x", "args": [[]]}), "`args` is not a list"),
-        (json!({"command": "x", "envFile": "a"}), "\"envFile\" has no counterpart"),
-        (json!({"command": "x", "args": ["--token", "hunter2"]}), "argument 2 seems to be a secret"),
-        (json!({"command": "x", "args": ["--api-key=hunter2"]}), "argument 1 seems to be a secret"),
-        (json!({"command": "x", "args": ["${input:a}"]}), "argument 1: a variable"),
-        (json!({"command": "x", "cwd": "${workspaceFolder}"}), "`cwd` is not a plain path"),
-        (json!({"command": "x", "env": {"A B": "c"}}), "the variable \"A B\" cannot be set"),
-        (json!({"command": "x", "env": {"A": "$${B}"}}), "a reference is not known"),
-        (json!({"command": "x", "env": {"A": "${B:-c}"}}), "the default of `B` is left out"),
-        (json!({"url": "https://x.example", "headers": {"Host": "y"}}), "\"Host\" cannot be sent"),
-        (json!({"url": "https://x.example", "headers": {"A": "y", "a": "z"}}), "stands twice"),
-        (json!({"url": "https://x.example?apiKey=abc"}), "seems to hold a secret"),
-    ] {
-        let imported = imported(&json!({"mcpServers": {"a": entry}}).to_string());
-        assert!(imported.notes.iter().any(|note| note.contains(expected)), "{expected}: {:?}", imported.notes);
+    for (entry, expected) in LEFT_OUT {
+        let imported = imported(&format!(r#"{{"mcpServers": {{"a": {entry}}}}}"#));
+        assert!(
+            imported.notes.iter().any(|note| note.contains(expected)),
+            "{expected}: {:?}",
+            imported.notes
+        );
         assert!(!imported.notes.iter().any(|note| note.contains("hunter2")));
     }
 }
 
 #[test]
 fn refuses_what_is_no_list_of_servers() {
-    assert_eq!(import("{", Path::new("")).unwrap_err(), NotImportable::Json { line: 1, column: 1 });
-    assert_eq!(import("{}", Path::new("")).unwrap_err(), NotImportable::NoServers);
-    assert_eq!(import("[]", Path::new("")).unwrap_err(), NotImportable::NoServers);
-    assert_eq!(wrap("{}", "portcullis").unwrap_err(), NotImportable::NoServers);
+    assert_eq!(
+        import("{", Path::new("")).unwrap_err(),
+        NotImportable::Json { line: 1, column: 1 }
+    );
+    assert_eq!(
+        import("{}", Path::new("")).unwrap_err(),
+        NotImportable::NoServers
+    );
+    assert_eq!(
+        import("[]", Path::new("")).unwrap_err(),
+        NotImportable::NoServers
+    );
+    assert_eq!(
+        wrap("{}", "portcullis").unwrap_err(),
+        NotImportable::NoServers
+    );
     let large = " ".repeat(super::MAX_IMPORT_BYTES + 1);
-    assert_eq!(import(&large, Path::new("")).unwrap_err(), NotImportable::TooLarge);
+    assert_eq!(
+        import(&large, Path::new("")).unwrap_err(),
+        NotImportable::TooLarge
+    );
 }
 
 #[test]
@@ -160,37 +212,64 @@ fn wrap_changes_commands_only() {
   }
 }"#
     );
-    assert_eq!(wrapped.notes, ["\"odd\": `args` is not a list of strings; left as it is"]);
-    assert_eq!(wrap(&wrapped.json, "/opt/portcullis").unwrap().json, wrapped.json);
-    assert_eq!(wrap(&wrapped.json, "portcullis").unwrap().json, wrapped.json);
+    assert_eq!(
+        wrapped.notes,
+        ["\"odd\": `args` is not a list of strings; left as it is"]
+    );
+    assert_eq!(
+        wrap(&wrapped.json, "/opt/portcullis").unwrap().json,
+        wrapped.json
+    );
+    assert_eq!(
+        wrap(&wrapped.json, "portcullis").unwrap().json,
+        wrapped.json
+    );
     // A wrapped file imports as the one before.
     assert_eq!(imported(&wrapped.json).toml, imported(before).toml);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let text = || prop_oneof![
-        "\\PC{0,12}",
-        Just("ghp_0123456789abcdefghij".to_owned()),
-        "[$]{0,2}\\{(env:|input:)?[A-Za-z_ ]{0,4}\\}?[$a]{0,2}",
-        Just("https://x.example/mcp".to_owned()),
-    ];
-    let key = || prop_oneof![
-        Just("command"), Just("args"), Just("env"), Just("url"), Just("headers"), Just("type"), Just("cwd"),
-    ];
-    let name = || prop_oneof!["[A-Za-z_-]{1,8}", Just("API_TOKEN".to_owned()), Just("AuTh".to_owned()), text()];
+    let text = || {
+        prop_oneof![
+            "\\PC{0,12}",
+            Just("ghp_0123456789abcdefghij".to_owned()),
+            "[$]{0,2}\\{(env:|input:)?[A-Za-z_ ]{0,4}\\}?[$a]{0,2}",
+            Just("https://x.example/mcp".to_owned()),
+        ]
+    };
+    let key = || {
+        prop_oneof![
+            Just("command"),
+            Just("args"),
+            Just("env"),
+            Just("url"),
+            Just("headers"),
+            Just("type"),
+            Just("cwd"),
+        ]
+    };
+    let name = || {
+        prop_oneof![
+            "[A-Za-z_-]{1,8}",
+            Just("API_TOKEN".to_owned()),
+            Just("AuTh".to_owned()),
+            text()
+        ]
+    };
     let map = prop::collection::btree_map(name(), text(), 0..4).prop_map(|map| json!(map));
     let list = prop::collection::vec(text(), 0..3).prop_map(|list| json!(list));
     let value = prop_oneof![3 => text().prop_map(Value::from), 3 => map, 1 => list, 1 => any::<bool>().prop_map(Value::from)];
-    let entry = prop::collection::btree_map(key().prop_map(str::to_owned), value, 0..6).prop_map(|map| json!(map));
+    let entry = prop::collection::btree_map(key().prop_map(str::to_owned), value, 0..6)
+        .prop_map(|map| json!(map));
     prop::collection::btree_map(text(), entry, 1..5).prop_map(|map| json!({"mcpServers": map}))
 }
 
 proptest! {
     #[test]
     fn import_never_panics(text in "[{}\\[\\]\",:/*\\\\ a\n]{0,40}|\\PC{0,60}") {
-        prop_assert!(import(&text, Path::new("s")).is_ok_and(|imported| imported.notes.len() < 100)
-            || import(&text, Path::new("s")).is_err());
-        prop_assert_eq!(wrap(&text, "p").is_ok(), wrap(&text, "p").is_ok());
+        let is_list = import(&text, Path::new("s")).is_ok();
+        // What translates can be wrapped.
+        prop_assert!(!is_list || wrap(&text, "p").is_ok());
     }
 
     #[test]

@@ -3,16 +3,25 @@
 use super::names::Names;
 use super::wrap::unwrapped;
 use super::{Imported, NotImportable, jsonc, not_json, quoted};
-use crate::config::interpolate::{self, Part};
-use crate::config::{HttpUrl, Secret, header, suspect};
+use crate::config::{HttpUrl, Secret, header, interpolate, suspect};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Keys of an entry that are read; the others are named in a note.
-const KNOWN: &[&str] =
-    &["type", "command", "args", "env", "cwd", "url", "serverUrl", "headers", "disabled", "enabled"];
+const KNOWN: &[&str] = &[
+    "type",
+    "command",
+    "args",
+    "env",
+    "cwd",
+    "url",
+    "serverUrl",
+    "headers",
+    "disabled",
+    "enabled",
+];
 
 /// Translates the file of Claude Desktop, Cursor, Windsurf or VS Code.
 ///
@@ -22,24 +31,38 @@ const KNOWN: &[&str] =
 /// # Errors
 /// [`NotImportable`].
 pub fn import(text: &str, secrets: &Path) -> Result<Imported, NotImportable> {
-    let root: Value = serde_json::from_str(&jsonc::plain(text)?).map_err(|error| not_json(&error))?;
+    let mut root: Value =
+        serde_json::from_str(&jsonc::plain(text)?).map_err(|error| not_json(&error))?;
+    // By name, as `wrap` does: both give the same names to the same file.
+    root.sort_all_objects();
     let servers = [&["mcpServers"][..], &["servers"], &["mcp", "servers"]]
         .iter()
-        .find_map(|path| path.iter().try_fold(&root, |value, key| value.get(key))?.as_object())
+        .find_map(|path| {
+            path.iter()
+                .try_fold(&root, |value, key| value.get(key))?
+                .as_object()
+        })
         .ok_or(NotImportable::NoServers)?;
     let mut import = Import::new(secrets);
-    import.line("# Nothing is allowed until a server has `allow`, or a [[grants]] or a policy names it.");
+    import.line(
+        "# Nothing is allowed until a server has `allow`, or a [[grants]] or a policy names it.",
+    );
     import.line("[issuers.local]\nembedded = true");
     for (name, entry) in servers {
         import.entry(name, entry);
     }
-    Ok(Imported { toml: import.toml, secrets: import.secrets, notes: import.notes })
+    Ok(Imported {
+        toml: import.toml,
+        secrets: import.secrets,
+        notes: import.notes,
+    })
 }
 
-struct Import<'a> {
-    directory: &'a Path,
+/// A translation under way.
+pub(super) struct Import<'a> {
+    pub(super) directory: &'a Path,
     toml: String,
-    secrets: BTreeMap<String, Secret<String>>,
+    pub(super) secrets: BTreeMap<String, Secret<String>>,
     notes: Vec<String>,
     names: Names,
 }
@@ -60,7 +83,7 @@ impl<'a> Import<'a> {
         self.toml.push('\n');
     }
 
-    fn note(&mut self, name: &str, text: &str) {
+    pub(super) fn note(&mut self, name: &str, text: &str) {
         self.notes.push(format!("{}: {text}", quoted(name)));
     }
 
@@ -74,7 +97,10 @@ impl<'a> Import<'a> {
             return self.note(name, "switched off; left out");
         }
         for key in entry.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
-            self.note(name, &format!("{} has no counterpart here; left out", quoted(key)));
+            self.note(
+                name,
+                &format!("{} has no counterpart here; left out", quoted(key)),
+            );
         }
         let url = entry.get("url").or(entry.get("serverUrl"));
         match (entry.get("command"), url) {
@@ -95,7 +121,10 @@ impl<'a> Import<'a> {
     }
 
     fn http(&mut self, name: &str, url: &str, entry: &Map<String, Value>) {
-        let kind = entry.get("type").and_then(Value::as_str).unwrap_or_default();
+        let kind = entry
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let is_sse = match kind.to_ascii_lowercase().as_str() {
             "" => url.trim_end_matches('/').ends_with("/sse"),
             "sse" => true,
@@ -103,15 +132,24 @@ impl<'a> Import<'a> {
             _ => return self.note(name, "its `type` is not known here; left out"),
         };
         if url.contains("${") {
-            return self.note(name, "its URL has a variable in it, which is not replaced here; left out");
+            return self.note(
+                name,
+                "its URL has a variable in it, which is not replaced here; left out",
+            );
         }
         let parsed = match HttpUrl::parse(url) {
             Ok(parsed) => parsed,
-            Err(problem) => return self.note(name, &format!("its URL is refused: {problem}; left out")),
+            Err(problem) => {
+                return self.note(name, &format!("its URL is refused: {problem}; left out"));
+            }
         };
-        let pairs = parsed.query().into_iter().flat_map(|query| query.split('&'));
+        let pairs = parsed
+            .query()
+            .into_iter()
+            .flat_map(|query| query.split('&'));
         let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or(("", pair)));
-        if pairs.any(|(key, value)| suspect::is_secret_name(key) || suspect::is_secret_value(value)) {
+        if pairs.any(|(key, value)| suspect::is_secret_name(key) || suspect::is_secret_value(value))
+        {
             self.note(name, "its URL seems to hold a secret; send it as a header if the server allows, and keep the file private");
         }
         let ours = self.begin(name);
@@ -128,19 +166,36 @@ impl<'a> Import<'a> {
         let mut seen = BTreeSet::new();
         let mut lines = Vec::new();
         for (key, value) in pairs_of(headers) {
-            let header = HeaderName::try_from(key).map(|header| header.as_str().to_owned()).unwrap_or_default();
-            let is_value = value.as_deref().is_some_and(|value| HeaderValue::try_from(value).is_ok());
+            let header = HeaderName::try_from(key)
+                .map(|header| header.as_str().to_owned())
+                .unwrap_or_default();
+            let is_value = value
+                .as_deref()
+                .is_some_and(|value| HeaderValue::try_from(value).is_ok());
             let value = value.filter(|value| is_value && !value.trim().is_empty());
-            let Some(value) = value.filter(|_| !header.is_empty() && !header::is_own(&header)) else {
-                self.note(name, &format!("the header {} cannot be sent; left out", quoted(key)));
+            let Some(value) = value.filter(|_| !header.is_empty() && !header::is_own(&header))
+            else {
+                self.note(
+                    name,
+                    &format!("the header {} cannot be sent; left out", quoted(key)),
+                );
                 continue;
             };
             if !seen.insert(header.clone()) {
-                self.note(name, &format!("the header {} stands twice; left out", quoted(key)));
+                self.note(
+                    name,
+                    &format!("the header {} stands twice; left out", quoted(key)),
+                );
                 continue;
             }
-            let is_secret = header == "authorization" || suspect::is_secret_name(&header) || suspect::is_secret_value(&value);
-            lines.push(format!("{} = {}", quoted(key), self.text(name, &[ours, key], &value, is_secret)));
+            let is_secret = header == "authorization"
+                || suspect::is_secret_name(&header)
+                || suspect::is_secret_value(&value);
+            lines.push(format!(
+                "{} = {}",
+                quoted(key),
+                self.text(name, &[ours, key], &value, is_secret)
+            ));
         }
         lines
     }
@@ -148,11 +203,18 @@ impl<'a> Import<'a> {
     fn stdio(&mut self, name: &str, command: &str, entry: &Map<String, Value>) {
         let args: Option<Vec<String>> = match entry.get("args") {
             None | Some(Value::Null) => Some(Vec::new()),
-            Some(args) => args.as_array().and_then(|args| args.iter().map(scalar).collect()),
+            Some(args) => args
+                .as_array()
+                .and_then(|args| args.iter().map(scalar).collect()),
         };
-        let Some(args) = args else { return self.note(name, "`args` is not a list of texts; left out") };
-        let mut words = unwrapped(command, &args).unwrap_or_else(|| [vec![command.to_owned()], args].concat());
-        if words.iter().any(|word| word.contains('\0')) || words.first().is_none_or(|word| word.trim().is_empty()) {
+        let Some(args) = args else {
+            return self.note(name, "`args` is not a list of texts; left out");
+        };
+        let mut words =
+            unwrapped(command, &args).unwrap_or_else(|| [vec![command.to_owned()], args].concat());
+        if words.iter().any(|word| word.contains('\0'))
+            || words.first().is_none_or(|word| word.trim().is_empty())
+        {
             return self.note(name, "its command cannot be run; left out");
         }
         let ours = self.begin(name);
@@ -160,10 +222,19 @@ impl<'a> Import<'a> {
         self.judge_args(name, &command, &words);
         self.line(&format!("command = {}", quoted(&command)));
         if !words.is_empty() {
-            self.line(&format!("args = [{}]", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ")));
+            self.line(&format!(
+                "args = [{}]",
+                words
+                    .iter()
+                    .map(|word| quoted(word))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
         }
         match entry.get("cwd").and_then(Value::as_str) {
-            Some(cwd) if cwd.is_empty() || cwd.contains(['\0', '$']) => self.note(name, "`cwd` is not a plain path; left out"),
+            Some(cwd) if cwd.is_empty() || cwd.contains(['\0', '$']) => {
+                self.note(name, "`cwd` is not a plain path; left out");
+            }
             Some(cwd) => self.line(&format!("cwd = {}", quoted(cwd))),
             None => {}
         }
@@ -176,15 +247,27 @@ impl<'a> Import<'a> {
         let mut lines = Vec::new();
         let mut inherited = vec!["HOME", "PATH"];
         for (key, value) in pairs_of(variables) {
-            let Some(value) = value.filter(|value| interpolate::is_variable(key) && !value.contains('\0')) else {
-                self.note(name, &format!("the variable {} cannot be set; left out", quoted(key)));
+            let Some(value) =
+                value.filter(|value| interpolate::is_variable(key) && !value.contains('\0'))
+            else {
+                self.note(
+                    name,
+                    &format!("the variable {} cannot be set; left out", quoted(key)),
+                );
                 continue;
             };
             inherited.retain(|name| *name != key);
-            let value = if value.trim().is_empty() { String::new() } else { value };
+            let value = if value.trim().is_empty() {
+                String::new()
+            } else {
+                value
+            };
             let is_secret = !suspect::is_setting(&value)
                 && (suspect::is_secret_name(key) || suspect::is_secret_value(&value));
-            lines.push(format!("{key} = {}", self.text(name, &[ours, key], &value, is_secret)));
+            lines.push(format!(
+                "{key} = {}",
+                self.text(name, &[ours, key], &value, is_secret)
+            ));
         }
         let inherited: Vec<String> = inherited.into_iter().map(quoted).collect();
         self.line(&format!("inherit_env = [{}]", inherited.join(", ")));
@@ -196,16 +279,32 @@ impl<'a> Import<'a> {
         let mut before = "";
         for (index, argument) in args.iter().enumerate() {
             let (flag, value) = argument.split_once('=').unwrap_or((before, argument));
-            let is_secret = flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
+            let is_secret =
+                flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
             if argument.contains("${") {
-                self.note(name, &format!("argument {}: a variable in an argument is not replaced; set it in `env`", index + 1));
+                self.note(
+                    name,
+                    &format!(
+                        "argument {}: a variable in an argument is not replaced; set it in `env`",
+                        index + 1
+                    ),
+                );
             } else if is_secret || suspect::is_secret_value(value) {
-                self.note(name, &format!("argument {} seems to be a secret: other users can see it; set it in `env`", index + 1));
+                self.note(
+                    name,
+                    &format!(
+                        "argument {} seems to be a secret: other users can see it; set it in `env`",
+                        index + 1
+                    ),
+                );
             }
             before = argument;
         }
         if command.contains("${") {
-            self.note(name, "a variable in `command` is not replaced; write the path");
+            self.note(
+                name,
+                "a variable in `command` is not replaced; write the path",
+            );
         }
     }
 
@@ -214,101 +313,15 @@ impl<'a> Import<'a> {
             self.line(&format!("\n[{heading}]\n{}", lines.join("\n")));
         }
     }
-
-    /// A value as TOML: text with references, or the file to which a secret goes.
-    fn text(&mut self, name: &str, path: &[&str], value: &str, is_secret: bool) -> String {
-        let (mut text, mut plain) = (String::new(), String::new());
-        for part in parts(value) {
-            let reference = match part {
-                Part::Plain(part) => {
-                    plain.push_str(part);
-                    continue;
-                }
-                Part::Reference(reference) => reference,
-            };
-            // A dollar before the brace would make it plain.
-            let variable = if plain.ends_with('$') { None } else { self.variable(name, reference) };
-            if let Some(variable) = variable {
-                self.judge_plain(name, &plain);
-                text = [&text, &interpolate::escape(&plain), "${", &variable, "}"].concat();
-                plain.clear();
-            } else {
-                self.note(name, "a reference is not known here; kept as plain text");
-                plain = [&plain, "${", reference, "}"].concat();
-            }
-        }
-        if text.is_empty() && is_secret {
-            return format!("{{ file = {} }}", quoted(&self.put_away(name, path, value)));
-        }
-        if !text.is_empty() {
-            self.judge_plain(name, &plain);
-        }
-        quoted(&(text + &interpolate::escape(&plain)))
-    }
-
-    /// Text beside a reference cannot be moved out with it.
-    fn judge_plain(&mut self, name: &str, plain: &str) {
-        if suspect::is_secret_value(plain) {
-            self.note(name, "text beside a variable seems to be a secret; move it by hand");
-        }
-    }
-
-    /// The environment variable that a client's reference means.
-    fn variable(&mut self, name: &str, reference: &str) -> Option<String> {
-        if let Some(input) = reference.strip_prefix("input:") {
-            let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
-            let variable: String = input.chars().map(letter).collect();
-            let variable = if interpolate::is_variable(&variable) { variable } else { format!("INPUT_{variable}") };
-            self.note(name, &format!("the input {} is not asked for; set the environment variable `{variable}`", quoted(input)));
-            return Some(variable);
-        }
-        let (variable, default) = match reference.split_once(":-") {
-            Some((variable, default)) => (variable, Some(default)),
-            None => (reference.strip_prefix("env:").unwrap_or(reference), None),
-        };
-        if !interpolate::is_variable(variable) {
-            return None;
-        }
-        if default.is_some() {
-            self.note(name, &format!("the default of `{variable}` is left out; set the environment variable"));
-        }
-        Some(if variable == "userHome" { "HOME".to_owned() } else { variable.to_owned() })
-    }
-
-    /// Moves a secret out, and says by which path it will be found.
-    fn put_away(&mut self, name: &str, path: &[&str], value: &str) -> String {
-        let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-        let words: Vec<String> = path.iter().map(|word| word.chars().map(letter).take(64).collect()).collect();
-        let base = words.join(".");
-        let mut file = base.clone();
-        let mut count = 1_u32;
-        while self.secrets.contains_key(&file) {
-            count += 1;
-            file = format!("{base}-{count}");
-        }
-        self.secrets.insert(file.clone(), Secret::new(value.trim().to_owned()));
-        self.note(name, &format!("a secret was moved out of the file, to `{file}`"));
-        self.directory.join(file).display().to_string()
-    }
-}
-
-/// Splits a client's text at its references; clients know no escape.
-fn parts(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some((before, (name, after))) =
-        rest.split_once("${").and_then(|(before, after)| Some((before, after.split_once('}')?)))
-    {
-        parts.extend([Part::Plain(before), Part::Reference(name)]);
-        rest = after;
-    }
-    parts.push(Part::Plain(rest));
-    parts
 }
 
 /// The entries of an object, their scalars as text.
 fn pairs_of(object: Option<&Value>) -> impl Iterator<Item = (&String, Option<String>)> {
-    object.and_then(Value::as_object).into_iter().flatten().map(|(key, value)| (key, scalar(value)))
+    object
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key, scalar(value)))
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -319,4 +332,3 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
-

@@ -35,29 +35,46 @@ pub fn wrap(text: &str, program: &str) -> Result<Wrapped, NotImportable> {
             None => notes.push(format!("{}: not an object; left as it is", quoted(name))),
         }
     }
-    Ok(Wrapped { json: edited(text, edits), notes })
+    Ok(Wrapped {
+        json: edited(text, edits),
+        notes,
+    })
 }
 
 type Edit = (Range<usize>, String);
 
 /// What to change in one entry; nothing if it has no command or runs behind us already.
-fn entry_edits(plain: &str, entry: &Raw<'_>, name: &str, program: &str) -> Result<Vec<Edit>, &'static str> {
-    let Some(raw_command) = entry.get("command") else { return Ok(Vec::new()) };
+fn entry_edits(
+    plain: &str,
+    entry: &Raw<'_>,
+    name: &str,
+    program: &str,
+) -> Result<Vec<Edit>, &'static str> {
+    let Some(raw_command) = entry.get("command") else {
+        return Ok(Vec::new());
+    };
     let command: String =
         serde_json::from_str(raw_command.get()).map_err(|_| "`command` is not a string")?;
     let raw_args = entry.get("args");
     let args: Vec<String> = match raw_args {
         None => Vec::new(),
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| "`args` is not a list of strings")?,
+        Some(raw) => {
+            serde_json::from_str(raw.get()).map_err(|_| "`args` is not a list of strings")?
+        }
     };
     if unwrapped(&command, &args).is_some() {
         return Ok(Vec::new());
     }
-    let words = [WRAP, "--name", name, "--", &command].map(quoted).join(", ");
+    let words = [WRAP, "--name", name, "--", &command]
+        .map(quoted)
+        .join(", ");
     let place_of_command = place(plain, raw_command);
     let insertion = match raw_args {
         // Behind the bracket: what is inside stays as it is, with its comments.
-        Some(raw) => (place(plain, raw).start + 1, if args.is_empty() { words } else { words + ", " }),
+        Some(raw) => (
+            place(plain, raw).start + 1,
+            if args.is_empty() { words } else { words + ", " },
+        ),
         None => (place_of_command.end, format!(", \"args\": [{words}]")),
     };
     let (at, new) = insertion;
@@ -73,7 +90,11 @@ fn open(raw: &RawValue) -> Option<Raw<'_>> {
 
 /// Where in `text` a value stands that was borrowed from it.
 fn place(text: &str, raw: &RawValue) -> Range<usize> {
-    let start = raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    let start = raw
+        .get()
+        .as_ptr()
+        .addr()
+        .saturating_sub(text.as_ptr().addr());
     start..start + raw.get().len()
 }
 
@@ -97,4 +118,3 @@ pub(super) fn unwrapped(command: &str, args: &[String]) -> Option<Vec<String>> {
     let behind = args.get(at + 1..).filter(|behind| !behind.is_empty())?;
     (is_ours && args.first().is_some_and(|first| first == WRAP)).then(|| behind.to_vec())
 }
-

@@ -1,5 +1,6 @@
 //! What every check needs: a place to lay problems down, and a way to look things up.
 
+use crate::config::bounds::MAX_PROBLEMS;
 use crate::config::checked::TextFile;
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::{Place, Problem, Source};
@@ -27,9 +28,18 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(source: &'a Source<'a>, world: &'a World<'a>, problems: Vec<Problem>) -> Self {
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        world: &'a World<'a>,
+        problems: Vec<Problem>,
+    ) -> Self {
         let directory = source.file.parent().unwrap_or(Path::new("")).to_owned();
-        Self { source, world, directory, problems }
+        Self {
+            source,
+            world,
+            directory,
+            problems,
+        }
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -41,18 +51,25 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn refuse(&mut self, place: &Place, reason: &str) {
-        self.problems.push(self.source.problem(place, reason, None));
+        self.tell(place, reason, None);
     }
 
     pub(super) fn refuse_with(&mut self, place: &Place, reason: &str, fix: &str) {
-        self.problems.push(self.source.problem(place, reason, Some(fix)));
+        self.tell(place, reason, Some(fix));
+    }
+
+    fn tell(&mut self, place: &Place, reason: &str, fix: Option<&str>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(self.source.problem(place, reason, fix));
+        }
     }
 
     /// Refuses for something that is not there, unless a problem in the same table explains it.
     pub(super) fn refuse_missing(&mut self, place: &Place, reason: &str, fix: &str) {
         let prefix = place.to_string();
         let is_inside = |key: &str| {
-            key.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            key.strip_prefix(&prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         if !self.problems.iter().any(|problem| is_inside(&problem.key)) {
             self.refuse_with(place, reason, fix);
@@ -69,13 +86,26 @@ impl<'a> Desk<'a> {
     ) {
         let fix = match nearest(name, names.clone()) {
             Some(name) => format!("did you mean `{name}`?"),
-            None => format!("one of {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "one of {}",
+                names
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         };
         self.refuse_with(place, reason, &fix);
     }
 
-    pub(super) fn span(&mut self, place: &Place, raw: Option<raw::Span>, range: &Range<Span>) -> std::time::Duration {
-        let Some(raw::Span(text)) = raw else { return range.default.0 };
+    pub(super) fn span(
+        &mut self,
+        place: &Place,
+        raw: Option<raw::Span>,
+        range: &Range<Span>,
+    ) -> std::time::Duration {
+        let Some(raw::Span(text)) = raw else {
+            return range.default.0;
+        };
         match Span::parse(&text) {
             Some(span) if range.holds(span) => span.0,
             Some(_) => {
@@ -93,7 +123,12 @@ impl<'a> Desk<'a> {
         }
     }
 
-    pub(super) fn size(&mut self, place: &Place, raw: Option<raw::Size>, range: &Range<Size>) -> u64 {
+    pub(super) fn size(
+        &mut self,
+        place: &Place,
+        raw: Option<raw::Size>,
+        range: &Range<Size>,
+    ) -> u64 {
         let size = match raw {
             None => return range.default.0,
             Some(raw::Size::Bytes(bytes)) => u64::try_from(bytes).ok().map(Size),
@@ -112,7 +147,9 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn count(&mut self, place: &Place, raw: Option<i64>, range: &Range<Count>) -> u32 {
-        let Some(number) = raw else { return range.default.0 };
+        let Some(number) = raw else {
+            return range.default.0;
+        };
         match u32::try_from(number) {
             Ok(count) if range.holds(Count(count)) => count,
             Ok(_) | Err(_) => {
@@ -123,10 +160,20 @@ impl<'a> Desk<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choose<T: Copy>(&mut self, place: &Place, text: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choose<T: Copy>(
+        &mut self,
+        place: &Place,
+        text: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let found = choices.iter().find(|(name, _)| *name == text);
         if found.is_none() {
-            self.refuse_unknown(place, "not one of the values allowed here", text, choices.iter().map(|(name, _)| *name));
+            self.refuse_unknown(
+                place,
+                "not one of the values allowed here",
+                text,
+                choices.iter().map(|(name, _)| *name),
+            );
         }
         found.map(|(_, choice)| *choice)
     }
@@ -136,7 +183,11 @@ impl<'a> Desk<'a> {
         match HttpUrl::parse(text) {
             Ok(url) => Some(url),
             Err(problem) => {
-                self.refuse_with(place, &problem.to_string(), "write it as in \"https://host.example/path\"");
+                self.refuse_with(
+                    place,
+                    &problem.to_string(),
+                    "write it as in \"https://host.example/path\"",
+                );
                 None
             }
         }
@@ -169,7 +220,10 @@ impl<'a> Desk<'a> {
     /// A PEM file that holds at least one block of this label.
     pub(super) fn pem(&mut self, place: &Place, text: &str, label: &str) -> Option<TextFile> {
         let file = self.file(place, text)?;
-        let has_block = file.text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(label));
+        let has_block = file
+            .text
+            .lines()
+            .any(|line| line.starts_with("-----BEGIN ") && line.contains(label));
         if !has_block {
             self.refuse(place, &format!("the file is not PEM with a {label}"));
         }
@@ -185,21 +239,37 @@ impl<'a> Desk<'a> {
     pub(super) fn text(&mut self, place: &Place, raw: raw::Text) -> Option<Secret<String>> {
         match raw {
             raw::Text::Literal(text) => self.interpolated(place, &text),
-            raw::Text::Reference(raw::Reference { file: Some(file), env: None }) => {
+            raw::Text::Reference(raw::Reference {
+                file: Some(file),
+                env: None,
+            }) => {
                 let file = self.file(&place.key("file"), &file)?;
                 let text = Secret::new(file.text);
                 self.full(&place.key("file"), text.expose().trim())
             }
-            raw::Text::Reference(raw::Reference { file: None, env: Some(name) }) => {
+            raw::Text::Reference(raw::Reference {
+                file: None,
+                env: Some(name),
+            }) => {
                 let value = self.required(&place.key("env"), &name)?;
                 self.full(&place.key("env"), value.expose())
             }
-            raw::Text::Reference(raw::Reference { file: Some(_), env: Some(_) }) => {
+            raw::Text::Reference(raw::Reference {
+                file: Some(_),
+                env: Some(_),
+            }) => {
                 self.refuse_with(place, "both `file` and `env`", "keep one of them");
                 None
             }
-            raw::Text::Reference(raw::Reference { file: None, env: None }) => {
-                self.refuse_missing(place, "neither `file` nor `env`", "write { file = \"…\" } or { env = \"…\" }");
+            raw::Text::Reference(raw::Reference {
+                file: None,
+                env: None,
+            }) => {
+                self.refuse_missing(
+                    place,
+                    "neither `file` nor `env`",
+                    "write { file = \"…\" } or { env = \"…\" }",
+                );
                 None
             }
         }
@@ -207,7 +277,11 @@ impl<'a> Desk<'a> {
 
     fn interpolated(&mut self, place: &Place, text: &str) -> Option<Secret<String>> {
         let Some(parts) = interpolate::parts(text) else {
-            self.refuse_with(place, "`${` without `}`", "close it, or write `$${` for a plain `${`");
+            self.refuse_with(
+                place,
+                "`${` without `}`",
+                "close it, or write `$${` for a plain `${`",
+            );
             return None;
         };
         let mut value = Secret::new(String::new());

@@ -2,14 +2,12 @@
 
 use super::desk::Desk;
 use crate::config::bounds;
-use crate::config::checked::{
-    Arguments, Audit, Durability, Gateway, Limits, Quota, Sessions, Tls,
-};
+use crate::config::checked::{Arguments, Audit, Durability, Gateway, Limits, Quota, Sessions, Tls};
 use crate::config::problem::Place;
 use crate::config::quantity::Span;
+use crate::config::raw;
 use crate::config::secret::Secret;
 use crate::config::url::{HttpUrl, default_port, is_host, port_number};
-use crate::config::raw;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,8 +23,16 @@ pub(super) fn gateway(desk: &mut Desk<'_>, raw: raw::Gateway) -> Option<Gateway>
     let place = Place::default().key("gateway");
     let has_tls = raw.tls.is_some();
     let tls = raw.tls.and_then(|raw| tls(desk, raw));
-    let listen = address(desk, &place.key("listen"), raw.listen.as_deref().unwrap_or(bounds::LISTEN));
-    let admin = address(desk, &place.key("admin"), raw.admin.as_deref().unwrap_or(bounds::ADMIN));
+    let listen = address(
+        desk,
+        &place.key("listen"),
+        raw.listen.as_deref().unwrap_or(bounds::LISTEN),
+    );
+    let admin = address(
+        desk,
+        &place.key("admin"),
+        raw.admin.as_deref().unwrap_or(bounds::ADMIN),
+    );
     if listen.is_some_and(|listen| !listen.ip().is_loopback() && !has_tls) {
         desk.refuse_with(
             &place.key("listen"),
@@ -53,7 +59,16 @@ pub(super) fn gateway(desk: &mut Desk<'_>, raw: raw::Gateway) -> Option<Gateway>
     let (listen, public_url) = (listen?, public_url?);
     let hosts = hosts(desk, &raw.allowed_hosts, listen, &public_url);
     let origins = origins(desk, &raw.allowed_origins, listen, &public_url);
-    Some(Gateway { listen, admin: admin?, public_url, data, hosts, origins, drain, tls })
+    Some(Gateway {
+        listen,
+        admin: admin?,
+        public_url,
+        data,
+        hosts,
+        origins,
+        drain,
+        tls,
+    })
 }
 
 pub(super) fn limits(desk: &mut Desk<'_>, raw: raw::Limits) -> (Limits, Upstream) {
@@ -61,12 +76,28 @@ pub(super) fn limits(desk: &mut Desk<'_>, raw: raw::Limits) -> (Limits, Upstream
     let limits = Limits {
         body_bytes: whole(desk.size(&place.key("body"), raw.body, &bounds::BODY)),
         depth: whole(desk.count(&place.key("depth"), raw.depth, &bounds::DEPTH)),
-        header_timeout: desk.span(&place.key("header_timeout"), raw.header_timeout, &bounds::HEADER_TIMEOUT),
-        body_timeout: desk.span(&place.key("body_timeout"), raw.body_timeout, &bounds::BODY_TIMEOUT),
-        connections: whole(desk.count(&place.key("connections"), raw.connections, &bounds::CONNECTIONS)),
+        header_timeout: desk.span(
+            &place.key("header_timeout"),
+            raw.header_timeout,
+            &bounds::HEADER_TIMEOUT,
+        ),
+        body_timeout: desk.span(
+            &place.key("body_timeout"),
+            raw.body_timeout,
+            &bounds::BODY_TIMEOUT,
+        ),
+        connections: whole(desk.count(
+            &place.key("connections"),
+            raw.connections,
+            &bounds::CONNECTIONS,
+        )),
     };
     let upstream = Upstream {
-        timeout: desk.span(&place.key("upstream_timeout"), raw.upstream_timeout, &bounds::UPSTREAM_TIMEOUT),
+        timeout: desk.span(
+            &place.key("upstream_timeout"),
+            raw.upstream_timeout,
+            &bounds::UPSTREAM_TIMEOUT,
+        ),
         response_bytes: desk.size(&place.key("response"), raw.response, &bounds::RESPONSE),
     };
     (limits, upstream)
@@ -78,24 +109,51 @@ pub(super) fn sessions(desk: &mut Desk<'_>, raw: raw::Sessions) -> Sessions {
     let idle = desk.span(&place.key("idle"), raw.idle, &bounds::IDLE);
     let absolute = desk.span(&place.key("absolute"), raw.absolute, &bounds::ABSOLUTE);
     let max = desk.count(&place.key("max"), raw.max, &bounds::MAX_SESSIONS);
-    let each = desk.count(&place.key("max_per_principal"), raw.max_per_principal, &bounds::MAX_PER_PRINCIPAL);
+    let each = desk.count(
+        &place.key("max_per_principal"),
+        raw.max_per_principal,
+        &bounds::MAX_PER_PRINCIPAL,
+    );
     if wrote_idle && idle > absolute {
-        desk.refuse(&place.key("idle"), &format!("longer than `absolute`, {}", Span(absolute)));
+        desk.refuse(
+            &place.key("idle"),
+            &format!("longer than `absolute`, {}", Span(absolute)),
+        );
     }
     if wrote_each && each > max {
-        desk.refuse(&place.key("max_per_principal"), &format!("more than `max`, {max}"));
+        desk.refuse(
+            &place.key("max_per_principal"),
+            &format!("more than `max`, {max}"),
+        );
     }
     // A default gives way to what is written.
-    Sessions { idle: idle.min(absolute), absolute, max: whole(max), max_per_principal: whole(each.min(max)) }
+    Sessions {
+        idle: idle.min(absolute),
+        absolute,
+        max: whole(max),
+        max_per_principal: whole(each.min(max)),
+    }
 }
 
 pub(super) fn quota(desk: &mut Desk<'_>, raw: raw::Quota) -> Quota {
     let place = Place::default().key("quota");
     Quota {
-        requests_per_minute: desk.count(&place.key("requests_per_minute"), raw.requests_per_minute, &bounds::REQUESTS),
+        requests_per_minute: desk.count(
+            &place.key("requests_per_minute"),
+            raw.requests_per_minute,
+            &bounds::REQUESTS,
+        ),
         burst: desk.count(&place.key("burst"), raw.burst, &bounds::BURST),
-        concurrency: desk.count(&place.key("concurrency"), raw.concurrency, &bounds::CONCURRENCY),
-        bytes_per_minute: desk.size(&place.key("bytes_per_minute"), raw.bytes_per_minute, &bounds::BYTES),
+        concurrency: desk.count(
+            &place.key("concurrency"),
+            raw.concurrency,
+            &bounds::CONCURRENCY,
+        ),
+        bytes_per_minute: desk.size(
+            &place.key("bytes_per_minute"),
+            raw.bytes_per_minute,
+            &bounds::BYTES,
+        ),
         tool_requests_per_minute: desk.count(
             &place.key("tool_requests_per_minute"),
             raw.tool_requests_per_minute,
@@ -127,34 +185,60 @@ pub(super) fn audit(desk: &mut Desk<'_>, raw: raw::Audit, gateway: &Gateway) -> 
     for (index, text) in raw.witness.iter().enumerate() {
         witness.push(desk.path(&place.key("witness").at(index), text));
     }
-    let kinds = [("redacted", Arguments::Redacted), ("digest", Arguments::Digest)];
+    let kinds = [
+        ("redacted", Arguments::Redacted),
+        ("digest", Arguments::Digest),
+    ];
     let arguments = raw
         .arguments
         .and_then(|text| desk.choose(&place.key("arguments"), &text, &kinds))
         .unwrap_or(Arguments::Redacted);
     let rotate_bytes = desk.size(&place.key("rotate"), raw.rotate, &bounds::ROTATE);
-    Audit { directory, durability, rotate_bytes, witness, arguments }
+    Audit {
+        directory,
+        durability,
+        rotate_bytes,
+        witness,
+        arguments,
+    }
 }
 
 fn tls(desk: &mut Desk<'_>, raw: raw::Tls) -> Option<Tls> {
     let place = Place::default().key("gateway").key("tls");
     let (Some(certificate), Some(key)) = (raw.certificate, raw.key) else {
-        desk.refuse_missing(&place, "TLS needs `certificate` and `key`", "name both files");
+        desk.refuse_missing(
+            &place,
+            "TLS needs `certificate` and `key`",
+            "name both files",
+        );
         return None;
     };
     let certificate = desk.pem(&place.key("certificate"), &certificate, "CERTIFICATE");
-    let key = desk.pem(&place.key("key"), &key, "PRIVATE KEY").map(|file| Secret::new(file.text));
-    Some(Tls { certificate: certificate?, key: key? })
+    let key = desk
+        .pem(&place.key("key"), &key, "PRIVATE KEY")
+        .map(|file| Secret::new(file.text));
+    Some(Tls {
+        certificate: certificate?,
+        key: key?,
+    })
 }
 
 fn address(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<SocketAddr> {
     let address: Option<SocketAddr> = text.parse().ok();
     let Some(address) = address else {
-        desk.refuse_with(place, "not an IP address and port", "write it as in \"127.0.0.1:8848\" or \"[::1]:8848\"");
+        desk.refuse_with(
+            place,
+            "not an IP address and port",
+            "write it as in \"127.0.0.1:8848\" or \"[::1]:8848\"",
+        );
         return None;
     };
     if address.port() == 0 {
-        desk.refuse_with(place, "the port must be known beforehand", "write a port from 1 to 65535");
+        desk.refuse_with(
+            place,
+            "the port must be known beforehand",
+            "write a port from 1 to 65535",
+        );
         return None;
     }
     Some(address)
@@ -208,7 +292,11 @@ fn hosts(
             Some(_) | None => (host.as_str(), None),
         };
         if !is_host(name) || written.is_some_and(|written| port_number(written).is_none()) {
-            desk.refuse_with(&place.at(index), "not a host name", "write `name` or `name:port`, without scheme and path");
+            desk.refuse_with(
+                &place.at(index),
+                "not a host name",
+                "write `name` or `name:port`, without scheme and path",
+            );
             continue;
         }
         if written.is_none() {
@@ -239,12 +327,22 @@ fn origins(
     for (index, text) in allowed.iter().enumerate() {
         let place = place.at(index);
         if text == "*" || text == "null" {
-            desk.refuse_with(&place, "an origin must be named: any web page could speak for its visitor", "write \"https://app.example\"");
+            desk.refuse_with(
+                &place,
+                "an origin must be named: any web page could speak for its visitor",
+                "write \"https://app.example\"",
+            );
             continue;
         }
-        let Some(url) = desk.url(&place, text) else { continue };
+        let Some(url) = desk.url(&place, text) else {
+            continue;
+        };
         if url.path() != "/" || url.query().is_some() {
-            desk.refuse_with(&place, "an origin has no path", &format!("write \"{}\"", url.origin()));
+            desk.refuse_with(
+                &place,
+                "an origin has no path",
+                &format!("write \"{}\"", url.origin()),
+            );
         }
         origins.insert(url.origin());
     }

@@ -6,12 +6,17 @@ use crate::config::checked::{Grant, ServerName, TextFile, Who};
 use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::raw;
+use std::collections::BTreeSet;
 
 /// A word, and the principal that it makes of a name.
 type NamedKind = (&'static str, fn(String) -> Who);
 
-const KINDS: &[NamedKind] =
-    &[("user", Who::User), ("role", Who::Role), ("group", Who::Group), ("client", Who::Client)];
+const KINDS: &[NamedKind] = &[
+    ("user", Who::User),
+    ("role", Who::Role),
+    ("group", Who::Group),
+    ("client", Who::Client),
+];
 
 pub(super) fn grants(desk: &mut Desk<'_>, raw: Vec<raw::Grant>, servers: &Servers) -> Vec<Grant> {
     let top = Place::default().key("grants");
@@ -30,7 +35,11 @@ pub(super) fn grants(desk: &mut Desk<'_>, raw: Vec<raw::Grant>, servers: &Server
         for (index, text) in allow.iter().enumerate() {
             let found = pattern(desk, &allow_place.at(index), text, servers);
             if let (Some(who), Some((server, pattern))) = (&who, found) {
-                grants.push(Grant { who: who.clone(), server, pattern });
+                grants.push(Grant {
+                    who: who.clone(),
+                    server,
+                    pattern,
+                });
             }
         }
     }
@@ -39,10 +48,13 @@ pub(super) fn grants(desk: &mut Desk<'_>, raw: Vec<raw::Grant>, servers: &Server
 
 pub(super) fn policies(desk: &mut Desk<'_>, files: &[String]) -> Vec<TextFile> {
     let place = Place::default().key("policy").key("files");
-    let mut policies: Vec<TextFile> = Vec::new();
+    let mut policies = Vec::new();
+    let mut seen = BTreeSet::new();
     for (index, text) in files.iter().enumerate() {
-        let Some(file) = desk.file(&place.at(index), text) else { continue };
-        if policies.iter().any(|policy| policy.path == file.path) {
+        let Some(file) = desk.file(&place.at(index), text) else {
+            continue;
+        };
+        if !seen.insert(file.path.clone()) {
             desk.refuse(&place.at(index), "the same file twice");
         }
         policies.push(file);

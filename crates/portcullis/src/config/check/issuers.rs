@@ -33,24 +33,44 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
     let mut issuers = Issuers::default();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut embedded: Option<String> = None;
-    for (name, raw) in raw {
+    if raw.len() > bounds::MAX_ISSUERS {
+        desk.refuse(
+            &place,
+            &format!("too many issuers: at most {}", bounds::MAX_ISSUERS),
+        );
+    }
+    for (name, raw) in raw.into_iter().take(bounds::MAX_ISSUERS) {
         let place = place.key(&name);
         issuers.names.insert(name.clone());
-        if name.is_empty() || name.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+        if name.is_empty()
+            || name
+                .chars()
+                .any(|letter| letter.is_control() || letter.is_whitespace())
+        {
             desk.refuse(&place, "a name has no spaces and is not empty");
         }
         if raw.embedded == Some(true) {
             if let Some(first) = embedded.replace(name.clone()) {
-                desk.refuse(&place, &format!("`{first}` is the embedded issuer already: there is only one"));
+                desk.refuse(
+                    &place,
+                    &format!("`{first}` is the embedded issuer already: there is only one"),
+                );
             }
             issuers.known.insert(name, own(desk, &place, raw));
             continue;
         }
-        let Some(external) = external(desk, &place, raw) else { continue };
+        let Some(external) = external(desk, &place, raw) else {
+            continue;
+        };
         if let Some(first) = seen.insert(external.issuer.clone(), name.clone()) {
-            desk.refuse(&place.key("issuer"), &format!("the same issuer as `{first}`"));
+            desk.refuse(
+                &place.key("issuer"),
+                &format!("the same issuer as `{first}`"),
+            );
         }
-        issuers.known.insert(name, Issuer::External(Box::new(external)));
+        issuers
+            .known
+            .insert(name, Issuer::External(Box::new(external)));
     }
     issuers
 }
@@ -74,20 +94,47 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
             "remove it; only `max_lifetime` may stand beside `embedded`",
         );
     }
-    let max_lifetime = desk.span(&place.key("max_lifetime"), raw.max_lifetime, &bounds::MAX_LIFETIME);
+    let max_lifetime = desk.span(
+        &place.key("max_lifetime"),
+        raw.max_lifetime,
+        &bounds::MAX_LIFETIME,
+    );
     Issuer::Embedded { max_lifetime }
 }
 
 fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<External> {
     let algorithms = algorithms(desk, &place.key("algorithms"), raw.algorithms);
     let token_types = token_types(desk, &place.key("token_types"), raw.token_types);
-    let max_lifetime = desk.span(&place.key("max_lifetime"), raw.max_lifetime, &bounds::MAX_LIFETIME);
+    let max_lifetime = desk.span(
+        &place.key("max_lifetime"),
+        raw.max_lifetime,
+        &bounds::MAX_LIFETIME,
+    );
     let skew = desk.span(&place.key("skew"), raw.skew, &bounds::SKEW);
-    let roles_claim = claim(desk, &place.key("roles_claim"), raw.roles_claim, bounds::ROLES_CLAIM);
-    let groups_claim = claim(desk, &place.key("groups_claim"), raw.groups_claim, bounds::GROUPS_CLAIM);
-    let scope_claim = claim(desk, &place.key("scope_claim"), raw.scope_claim, bounds::SCOPE_CLAIM);
-    let jwks_uri = raw.jwks_uri.and_then(|text| desk.url(&place.key("jwks_uri"), &text));
-    let ca = raw.ca.and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
+    let roles_claim = claim(
+        desk,
+        &place.key("roles_claim"),
+        raw.roles_claim,
+        bounds::ROLES_CLAIM,
+    );
+    let groups_claim = claim(
+        desk,
+        &place.key("groups_claim"),
+        raw.groups_claim,
+        bounds::GROUPS_CLAIM,
+    );
+    let scope_claim = claim(
+        desk,
+        &place.key("scope_claim"),
+        raw.scope_claim,
+        bounds::SCOPE_CLAIM,
+    );
+    let jwks_uri = raw
+        .jwks_uri
+        .and_then(|text| desk.url(&place.key("jwks_uri"), &text));
+    let ca = raw
+        .ca
+        .and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
     let Some(issuer) = raw.issuer else {
         desk.refuse_missing(
             place,
@@ -98,7 +145,10 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
     };
     let url = desk.url(&place.key("issuer"), &issuer)?;
     if url.query().is_some() || issuer.ends_with('?') {
-        desk.refuse(&place.key("issuer"), "an issuer's identifier has no query (RFC 8414 section 2)");
+        desk.refuse(
+            &place.key("issuer"),
+            "an issuer's identifier has no query (RFC 8414 section 2)",
+        );
     }
     Some(External {
         issuer,
@@ -123,7 +173,10 @@ fn algorithms(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> B
     for (index, text) in texts.iter().enumerate() {
         let place = place.at(index);
         if text.eq_ignore_ascii_case("none") {
-            desk.refuse(&place, "`none` means no signature: anyone could write such a token");
+            desk.refuse(
+                &place,
+                "`none` means no signature: anyone could write such a token",
+            );
         } else if text.starts_with("HS") {
             desk.refuse_with(
                 &place,
@@ -137,7 +190,11 @@ fn algorithms(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> B
     algorithms
 }
 
-fn token_types(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> BTreeSet<TokenType> {
+fn token_types(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Option<Vec<String>>,
+) -> BTreeSet<TokenType> {
     let texts = raw.unwrap_or_else(|| owned(bounds::TOKEN_TYPES));
     if texts.is_empty() {
         desk.refuse(place, "at least one type is needed");

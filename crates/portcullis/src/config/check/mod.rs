@@ -14,7 +14,6 @@ use desk::Desk;
 
 pub(super) use desk::World;
 
-
 /// Judges the whole file; `problems` is what its shape has already shown.
 ///
 /// # Errors
@@ -30,16 +29,25 @@ pub(super) fn file(
     let (limits, upstream) = gateway::limits(&mut desk, raw.limits);
     let sessions = gateway::sessions(&mut desk, raw.sessions);
     let quota = gateway::quota(&mut desk, raw.quota);
-    let audit = gateway.as_ref().map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
+    let audit = gateway
+        .as_ref()
+        .map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
     let issuers = issuers::issuers(&mut desk, raw.issuers);
     let aggregate = gateway
         .as_ref()
         .filter(|_| raw.aggregate.enabled.unwrap_or(true))
-        .map(|gateway| Aggregate { audience: gateway.public_url.below("/mcp") });
+        .map(|gateway| Aggregate {
+            audience: gateway.public_url.below("/mcp"),
+        });
     let (servers, mut grants) = servers::servers(
         &mut desk,
         raw.servers,
-        &servers::Around { gateway: gateway.as_ref(), aggregate: aggregate.as_ref(), issuers: &issuers, upstream },
+        &servers::Around {
+            gateway: gateway.as_ref(),
+            aggregate: aggregate.as_ref(),
+            issuers: &issuers,
+            upstream,
+        },
     );
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let policies = grants::policies(&mut desk, &raw.policy.files);

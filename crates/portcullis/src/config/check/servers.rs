@@ -40,7 +40,11 @@ pub(super) fn servers(
         audiences.insert(aggregate.audience.clone(), "the endpoint /mcp".to_owned());
     }
     if raw.is_empty() {
-        desk.refuse_missing(&top, "no server", "add a table [servers.NAME] with `url` or `command`");
+        desk.refuse_missing(
+            &top,
+            "no server",
+            "add a table [servers.NAME] with `url` or `command`",
+        );
     } else if around.issuers.names.is_empty() {
         desk.refuse_missing(
             &Place::default().key("issuers"),
@@ -60,7 +64,9 @@ pub(super) fn servers(
             continue;
         };
         grants.extend(allow(desk, &place.key("allow"), &name, &raw.allow));
-        let Some(server) = server(desk, &place, &name, raw, around) else { continue };
+        let Some(server) = server(desk, &place, &name, raw, around) else {
+            continue;
+        };
         if let Some(first) = audiences.insert(server.audience.clone(), format!("server `{name}`")) {
             desk.refuse_with(
                 &place.key("audience"),
@@ -93,16 +99,31 @@ fn server(
         max_processes: raw.limits.max_processes,
     };
     let upstream = upstream(desk, place, reach);
-    let audience = audience(desk, &place.key("audience"), raw.audience, name, around.gateway);
+    let audience = audience(
+        desk,
+        &place.key("audience"),
+        raw.audience,
+        name,
+        around.gateway,
+    );
     let issuers = issuers(desk, &place.key("issuers"), raw.issuers, around.issuers);
     let limits = place.key("limits");
-    let timeout = Range { default: Span(around.upstream.timeout), ..bounds::UPSTREAM_TIMEOUT };
-    let response = Range { default: Size(around.upstream.response_bytes), ..bounds::RESPONSE };
+    let timeout = Range {
+        default: Span(around.upstream.timeout),
+        ..bounds::UPSTREAM_TIMEOUT
+    };
+    let response = Range {
+        default: Size(around.upstream.response_bytes),
+        ..bounds::RESPONSE
+    };
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     let tools = tools(desk, &place.key("tools"), raw.tools);
     let response = desk.size(&limits.key("response"), raw.limits.response, &response);
-    let upstream_timeout =
-        desk.span(&limits.key("upstream_timeout"), raw.limits.upstream_timeout, &timeout);
+    let upstream_timeout = desk.span(
+        &limits.key("upstream_timeout"),
+        raw.limits.upstream_timeout,
+        &timeout,
+    );
     Some(Server {
         upstream: upstream?,
         issuers,
@@ -125,10 +146,16 @@ fn audience(
         return gateway.map(|gateway| gateway.public_url.below(&format!("/servers/{name}/mcp")));
     };
     if audience.is_empty() {
-        desk.refuse_with(place, "an empty audience", "remove it: the default is the server's own URL");
+        desk.refuse_with(
+            place,
+            "an empty audience",
+            "remove it: the default is the server's own URL",
+        );
         return None;
     }
-    if audience.contains(|letter: char| letter == '*' || letter.is_whitespace() || letter.is_control()) {
+    if audience
+        .contains(|letter: char| letter == '*' || letter.is_whitespace() || letter.is_control())
+    {
         desk.refuse_with(
             place,
             "an audience is one name, without asterisk and spaces",
@@ -145,7 +172,9 @@ fn issuers(
     raw: Option<Vec<String>>,
     issuers: &Issuers,
 ) -> BTreeSet<String> {
-    let Some(names) = raw else { return issuers.names.clone() };
+    let Some(names) = raw else {
+        return issuers.names.clone();
+    };
     if names.is_empty() {
         desk.refuse_with(
             place,
@@ -166,7 +195,11 @@ fn allow(desk: &mut Desk<'_>, place: &Place, name: &ServerName, texts: &[String]
     let mut grants = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         match Pattern::parse(text) {
-            Ok(pattern) => grants.push(Grant { who: Who::Anyone, server: name.clone(), pattern }),
+            Ok(pattern) => grants.push(Grant {
+                who: Who::Anyone,
+                server: name.clone(),
+                pattern,
+            }),
             Err(problem) => desk.refuse(&place.at(index), &problem.to_string()),
         }
     }
@@ -178,24 +211,46 @@ fn scopes(desk: &mut Desk<'_>, place: &Place, raw: Vec<String>) -> BTreeSet<Stri
     for (index, scope) in raw.iter().enumerate() {
         let is_inside = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if scope.is_empty() || !scope.bytes().all(is_inside) {
-            desk.refuse_with(&place.at(index), "not a scope", "write each scope as one item of the list");
+            desk.refuse_with(
+                &place.at(index),
+                "not a scope",
+                "write each scope as one item of the list",
+            );
         }
     }
     raw.into_iter().collect()
 }
 
-fn tools(desk: &mut Desk<'_>, place: &Place, raw: BTreeMap<String, raw::Tool>) -> BTreeMap<String, Tool> {
+fn tools(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: BTreeMap<String, raw::Tool>,
+) -> BTreeMap<String, Tool> {
     let mut tools = BTreeMap::new();
     for (name, raw) in raw {
         let place = place.key(&name);
-        if name.is_empty() || name.contains(|letter: char| letter == '*' || letter.is_whitespace()) {
-            desk.refuse_with(&place, "not a name of a tool", "write the whole name, without asterisk");
+        if name.is_empty() || name.contains(|letter: char| letter == '*' || letter.is_whitespace())
+        {
+            desk.refuse_with(
+                &place,
+                "not a name of a tool",
+                "write the whole name, without asterisk",
+            );
         }
         let requests_per_minute = raw.requests_per_minute.map(|count| {
-            let range = Range { default: Count(1), ..bounds::TOOL_REQUESTS };
+            let range = Range {
+                default: Count(1),
+                ..bounds::TOOL_REQUESTS
+            };
             desk.count(&place.key("requests_per_minute"), Some(count), &range)
         });
-        tools.insert(name, Tool { scopes: scopes(desk, &place.key("scopes"), raw.scopes), requests_per_minute });
+        tools.insert(
+            name,
+            Tool {
+                scopes: scopes(desk, &place.key("scopes"), raw.scopes),
+                requests_per_minute,
+            },
+        );
     }
     tools
 }

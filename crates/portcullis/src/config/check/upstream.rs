@@ -36,7 +36,12 @@ pub(super) fn upstream(desk: &mut Desk<'_>, place: &Place, mut reach: Reach) -> 
             ];
             refuse_strange(desk, place, &strange, "`command`");
             if reach.max_processes.is_some() {
-                refuse_strange(desk, &place.key("limits"), &[("max_processes", true)], "`command`");
+                refuse_strange(
+                    desk,
+                    &place.key("limits"),
+                    &[("max_processes", true)],
+                    "`command`",
+                );
             }
             http(desk, place, &url, reach).map(Upstream::Http)
         }
@@ -50,7 +55,11 @@ pub(super) fn upstream(desk: &mut Desk<'_>, place: &Place, mut reach: Reach) -> 
             stdio(desk, place, &command, reach).map(Upstream::Stdio)
         }
         (Some(_), Some(_)) => {
-            desk.refuse_with(&place.key("command"), "both `url` and `command`", "keep one of them");
+            desk.refuse_with(
+                &place.key("command"),
+                "both `url` and `command`",
+                "keep one of them",
+            );
             None
         }
         (None, None) => {
@@ -66,23 +75,37 @@ pub(super) fn upstream(desk: &mut Desk<'_>, place: &Place, mut reach: Reach) -> 
 
 fn refuse_strange(desk: &mut Desk<'_>, place: &Place, keys: &[(&str, bool)], wanted: &str) {
     for (key, _) in keys.iter().filter(|(_, is_written)| *is_written) {
-        desk.refuse_with(&place.key(key), &format!("only for a server with {wanted}"), "remove it");
+        desk.refuse_with(
+            &place.key(key),
+            &format!("only for a server with {wanted}"),
+            "remove it",
+        );
     }
 }
 
 fn http(desk: &mut Desk<'_>, place: &Place, url: &str, reach: Reach) -> Option<Http> {
-    let kinds = [("streamable-http", Transport::StreamableHttp), ("sse", Transport::Sse)];
+    let kinds = [
+        ("streamable-http", Transport::StreamableHttp),
+        ("sse", Transport::Sse),
+    ];
     let transport = match reach.transport {
         Some(text) => desk.choose(&place.key("transport"), &text, &kinds),
         None => Some(Transport::StreamableHttp),
     };
-    let ca = reach.ca.and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
+    let ca = reach
+        .ca
+        .and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
     let headers = headers(desk, &place.key("headers"), reach.headers);
     let url = desk.url(&place.key("url"), url);
     if ca.is_some() && url.as_ref().is_some_and(|url| !url.is_https()) {
         desk.refuse(&place.key("ca"), "only for an `https` URL");
     }
-    Some(Http { url: url?, transport: transport?, headers, ca })
+    Some(Http {
+        url: url?,
+        transport: transport?,
+        headers,
+        ca,
+    })
 }
 
 fn headers(
@@ -106,13 +129,21 @@ fn headers(
             refuse_bare_secret(desk, &place, &name.to_uppercase().replace('-', "_"));
             continue;
         }
-        let Some(value) = desk.text(&place, text) else { continue };
+        let Some(value) = desk.text(&place, text) else {
+            continue;
+        };
         if HeaderValue::try_from(value.expose().as_str()).is_err() {
-            desk.refuse(&place, "a header's value is one line of visible ASCII characters");
+            desk.refuse(
+                &place,
+                "a header's value is one line of visible ASCII characters",
+            );
             continue;
         }
         if headers.insert(name.to_owned(), value).is_some() {
-            desk.refuse(&place, "written twice: the case of a header's name does not count");
+            desk.refuse(
+                &place,
+                "written twice: the case of a header's name does not count",
+            );
         }
     }
     headers
@@ -124,10 +155,17 @@ fn stdio(desk: &mut Desk<'_>, place: &Place, command: &str, reach: Reach) -> Opt
         return None;
     }
     let is_bare = !command.contains(['/', '\\']);
-    let command = if is_bare { PathBuf::from(command) } else { desk.path(&place.key("command"), command) };
+    let command = if is_bare {
+        PathBuf::from(command)
+    } else {
+        desk.path(&place.key("command"), command)
+    };
     for (index, argument) in reach.args.iter().enumerate() {
         if argument.contains('\0') {
-            desk.refuse(&place.key("args").at(index), "an argument cannot hold a zero byte");
+            desk.refuse(
+                &place.key("args").at(index),
+                "an argument cannot hold a zero byte",
+            );
         }
     }
     let mut env = env(desk, &place.key("env"), reach.env);
@@ -147,7 +185,13 @@ fn stdio(desk: &mut Desk<'_>, place: &Place, command: &str, reach: Reach) -> Opt
     };
     let place = place.key("limits").key("max_processes");
     let max_processes = desk.count(&place, reach.max_processes, &bounds::MAX_PROCESSES);
-    Some(Stdio { command, args: reach.args, env, cwd, max_processes })
+    Some(Stdio {
+        command,
+        args: reach.args,
+        env,
+        cwd,
+        max_processes,
+    })
 }
 
 fn env(
@@ -167,7 +211,9 @@ fn env(
             refuse_bare_secret(desk, &place, &name);
             continue;
         }
-        let Some(value) = desk.text(&place, text) else { continue };
+        let Some(value) = desk.text(&place, text) else {
+            continue;
+        };
         if value.expose().contains('\0') {
             desk.refuse(&place, "a variable cannot hold a zero byte");
         }
@@ -178,17 +224,20 @@ fn env(
 
 /// Whether text without a reference is, by its name or its shape, a secret.
 fn is_bare_secret(name: &str, is_always: bool, text: &raw::Text) -> bool {
-    let raw::Text::Literal(text) = text else { return false };
+    let raw::Text::Literal(text) = text else {
+        return false;
+    };
     let has_reference = interpolate::parts(text)
         .is_none_or(|parts| parts.iter().any(|part| matches!(part, Part::Reference(_))));
-    !has_reference
-        && (is_always || suspect::is_secret_name(name) || suspect::is_secret_value(text))
+    !has_reference && (is_always || suspect::is_secret_name(name) || suspect::is_secret_value(text))
 }
 
 fn refuse_bare_secret(desk: &mut Desk<'_>, place: &Place, variable: &str) {
     desk.refuse_with(
         place,
         "a secret must not stand in this file",
-        &format!("write {{ file = \"secrets/…\" }}, {{ env = \"{variable}\" }} or \"${{{variable}}}\""),
+        &format!(
+            "write {{ file = \"secrets/…\" }}, {{ env = \"{variable}\" }} or \"${{{variable}}}\""
+        ),
     );
 }
