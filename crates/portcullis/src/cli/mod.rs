@@ -7,6 +7,11 @@ mod demo;
 mod serve;
 mod token;
 mod up;
+mod check;
+mod audit;
+mod doctor;
+mod import;
+mod import_file;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -52,6 +57,14 @@ enum Command {
     Token(token::Token),
     /// Run the demo MCP server on stdin and stdout.
     Demo(demo::Demo),
+    /// Tell whether a configuration file is good, and what it means.
+    Check(check::Check),
+    /// Verify, follow and search the audit log, and prove what is in it.
+    Audit(audit::Audit),
+    /// Tell what is wrong with this installation, and how to mend it.
+    Doctor(doctor::Doctor),
+    /// Turn the file of an MCP client into a configuration file.
+    Import(import_file::ImportFile),
 }
 
 /// Parses the arguments and runs the command.
@@ -66,6 +79,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Check(check) => check.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Import(import) => import.run(),
     };
     match done {
         Ok(ending) => ending.into(),
