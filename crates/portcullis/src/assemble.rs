@@ -61,9 +61,15 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         let name: Arc<str> = name.as_str().into();
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
         let fingerprint = fingerprint(server);
-        let upstream = match workshop.kept.get(&name).filter(|(before, _)| *before == fingerprint) {
+        let upstream = match workshop
+            .kept
+            .get(&name)
+            .filter(|(before, _)| *before == fingerprint)
+        {
             Some((_, kept)) => Arc::clone(kept),
-            None => Arc::new(upstream(&name, server, workshop).with_context(|| format!("server {name}"))?),
+            None => Arc::new(
+                upstream(&name, server, workshop).with_context(|| format!("server {name}"))?,
+            ),
         };
         upstreams.insert(name, (fingerprint, upstream));
     }
@@ -88,18 +94,32 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
             origins: checked.gateway.origins.iter().cloned().collect(),
         },
         admin_edge: admin_edge(checked.gateway.admin.port()),
-        upstreams: upstreams.iter().map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream))).collect(),
+        upstreams: upstreams
+            .iter()
+            .map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream)))
+            .collect(),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
-    let trusted = checked.issuers.values().map(|issuer| trusted(checked, issuer, workshop)).collect::<Result<_, _>>()?;
-    Ok(Assembled { live, trusted, upstreams })
+    let trusted = checked
+        .issuers
+        .values()
+        .map(|issuer| trusted(checked, issuer, workshop))
+        .collect::<Result<_, _>>()?;
+    Ok(Assembled {
+        live,
+        trusted,
+        upstreams,
+    })
 }
 
 /// The operators' own names: loopback, on their port.
 pub(crate) fn admin_edge(port: u16) -> Edge {
     let hosts = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
-    Edge { hosts: hosts.into(), origins: std::collections::HashSet::new() }
+    Edge {
+        hosts: hosts.into(),
+        origins: std::collections::HashSet::new(),
+    }
 }
 
 /// The embedded issuer's name: the gateway's own URL.
@@ -108,10 +128,16 @@ pub(crate) fn own_issuer(checked: &Checked) -> String {
 }
 
 fn policy(checked: &Checked) -> anyhow::Result<Policy> {
-    let files: Vec<(String, String)> =
-        checked.policies.iter().map(|file| (file.path.display().to_string(), file.text.clone())).collect();
+    let files: Vec<(String, String)> = checked
+        .policies
+        .iter()
+        .map(|file| (file.path.display().to_string(), file.text.clone()))
+        .collect();
     let grants: Result<Vec<Grant>, _> = checked.grants.iter().map(grant).collect();
-    Ok(Policy::compile(&Sources { cedar: &files, grants: &grants? })?)
+    Ok(Policy::compile(&Sources {
+        cedar: &files,
+        grants: &grants?,
+    })?)
 }
 
 /// A grant, named in records by what the configuration says: `anyone notes__search`.
@@ -122,10 +148,16 @@ fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         config::Names::Exact(name) => name.clone(),
     };
     let server = &grant.server;
-    let pattern = match grant.pattern.kind {
-        config::Kind::Tool => format!("{server}__{names}"),
-        config::Kind::Resource => format!("resource:{server}__{names}"),
-        config::Kind::Prompt => format!("prompt:{server}__{names}"),
+    let allow = match grant.pattern.kind {
+        config::Kind::Tool => vec![format!("{server}__{names}")],
+        config::Kind::Resource => vec![format!("resource:{server}__{names}")],
+        config::Kind::Prompt => vec![format!("prompt:{server}__{names}")],
+        config::Kind::Ask => {
+            let asked = config::ASKS
+                .iter()
+                .filter(|ask| grant.pattern.names.contains(ask));
+            asked.map(|ask| format!("{ask}:{server}")).collect()
+        }
     };
     let who = match &grant.who {
         config::Who::Anyone => "anyone".to_owned(),
@@ -134,11 +166,18 @@ fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         config::Who::Group(name) => format!("group:{name}"),
         config::Who::Client(name) => format!("client:{name}"),
     };
-    Ok(Grant { id: format!("{who} {pattern}"), who: who.parse()?, allow: vec![pattern] })
+    Ok(Grant {
+        id: format!("{who} {}", allow.join(" ")),
+        who: who.parse()?,
+        allow,
+    })
 }
 
 fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Server {
-    let issuers = server.issuers.iter().filter_map(|issuer| checked.issuers.get(issuer));
+    let issuers = server
+        .issuers
+        .iter()
+        .filter_map(|issuer| checked.issuers.get(issuer));
     let tool_scopes: HashMap<String, Vec<String>> = server
         .tools
         .iter()
@@ -146,7 +185,12 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
         .map(|(tool, rules)| (tool.clone(), rules.scopes.iter().cloned().collect()))
         .collect();
     let mut supported: Vec<String> = server.scopes.iter().cloned().collect();
-    supported.extend(server.tools.values().flat_map(|tool| tool.scopes.iter().cloned()));
+    supported.extend(
+        server
+            .tools
+            .values()
+            .flat_map(|tool| tool.scopes.iter().cloned()),
+    );
     supported.sort();
     supported.dedup();
     let public = &checked.gateway.public_url;
@@ -171,14 +215,27 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
 }
 
 fn quota_of(quota: &config::Quota, server: &config::Server) -> quota::Limits {
-    let per_minute = |count: u32| Rate { per_minute: count.into(), burst: quota.burst.min(count).into() };
+    let per_minute = |count: u32| Rate {
+        per_minute: count.into(),
+        burst: quota.burst.min(count).into(),
+    };
     let own = |tool: &config::Tool| tool.requests_per_minute.map(per_minute);
     quota::Limits {
-        requests: Rate { per_minute: quota.requests_per_minute.into(), burst: quota.burst.into() },
+        requests: Rate {
+            per_minute: quota.requests_per_minute.into(),
+            burst: quota.burst.into(),
+        },
         tool_requests: Some(per_minute(quota.tool_requests_per_minute)),
-        per_tool: server.tools.iter().filter_map(|(name, tool)| Some((name.clone(), own(tool)?))).collect(),
+        per_tool: server
+            .tools
+            .iter()
+            .filter_map(|(name, tool)| Some((name.clone(), own(tool)?)))
+            .collect(),
         concurrency: quota.concurrency,
-        bytes: Rate { per_minute: quota.bytes_per_minute, burst: quota.bytes_per_minute },
+        bytes: Rate {
+            per_minute: quota.bytes_per_minute,
+            burst: quota.bytes_per_minute,
+        },
         upstream_concurrency: quota.upstream_concurrency,
     }
 }
@@ -190,7 +247,11 @@ fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String {
     }
 }
 
-fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) -> anyhow::Result<Trusted> {
+fn trusted(
+    checked: &Checked,
+    issuer: &config::Issuer,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Trusted> {
     let name = issuer_name(checked, issuer);
     Ok(match issuer {
         config::Issuer::Embedded { max_lifetime } => Trusted {
@@ -200,6 +261,7 @@ fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) 
                 token_types: vec!["at+jwt".to_owned()],
                 max_lifetime: *max_lifetime,
                 skew: OWN_SKEW,
+                scope_claim: "scope".to_owned(),
                 roles_claim: "roles".to_owned(),
                 groups_claim: "groups".to_owned(),
             },
@@ -212,12 +274,16 @@ fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) 
                 token_types: external.token_types.iter().map(token_type).collect(),
                 max_lifetime: external.max_lifetime,
                 skew: external.skew,
+                scope_claim: external.scope_claim.clone(),
                 roles_claim: external.roles_claim.clone(),
                 groups_claim: external.groups_claim.clone(),
             },
             source: Source::Remote {
                 jwks: external.jwks_uri.clone(),
-                tls: connector_for(external.issuer.starts_with("https://"), external.ca.as_ref())?,
+                tls: connector_for(
+                    external.issuer.starts_with("https://"),
+                    external.ca.as_ref(),
+                )?,
             },
         },
     })
@@ -249,10 +315,18 @@ fn connector_for(
     is_https: bool,
     ca: Option<&config::TextFile>,
 ) -> Result<Option<tokio_rustls::TlsConnector>, tls::BadTls> {
-    if is_https { tls::connector(ca.map(|ca| ca.text.as_str())).map(Some) } else { Ok(None) }
+    if is_https {
+        tls::connector(ca.map(|ca| ca.text.as_str())).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
-fn upstream(name: &Arc<str>, server: &config::Server, workshop: &Workshop<'_>) -> anyhow::Result<Upstream> {
+fn upstream(
+    name: &Arc<str>,
+    server: &config::Server,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Upstream> {
     Ok(match &server.upstream {
         config::Upstream::Http(http) => {
             Upstream::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
@@ -264,29 +338,44 @@ fn upstream(name: &Arc<str>, server: &config::Server, workshop: &Workshop<'_>) -
                 timeout: server.upstream_timeout,
                 most: usize::try_from(stdio.max_processes).unwrap_or(usize::MAX),
             };
-            Upstream::Pipes(Pipes::new(plan, workshop.tasks.clone(), Arc::clone(workshop.report)))
+            Upstream::Pipes(Pipes::new(
+                plan,
+                workshop.tasks.clone(),
+                Arc::clone(workshop.report),
+            ))
         }
     })
 }
 
 fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {
     let url: &HttpUrl = &http.url;
-    let host = url.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let host = url
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
     let tls = match connector_for(url.is_https(), http.ca.as_ref())? {
         None => None,
-        Some(connector) => Some((connector, ServerName::try_from(host.clone()).context("no TLS server name")?)),
+        Some(connector) => Some((
+            connector,
+            ServerName::try_from(host.clone()).context("no TLS server name")?,
+        )),
     };
     let mut headers = Vec::new();
     for (name, value) in &http.headers {
         let name: HeaderName = name.parse().context("header name")?;
-        let mut value = HeaderValue::from_str(value.expose()).with_context(|| format!("value of header {name}"))?;
+        let mut value = HeaderValue::from_str(value.expose())
+            .with_context(|| format!("value of header {name}"))?;
         value.set_sensitive(true);
         headers.push((name, value));
     }
     Ok(Site {
         address: (host, url.port()),
         host: HeaderValue::from_str(&url.authority()).context("host")?,
-        path: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+        path: url.query().map_or_else(
+            || url.path().to_owned(),
+            |query| format!("{}?{query}", url.path()),
+        ),
         tls,
         headers,
         timeout: server.upstream_timeout,
@@ -301,7 +390,11 @@ fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
             command: stdio.command.clone().into_os_string(),
             args: stdio.args.iter().map(Into::into).collect(),
             cwd: Some(stdio.cwd.clone()),
-            env: stdio.env.iter().map(|(name, value)| (name.into(), value.expose().into())).collect(),
+            env: stdio
+                .env
+                .iter()
+                .map(|(name, value)| (name.into(), value.expose().into()))
+                .collect(),
         },
         limits: PipeLimits {
             line_bytes: u32::try_from(server.response_bytes).unwrap_or(u32::MAX),
@@ -324,5 +417,9 @@ fn fingerprint(server: &config::Server) -> String {
             hash.update(&[0]);
         }
     }
-    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finish()
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -165,7 +165,10 @@ impl Call {
 
     /// The arguments' bytes.
     pub fn argument_bytes(&self) -> Option<Bytes> {
-        self.places.arguments.clone().map(|range| self.body.slice(range))
+        self.places
+            .arguments
+            .clone()
+            .map(|range| self.body.slice(range))
     }
 }
 

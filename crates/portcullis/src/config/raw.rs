@@ -82,9 +82,6 @@ pub(super) struct Limits {
     /// Largest request body.
     #[schemars(extend("default" = bounds::BODY.default_text(), "x-range" = bounds::BODY.words()))]
     pub(super) body: Option<Size>,
-    /// Deepest nesting of a JSON message.
-    #[schemars(extend("default" = bounds::DEPTH.default.0, "minimum" = bounds::DEPTH.least.0, "maximum" = bounds::DEPTH.most.0))]
-    pub(super) depth: Option<i64>,
     /// Longest wait for the head of a request.
     #[schemars(extend("default" = bounds::HEADER_TIMEOUT.default_text(), "x-range" = bounds::HEADER_TIMEOUT.words()))]
     pub(super) header_timeout: Option<Span>,

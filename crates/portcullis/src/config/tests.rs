@@ -100,10 +100,7 @@ fn the_least_file_has_every_default() {
         ]
     );
     assert!(gateway.tls.is_none());
-    assert_eq!(
-        (checked.limits.body_bytes, checked.limits.depth),
-        (4 << 20, 64)
-    );
+    assert_eq!(checked.limits.body_bytes, 4 << 20);
     assert_eq!(
         (checked.sessions.max, checked.sessions.max_per_principal),
         (10_000, 256)
@@ -214,7 +211,6 @@ fn conf_refuses_what_it_does_not_know() {
 const TYPES: &[Row] = &[
     ("[gateway]\nlisten = 8848\n", 2, 10, "gateway.listen", "expected a string, found an integer"),
     ("[gateway]\ndrain = 10\n", 2, 9, "gateway.drain", "write the unit"),
-    ("[limits]\ndepth = \"1\"\n", 2, 9, "limits.depth", "expected an integer, found a string"),
     ("[limits]\nbody = 1.5\n", 2, 8, "limits.body", "expected a size, found a float"),
     ("gateway = 1\n", 1, 11, "gateway", "expected a table"),
     ("[policy]\nfiles = [\"a\", 1]\n", 2, 15, "policy.files[1]", "expected a string"),
@@ -259,7 +255,6 @@ const QUANTITIES: &[Row] = &[
     ("[limits]\nbody = \"4MB\"\n", 2, 8, "limits.body", "not a size"),
     ("[limits]\nbody = -1\n", 2, 8, "limits.body", "not a size"),
     ("[limits]\nbody = 1\n", 2, 8, "limits.body", "1KiB to 64MiB"),
-    ("[limits]\ndepth = 101\n", 2, 9, "limits.depth", "8 to 100"),
     ("[limits]\nconnections = 0\n", 2, 15, "limits.connections", "out of range"),
     ("[quota]\nburst = -5\n", 2, 9, "quota.burst", "out of range"),
     ("[quota]\nburst = 9223372036854775807\n", 2, 9, "quota.burst", "out of range"),

@@ -66,7 +66,10 @@ impl Home {
     pub(crate) fn prepare(&self) -> anyhow::Result<(Secret<Vec<u8>>, Secret<Vec<u8>>)> {
         keys::private_directory(&self.0)?;
         keys::private_directory(&self.0.join("keys"))?;
-        Ok((keys::ed25519(&self.issuer_key())?, keys::ed25519(&self.audit_key())?))
+        Ok((
+            keys::ed25519(&self.issuer_key())?,
+            keys::ed25519(&self.audit_key())?,
+        ))
     }
 }
 
@@ -105,8 +108,17 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
     let tasks = TaskTracker::new();
     let report = reporter(recorder.clone());
-    let workshop = Workshop { key: &key, tasks: &tasks, report: &report, kept: HashMap::new() };
-    let Assembled { live, trusted, upstreams } = assemble(checked, &workshop)?;
+    let workshop = Workshop {
+        key: &key,
+        tasks: &tasks,
+        report: &report,
+        kept: HashMap::new(),
+    };
+    let Assembled {
+        live,
+        trusted,
+        upstreams,
+    } = assemble(checked, &workshop)?;
     let issuers = Issuers::new(recorder.clone());
     issuers.install(trusted).await;
     let gateway = Arc::new(Gateway {
@@ -121,7 +133,13 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         listening: Mutex::default(),
         counters: Counters::default(),
     });
-    Ok(Running { gateway, key, report, upstreams: Mutex::new(upstreams), writer })
+    Ok(Running {
+        gateway,
+        key,
+        report,
+        upstreams: Mutex::new(upstreams),
+        writer,
+    })
 }
 
 /// Serves until a signal, then drains; `ready` is called once both sockets are served.
@@ -144,7 +162,9 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let (file, reread) = start.source.unzip();
     if let (Some(file), Some(reread)) = (file, reread) {
         let drain = gateway.drain.clone();
-        gateway.tasks.spawn(reload::watch(Arc::clone(&running), file, reread, drain));
+        gateway
+            .tasks
+            .spawn(reload::watch(Arc::clone(&running), file, reread, drain));
     }
     ready();
     until_told_to_end().await?;
@@ -154,19 +174,39 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
 fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     let checked = &start.checked;
     let tls = checked.gateway.tls.as_ref();
-    let tls = tls.map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose())).transpose()?;
-    let bounds = Bounds { connections: checked.limits.connections, head: checked.limits.header_timeout };
+    let tls = tls
+        .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
+        .transpose()?;
+    let bounds = Bounds {
+        connections: checked.limits.connections,
+        head: checked.limits.header_timeout,
+    };
     let running = (gateway.serving.clone(), gateway.drain.clone());
     let answering = Arc::clone(gateway);
     let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
-    gateway.tasks.spawn(accept(tokio_listener(&start.listener)?, tls, bounds, running.clone(), answer));
+    gateway.tasks.spawn(accept(
+        tokio_listener(&start.listener)?,
+        tls,
+        bounds,
+        running.clone(),
+        answer,
+    ));
     let answering = Arc::clone(gateway);
     let answer = move |request, _: SocketAddr| {
         let gateway = Arc::clone(&answering);
         async move { admin::answer(&gateway, &request) }
     };
-    let bounds = Bounds { connections: ADMIN_CONNECTIONS, ..bounds };
-    gateway.tasks.spawn(accept(tokio_listener(&start.admin)?, None, bounds, running, answer));
+    let bounds = Bounds {
+        connections: ADMIN_CONNECTIONS,
+        ..bounds
+    };
+    gateway.tasks.spawn(accept(
+        tokio_listener(&start.admin)?,
+        None,
+        bounds,
+        running,
+        answer,
+    ));
     Ok(())
 }
 
@@ -194,7 +234,8 @@ pub(crate) async fn end(running: Arc<Running>, patience: Duration) -> anyhow::Re
     note(&gateway.recorder, record);
     drop(gateway);
     let running = Arc::into_inner(running).context("something still uses the gateway")?;
-    let finishing = tokio::task::spawn_blocking(move || running.writer.finish(Duration::from_secs(2)));
+    let finishing =
+        tokio::task::spawn_blocking(move || running.writer.finish(Duration::from_secs(2)));
     finishing.await?.context("the audit log did not end well")
 }
 
@@ -218,7 +259,11 @@ where
 
 async fn reap(gateway: &Gateway) {
     let live = gateway.live.load_full();
-    for closed in gateway.state.sessions.reap(&live.rules.sessions, clock::now()) {
+    for closed in gateway
+        .state
+        .sessions
+        .reap(&live.rules.sessions, clock::now())
+    {
         gateway.ended(&live, closed);
     }
     for upstream in live.upstreams.values() {
@@ -236,12 +281,18 @@ async fn until_told_to_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Result<(Recorder, Writer)> {
-    let key = SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
+fn open_log(
+    checked: &Checked,
+    home: &Home,
+    key: &Secret<Vec<u8>>,
+) -> anyhow::Result<(Recorder, Writer)> {
+    let key =
+        SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
     publish(&home.verifier_key(), &key.verifier().to_string())?;
     for witness in &checked.audit.witness {
         if let Some(directory) = witness.parent() {
-            std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
         }
     }
     let settings = Settings {
@@ -258,7 +309,9 @@ fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Re
         .with_context(|| format!("the audit log in {} cannot be opened", directory.display()))?;
     if let Some(torn) = &opened.recovery.torn {
         let mut record = Record::new("audit.torn_line");
-        record.detail.set("file", torn.file.display().to_string().as_str());
+        record
+            .detail
+            .set("file", torn.file.display().to_string().as_str());
         note(&opened.recorder, record);
     }
     Ok((opened.recorder, opened.writer))
@@ -268,8 +321,14 @@ fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Re
 fn publish(path: &Path, verifier: &str) -> anyhow::Result<()> {
     match std::fs::read_to_string(path) {
         Ok(there) if there.trim() == verifier => Ok(()),
-        Ok(_) => anyhow::bail!("{} holds another key than keys/audit.ed25519: one of them was replaced", path.display()),
-        Err(_) => Ok(keys::write_private(path, format!("{verifier}\n").as_bytes())?),
+        Ok(_) => anyhow::bail!(
+            "{} holds another key than keys/audit.ed25519: one of them was replaced",
+            path.display()
+        ),
+        Err(_) => Ok(keys::write_private(
+            path,
+            format!("{verifier}\n").as_bytes(),
+        )?),
     }
 }
 
@@ -278,7 +337,9 @@ fn started(checked: &Checked, gateway: &Gateway) -> Record {
     record.detail.set("version", env!("CARGO_PKG_VERSION"));
     record.detail.set("policy", &*gateway.live.load().policy);
     record.detail.set("issuer", own_issuer(checked).as_str());
-    record.detail.set("servers", checked.servers.len().to_string().as_str());
+    record
+        .detail
+        .set("servers", checked.servers.len().to_string().as_str());
     record
 }
 

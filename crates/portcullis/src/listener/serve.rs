@@ -50,7 +50,9 @@ pub(crate) async fn accept<F, R>(
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             () = drain.cancelled() => return,
             accepted = listener.accept() => accepted,

@@ -15,7 +15,9 @@ use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY,
+};
 use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::pipeline::{Rules, State};
@@ -69,8 +71,14 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Answers one request. A panic in it refuses this request and no other.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let answered = AssertUnwindSafe(self.bracket(request, peer)).catch_unwind().await;
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let answered = AssertUnwindSafe(self.bracket(request, peer))
+            .catch_unwind()
+            .await;
         answered.unwrap_or_else(|_| {
             let mut record = Record::new("gateway.panic");
             record.peer = Some(peer);
@@ -80,7 +88,11 @@ impl Gateway {
     }
 
     /// The bracket around the walk: a place in the audit log first, the record last.
-    async fn bracket(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn bracket(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
         let live = self.live.load_full();
         let begun = Exchange::begin(&self.recorder, Some(peer), Arc::clone(&live.policy)).await;
         let mut exchange = match begun {
@@ -103,13 +115,24 @@ impl Gateway {
         response
     }
 
-    async fn refuse(&self, live: &Live, exchange: &mut Exchange, refusal: &Refusal) -> Response<Body> {
-        let is_stateless = exchange.trail.revision.is_some_and(|revision| revision.is_stateless());
+    async fn refuse(
+        &self,
+        live: &Live,
+        exchange: &mut Exchange,
+        refusal: &Refusal,
+    ) -> Response<Body> {
+        let is_stateless = exchange
+            .trail
+            .revision
+            .is_some_and(|revision| revision.is_stateless());
         self.counters.refused(refusal);
         if let Err(why) = exchange.refuse(refusal, is_stateless).await {
             return unavailable(why);
         }
-        let server = exchange.server.as_deref().and_then(|name| live.rules.servers.get(name));
+        let server = exchange
+            .server
+            .as_deref()
+            .and_then(|name| live.rules.servers.get(name));
         refuse(Refused {
             refusal,
             id: exchange.trail.id.as_ref(),
@@ -122,12 +145,21 @@ impl Gateway {
 
 fn unavailable(why: Unavailable) -> Response<Body> {
     let refusal = Refusal::Unavailable(why);
-    refuse(Refused { refusal: &refusal, id: None, is_stateless: false, resource: None, trace: "" })
+    refuse(Refused {
+        refusal: &refusal,
+        id: None,
+        is_stateless: false,
+        resource: None,
+        trace: "",
+    })
 }
 
 fn allow_origin(response: &mut Response<Body>, origin: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("mcp-session-id, www-authenticate"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("mcp-session-id, www-authenticate"),
+    );
     headers.insert(VARY, HeaderValue::from_static("origin"));
 }

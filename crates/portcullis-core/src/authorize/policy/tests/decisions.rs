@@ -1,8 +1,12 @@
 //! What is permitted, and what is not.
 
+use cedar_policy::Schema;
+
 use super::*;
+use crate::authorize::policy::action::FAMILIES;
 use crate::authorize::policy::arguments::{MAX_BYTES, MAX_DEPTH, MAX_SCALARS, flatten};
 use crate::authorize::policy::facts::moment;
+use crate::authorize::policy::names::uid;
 
 /// Asks of one tool call whether it is permitted, and that it is visible if so.
 fn check(policy: &Policy, question: &Question<'_>, expected: &str) {
@@ -109,6 +113,38 @@ fn authz_02_denies_an_action_on_the_wrong_kind_of_target() {
         &caller.asks(Action::GetPrompt, prompt),
         "+test.cedar:1",
     );
+}
+
+#[test]
+fn authz_02_every_action_applies_as_the_schema_says() {
+    let schema: Schema = include_str!("../schema.cedarschema")
+        .parse()
+        .expect("schema");
+    let policy = cedar("permit (principal, action, resource);");
+    let (server, name) = ("notes", "x");
+    let targets = [
+        ("Tool", Target::Tool { server, name }),
+        ("Resource", Target::Resource { server, uri: name }),
+        ("Prompt", Target::Prompt { server, name }),
+        ("Server", Target::Server { server }),
+    ];
+    assert_eq!(schema.actions().count(), Action::ALL.len() + FAMILIES.len());
+    let caller = alice();
+    for action in Action::ALL {
+        let uid = uid(&policy.compiled.types.action, action.as_str());
+        let kinds = schema
+            .resources_for_action(&uid)
+            .expect("an action of the schema");
+        let kinds: Vec<String> = kinds.map(ToString::to_string).collect();
+        for (kind, target) in targets {
+            let permitted = policy.decide(&caller.asks(action, target)).is_ok();
+            assert_eq!(
+                permitted,
+                kinds.iter().any(|known| known == kind),
+                "{action:?} {kind}"
+            );
+        }
+    }
 }
 
 #[test]
