@@ -10,9 +10,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
-#[command(after_help = "FILE is that of Claude Desktop, Claude Code, Cursor, Windsurf or VS Code. Exit codes: 0 \
+#[command(
+    after_help = "FILE is that of Claude Desktop, Claude Code, Cursor, Windsurf or VS Code. Exit codes: 0 \
 done; 1 not done: not such a file, nothing to import, or something is already there; 2 wrong usage or FILE cannot \
-be read.")]
+be read."
+)]
 pub(super) struct ImportFile {
     /// The file of the client.
     file: PathBuf,
@@ -61,28 +63,61 @@ impl ImportFile {
                 return Ok(Ending::Unknown);
             }
         };
-        if self.wrap { self.wrapped(&text) } else { self.imported(&text) }
+        if self.wrap {
+            self.wrapped(&text)
+        } else {
+            self.imported(&text)
+        }
     }
 
     fn imported(&self, text: &str) -> anyhow::Result<Ending> {
         let data = std::path::absolute(self.data.clone().map_or_else(default_data, Ok)?)?;
         let directory = data.join("secrets");
-        let Imported { toml, secrets, notes } = match import::import(text, &directory) {
+        let Imported {
+            toml,
+            secrets,
+            notes,
+        } = match import::import(text, &directory) {
             Ok(imported) => imported,
             Err(why) => return Ok(self.refuse(why)),
         };
-        if toml.parse::<toml::Table>().is_ok_and(|table| !table.contains_key("servers")) {
-            notes.iter().for_each(|note| out::error(note));
-            out::error(&format!("{} has no server that can be imported", self.file.display()));
+        if toml
+            .parse::<toml::Table>()
+            .is_ok_and(|table| !table.contains_key("servers"))
+        {
+            for note in &notes {
+                out::error(note);
+            }
+            out::error(&format!(
+                "{} has no server that can be imported",
+                self.file.display()
+            ));
             return Ok(Ending::Bad);
         }
-        let toml = format!("[gateway]\ndata = {}\n\n{toml}", toml::Value::from(data.display().to_string()));
-        let output = self.output.clone().unwrap_or_else(|| "portcullis.toml".into());
-        let mut files: Vec<(PathBuf, &str)> =
-            secrets.iter().map(|(name, secret)| (directory.join(name), secret.expose().as_str())).collect();
+        let toml = format!(
+            "[gateway]\ndata = {}\n\n{toml}",
+            toml::Value::from(data.display().to_string())
+        );
+        let output = self
+            .output
+            .clone()
+            .unwrap_or_else(|| "portcullis.toml".into());
+        let mut files: Vec<(PathBuf, &str)> = secrets
+            .iter()
+            .map(|(name, secret)| (directory.join(name), secret.expose().as_str()))
+            .collect();
         let secrets = files.iter().map(|(path, _)| path.clone()).collect();
         files.push((output.clone(), &toml));
-        self.carry_out(&Plan { files, secrets, output, notes: &notes, shown: Some(&toml) }, Some(&data))
+        self.carry_out(
+            &Plan {
+                files,
+                secrets,
+                output,
+                notes: &notes,
+                shown: Some(&toml),
+            },
+            Some(&data),
+        )
     }
 
     fn wrapped(&self, text: &str) -> anyhow::Result<Ending> {
@@ -99,7 +134,16 @@ impl ImportFile {
         }
         // The copy holds what the file holds, secrets too: it is not shown.
         let files = vec![(output.clone(), wrapped.json.as_str())];
-        self.carry_out(&Plan { files, secrets: Vec::new(), output, notes: &wrapped.notes, shown: None }, None)
+        self.carry_out(
+            &Plan {
+                files,
+                secrets: Vec::new(),
+                output,
+                notes: &wrapped.notes,
+                shown: None,
+            },
+            None,
+        )
     }
 
     fn carry_out(&self, plan: &Plan<'_>, data: Option<&Path>) -> anyhow::Result<Ending> {
@@ -110,7 +154,10 @@ impl ImportFile {
             .map(|(path, _)| path.display().to_string())
             .collect();
         if !there.is_empty() && !self.manner.force {
-            out::error(&format!("already there: {}; nothing was written (--force replaces)", there.join(", ")));
+            out::error(&format!(
+                "already there: {}; nothing was written (--force replaces)",
+                there.join(", ")
+            ));
             return Ok(Ending::Bad);
         }
         if !self.manner.dry_run {
@@ -126,7 +173,12 @@ impl ImportFile {
 
     fn tell(&self, plan: &Plan<'_>) {
         let dry = self.manner.dry_run;
-        let named = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let named = |paths: &[PathBuf]| {
+            paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
         let output = plan.output.display();
         if self.manner.json {
             let report = json!({
@@ -143,10 +195,20 @@ impl ImportFile {
         }
         match plan.shown.filter(|_| dry) {
             Some(shown) => out::print(shown),
-            None if dry => out::print(&format!("would write {output}, which holds the secrets of the file\n")),
+            None if dry => out::print(&format!(
+                "would write {output}, which holds the secrets of the file\n"
+            )),
             None => {
-                let secrets: String = named(&plan.secrets).iter().map(|path| format!("wrote the secret {path}\n")).collect();
-                let next = if self.wrap { String::new() } else { format!("look it over, then: portcullis check {output} --print\n") };
+                let secrets = named(&plan.secrets);
+                let written = secrets
+                    .iter()
+                    .map(|path| format!("wrote the secret {path}\n"));
+                let secrets = written.collect::<Vec<_>>().concat();
+                let next = if self.wrap {
+                    String::new()
+                } else {
+                    format!("look it over, then: portcullis check {output} --print\n")
+                };
                 out::print(&format!("{secrets}wrote {output}\n{next}"));
             }
         }
@@ -160,18 +222,25 @@ impl ImportFile {
 
 /// Writes all files, or none: those that were new are taken back if one cannot be written.
 fn write_all(files: &[(PathBuf, &str)], force: bool) -> anyhow::Result<()> {
-    let mut made: Vec<&Path> = Vec::new();
-    for (path, text) in files {
-        let written = if force { replace(path, text) } else { keys::write_private(path, text.as_bytes()) };
-        if let Err(error) = written {
-            if !force {
-                for path in made {
-                    std::fs::remove_file(path).with_context(|| format!("cannot take back {}", path.display()))?;
-                }
-            }
-            return Err(error).with_context(|| format!("cannot write {}", path.display()));
+    for (count, (path, text)) in files.iter().enumerate() {
+        let written = if force {
+            replace(path, text)
+        } else {
+            keys::write_private(path, text.as_bytes())
+        };
+        let made = if force {
+            &[]
+        } else {
+            files.get(..count).unwrap_or_default()
+        };
+        if written.is_err()
+            && made
+                .iter()
+                .any(|(path, _)| std::fs::remove_file(path).is_err())
+        {
+            out::error("some of the files that were written cannot be taken back");
         }
-        made.push(path);
+        written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -3,6 +3,21 @@
 use serde_json::Value;
 use std::io::{self, Write as _};
 
+/// What of a record is shown, and where it stands.
+const NAMED: &[(&str, &str)] = &[
+    ("who", "/principal/sub"),
+    ("server", "/server"),
+    ("method", "/method"),
+    ("target", "/target"),
+    ("decision", "/decision/effect"),
+    ("rule", "/decision/rule"),
+    ("reason", "/reason"),
+    ("status", "/outcome/status"),
+    ("code", "/outcome/code"),
+    ("micros", "/duration_us"),
+    ("trace", "/trace"),
+];
+
 /// Prints lines as they are, or for people; an error means that whoever read them is gone.
 pub(super) fn print(lines: impl Iterator<Item = impl AsRef<str>>, json: bool) -> io::Result<()> {
     // Not by way of `out::print`: an endless output has to end with its reader.
@@ -29,30 +44,32 @@ pub(super) fn shown(line: &str) -> String {
         Some(other) => Some(clean(&other.to_string())),
     };
     let field = |pointer: &str| text(pointer).unwrap_or_default();
-    let mut shown = format!("{:>6} {} {:<20}", field("/seq"), field("/time"), field("/event"));
-    let named = [
-        ("who", "/principal/sub"),
-        ("server", "/server"),
-        ("method", "/method"),
-        ("target", "/target"),
-        ("decision", "/decision/effect"),
-        ("rule", "/decision/rule"),
-        ("reason", "/reason"),
-        ("status", "/outcome/status"),
-        ("code", "/outcome/code"),
-        ("micros", "/duration_us"),
-        ("trace", "/trace"),
-    ];
-    for (name, pointer) in named {
-        if let Some(value) = text(pointer).filter(|value| !value.is_empty()) {
-            let quote = if value.contains(' ') { "\"" } else { "" };
-            shown += &format!(" {name}={quote}{value}{quote}");
-        }
+    let mut shown = vec![format!(
+        "{:>6} {} {:<20}",
+        field("/seq"),
+        field("/time"),
+        field("/event")
+    )];
+    for (name, pointer) in NAMED {
+        let value = text(pointer).filter(|value| !value.is_empty());
+        shown.extend(value.map(|value| named(name, &value)));
     }
-    for (name, fact) in record.get("detail").and_then(Value::as_object).into_iter().flatten() {
-        shown += &format!(" {}={:?}", clean(name), clean(fact.as_str().unwrap_or_default()));
+    let detail = record.get("detail").and_then(Value::as_object);
+    for (name, fact) in detail.into_iter().flatten() {
+        shown.push(named(
+            &clean(name),
+            &clean(fact.as_str().unwrap_or_default()),
+        ));
     }
-    shown.trim_end().to_owned()
+    shown.join(" ").trim_end().to_owned()
+}
+
+fn named(name: &str, value: &str) -> String {
+    if value.contains(' ') {
+        format!("{name}=\"{value}\"")
+    } else {
+        format!("{name}={value}")
+    }
 }
 
 /// Callers choose these texts: none of them may steer the terminal or turn its direction.
@@ -78,7 +95,10 @@ mod tests {
     #[test]
     fn a_line_is_shown_without_steering_the_terminal() {
         let line = r#"{"v":1,"seq":7,"time":"T","event":"authz.deny","principal":{"iss":"i","sub":"al\u001b[2Jice"},"target":"a b"}"#;
-        assert_eq!(shown(line), r#"     7 T authz.deny           who=al\u{1b}[2Jice target="a b""#);
+        assert_eq!(
+            shown(line),
+            r#"     7 T authz.deny           who=al\u{1b}[2Jice target="a b""#
+        );
         assert_eq!(shown("x\u{202e}y"), r"(no record) x\u{202e}y");
     }
 }

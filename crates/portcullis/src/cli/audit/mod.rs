@@ -15,7 +15,9 @@ pub(super) use place::{Named, keys, place};
 pub(super) use proof::checkpoint;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 done or sound, 1 not done or not sound, 2 wrong usage or it cannot be told.")]
+#[command(
+    after_help = "Exit codes: 0 done or sound, 1 not done or not sound, 2 wrong usage or it cannot be told."
+)]
 pub(super) struct Audit {
     #[command(subcommand)]
     task: Task,
@@ -35,12 +37,12 @@ enum Task {
 
 impl Audit {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        match self.task {
+        Ok(match self.task {
             Task::Verify(verify) => verify.run(),
             Task::Tail(tail) => tail.run(),
             Task::Search(search) => search.run(),
-            Task::Proof(proof) => proof.run(),
-        }
+            Task::Proof(proof) => proof.run()?,
+        })
     }
 }
 

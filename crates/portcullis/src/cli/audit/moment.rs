@@ -5,7 +5,11 @@ const DAY: u64 = 86_400;
 
 /// Microseconds since 1970: of RFC 3339, of a day in UTC, or of a span before `now`.
 pub(super) fn parse(text: &str, now: u64) -> Option<u64> {
-    if let Some((count, unit)) = text.len().checked_sub(1).and_then(|at| text.split_at_checked(at)) {
+    if let Some((count, unit)) = text
+        .len()
+        .checked_sub(1)
+        .and_then(|at| text.split_at_checked(at))
+    {
         let seconds = match unit {
             "s" => Some(1),
             "m" => Some(60),
@@ -31,7 +35,10 @@ pub(super) fn parse(text: &str, now: u64) -> Option<u64> {
     }
     let micros = number(format!("{fraction:0<9}").as_str())? / 1000;
     let local = i64::try_from(seconds + hours * 3600 + minutes * 60 + second).ok()?;
-    u64::try_from(local - offset).ok()?.checked_mul(SECOND)?.checked_add(micros)
+    u64::try_from(local - offset)
+        .ok()?
+        .checked_mul(SECOND)?
+        .checked_add(micros)
 }
 
 /// The time of day, and the seconds by which its zone is ahead of UTC.
@@ -46,7 +53,10 @@ fn zone(time: &str) -> Option<(&str, i64)> {
     if hours > 23 || minutes > 59 {
         return None;
     }
-    Some((clock, sign * i64::try_from(hours * 3600 + minutes * 60).ok()?))
+    Some((
+        clock,
+        sign * i64::try_from(hours * 3600 + minutes * 60).ok()?,
+    ))
 }
 
 /// Days since 1970 of `YYYY-MM-DD` in the Gregorian calendar.

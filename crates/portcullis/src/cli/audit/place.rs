@@ -42,18 +42,31 @@ pub(in crate::cli) struct Place {
 /// A log that is named with `--log` alone has no witnesses and no key but those that are named.
 pub(in crate::cli) fn place(named: &Named) -> anyhow::Result<Place> {
     if let (Some(log), None, None) = (&named.log, &named.data, &named.config) {
-        return Ok(Place { log: log.clone(), witnesses: Vec::new(), key: PathBuf::new() });
+        return Ok(Place {
+            log: log.clone(),
+            witnesses: Vec::new(),
+            key: PathBuf::new(),
+        });
     }
     let data = match (&named.data, &named.config) {
         (Some(data), _) => data.clone(),
         (None, Some(file)) => file.parent().unwrap_or(Path::new("")).to_owned(),
         (None, None) => default_data()?,
     };
-    let data = std::path::absolute(if data.as_os_str().is_empty() { Path::new(".") } else { &data })?;
-    let file = named.config.clone().unwrap_or_else(|| data.join("portcullis.toml"));
+    let data = std::path::absolute(if data.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &data
+    })?;
+    let file = named
+        .config
+        .clone()
+        .unwrap_or_else(|| data.join("portcullis.toml"));
     let mut place = match std::fs::read_to_string(&file) {
         Ok(text) => configured(&file, &text, named.data.as_deref())?,
-        Err(error) if error.kind() == ErrorKind::NotFound && named.config.is_none() => fallback(&data),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.config.is_none() => {
+            fallback(&data)
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
     if let Some(log) = &named.log {
@@ -66,7 +79,11 @@ fn fallback(data: &Path) -> Place {
     let witness = data.join("witness/checkpoint");
     Place {
         log: data.join("audit"),
-        witnesses: if witness.exists() { vec![witness] } else { Vec::new() },
+        witnesses: if witness.exists() {
+            vec![witness]
+        } else {
+            Vec::new()
+        },
         key: Home(data.to_owned()).verifier_key(),
     }
 }
@@ -74,25 +91,51 @@ fn fallback(data: &Path) -> Place {
 /// What the file says of the log. The rest of it is not looked at: an auditor has neither the gateway's
 /// environment nor its secrets.
 fn configured(file: &Path, text: &str, data: Option<&Path>) -> anyhow::Result<Place> {
-    let whole: toml::Table = text.parse().with_context(|| format!("{} is not TOML", file.display()))?;
+    let whole: toml::Table = text
+        .parse()
+        .with_context(|| format!("{} is not TOML", file.display()))?;
     let part = |table: &str, keys: &[&str]| -> toml::Value {
-        let kept = whole.get(table).and_then(toml::Value::as_table).into_iter().flatten();
+        let kept = whole
+            .get(table)
+            .and_then(toml::Value::as_table)
+            .into_iter()
+            .flatten();
         let kept = kept.filter(|(key, _)| keys.is_empty() || keys.contains(&key.as_str()));
-        toml::Value::Table(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
+        toml::Value::Table(
+            kept.map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        )
     };
-    let mut ours: toml::Table = "[issuers.any]\nembedded = true\n[servers.any]\ncommand = \"any\"\n".parse()?;
+    let mut ours: toml::Table =
+        "[issuers.any]\nembedded = true\n[servers.any]\ncommand = \"any\"\n".parse()?;
     ours.insert("gateway".to_owned(), part("gateway", &["data"]));
     ours.insert("audit".to_owned(), part("audit", &[]));
     let no_file = |_: &Path| Err(io::Error::from(ErrorKind::NotFound));
-    let checked = match config::read(&ours.to_string(), &std::path::absolute(file)?, &environment, &no_file) {
+    let checked = match config::read(
+        &ours.to_string(),
+        &std::path::absolute(file)?,
+        &environment,
+        &no_file,
+    ) {
         Ok(checked) => checked,
         Err(problems) => {
-            let reasons = problems.as_slice().iter().map(|problem| format!("{}: {}", problem.key, problem.reason));
-            bail!("{} does not say where the log is: {}", file.display(), reasons.collect::<Vec<_>>().join("; "));
+            let reasons = problems
+                .as_slice()
+                .iter()
+                .map(|problem| format!("{}: {}", problem.key, problem.reason));
+            bail!(
+                "{} does not say where the log is: {}",
+                file.display(),
+                reasons.collect::<Vec<_>>().join("; ")
+            );
         }
     };
     let home = Home(data.map_or_else(|| checked.gateway.data.clone(), Path::to_owned));
-    Ok(Place { log: checked.audit.directory, witnesses: checked.audit.witness, key: home.verifier_key() })
+    Ok(Place {
+        log: checked.audit.directory,
+        witnesses: checked.audit.witness,
+        key: home.verifier_key(),
+    })
 }
 
 /// The keys that are believed: those of the command line, which are files or keys themselves, or the one
@@ -118,9 +161,13 @@ fn read_keys(file: &Path) -> anyhow::Result<Vec<VerifierKey>> {
     let named = || format!("no key to verify with in {}", file.display());
     let mut text = String::new();
     let opened = std::fs::File::open(file).with_context(named)?;
-    io::Read::read_to_string(&mut io::Read::take(opened, MAX_KEYS_BYTES), &mut text).with_context(named)?;
+    io::Read::read_to_string(&mut io::Read::take(opened, MAX_KEYS_BYTES), &mut text)
+        .with_context(named)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let keys: Vec<VerifierKey> = lines.map(str::parse).collect::<Result<_, _>>().with_context(named)?;
+    let keys: Vec<VerifierKey> = lines
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(named)?;
     if keys.is_empty() {
         bail!(named());
     }

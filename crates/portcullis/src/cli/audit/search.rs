@@ -11,9 +11,11 @@ use std::path::Path;
 const MAX_FOUND: usize = 100_000;
 
 #[derive(Debug, Args)]
-#[command(after_help = "TIME is RFC 3339 (2026-07-28T09:00:00Z), a day (2026-07-28, in UTC) or a span before now \
+#[command(
+    after_help = "TIME is RFC 3339 (2026-07-28T09:00:00Z), a day (2026-07-28, in UTC) or a span before now \
 (90s, 15m, 2h, 7d). The log is not verified. Exit codes: 0 done, found or not; 1 a line is no record; 2 wrong \
-usage or the log cannot be read.")]
+usage or the log cannot be read."
+)]
 pub(super) struct Search {
     #[command(flatten)]
     named: Named,
@@ -56,15 +58,18 @@ enum Effect {
 }
 
 impl Search {
-    pub(super) fn run(self) -> anyhow::Result<Ending> {
+    pub(super) fn run(self) -> Ending {
         let now = clock::micros();
-        let (from, until) = match (micros(self.since.as_deref(), now), micros(self.until.as_deref(), now)) {
+        let (from, until) = match (
+            micros(self.since.as_deref(), now),
+            micros(self.until.as_deref(), now),
+        ) {
             (Ok(from), Ok(until)) => (from, until),
-            (Err(why), _) | (_, Err(why)) => return Ok(unknown(&why)),
+            (Err(why), _) | (_, Err(why)) => return unknown(&why),
         };
         let log = match place(&self.named) {
             Ok(place) => place.log,
-            Err(error) => return Ok(unknown(&format!("{error:#}"))),
+            Err(error) => return unknown(&format!("{error:#}")),
         };
         let filter = Filter {
             event: self.event,
@@ -83,14 +88,19 @@ impl Search {
         if line::print(lines.iter(), self.json).is_err() {
             tracing::debug!("stdout is closed");
         }
-        Ok(match failed {
+        match failed {
             None => Ending::Good,
-            Some(Unsearchable::Io(error)) => unknown(&format!("cannot read the log in {}: {error}", log.display())),
+            Some(Unsearchable::Io(error)) => unknown(&format!(
+                "cannot read the log in {}: {error}",
+                log.display()
+            )),
             Some(error @ Unsearchable::NotARecord { .. }) => {
-                out::error(&format!("{error}: nothing older was looked at; run `portcullis audit verify`"));
+                out::error(&format!(
+                    "{error}: nothing older was looked at; run `portcullis audit verify`"
+                ));
                 Ending::Bad
             }
-        })
+        }
     }
 }
 
@@ -113,7 +123,9 @@ fn find(log: &Path, filter: &Filter, limit: usize) -> (VecDeque<String>, Option<
             Ok(found) => found,
             Err(error) => return (lines, Some(error)),
         };
-        let is_over = filter.from.is_some_and(|from| found.stamp.time.saturating_add(MAX_BACKWARDS_MICROS) < from);
+        let is_over = filter
+            .from
+            .is_some_and(|from| found.stamp.time.saturating_add(MAX_BACKWARDS_MICROS) < from);
         if is_over || lines.len() >= limit {
             break;
         }

@@ -9,7 +9,9 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-#[command(after_help = "The log is not verified. Exit codes: 0 done, 2 wrong usage or the log cannot be read.")]
+#[command(
+    after_help = "The log is not verified. Exit codes: 0 done, 2 wrong usage or the log cannot be read."
+)]
 pub(super) struct Tail {
     #[command(flatten)]
     named: Named,
@@ -25,26 +27,31 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn run(self) -> anyhow::Result<Ending> {
+    pub(super) fn run(self) -> Ending {
         let log = match place(&self.named) {
             Ok(place) => place.log,
-            Err(error) => return Ok(unknown(&format!("{error:#}"))),
+            Err(error) => return unknown(&format!("{error:#}")),
         };
-        let cannot = |error| unknown(&format!("cannot read the log in {}: {error}", log.display()));
+        let cannot = |error| {
+            unknown(&format!(
+                "cannot read the log in {}: {error}",
+                log.display()
+            ))
+        };
         let (lines, mut cursor) = match tail(&log, self.lines.min(MAX_TAIL_LINES)) {
             Ok(found) => found,
-            Err(error) => return Ok(cannot(error)),
+            Err(error) => return cannot(error),
         };
         if line::print(lines.iter(), self.json).is_err() || !self.follow {
-            return Ok(Ending::Good);
+            return Ending::Good;
         }
         loop {
             let lines = match since(&log, &mut cursor) {
                 Ok(lines) => lines,
-                Err(error) => return Ok(cannot(error)),
+                Err(error) => return cannot(error),
             };
             if line::print(lines.iter(), self.json).is_err() {
-                return Ok(Ending::Good);
+                return Ending::Good;
             }
             if lines.is_empty() {
                 std::thread::sleep(PAUSE);

@@ -2,15 +2,16 @@
 
 use super::{Ending, Named, keys, out, place, unknown};
 use clap::Args;
-use portcullis_audit::{Broken, Sound, VerifierKey, Verdict, Why};
-use serde_json::{Value, json};
+use portcullis_audit::{Broken, Sound, Verdict, VerifierKey, Why};
+use serde_json::json;
 use std::error::Error as _;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 sound, 1 broken, 2 wrong usage, or it cannot be told: something is missing \
-or cannot be read, or there is no key.")]
+#[command(
+    after_help = "Exit codes: 0 sound, 1 broken, 2 wrong usage, or it cannot be told: something is missing \
+or cannot be read, or there is no key."
+)]
 pub(super) struct Verify {
     #[command(flatten)]
     named: Named,
@@ -26,32 +27,48 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(self) -> anyhow::Result<Ending> {
+    pub(super) fn run(self) -> Ending {
         let found = place(&self.named).and_then(|place| Ok((keys(&self.key, &place)?, place)));
         let (keys, place) = match found {
             Ok(found) => found,
-            Err(error) => return Ok(self.unknown(&format!("{error:#}"))),
+            Err(error) => return self.unknown(&format!("{error:#}")),
         };
-        let witnesses = if self.witness.is_empty() { place.witnesses } else { self.witness.clone() };
+        let witnesses = if self.witness.is_empty() {
+            place.witnesses
+        } else {
+            self.witness.clone()
+        };
         match verify(&place.log, &keys, &witnesses) {
             Verdict::Sound(sound) => {
-                out::print(&if self.json { json_of(&place.log, &witnesses, &sound) } else { text_of(&place.log, &witnesses, &sound)? });
-                Ok(Ending::Good)
+                let told = if self.json { json_of } else { text_of };
+                out::print(&told(&place.log, &witnesses, &sound));
+                Ending::Good
             }
             Verdict::Broken(broken) => {
-                out::print(&if self.json { json_of_broken(&place.log, &broken) } else { text_of_broken(&place.log, &broken)? });
-                Ok(Ending::Bad)
+                let told = if self.json {
+                    json_of_broken
+                } else {
+                    text_of_broken
+                };
+                out::print(&told(&place.log, &broken));
+                Ending::Bad
             }
             Verdict::Unknown(why) => {
-                let source = why.source().map(|source| format!(": {source}")).unwrap_or_default();
-                Ok(self.unknown(&format!("{why}{source} (log in {})", place.log.display())))
+                let source = why
+                    .source()
+                    .map(|source| format!(": {source}"))
+                    .unwrap_or_default();
+                self.unknown(&format!("{why}{source} (log in {})", place.log.display()))
             }
         }
     }
 
     fn unknown(&self, why: &str) -> Ending {
         if self.json {
-            out::print(&format!("{:#}\n", json!({ "verdict": "unknown", "message": why })));
+            out::print(&format!(
+                "{:#}\n",
+                json!({ "verdict": "unknown", "message": why })
+            ));
         }
         unknown(why)
     }
@@ -80,24 +97,33 @@ fn json_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
     format!("{report:#}\n")
 }
 
-fn text_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> anyhow::Result<String> {
-    let mut text = format!("sound: {} records in {}\n", sound.records, log.display());
-    let size = sound.checkpoint.tree().size;
-    writeln!(text, "  root        {}", hex(&sound.root))?;
-    writeln!(text, "  checkpoint  of {size} records, signed as {}", sound.checkpoint.origin())?;
+fn text_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
+    let (size, origin) = (sound.checkpoint.tree().size, sound.checkpoint.origin());
+    let mut lines = vec![
+        format!("sound: {} records in {}", sound.records, log.display()),
+        format!("  root        {}", hex(&sound.root)),
+        format!("  checkpoint  of {size} records, signed as {origin}"),
+    ];
     if sound.unanchored > 0 {
-        writeln!(text, "  not yet signed: the last {}", sound.unanchored)?;
+        lines.push(format!("  not yet signed: the last {}", sound.unanchored));
     }
     if sound.torn_bytes > 0 {
-        writeln!(text, "  unfinished line of {} bytes at the end: a writer at work, or a crash", sound.torn_bytes)?;
+        let bytes = sound.torn_bytes;
+        lines.push(format!(
+            "  unfinished line of {bytes} bytes at the end: a writer at work, or a crash"
+        ));
     }
-    for witness in witnesses {
-        writeln!(text, "  witness     {}", witness.display())?;
-    }
+    lines.extend(
+        witnesses
+            .iter()
+            .map(|witness| format!("  witness     {}", witness.display())),
+    );
     if witnesses.is_empty() {
-        writeln!(text, "  no witness: a log that was cut back to an older checkpoint would look the same")?;
+        lines.push(
+            "  no witness: a log cut back to an older checkpoint would look the same".to_owned(),
+        );
     }
-    Ok(text)
+    lines.join("\n") + "\n"
 }
 
 fn json_of_broken(log: &Path, broken: &Broken) -> String {
@@ -116,18 +142,26 @@ fn json_of_broken(log: &Path, broken: &Broken) -> String {
     format!("{report:#}\n")
 }
 
-fn text_of_broken(log: &Path, broken: &Broken) -> anyhow::Result<String> {
-    let Broken { file, line, offset, bytes, seq, last_seq, why } = broken;
-    let mut text = format!("broken: {why}\n");
-    writeln!(text, "  file    {}", log.join(file).display())?;
-    writeln!(text, "  line    {line}")?;
-    writeln!(text, "  byte    {offset} ({bytes} bytes in question)")?;
-    if seq == last_seq {
-        writeln!(text, "  record  {seq}")?;
+fn text_of_broken(log: &Path, broken: &Broken) -> String {
+    let Broken {
+        file,
+        line,
+        offset,
+        bytes,
+        seq,
+        last_seq,
+        why,
+    } = broken;
+    let record = if seq == last_seq {
+        seq.to_string()
     } else {
-        writeln!(text, "  record  one from {seq} to {last_seq}")?;
-    }
-    Ok(text)
+        format!("one from {seq} to {last_seq}")
+    };
+    let file = log.join(file);
+    format!(
+        "broken: {why}\n  file    {}\n  line    {line}\n  byte    {offset} ({bytes} bytes in question)\n  record  {record}\n",
+        file.display()
+    )
 }
 
 /// A word for what is wrong that stays the same from version to version.
@@ -138,6 +172,7 @@ const fn word(why: &Why) -> &'static str {
         Why::Displaced { .. } => "displaced",
         Why::Inserted => "inserted",
         Why::Rewritten => "rewritten",
+        Why::Forked => "forked",
         Why::Cut { .. } => "cut",
         Why::DatedBack => "dated_back",
         Why::Strange => "strange_file",
@@ -147,6 +182,9 @@ const fn word(why: &Why) -> &'static str {
     }
 }
 
-fn hex(bytes: &[u8]) -> Value {
-    Value::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    digits
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }

@@ -2,11 +2,11 @@
 
 use crate::assemble::own_issuer;
 use crate::config::{
-    Arguments, Checked, Durability, Grant, Issuer, Kind, Names, Server, ServerName, Transport, Upstream, Who, suspect,
+    Arguments, Checked, Durability, Grant, Issuer, Kind, Names, Server, ServerName, Transport,
+    Upstream, Who, suspect,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 /// What stands where something could be secret.
@@ -15,79 +15,91 @@ const VEIL: &str = "(not shown)";
 /// The effective configuration.
 #[derive(Debug, Serialize)]
 pub(super) struct Meaning {
-    public_url: String,
-    listen: String,
-    tls: bool,
-    admin: String,
-    hosts: Vec<String>,
-    origins: Vec<String>,
-    data: PathBuf,
-    audit: AuditLog,
-    bounds: Bounds,
-    issuers: BTreeMap<String, Trust>,
+    pub(super) public_url: String,
+    pub(super) listen: String,
+    pub(super) tls: bool,
+    pub(super) admin: String,
+    pub(super) hosts: Vec<String>,
+    pub(super) origins: Vec<String>,
+    pub(super) data: PathBuf,
+    pub(super) audit: AuditLog,
+    pub(super) bounds: Bounds,
+    pub(super) issuers: BTreeMap<String, Trust>,
     /// SHA-256 of all policies and grants, as audit records name it.
-    policy: String,
-    policy_files: Vec<PathBuf>,
-    servers: BTreeMap<String, Behind>,
+    pub(super) policy: String,
+    pub(super) policy_files: Vec<PathBuf>,
+    pub(super) servers: BTreeMap<String, Behind>,
 }
 
 #[derive(Debug, Serialize)]
-struct AuditLog {
-    directory: PathBuf,
-    durability: String,
-    arguments: &'static str,
-    rotate_bytes: u64,
-    witnesses: Vec<PathBuf>,
+pub(super) struct AuditLog {
+    pub(super) directory: PathBuf,
+    pub(super) durability: String,
+    pub(super) arguments: &'static str,
+    pub(super) rotate_bytes: u64,
+    pub(super) witnesses: Vec<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
-struct Bounds {
-    body_bytes: usize,
-    connections: usize,
-    sessions: usize,
-    sessions_per_principal: usize,
-    session_idle_seconds: u64,
-    session_absolute_seconds: u64,
-    requests_per_minute: u32,
-    burst: u32,
-    concurrency: u32,
-    bytes_per_minute: u64,
+pub(super) struct Bounds {
+    pub(super) body_bytes: usize,
+    pub(super) connections: usize,
+    pub(super) sessions: usize,
+    pub(super) sessions_per_principal: usize,
+    pub(super) session_idle_seconds: u64,
+    pub(super) session_absolute_seconds: u64,
+    pub(super) requests_per_minute: u32,
+    pub(super) burst: u32,
+    pub(super) concurrency: u32,
+    pub(super) bytes_per_minute: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Trust {
-    issuer: String,
-    embedded: bool,
-    algorithms: Vec<String>,
-    max_lifetime_seconds: u64,
+pub(super) struct Trust {
+    pub(super) issuer: String,
+    pub(super) embedded: bool,
+    pub(super) algorithms: Vec<String>,
+    pub(super) max_lifetime_seconds: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Behind {
-    url: String,
-    reached: Reached,
+pub(super) struct Behind {
+    pub(super) url: String,
+    pub(super) reached: Reached,
     /// Whose tokens it accepts: names of `issuers`.
-    issuers: Vec<String>,
-    audience: String,
-    scopes: Vec<String>,
-    tools: BTreeMap<String, Rules>,
+    pub(super) issuers: Vec<String>,
+    pub(super) audience: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) tools: BTreeMap<String, Rules>,
     /// Who may do what by the grants of the file.
-    grants: BTreeMap<String, Vec<String>>,
+    pub(super) grants: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Rules {
-    scopes: Vec<String>,
-    requests_per_minute: Option<u32>,
+pub(super) struct Rules {
+    pub(super) scopes: Vec<String>,
+    pub(super) requests_per_minute: Option<u32>,
 }
 
 /// How a server is reached; the names of headers and variables, never their values.
 #[derive(Debug, Serialize)]
 #[serde(tag = "transport", rename_all = "kebab-case")]
-enum Reached {
-    StreamableHttp { url: String, headers: Vec<String> },
-    Sse { url: String, headers: Vec<String> },
-    Stdio { command: PathBuf, args: Vec<String>, cwd: PathBuf, env: Vec<String>, max_processes: u32 },
+pub(super) enum Reached {
+    StreamableHttp {
+        url: String,
+        headers: Vec<String>,
+    },
+    Sse {
+        url: String,
+        headers: Vec<String>,
+    },
+    Stdio {
+        command: PathBuf,
+        args: Vec<String>,
+        cwd: PathBuf,
+        env: Vec<String>,
+        max_processes: u32,
+    },
 }
 
 impl Meaning {
@@ -103,9 +115,17 @@ impl Meaning {
             data: gateway.data.clone(),
             audit: audit(checked),
             bounds: bounds(checked),
-            issuers: checked.issuers.iter().map(|(name, issuer)| (name.clone(), trust(checked, issuer))).collect(),
+            issuers: checked
+                .issuers
+                .iter()
+                .map(|(name, issuer)| (name.clone(), trust(checked, issuer)))
+                .collect(),
             policy: policy.to_owned(),
-            policy_files: checked.policies.iter().map(|file| file.path.clone()).collect(),
+            policy_files: checked
+                .policies
+                .iter()
+                .map(|file| file.path.clone())
+                .collect(),
             servers: checked
                 .servers
                 .iter()
@@ -159,7 +179,11 @@ fn trust(checked: &Checked, issuer: &Issuer) -> Trust {
         Issuer::External(external) => Trust {
             issuer: external.issuer.clone(),
             embedded: false,
-            algorithms: external.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect(),
+            algorithms: external
+                .algorithms
+                .iter()
+                .map(|algorithm| format!("{algorithm:?}"))
+                .collect(),
             max_lifetime_seconds: external.max_lifetime.as_secs(),
         },
     }
@@ -175,12 +199,19 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
         requests_per_minute: tool.requests_per_minute,
     };
     Behind {
-        url: checked.gateway.public_url.below(&format!("/servers/{name}/mcp")),
+        url: checked
+            .gateway
+            .public_url
+            .below(&format!("/servers/{name}/mcp")),
         reached: reached(&server.upstream),
         issuers: server.issuers.iter().cloned().collect(),
         audience: server.audience.clone(),
         scopes: server.scopes.iter().cloned().collect(),
-        tools: server.tools.iter().map(|(name, tool)| (name.clone(), rules(tool))).collect(),
+        tools: server
+            .tools
+            .iter()
+            .map(|(name, tool)| (name.clone(), rules(tool)))
+            .collect(),
         grants,
     }
 }
@@ -189,7 +220,11 @@ fn reached(upstream: &Upstream) -> Reached {
     match upstream {
         Upstream::Http(http) => {
             // A query may hold a key.
-            let query = if http.url.query().is_some() { format!("?{VEIL}") } else { String::new() };
+            let query = if http.url.query().is_some() {
+                format!("?{VEIL}")
+            } else {
+                String::new()
+            };
             let url = format!("{}{}{query}", http.url.origin(), http.url.path());
             let headers = http.headers.keys().cloned().collect();
             match http.transport {
@@ -213,12 +248,15 @@ fn veiled(args: &[String]) -> Vec<String> {
     let mut shown = Vec::new();
     for argument in args {
         let (flag, value) = argument.split_once('=').unwrap_or((before, argument));
-        let is_named = flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
-        shown.push(if is_named || suspect::is_secret_value(value) || suspect::is_secret_value(argument) {
-            VEIL.to_owned()
-        } else {
-            argument.clone()
-        });
+        let is_named =
+            flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
+        shown.push(
+            if is_named || suspect::is_secret_value(value) || suspect::is_secret_value(argument) {
+                VEIL.to_owned()
+            } else {
+                argument.clone()
+            },
+        );
         before = argument;
     }
     shown
@@ -239,83 +277,11 @@ fn what(grant: &Grant) -> String {
         Kind::Tool => "tool",
         Kind::Resource => "resource",
         Kind::Prompt => "prompt",
+        Kind::Ask => "question of the server",
     };
     match &grant.pattern.names {
         Names::All => format!("every {kind}"),
         Names::Prefix(prefix) => format!("every {kind} {prefix}*"),
         Names::Exact(name) => format!("{kind} {name}"),
     }
-}
-
-impl fmt::Display for Meaning {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tls = if self.tls { "with TLS" } else { "without TLS, on loopback" };
-        writeln!(out, "Clients    {} (listens on {}, {tls})", self.public_url, self.listen)?;
-        writeln!(out, "           as Host {}", listed(&self.hosts))?;
-        writeln!(out, "           as Origin {}", listed(&self.origins))?;
-        writeln!(out, "Operators  http://{}", self.admin)?;
-        writeln!(out, "Data       {}", self.data.display())?;
-        let AuditLog { directory, durability, arguments, rotate_bytes, witnesses } = &self.audit;
-        writeln!(out, "Audit log  {}", directory.display())?;
-        writeln!(out, "           on disk {durability}; arguments {arguments}; files of {rotate_bytes} bytes")?;
-        for witness in witnesses {
-            writeln!(out, "           witness {}", witness.display())?;
-        }
-        let Bounds { requests_per_minute, burst, concurrency, sessions_per_principal, .. } = &self.bounds;
-        writeln!(
-            out,
-            "Each may   {requests_per_minute} requests a minute (burst {burst}), {concurrency} at once, \
-             {sessions_per_principal} sessions"
-        )?;
-        for (name, trust) in &self.issuers {
-            let kind = if trust.embedded { " (this gateway)" } else { "" };
-            let (issuer, algorithms) = (&trust.issuer, listed(&trust.algorithms));
-            let seconds = trust.max_lifetime_seconds;
-            writeln!(out, "Issuer     {name}: {issuer}{kind}; {algorithms}; tokens live at most {seconds} s")?;
-        }
-        for (name, server) in &self.servers {
-            writeln!(out, "\nServer {name}: {}", server.url)?;
-            write!(out, "{server}")?;
-        }
-        writeln!(out, "\nPolicy {}", self.policy)?;
-        for file in &self.policy_files {
-            writeln!(out, "  {} may permit or forbid more", file.display())?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Behind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reached {
-            Reached::StreamableHttp { url, headers } => {
-                writeln!(out, "  speaks to  {url} (Streamable HTTP), sends {}", listed(headers))?;
-            }
-            Reached::Sse { url, headers } => {
-                writeln!(out, "  speaks to  {url} (HTTP with SSE), sends {}", listed(headers))?;
-            }
-            Reached::Stdio { command, args, cwd, env, max_processes } => {
-                writeln!(out, "  runs       {} {}", command.display(), args.join(" "))?;
-                writeln!(out, "             in {}, at most {max_processes} at once", cwd.display())?;
-                writeln!(out, "             with the variables {}", listed(env))?;
-            }
-        }
-        writeln!(out, "  accepts    tokens of {} for {}", listed(&self.issuers), self.audience)?;
-        writeln!(out, "  needs      scopes {}", listed(&self.scopes))?;
-        for (name, rules) in &self.tools {
-            let rate = rules.requests_per_minute.map(|rate| format!(", {rate} calls a minute")).unwrap_or_default();
-            writeln!(out, "  tool {name}  scopes {}{rate}", listed(&rules.scopes))?;
-        }
-        if self.grants.is_empty() {
-            writeln!(out, "  grants     (none)")?;
-        }
-        for (who, what) in &self.grants {
-            writeln!(out, "  {who} may  {}", what.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
-fn listed(words: &[String]) -> String {
-    if words.is_empty() { "(none)".to_owned() } else { words.join(", ") }
 }

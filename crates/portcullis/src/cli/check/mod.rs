@@ -1,6 +1,7 @@
 //! `portcullis check`: is a configuration good, and what does it mean?
 
 mod meaning;
+mod words;
 
 use super::{Ending, environment, out};
 use crate::assemble::{Workshop, assemble};
@@ -15,13 +16,14 @@ use portcullis_core::secret::Secret;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 the file is good, 1 it is not, 2 wrong usage or it cannot be read.")]
+#[command(
+    after_help = "Exit codes: 0 the file is good, 1 it is not, 2 wrong usage or it cannot be read."
+)]
 pub(super) struct Check {
     /// The configuration file [default: portcullis.toml].
     file: Option<PathBuf>,
@@ -69,7 +71,10 @@ impl Check {
             out::print(&format!("{:#}\n", config::schema()));
             return Ok(Ending::Good);
         }
-        let file = self.file.or(self.config).unwrap_or_else(|| "portcullis.toml".into());
+        let file = self
+            .file
+            .or(self.config)
+            .unwrap_or_else(|| "portcullis.toml".into());
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) => {
@@ -92,26 +97,49 @@ impl Check {
             text_of(&file, &flaws, meaning.as_ref())
         };
         out::print(&report);
-        Ok(if flaws.is_empty() { Ending::Good } else { Ending::Bad })
+        Ok(if flaws.is_empty() {
+            Ending::Good
+        } else {
+            Ending::Bad
+        })
     }
 }
 
 /// Reads a file's text and builds of it what `serve` would build, short of starting anything.
 pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
     let path = std::path::absolute(file)?;
-    let checked = match config::read(text, &path, &environment, &|path| std::fs::read_to_string(path)) {
+    let checked = match config::read(text, &path, &environment, &|path| {
+        std::fs::read_to_string(path)
+    }) {
         Ok(checked) => Box::new(checked),
-        Err(problems) => return Ok(Judged::Flawed(problems.as_slice().iter().map(flaw_of_key).collect())),
+        Err(problems) => {
+            return Ok(Judged::Flawed(
+                problems.as_slice().iter().map(flaw_of_key).collect(),
+            ));
+        }
     };
     // The key that would be there is not looked at: any will do to build the rest.
     let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
-    let key = Secret::new(made.map_err(|_| anyhow::anyhow!("no entropy for a key"))?.as_ref().to_vec());
+    let key = Secret::new(
+        made.map_err(|_| anyhow::anyhow!("no entropy for a key"))?
+            .as_ref()
+            .to_vec(),
+    );
     let report: Report = Arc::new(|_: &str, _: &'static str| ());
-    let workshop = Workshop { key: &key, tasks: &TaskTracker::new(), report: &report, kept: HashMap::new() };
+    let workshop = Workshop {
+        key: &key,
+        tasks: &TaskTracker::new(),
+        report: &report,
+        kept: HashMap::new(),
+    };
     let flaws = match assemble(&checked, &workshop) {
         Ok(assembled) => return Ok(Judged::Good(checked, assembled.live.policy)),
         Err(error) => match error.downcast_ref::<PolicyError>() {
-            Some(error) => error.problems.iter().map(|problem| flaw_of_policy(&checked, problem)).collect(),
+            Some(error) => error
+                .problems
+                .iter()
+                .map(|problem| flaw_of_policy(&checked, problem))
+                .collect(),
             None => vec![flaw_of_all(&path, &error)],
         },
     };
@@ -131,27 +159,33 @@ fn flaw_of_key(problem: &config::Problem) -> Flaw {
 }
 
 fn flaw_of_policy(checked: &Checked, problem: &policy::Problem) -> Flaw {
-    let file = checked.policies.iter().find(|file| file.path.display().to_string() == problem.source);
+    let file = checked
+        .policies
+        .iter()
+        .find(|file| file.path.display().to_string() == problem.source);
     let line = file.zip(problem.position).and_then(|(file, position)| {
-        Some((position, file.text.lines().nth(position.line.checked_sub(1)?)?))
+        Some((
+            position,
+            file.text.lines().nth(position.line.checked_sub(1)?)?,
+        ))
     });
-    let mut shown = format!("error: {}\n", problem.message);
-    let margin = match line {
-        None => {
-            shown += &format!(" --> {}\n", problem.source);
-            String::new()
-        }
+    let mut shown = vec![format!("error: {}", problem.message)];
+    let mut margin = String::new();
+    match line {
+        None => shown.push(format!(" --> {}", problem.source)),
         Some((policy::Position { line, column }, text)) => {
-            let margin = " ".repeat(line.to_string().len());
+            margin = " ".repeat(line.to_string().len());
             let indent = " ".repeat(column.saturating_sub(1));
-            shown += &format!("{margin}--> {}:{line}:{column}\n{margin} |\n", problem.source);
-            shown += &format!("{line} | {text}\n{margin} | {indent}^\n");
-            margin
+            shown.extend([
+                format!("{margin}--> {}:{line}:{column}", problem.source),
+                format!("{margin} |"),
+                format!("{line} | {text}"),
+                format!("{margin} | {indent}^"),
+            ]);
         }
-    };
-    if let Some(hint) = &problem.hint {
-        shown += &format!("{margin} = help: {hint}\n");
     }
+    let hint = problem.hint.as_ref();
+    shown.extend(hint.map(|hint| format!("{margin} = help: {hint}")));
     Flaw {
         file: problem.source.clone(),
         line: problem.position.map(|position| position.line),
@@ -159,31 +193,36 @@ fn flaw_of_policy(checked: &Checked, problem: &policy::Problem) -> Flaw {
         key: String::new(),
         reason: problem.message.clone(),
         fix: problem.hint.clone(),
-        shown,
+        shown: shown.join("\n") + "\n",
     }
 }
 
 fn flaw_of_all(file: &Path, error: &anyhow::Error) -> Flaw {
     let (file, reason) = (file.display().to_string(), format!("{error:#}"));
     let shown = format!("error: {reason}\n --> {file}\n");
-    Flaw { file, line: None, column: None, key: String::new(), reason, fix: None, shown }
+    Flaw {
+        file,
+        line: None,
+        column: None,
+        key: String::new(),
+        reason,
+        fix: None,
+        shown,
+    }
 }
 
 fn text_of(file: &Path, flaws: &[Flaw], meaning: Option<&Meaning>) -> String {
     if flaws.is_empty() {
-        let meaning = meaning.map(|meaning| format!("\n{meaning}")).unwrap_or_default();
+        let meaning = meaning
+            .map(|meaning| format!("\n{meaning}"))
+            .unwrap_or_default();
         return format!("{}: good\n{meaning}", file.display());
     }
-    let mut text: String = flaws.iter().map(|flaw| format!("{flaw}\n")).collect();
-    text += &match flaws.len() {
+    let mut shown: Vec<&str> = flaws.iter().map(|flaw| flaw.shown.as_str()).collect();
+    let count = match flaws.len() {
         1 => "1 problem\n".to_owned(),
         count => format!("{count} problems\n"),
     };
-    text
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.shown)
-    }
+    shown.push(&count);
+    shown.join("\n")
 }

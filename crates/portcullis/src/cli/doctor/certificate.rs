@@ -17,26 +17,45 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 pub(super) fn look(checked: &Checked, now: u64, findings: &mut Findings) {
-    let Some(gateway) = &checked.gateway.tls else { return };
+    let Some(gateway) = &checked.gateway.tls else {
+        return;
+    };
     findings.look("certificate");
     let file = gateway.certificate.path.display();
     if let Err(error) = tls::acceptor(&gateway.certificate.text, gateway.key.expose()) {
         let fix = "set `gateway.tls` to a certificate and its own key";
         findings.error("certificate.unusable", format!("{file}: {error}"), fix);
     }
-    for certificate in CertificateDer::pem_slice_iter(gateway.certificate.text.as_bytes()).flatten() {
+    for certificate in CertificateDer::pem_slice_iter(gateway.certificate.text.as_bytes()).flatten()
+    {
         let Some((from, until)) = validity(&certificate) else {
             let fix = "replace it by one that follows RFC 5280";
-            findings.warning("certificate.unreadable", format!("{file}: its validity cannot be read"), fix);
+            findings.warning(
+                "certificate.unreadable",
+                format!("{file}: its validity cannot be read"),
+                fix,
+            );
             continue;
         };
         let days = until.saturating_sub(now) / 86_400;
         if now >= until {
-            findings.error("certificate.expired", format!("{file} has expired"), "put a new one in its place");
+            findings.error(
+                "certificate.expired",
+                format!("{file} has expired"),
+                "put a new one in its place",
+            );
         } else if now < from {
-            findings.error("certificate.early", format!("{file} is not valid yet"), "check the clock, or get another");
+            findings.error(
+                "certificate.early",
+                format!("{file} is not valid yet"),
+                "check the clock, or get another",
+            );
         } else if until - now < SOON_SECONDS {
-            findings.warning("certificate.expiring", format!("{file} expires in {days} days"), "get a new one");
+            findings.warning(
+                "certificate.expiring",
+                format!("{file} expires in {days} days"),
+                "get a new one",
+            );
         }
     }
 }
@@ -63,7 +82,12 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         short @ 0..=0x7f => (short, rest),
         long @ 0x81..=0x83 => {
             let (digits, rest) = rest.split_at_checked(long - 0x80)?;
-            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
+            (
+                digits
+                    .iter()
+                    .fold(0, |length, digit| length << 8 | usize::from(*digit)),
+                rest,
+            )
         }
         _ => return None,
     };
@@ -72,15 +96,15 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 
 /// `YYMMDDHHMMSSZ` of 1950 to 2049, or `YYYYMMDDHHMMSSZ`.
 fn time(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (text, rest) = match element(bytes, UTC_TIME) {
-        Some((short, rest)) => {
-            let century = if short.first()? < &b'5' { "20" } else { "19" };
-            (format!("{century}{}", std::str::from_utf8(short).ok()?), rest)
-        }
-        None => {
-            let (long, rest) = element(bytes, GENERALIZED_TIME)?;
-            (std::str::from_utf8(long).ok()?.to_owned(), rest)
-        }
+    let (text, rest) = if let Some((short, rest)) = element(bytes, UTC_TIME) {
+        let century = if short.first()? < &b'5' { "20" } else { "19" };
+        (
+            format!("{century}{}", std::str::from_utf8(short).ok()?),
+            rest,
+        )
+    } else {
+        let (long, rest) = element(bytes, GENERALIZED_TIME)?;
+        (std::str::from_utf8(long).ok()?.to_owned(), rest)
     };
     let part = |at: usize, width: usize| text.get(at..at + width);
     let day = format!("{}-{}-{}", part(0, 4)?, part(4, 2)?, part(6, 2)?);
@@ -98,17 +122,34 @@ mod tests {
     }
 
     fn certificate(from: &[u8], until: &[u8]) -> Vec<u8> {
-        let before = [der(VERSION, b"\x02\x01\x02"), der(INTEGER, b"\x07"), der(SEQUENCE, b""), der(SEQUENCE, b"x")];
-        let validity = der(SEQUENCE, &[der(UTC_TIME, from), der(GENERALIZED_TIME, until)].concat());
-        der(SEQUENCE, &der(SEQUENCE, &[before.concat(), validity].concat()))
+        let before = [
+            der(VERSION, b"\x02\x01\x02"),
+            der(INTEGER, b"\x07"),
+            der(SEQUENCE, b""),
+            der(SEQUENCE, b"x"),
+        ];
+        let validity = der(
+            SEQUENCE,
+            &[der(UTC_TIME, from), der(GENERALIZED_TIME, until)].concat(),
+        );
+        der(
+            SEQUENCE,
+            &der(SEQUENCE, &[before.concat(), validity].concat()),
+        )
     }
 
     #[test]
     fn the_validity_of_a_certificate_is_read() {
         let read = validity(&certificate(b"010909014640Z", b"20330518033320Z"));
         assert_eq!(read, Some((1_000_000_000, 2_000_000_000)));
-        assert_eq!(validity(&certificate(b"010909014640", b"20330518033320Z")), None);
-        assert_eq!(validity(&certificate(b"019909014640Z", b"20330518033320Z")), None);
+        assert_eq!(
+            validity(&certificate(b"010909014640", b"20330518033320Z")),
+            None
+        );
+        assert_eq!(
+            validity(&certificate(b"019909014640Z", b"20330518033320Z")),
+            None
+        );
         let whole = certificate(b"010909014640Z", b"20330518033320Z");
         for length in 0..whole.len() {
             assert_eq!(validity(&whole[..length]), None, "{length}");

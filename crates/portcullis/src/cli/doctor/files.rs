@@ -15,11 +15,19 @@ pub(super) fn look(data: &Path, file: &Path, findings: &mut Findings) {
     findings.look("data");
     let Ok(metadata) = std::fs::metadata(data) else {
         let fix = "start the gateway once: it makes the directory and its keys";
-        return findings.note("data.missing", format!("there is no {} yet", data.display()), fix);
+        return findings.note(
+            "data.missing",
+            format!("there is no {} yet", data.display()),
+            fix,
+        );
     };
     if !metadata.is_dir() {
         let fix = "name another with --data or `gateway.data`";
-        return findings.error("data.not_directory", format!("{} is no directory", data.display()), fix);
+        return findings.error(
+            "data.not_directory",
+            format!("{} is no directory", data.display()),
+            fix,
+        );
     }
     private(data, &metadata, "data.mode", "700", findings);
     owned(data, &metadata, findings);
@@ -29,15 +37,33 @@ pub(super) fn look(data: &Path, file: &Path, findings: &mut Findings) {
 }
 
 fn configuration(file: &Path, data: &Metadata, findings: &mut Findings) {
-    let Ok(metadata) = std::fs::metadata(file) else { return };
+    let Ok(metadata) = std::fs::metadata(file) else {
+        return;
+    };
     let mode = mode(&metadata);
     if mode & 0o022 != 0 {
-        let what = format!("{} can be changed by others (mode {mode:o})", file.display());
-        findings.error("config.mode", what, format!("chmod go-w {}", file.display()));
+        let what = format!(
+            "{} can be changed by others (mode {mode:o})",
+            file.display()
+        );
+        findings.error(
+            "config.mode",
+            what,
+            format!("chmod go-w {}", file.display()),
+        );
     }
     if ![0, data.uid()].contains(&metadata.uid()) {
-        let what = format!("{} belongs to user {}, the data to user {}", file.display(), metadata.uid(), data.uid());
-        findings.error("config.owner", what, format!("chown {} {}", data.uid(), file.display()));
+        let what = format!(
+            "{} belongs to user {}, the data to user {}",
+            file.display(),
+            metadata.uid(),
+            data.uid()
+        );
+        findings.error(
+            "config.owner",
+            what,
+            format!("chown {} {}", data.uid(), file.display()),
+        );
     }
 }
 
@@ -46,7 +72,11 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
     let directory = home.0.join("keys");
     let Ok(metadata) = std::fs::metadata(&directory) else {
         let what = format!("there is no {} yet", directory.display());
-        return findings.note("keys.missing", what, "start the gateway once: it makes its keys");
+        return findings.note(
+            "keys.missing",
+            what,
+            "start the gateway once: it makes its keys",
+        );
     };
     private(&directory, &metadata, "keys.mode", "700", findings);
     for path in [home.issuer_key(), home.audit_key()] {
@@ -67,7 +97,9 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
 
 /// The key that signs checkpoints must be the other half of the one that auditors have.
 fn pair(home: &Home, findings: &mut Findings) {
-    let Ok(document) = std::fs::read(home.audit_key()).map(Secret::new) else { return };
+    let Ok(document) = std::fs::read(home.audit_key()).map(Secret::new) else {
+        return;
+    };
     let Ok(key) = SigningKey::from_pkcs8(LOG_NAME, document.expose()) else {
         let what = format!("{} is no Ed25519 key", home.audit_key().display());
         return findings.error("keys.unusable", what, "restore it from your backup");
@@ -76,7 +108,11 @@ fn pair(home: &Home, findings: &mut Findings) {
         Ok(text) if text.trim() == key.verifier().to_string() => {}
         Ok(_) => findings.error(
             "keys.mismatch",
-            format!("{} is not the other half of {}", home.verifier_key().display(), home.audit_key().display()),
+            format!(
+                "{} is not the other half of {}",
+                home.verifier_key().display(),
+                home.audit_key().display()
+            ),
             "one of the two was replaced: restore both from your backup",
         ),
         Err(_) => findings.note(
@@ -88,7 +124,9 @@ fn pair(home: &Home, findings: &mut Findings) {
 }
 
 fn secrets(directory: &Path, data: &Metadata, findings: &mut Findings) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
     findings.look("secrets");
     for entry in entries.flatten().take(MAX_SECRETS) {
         if let Ok(metadata) = entry.metadata() {
@@ -98,7 +136,13 @@ fn secrets(directory: &Path, data: &Metadata, findings: &mut Findings) {
     }
 }
 
-fn private(path: &Path, metadata: &Metadata, id: &'static str, wanted: &str, findings: &mut Findings) {
+fn private(
+    path: &Path,
+    metadata: &Metadata,
+    id: &'static str,
+    wanted: &str,
+    findings: &mut Findings,
+) {
     let mode = mode(metadata);
     if mode & 0o077 != 0 {
         let what = format!("{} is open to others (mode {mode:o})", path.display());
@@ -109,15 +153,35 @@ fn private(path: &Path, metadata: &Metadata, id: &'static str, wanted: &str, fin
 fn owned(path: &Path, metadata: &Metadata, findings: &mut Findings) {
     let us = rustix::process::geteuid();
     if !us.is_root() && metadata.uid() != us.as_raw() {
-        let what = format!("{} belongs to user {}, not to you", path.display(), metadata.uid());
-        findings.error("data.owner", what, format!("run this as user {}, or chown the directory", metadata.uid()));
+        let what = format!(
+            "{} belongs to user {}, not to you",
+            path.display(),
+            metadata.uid()
+        );
+        findings.error(
+            "data.owner",
+            what,
+            format!(
+                "run this as user {}, or chown the directory",
+                metadata.uid()
+            ),
+        );
     }
 }
 
 fn same_owner(path: &Path, metadata: &Metadata, data: &Metadata, findings: &mut Findings) {
     if metadata.uid() != data.uid() {
-        let what = format!("{} belongs to user {}, the data to user {}", path.display(), metadata.uid(), data.uid());
-        findings.error("keys.owner", what, format!("chown {} {}", data.uid(), path.display()));
+        let what = format!(
+            "{} belongs to user {}, the data to user {}",
+            path.display(),
+            metadata.uid(),
+            data.uid()
+        );
+        findings.error(
+            "keys.owner",
+            what,
+            format!("chown {} {}", data.uid(), path.display()),
+        );
     }
 }
 

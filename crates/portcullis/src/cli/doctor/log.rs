@@ -4,7 +4,9 @@ use super::Findings;
 use crate::cli::audit::{Named, checkpoint, keys, place};
 use crate::clock;
 use crate::config::Checked;
-use portcullis_audit::{Checkpoint, Filter, Found, MAX_BACKWARDS_MICROS, MAX_NOTE_BYTES, VerifierKey, newest_first};
+use portcullis_audit::{
+    Checkpoint, Filter, Found, MAX_BACKWARDS_MICROS, MAX_NOTE_BYTES, VerifierKey, newest_first,
+};
 use rustix::fs::{Access, access, statvfs};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,11 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) {
     disk(directory, findings);
     findings.look("clock");
     if clock::now().seconds() < EARLIEST_SECONDS {
-        findings.error("clock.wrong", "the clock is years behind", "set it: tokens are judged by it");
+        findings.error(
+            "clock.wrong",
+            "the clock is years behind",
+            "set it: tokens are judged by it",
+        );
     }
     findings.look("audit");
     if !directory.is_dir() {
@@ -31,9 +37,17 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) {
     }
     if let Err(error) = access(directory, Access::WRITE_OK | Access::EXEC_OK) {
         let what = format!("{} cannot be written to ({error})", directory.display());
-        findings.error("audit.unwritable", what, "give it to the user of the gateway: no log, no requests");
+        findings.error(
+            "audit.unwritable",
+            what,
+            "give it to the user of the gateway: no log, no requests",
+        );
     }
-    let named = Named { data: Some(data.to_owned()), config: None, log: Some(directory.clone()) };
+    let named = Named {
+        data: Some(data.to_owned()),
+        config: None,
+        log: Some(directory.clone()),
+    };
     let keys = match place(&named).and_then(|place| keys(&[], &place)) {
         Ok(keys) => keys,
         Err(error) => {
@@ -46,53 +60,81 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) {
 
 /// The quick look: the last checkpoint and the witnesses against the newest record.
 fn compare(data: &Path, checked: &Checked, keys: &[VerifierKey], findings: &mut Findings) {
-    let directory = &checked.audit.directory;
     let fix = format!("run `portcullis audit verify --data {}`", data.display());
     // Signed trees before records: a writer at work only adds.
-    let mut stated = Vec::new();
-    match checkpoint(directory, keys, None) {
-        Ok(Some(last)) => stated.push(("the last checkpoint".to_owned(), last)),
-        Ok(None) => findings.error("audit.checkpoint", "the log has no checkpoint", fix.as_str()),
-        Err(error) => findings.error("audit.checkpoint", format!("{error:#}"), fix.as_str()),
-    }
-    for witness in checked.audit.witness.iter().filter(|witness| witness.exists()) {
-        match read(witness, keys) {
-            Ok(copy) => stated.push((format!("the witness {}", witness.display()), copy)),
-            Err(error) => findings.error("audit.witness", format!("{}: {error:#}", witness.display()), fix.as_str()),
-        }
-    }
-    let newest = match newest(directory) {
+    let stated = stated(checked, keys, &fix, findings);
+    let newest = match newest(&checked.audit.directory) {
         Ok(newest) => newest,
-        Err(error) => return findings.error("audit.record", format!("the newest record: {error:#}"), fix),
+        Err(error) => {
+            return findings.error("audit.record", format!("the newest record: {error:#}"), fix);
+        }
     };
-    let records = newest.as_ref().map_or(0, |newest| newest.seq.saturating_add(1));
-    for (name, tree) in stated.iter().map(|(name, checkpoint)| (name, checkpoint.tree())) {
-        if tree.size > records {
-            let what = format!("the log has {records} records, but {name} states {}", tree.size);
+    let records = newest
+        .as_ref()
+        .map_or(0, |newest| newest.seq.saturating_add(1));
+    for (name, checkpoint) in &stated {
+        let size = checkpoint.tree().size;
+        if size > records {
+            let what = format!("the log has {records} records, but {name} states {size}");
             findings.error("audit.cut", what, fix.as_str());
         }
-    }
-    if let [(_, last), copies @ ..] = stated.as_slice() {
-        let differs = |copy: &Checkpoint| copy.tree().size == last.tree().size && copy.tree() != last.tree();
-        for (name, _) in copies.iter().filter(|(_, copy)| differs(copy)) {
+        let differs =
+            |other: &Checkpoint| other.tree().size == size && other.tree() != checkpoint.tree();
+        if stated.first().is_some_and(|(_, first)| differs(first)) {
             let what = format!("{name} and the last checkpoint state different logs");
             findings.error("audit.fork", what, fix.as_str());
         }
     }
-    let ahead = newest.is_some_and(|newest| newest.stamp.time > clock::micros().saturating_add(MAX_BACKWARDS_MICROS));
-    if ahead {
-        findings.error("clock.behind", "the clock is behind the newest record of the log", "set it: it went back");
+    let latest = clock::micros().saturating_add(MAX_BACKWARDS_MICROS);
+    if newest.is_some_and(|newest| newest.stamp.time > latest) {
+        let what = "the clock is behind the newest record of the log";
+        findings.error("clock.behind", what, "set it: it went back");
     }
+}
+
+/// The signed trees that can be believed, by what they are called.
+fn stated(
+    checked: &Checked,
+    keys: &[VerifierKey],
+    fix: &str,
+    findings: &mut Findings,
+) -> Vec<(String, Checkpoint)> {
+    let mut stated = Vec::new();
+    match checkpoint(&checked.audit.directory, keys, None) {
+        Ok(Some(last)) => stated.push(("the last checkpoint".to_owned(), last)),
+        Ok(None) => findings.error("audit.checkpoint", "the log has no checkpoint", fix),
+        Err(error) => findings.error("audit.checkpoint", format!("{error:#}"), fix),
+    }
+    for witness in checked
+        .audit
+        .witness
+        .iter()
+        .filter(|witness| witness.exists())
+    {
+        match read(witness, keys) {
+            Ok(copy) => stated.push((format!("the witness {}", witness.display()), copy)),
+            Err(error) => findings.error(
+                "audit.witness",
+                format!("{}: {error:#}", witness.display()),
+                fix,
+            ),
+        }
+    }
+    stated
 }
 
 fn read(witness: &Path, keys: &[VerifierKey]) -> anyhow::Result<Checkpoint> {
     let mut note = String::new();
-    std::fs::File::open(witness)?.take(u64::try_from(MAX_NOTE_BYTES)? + 1).read_to_string(&mut note)?;
+    std::fs::File::open(witness)?
+        .take(u64::try_from(MAX_NOTE_BYTES)? + 1)
+        .read_to_string(&mut note)?;
     Ok(Checkpoint::open(&note, keys)?)
 }
 
 fn newest(directory: &Path) -> anyhow::Result<Option<Found>> {
-    Ok(newest_first(directory, Filter::default())?.next().transpose()?)
+    Ok(newest_first(directory, Filter::default())?
+        .next()
+        .transpose()?)
 }
 
 fn witnesses(data: &Path, checked: &Checked, findings: &mut Findings) {
@@ -100,31 +142,67 @@ fn witnesses(data: &Path, checked: &Checked, findings: &mut Findings) {
     let witnesses = &checked.audit.witness;
     if witnesses.is_empty() {
         let fix = "set `audit.witness` to a file on another disk or machine";
-        findings.note("witness.none", "no copy of the checkpoints is kept: a log that is cut back is not noticed", fix);
+        findings.note(
+            "witness.none",
+            "no copy of the checkpoints is kept: a log that is cut back is not noticed",
+            fix,
+        );
     }
     for witness in witnesses {
         let directory = existing(witness.parent().unwrap_or(Path::new("/")));
-        let writable = if witness.exists() { access(witness, Access::WRITE_OK) } else { Ok(()) };
+        let writable = if witness.exists() {
+            access(witness, Access::WRITE_OK)
+        } else {
+            Ok(())
+        };
         if let Err(error) = access(&directory, Access::WRITE_OK | Access::EXEC_OK).and(writable) {
-            let what = format!("the witness {} cannot be written ({error})", witness.display());
-            findings.error("witness.unwritable", what, format!("make {} writable", directory.display()));
+            let what = format!(
+                "the witness {} cannot be written ({error})",
+                witness.display()
+            );
+            findings.error(
+                "witness.unwritable",
+                what,
+                format!("make {} writable", directory.display()),
+            );
         }
         if witness.starts_with(&checked.audit.directory) {
-            let what = format!("the witness {} lies in the log that it should watch", witness.display());
-            findings.warning("witness.beside", what, "set `audit.witness` to a file on another disk or machine");
+            let what = format!(
+                "the witness {} lies in the log that it should watch",
+                witness.display()
+            );
+            findings.warning(
+                "witness.beside",
+                what,
+                "set `audit.witness` to a file on another disk or machine",
+            );
         } else if witness.starts_with(data) {
-            let what = format!("the witness {} lies near the log: who changes one can change both", witness.display());
-            findings.note("witness.near", what, "set `audit.witness` to a file on another disk or machine");
+            let what = format!(
+                "the witness {} lies near the log: who changes one can change both",
+                witness.display()
+            );
+            findings.note(
+                "witness.near",
+                what,
+                "set `audit.witness` to a file on another disk or machine",
+            );
         }
     }
 }
 
 fn disk(directory: &Path, findings: &mut Findings) {
     findings.look("disk");
-    let Ok(disk) = statvfs(existing(directory)) else { return };
+    let Ok(disk) = statvfs(existing(directory)) else {
+        return;
+    };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let what = format!("{} MiB are free for the audit log in {}", free >> 20, directory.display());
-    let fix = "make room, or move `audit.directory`: when the disk is full, every request is refused";
+    let what = format!(
+        "{} MiB are free for the audit log in {}",
+        free >> 20,
+        directory.display()
+    );
+    let fix =
+        "make room, or move `audit.directory`: when the disk is full, every request is refused";
     if free < FULL_BYTES {
         findings.error("disk.full", what, fix);
     } else if free < LOW_BYTES {
@@ -134,5 +212,8 @@ fn disk(directory: &Path, findings: &mut Findings) {
 
 /// The nearest directory that is there.
 fn existing(path: &Path) -> PathBuf {
-    path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned()
+    path.ancestors()
+        .find(|path| path.is_dir())
+        .unwrap_or(Path::new("/"))
+        .to_owned()
 }

@@ -18,8 +18,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 nothing is wrong (notes do not count), 1 something is, 2 wrong usage or \
-nothing can be told.")]
+#[command(
+    after_help = "Exit codes: 0 nothing is wrong (notes do not count), 1 something is, 2 wrong usage or \
+nothing can be told."
+)]
 pub(super) struct Doctor {
     /// The data directory of the gateway [default: portcullis in the user's data home].
     #[arg(long, value_name = "DIR")]
@@ -72,19 +74,42 @@ impl Findings {
     }
 
     fn error(&mut self, id: &'static str, what: impl Into<String>, fix: impl Into<String>) {
-        self.found.push(Finding { id, severity: Severity::Error, what: what.into(), fix: fix.into() });
+        self.found.push(Finding {
+            id,
+            severity: Severity::Error,
+            what: what.into(),
+            fix: fix.into(),
+        });
     }
 
     fn warning(&mut self, id: &'static str, what: impl Into<String>, fix: impl Into<String>) {
-        self.found.push(Finding { id, severity: Severity::Warning, what: what.into(), fix: fix.into() });
+        self.found.push(Finding {
+            id,
+            severity: Severity::Warning,
+            what: what.into(),
+            fix: fix.into(),
+        });
     }
 
     fn note(&mut self, id: &'static str, what: impl Into<String>, fix: impl Into<String>) {
-        self.found.push(Finding { id, severity: Severity::Note, what: what.into(), fix: fix.into() });
+        self.found.push(Finding {
+            id,
+            severity: Severity::Note,
+            what: what.into(),
+            fix: fix.into(),
+        });
     }
 
     fn ending(&self) -> Ending {
-        if self.found.iter().all(|finding| finding.severity == Severity::Note) { Ending::Good } else { Ending::Bad }
+        if self
+            .found
+            .iter()
+            .all(|finding| finding.severity == Severity::Note)
+        {
+            Ending::Good
+        } else {
+            Ending::Bad
+        }
     }
 }
 
@@ -104,7 +129,9 @@ impl Doctor {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => Some(text),
             Err(error) if is_installed(&error, self.config.as_deref(), data.as_deref()) => None,
-            Err(error) => return Ok(self.unknown(&format!("cannot read {}: {error}", file.display()))),
+            Err(error) => {
+                return Ok(self.unknown(&format!("cannot read {}: {error}", file.display())));
+            }
         };
         let checked = configuration(&file, text.as_deref(), &mut findings)?;
         let data = data.or_else(|| checked.as_ref().map(|checked| checked.gateway.data.clone()));
@@ -118,13 +145,20 @@ impl Doctor {
             certificate::look(checked, clock::now().seconds(), &mut findings);
             log::look(data, checked, &mut findings);
         }
-        out::print(&if self.json { json_of(&findings) } else { findings.to_string() });
+        out::print(&if self.json {
+            json_of(&findings)
+        } else {
+            findings.to_string()
+        });
         Ok(findings.ending())
     }
 
     fn unknown(&self, why: &str) -> Ending {
         if self.json {
-            out::print(&format!("{:#}\n", json!({ "checked": [], "findings": [], "message": why })));
+            out::print(&format!(
+                "{:#}\n",
+                json!({ "checked": [], "findings": [], "message": why })
+            ));
         }
         out::error(&format!("{why}: there is nothing to look at"));
         Ending::Unknown
@@ -136,11 +170,19 @@ fn is_installed(error: &std::io::Error, named: Option<&Path>, data: Option<&Path
     error.kind() == ErrorKind::NotFound && named.is_none() && data.is_some_and(Path::is_dir)
 }
 
-fn configuration(file: &Path, text: Option<&str>, findings: &mut Findings) -> anyhow::Result<Option<Box<Checked>>> {
+fn configuration(
+    file: &Path,
+    text: Option<&str>,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Box<Checked>>> {
     findings.look("config");
     let Some(text) = text else {
         let fix = "run `portcullis up` once, or name the file with --config";
-        findings.error("config.missing", format!("there is no {}", file.display()), fix);
+        findings.error(
+            "config.missing",
+            format!("there is no {}", file.display()),
+            fix,
+        );
         return Ok(None);
     };
     let (checked, flaws) = match judge(file, text)? {
@@ -149,20 +191,42 @@ fn configuration(file: &Path, text: Option<&str>, findings: &mut Findings) -> an
         Judged::Flawed(flaws) => (None, flaws),
     };
     for flaw in flaws {
-        let place = [flaw.line, flaw.column].into_iter().flatten().map(|number| format!(":{number}"));
-        let what = format!("{}{}: {}", flaw.file, place.collect::<String>(), flaw.reason);
-        findings.error("config.problem", what, flaw.fix.unwrap_or_else(|| "run `portcullis check`".to_owned()));
+        let place = [flaw.line, flaw.column]
+            .into_iter()
+            .flatten()
+            .map(|number| format!(":{number}"));
+        let what = format!(
+            "{}{}: {}",
+            flaw.file,
+            place.collect::<String>(),
+            flaw.reason
+        );
+        findings.error(
+            "config.problem",
+            what,
+            flaw.fix
+                .unwrap_or_else(|| "run `portcullis check`".to_owned()),
+        );
     }
     Ok(checked)
 }
 
 fn json_of(findings: &Findings) -> String {
-    format!("{:#}\n", json!({ "checked": findings.looked_at, "findings": findings.found }))
+    format!(
+        "{:#}\n",
+        json!({ "checked": findings.looked_at, "findings": findings.found })
+    )
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Finding { id, severity, what, fix } in &self.found {
+        for Finding {
+            id,
+            severity,
+            what,
+            fix,
+        } in &self.found
+        {
             let severity = match severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
@@ -171,7 +235,11 @@ impl fmt::Display for Findings {
             writeln!(out, "{severity}[{id}]: {what}\n  fix: {fix}")?;
         }
         writeln!(out, "looked at: {}", self.looked_at.join(", "))?;
-        let wrong = self.found.iter().filter(|finding| finding.severity != Severity::Note).count();
+        let wrong = self
+            .found
+            .iter()
+            .filter(|finding| finding.severity != Severity::Note)
+            .count();
         match wrong {
             0 => writeln!(out, "nothing is wrong"),
             1 => writeln!(out, "1 thing is wrong"),

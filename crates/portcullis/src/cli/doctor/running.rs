@@ -29,7 +29,10 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> O
     findings.look("gateway");
     let path = Home(data.to_owned()).running();
     let told = std::fs::read_to_string(&path).ok();
-    let alive = told.as_deref().and_then(pid_of).filter(|pid| is_alive(*pid));
+    let alive = told
+        .as_deref()
+        .and_then(pid_of)
+        .filter(|pid| is_alive(*pid));
     if alive.is_some() {
         answers(checked, findings);
         return alive;
@@ -37,7 +40,10 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> O
     if told.is_some() {
         findings.warning(
             "gateway.ended",
-            format!("{} is left over: the gateway was killed or crashed", path.display()),
+            format!(
+                "{} is left over: the gateway was killed or crashed",
+                path.display()
+            ),
             "look into its log and at the machine's memory; the next start replaces the file",
         );
     }
@@ -55,7 +61,10 @@ fn pid_of(told: &str) -> Option<Pid> {
 
 /// A process of another user cannot be signalled, but is there.
 fn is_alive(pid: Pid) -> bool {
-    matches!(test_kill_process(pid), Ok(()) | Err(rustix::io::Errno::PERM))
+    matches!(
+        test_kill_process(pid),
+        Ok(()) | Err(rustix::io::Errno::PERM)
+    )
 }
 
 fn answers(checked: &Checked, findings: &mut Findings) {
@@ -71,7 +80,10 @@ fn answers(checked: &Checked, findings: &mut Findings) {
         Ok((200, _)) => {}
         Ok((503, faults)) => findings.error(
             "gateway.not_ready",
-            format!("the gateway takes no requests: {}", faults.trim().replace('\n', "; ")),
+            format!(
+                "the gateway takes no requests: {}",
+                faults.trim().replace('\n', "; ")
+            ),
             "see its log; the keys of an issuer and the audit log must be within reach",
         ),
         Ok((status, _)) => findings.warning(
@@ -81,7 +93,10 @@ fn answers(checked: &Checked, findings: &mut Findings) {
         ),
         Err(error) => findings.warning(
             "gateway.unreachable",
-            format!("the gateway runs, but http://{admin}/readyz cannot be reached ({})", error.kind()),
+            format!(
+                "the gateway runs, but http://{admin}/readyz cannot be reached ({})",
+                error.kind()
+            ),
             "another port was taken because that one was in use, or the process hangs",
         ),
     }
@@ -93,37 +108,78 @@ fn readiness(admin: SocketAddr) -> std::io::Result<(u16, String)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let port = admin.port();
-    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(
+        format!("GET /readyz HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n")
+            .as_bytes(),
+    )?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     let text = answer.split_once("\r\n\r\n").map_or("", |(_, text)| text);
-    let text = text.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect();
+    let text = text
+        .chars()
+        .filter(|letter| *letter == '\n' || !letter.is_control())
+        .collect();
     Ok((status.ok_or(ErrorKind::InvalidData)?, text))
 }
 
 fn free(id: &'static str, key: &str, address: SocketAddr, findings: &mut Findings) {
-    let Err(error) = TcpListener::bind(address) else { return };
-    let (what, fix) = match error.kind() {
-        ErrorKind::AddrInUse => ("something else listens", format!("end it, or set `gateway.{key}` to another port")),
-        ErrorKind::PermissionDenied => {
-            ("you may not listen", "take a port from 1024 on, or grant CAP_NET_BIND_SERVICE".to_owned())
-        }
-        ErrorKind::AddrNotAvailable => {
-            ("this machine has no such address to listen", format!("set `gateway.{key}` to one that it has"))
-        }
-        _ => ("nobody can listen", format!("set `gateway.{key}` to another address")),
+    let Err(error) = TcpListener::bind(address) else {
+        return;
     };
-    findings.error(id, format!("{what} at {address}, which is `gateway.{key}`"), fix);
+    let known = [
+        (
+            ErrorKind::AddrInUse,
+            "something else listens at",
+            "end it, or take another port",
+        ),
+        (
+            ErrorKind::PermissionDenied,
+            "you may not listen at",
+            "take a port from 1024 on, or grant CAP_NET_BIND_SERVICE",
+        ),
+        (
+            ErrorKind::AddrNotAvailable,
+            "this machine does not have the address of",
+            "take one that it has",
+        ),
+    ];
+    let found = known.into_iter().find(|(kind, ..)| *kind == error.kind());
+    let (_, what, fix) = found.unwrap_or((
+        ErrorKind::Other,
+        "nobody can listen at",
+        "take another address",
+    ));
+    findings.error(
+        id,
+        format!("{what} {address}"),
+        format!("{fix}: `gateway.{key}`"),
+    );
 }
 
 /// How many files may be open: of the running gateway, or of what is started here.
 pub(super) fn look_at_limits(pid: Option<Pid>, checked: &Checked, findings: &mut Findings) {
     findings.look("limits");
-    let Some(limit) = pid.and_then(limit_of).or_else(|| getrlimit(Resource::Nofile).current) else { return };
-    let wanted = u64::try_from(checked.limits.connections).unwrap_or(u64::MAX).saturating_mul(2) + OWN_FILES;
-    let what = format!("{limit} files may be open; {} connections need {wanted}", checked.limits.connections);
-    let fix = format!("raise it (`ulimit -n {wanted}`, or LimitNOFILE= in systemd), or lower `limits.connections`");
+    let Some(limit) = pid
+        .and_then(limit_of)
+        .or_else(|| getrlimit(Resource::Nofile).current)
+    else {
+        return;
+    };
+    let wanted = u64::try_from(checked.limits.connections)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(2)
+        + OWN_FILES;
+    let what = format!(
+        "{limit} files may be open; {} connections need {wanted}",
+        checked.limits.connections
+    );
+    let fix = format!(
+        "raise it (`ulimit -n {wanted}`, or LimitNOFILE= in systemd), or lower `limits.connections`"
+    );
     if limit < FEW_FILES {
         findings.warning("limits.files", what, fix);
     } else if limit < wanted {
@@ -133,6 +189,8 @@ pub(super) fn look_at_limits(pid: Option<Pid>, checked: &Checked, findings: &mut
 
 fn limit_of(pid: Pid) -> Option<u64> {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_pid())).ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }

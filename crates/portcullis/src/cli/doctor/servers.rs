@@ -10,11 +10,20 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 pub(super) fn look(checked: &Checked, findings: &mut Findings) {
     for (name, server) in &checked.servers {
-        let Upstream::Stdio(stdio) = &server.upstream else { continue };
+        let Upstream::Stdio(stdio) = &server.upstream else {
+            continue;
+        };
         findings.look("servers");
         if !stdio.cwd.is_dir() {
-            let what = format!("server {name}: there is no directory {}", stdio.cwd.display());
-            findings.error("servers.cwd", what, format!("make it, or set `servers.{name}.cwd`"));
+            let what = format!(
+                "server {name}: there is no directory {}",
+                stdio.cwd.display()
+            );
+            findings.error(
+                "servers.cwd",
+                what,
+                format!("make it, or set `servers.{name}.cwd`"),
+            );
         }
         let command = stdio.command.display();
         match found(stdio) {
@@ -22,7 +31,9 @@ pub(super) fn look(checked: &Checked, findings: &mut Findings) {
             Found::Nowhere => findings.error(
                 "servers.command",
                 format!("server {name}: {command} is not found"),
-                format!("install it, write its whole path in `servers.{name}.command`, or inherit PATH"),
+                format!(
+                    "install it, write its whole path in `servers.{name}.command`, or inherit PATH"
+                ),
             ),
             Found::NotExecutable(path) => findings.error(
                 "servers.command",
@@ -44,7 +55,10 @@ fn found(stdio: &Stdio) -> Found {
     if stdio.command.is_absolute() || stdio.command.components().count() > 1 {
         return judge(stdio.cwd.join(&stdio.command));
     }
-    let paths = stdio.env.get("PATH").map_or(DEFAULT_PATH, |paths| paths.expose().as_str());
+    let paths = stdio
+        .env
+        .get("PATH")
+        .map_or(DEFAULT_PATH, |paths| paths.expose().as_str());
     let mut outcome = Found::Nowhere;
     for directory in paths.split(':') {
         match judge(stdio.cwd.join(directory).join(&stdio.command)) {
