@@ -19,25 +19,37 @@ const OWN_FILES: u64 = 128;
 /// With fewer, the gateway cannot serve a handful of people.
 const FEW_FILES: u64 = 1024;
 
+/// What a running gateway says of itself.
 #[derive(Deserialize)]
 struct Told {
     pid: i32,
+    public_url: String,
 }
 
 /// The process of the gateway, if it runs.
 pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> Option<Pid> {
     findings.look("gateway");
     let path = Home(data.to_owned()).running();
-    let told = std::fs::read_to_string(&path).ok();
-    let alive = told
+    let text = std::fs::read_to_string(&path).ok();
+    let told = text
         .as_deref()
-        .and_then(pid_of)
+        .and_then(|text| serde_json::from_str::<Told>(text).ok());
+    let alive = told
+        .as_ref()
+        .and_then(|told| pid_of(told.pid))
         .filter(|pid| is_alive(*pid));
-    if alive.is_some() {
-        answers(checked, findings);
-        return alive;
+    if let (Some(told), Some(pid)) = (&told, alive) {
+        // `up --listen` listens elsewhere than the file says.
+        let authority = told.public_url.split("://").nth(1);
+        let listen = authority.and_then(|authority| authority.parse().ok());
+        answers(
+            listen.unwrap_or(checked.gateway.listen),
+            checked.gateway.admin,
+            findings,
+        );
+        return Some(pid);
     }
-    if told.is_some() {
+    if text.is_some() {
         findings.warning(
             "gateway.ended",
             format!(
@@ -54,8 +66,7 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> O
 }
 
 /// Numbers below 1 are of no process.
-fn pid_of(told: &str) -> Option<Pid> {
-    let Told { pid } = serde_json::from_str(told).ok()?;
+fn pid_of(pid: i32) -> Option<Pid> {
     Pid::from_raw(pid).filter(|_| pid > 0)
 }
 
@@ -67,13 +78,15 @@ fn is_alive(pid: Pid) -> bool {
     )
 }
 
-fn answers(checked: &Checked, findings: &mut Findings) {
-    let (listen, admin) = (checked.gateway.listen, checked.gateway.admin);
+fn answers(listen: SocketAddr, admin: SocketAddr, findings: &mut Findings) {
     if let Err(error) = TcpStream::connect_timeout(&listen, PATIENCE) {
         findings.warning(
             "gateway.unreachable",
-            format!("the gateway runs, but nothing answers at {listen} ({})", error.kind()),
-            "it may listen elsewhere (`up --listen`), or the file was changed since: `listen` needs a restart",
+            format!(
+                "the gateway runs, but nothing answers at {listen} ({})",
+                error.kind()
+            ),
+            "the file may have been changed since: another `listen` needs a restart",
         );
     }
     match readiness(admin) {
