@@ -92,7 +92,7 @@ pub struct Trail {
 }
 
 /// A request before its body was read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
     /// The server that its path names.
     pub server: &'a str,

@@ -10,6 +10,8 @@ use crate::upstream::http::{Http, Site};
 use crate::upstream::pipes::{Pipes, Plan, Report};
 use crate::upstream::stdio::{Launch, Limits as PipeLimits};
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::header::{HeaderName, HeaderValue};
 use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
 use portcullis_core::authorize::Gate;
@@ -21,7 +23,7 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session;
 use portcullis_sandbox::Spec;
 use rustls::pki_types::ServerName;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,9 @@ const OWN_SKEW: Duration = Duration::from_secs(5);
 /// How this very binary is started again, even while its file is being replaced.
 const SELF: &str = "/proc/self/exe";
 
+/// The upstreams by name, each with the fingerprint of its configuration.
+pub(crate) type Upstreams = BTreeMap<Arc<str>, (String, Arc<Upstream>)>;
+
 /// What an assembly needs of the running process.
 pub(crate) struct Workshop<'a> {
     /// The embedded issuer's private key.
@@ -41,7 +46,7 @@ pub(crate) struct Workshop<'a> {
     /// Told of what servers do wrong.
     pub(crate) report: &'a Report,
     /// Upstreams of before, kept where nothing about them has changed.
-    pub(crate) kept: HashMap<Arc<str>, (String, Arc<Upstream>)>,
+    pub(crate) kept: Upstreams,
 }
 
 /// What was assembled.
@@ -49,14 +54,14 @@ pub(crate) struct Assembled {
     pub(crate) live: Live,
     pub(crate) trusted: Vec<Trusted>,
     /// Each upstream with the fingerprint of its configuration.
-    pub(crate) upstreams: HashMap<Arc<str>, (String, Arc<Upstream>)>,
+    pub(crate) upstreams: Upstreams,
 }
 
 /// Builds it all, or says why it cannot be.
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
     let policy = policy(checked)?;
     let mut servers = HashMap::new();
-    let mut upstreams = HashMap::new();
+    let mut upstreams = Upstreams::new();
     for (name, server) in &checked.servers {
         let name: Arc<str> = name.as_str().into();
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
@@ -270,8 +275,13 @@ fn trusted(
         config::Issuer::External(external) => Trusted {
             issuer: Issuer {
                 issuer: name,
-                algorithms: external.algorithms.iter().map(algorithm).collect(),
-                token_types: external.token_types.iter().map(token_type).collect(),
+                algorithms: external.algorithms.iter().copied().map(algorithm).collect(),
+                token_types: external
+                    .token_types
+                    .iter()
+                    .copied()
+                    .map(token_type)
+                    .collect(),
                 max_lifetime: external.max_lifetime,
                 skew: external.skew,
                 scope_claim: external.scope_claim.clone(),
@@ -289,7 +299,7 @@ fn trusted(
     })
 }
 
-const fn algorithm(name: &config::Algorithm) -> Algorithm {
+const fn algorithm(name: config::Algorithm) -> Algorithm {
     match name {
         config::Algorithm::Rs256 => Algorithm::RS256,
         config::Algorithm::Rs384 => Algorithm::RS384,
@@ -303,7 +313,7 @@ const fn algorithm(name: &config::Algorithm) -> Algorithm {
     }
 }
 
-fn token_type(name: &config::TokenType) -> String {
+fn token_type(name: config::TokenType) -> String {
     match name {
         config::TokenType::AtJwt => "at+jwt",
         config::TokenType::Jwt => "jwt",
@@ -328,6 +338,11 @@ fn upstream(
     workshop: &Workshop<'_>,
 ) -> anyhow::Result<Upstream> {
     Ok(match &server.upstream {
+        config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
+            anyhow::bail!(
+                "`transport = \"sse\"` (HTTP with SSE of 2024-11-05) is not spoken yet: use the server's `/mcp` endpoint"
+            )
+        }
         config::Upstream::Http(http) => {
             Upstream::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
         }
@@ -417,9 +432,5 @@ fn fingerprint(server: &config::Server) -> String {
             hash.update(&[0]);
         }
     }
-    hash.finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    URL_SAFE_NO_PAD.encode(hash.finish())
 }

@@ -197,7 +197,7 @@ pub(crate) fn note(recorder: &Recorder, record: Record) {
             }
         }
         Err(error) => {
-            tracing::error!(%error, event = record.event.as_str(), "an event was not recorded")
+            tracing::error!(%error, event = record.event.as_str(), "an event was not recorded");
         }
     }
 }

@@ -10,6 +10,7 @@ mod up;
 mod check;
 mod audit;
 mod doctor;
+mod wrap;
 mod import;
 mod import_file;
 
@@ -58,6 +59,8 @@ enum Command {
     Serve(serve::Serve),
     /// Print an access token of the embedded issuer for one server, and nothing else.
     Token(token::Token),
+    /// Stand in for a stdio server's command in a client's configuration.
+    Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
     Demo(demo::Demo),
     /// Tell whether a configuration file is good, and what it means.
@@ -84,6 +87,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),
         Command::Audit(audit) => audit.run(),

@@ -52,7 +52,7 @@ impl Token {
             .config
             .clone()
             .unwrap_or_else(|| data.join("portcullis.toml"));
-        let checked = match self.running(&data, &file)? {
+        let checked = match running(&data, &file)? {
             Ok(checked) => checked,
             Err(problems) => {
                 out::error(&problems.to_string());
@@ -62,24 +62,6 @@ impl Token {
         let token = self.token(&checked)?;
         out::print(&format!("{token}\n"));
         Ok(Ending::Good)
-    }
-
-    /// The configuration, under the address that the gateway runs at.
-    fn running(
-        &self,
-        data: &std::path::Path,
-        file: &std::path::Path,
-    ) -> anyhow::Result<Result<Checked, config::Problems>> {
-        let told = std::fs::read_to_string(Home(data.to_owned()).running()).ok();
-        let told: Option<RunningGateway> = told.and_then(|told| serde_json::from_str(&told).ok());
-        let told = told.filter(|told| {
-            rustix::process::Pid::from_raw(told.pid)
-                .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-        });
-        match told {
-            None => serve::read(file),
-            Some(told) => super::up::read_at(file, &told.public_url),
-        }
     }
 
     fn token(&self, checked: &Checked) -> anyhow::Result<String> {
@@ -147,4 +129,21 @@ fn all_scopes(server: &config::Server) -> Vec<String> {
     scopes.sort();
     scopes.dedup();
     scopes
+}
+
+/// The configuration, under the address that the gateway runs at.
+fn running(
+    data: &std::path::Path,
+    file: &std::path::Path,
+) -> anyhow::Result<Result<Checked, config::Problems>> {
+    let told = std::fs::read_to_string(Home(data.to_owned()).running()).ok();
+    let told: Option<RunningGateway> = told.and_then(|told| serde_json::from_str(&told).ok());
+    let told = told.filter(|told| {
+        rustix::process::Pid::from_raw(told.pid)
+            .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    });
+    match told {
+        None => serve::read(file),
+        Some(told) => super::up::read_at(file, &told.public_url),
+    }
 }

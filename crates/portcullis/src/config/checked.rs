@@ -31,8 +31,6 @@ pub(crate) struct Checked {
     pub(crate) policies: Vec<TextFile>,
     /// Grants in the order of the file; each `allow` of a server is one to [`Who::Anyone`].
     pub(crate) grants: Vec<Grant>,
-    /// The endpoint for all servers, unless it is switched off.
-    pub(crate) aggregate: Option<Aggregate>,
     /// INVARIANT: made by `check::file` only, when there was no problem.
     pub(super) _proof: Proof,
 }
@@ -352,11 +350,4 @@ pub(crate) enum Who {
     Group(String),
     /// Everyone through this OAuth client.
     Client(String),
-}
-
-/// The endpoint for all servers, `/mcp`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Aggregate {
-    /// What its tokens must be meant for: `public_url` and `/mcp`.
-    pub(crate) audience: String,
 }

@@ -21,9 +21,9 @@ pub(crate) mod header;
 mod tests;
 
 pub(crate) use checked::{
-    Aggregate, Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http,
-    Issuer, Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool,
-    Transport, Upstream, Who,
+    Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http, Issuer,
+    Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool, Transport,
+    Upstream, Who,
 };
 pub(crate) use pattern::{ASKS, Kind, Names, NotPattern, Pattern};
 pub(crate) use portcullis_core::secret::Secret;

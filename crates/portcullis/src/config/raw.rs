@@ -30,8 +30,6 @@ pub(super) struct Raw {
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) grants: Vec<Grant>,
-    #[serde(default)]
-    pub(super) aggregate: Aggregate,
 }
 
 /// Where the gateway listens and what it is called.
@@ -295,18 +293,9 @@ pub(super) struct Policy {
 pub(super) struct Grant {
     /// `anyone` (who is authenticated), `user:…`, `role:…`, `group:…` or `client:…`. Required.
     pub(super) who: Option<String>,
-    /// Tools `SERVER__TOOL` or `SERVER__*`, `resource:SERVER__…`, `prompt:SERVER__…`. An asterisk stands at the
+    /// Tools `SERVER__TOOL` or `SERVER__*`, `resource:SERVER__…`, `prompt:SERVER__…`, `ask:SERVER__…`. An asterisk stands at the
     /// end only. Required.
     pub(super) allow: Option<Vec<String>>,
-}
-
-/// One endpoint, `/mcp`, for all servers that a principal may use.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Aggregate {
-    /// Whether the endpoint exists.
-    #[schemars(extend("default" = true))]
-    pub(super) enabled: Option<bool>,
 }
 
 /// A duration such as `50ms`, `10s`, `5m`, `24h` or `7d`.

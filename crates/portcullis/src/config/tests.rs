@@ -115,10 +115,6 @@ fn the_least_file_has_every_default() {
         Durability::Within(Duration::from_millis(50))
     );
     assert_eq!(checked.audit.arguments, Arguments::Redacted);
-    assert_eq!(
-        checked.aggregate.unwrap().audience,
-        "http://127.0.0.1:8848/mcp"
-    );
     let (name, server) = checked.servers.first_key_value().unwrap();
     assert_eq!(name.as_str(), "rest");
     assert_eq!(server.audience, "http://127.0.0.1:8848/servers/rest/mcp");
@@ -214,7 +210,6 @@ const TYPES: &[Row] = &[
     ("[limits]\nbody = 1.5\n", 2, 8, "limits.body", "expected a size, found a float"),
     ("gateway = 1\n", 1, 11, "gateway", "expected a table"),
     ("[policy]\nfiles = [\"a\", 1]\n", 2, 15, "policy.files[1]", "expected a string"),
-    ("[aggregate]\nenabled = 1979-05-27\n", 2, 11, "aggregate.enabled", "expected a boolean, found a date"),
     ("[gateway]\nlisten = \n", 2, 10, "", ""),
     ("[gateway]\n[gateway]\n", 2, 2, "", "duplicate key"),
 ];
@@ -573,10 +568,6 @@ fn conf_refuses_confused_audiences() {
         "servers.rest.audience",
         "the same audience as server `a`",
     );
-    let free = format!(
-        "[aggregate]\nenabled = false\n[servers.a]\nurl = \"https://a.example\"\naudience = \"http://127.0.0.1:8848/mcp\"{REST}"
-    );
-    assert!(reads(&free).unwrap().aggregate.is_none());
 }
 
 #[rustfmt::skip]

@@ -2,7 +2,7 @@
 
 mod reload;
 
-use crate::assemble::{Assembled, Workshop, assemble, own_issuer};
+use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{self, Checked};
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, accept, admin};
@@ -10,7 +10,6 @@ use crate::record::note;
 use crate::relay::Gateway;
 use crate::resume::Seal;
 use crate::telemetry::Counters;
-use crate::upstream::Upstream;
 use crate::upstream::pipes::Report;
 use crate::{clock, keys, tls};
 use anyhow::Context as _;
@@ -18,11 +17,10 @@ use arc_swap::ArcSwap;
 use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
 use portcullis_core::pipeline::State;
 use portcullis_core::secret::Secret;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,7 +61,7 @@ impl Home {
     }
 
     /// Makes the directory and the keys where they are missing.
-    pub(crate) fn prepare(&self) -> anyhow::Result<(Secret<Vec<u8>>, Secret<Vec<u8>>)> {
+    pub(crate) fn prepare(&self) -> anyhow::Result<OwnKeys> {
         keys::private_directory(&self.0)?;
         keys::private_directory(&self.0.join("keys"))?;
         Ok((
@@ -72,6 +70,9 @@ impl Home {
         ))
     }
 }
+
+/// The issuer's private key, and the audit log's.
+pub(crate) type OwnKeys = (Secret<Vec<u8>>, Secret<Vec<u8>>);
 
 /// How a configuration is read again.
 pub(crate) type Reread = Box<dyn Fn() -> Result<Checked, config::Problems> + Send + Sync>;
@@ -97,8 +98,8 @@ pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) key: Secret<Vec<u8>>,
     pub(crate) report: Report,
-    pub(crate) upstreams: Mutex<HashMap<Arc<str>, (String, Arc<Upstream>)>>,
-    writer: Writer,
+    pub(crate) upstreams: Mutex<Upstreams>,
+    writer: Mutex<Option<Writer>>,
 }
 
 /// Opens the audit log and builds the data path.
@@ -112,7 +113,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         key: &key,
         tasks: &tasks,
         report: &report,
-        kept: HashMap::new(),
+        kept: Upstreams::new(),
     };
     let Assembled {
         live,
@@ -138,7 +139,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         key,
         report,
         upstreams: Mutex::new(upstreams),
-        writer,
+        writer: Mutex::new(Some(writer)),
     })
 }
 
@@ -168,7 +169,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     }
     ready();
     until_told_to_end().await?;
-    end(running, checked.gateway.drain).await
+    end(&running, checked.gateway.drain).await
 }
 
 fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
@@ -217,7 +218,7 @@ fn tokio_listener(listener: &std::net::TcpListener) -> anyhow::Result<TcpListene
 }
 
 /// Drains: no new connections, what is under way may end, then everything does.
-pub(crate) async fn end(running: Arc<Running>, patience: Duration) -> anyhow::Result<()> {
+pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result<()> {
     let gateway = Arc::clone(&running.gateway);
     tracing::info!("draining");
     gateway.drain.cancel();
@@ -232,10 +233,13 @@ pub(crate) async fn end(running: Arc<Running>, patience: Duration) -> anyhow::Re
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());
     note(&gateway.recorder, record);
-    drop(gateway);
-    let running = Arc::into_inner(running).context("something still uses the gateway")?;
-    let finishing =
-        tokio::task::spawn_blocking(move || running.writer.finish(Duration::from_secs(2)));
+    let writer = running
+        .writer
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let Some(writer) = writer else { return Ok(()) };
+    let finishing = tokio::task::spawn_blocking(move || writer.finish(Duration::from_secs(2)));
     finishing.await?.context("the audit log did not end well")
 }
 

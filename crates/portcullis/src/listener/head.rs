@@ -53,6 +53,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
         version,
         method: mirrored(headers, &METHOD).0,
         name: mirrored(headers, &NAME).0,
+        is_absent: false,
         is_ambiguous: is_stateless && (mirrored(headers, &METHOD).1 || mirrored(headers, &NAME).1),
     };
     let agent = BuildHasherDefault::<DefaultHasher>::default().hash_one(

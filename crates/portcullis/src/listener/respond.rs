@@ -118,8 +118,18 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
     let public = refused.refusal.public(refused.is_stateless);
     let mut error = json!({ "code": public.code, "message": public.message });
     let data = match refused.refusal {
-        Refusal::Malformed(Malformed::Version { requested, .. }) => {
-            json!({ "supported": Revision::ALL.map(Revision::name), "requested": requested })
+        Refusal::Malformed(Malformed::Version {
+            requested,
+            is_stateless,
+            ..
+        }) => {
+            let same_way = |revision: &&Revision| revision.is_stateless() == *is_stateless;
+            let supported: Vec<&str> = Revision::ALL
+                .iter()
+                .filter(same_way)
+                .map(|one| one.name())
+                .collect();
+            json!({ "supported": supported, "requested": requested })
         }
         Refusal::Unacceptable(_)
         | Refusal::Unauthenticated(_)

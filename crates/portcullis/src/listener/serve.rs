@@ -68,12 +68,12 @@ pub(crate) async fn accept<F, R>(
                 return;
             }
             let answer = move |request| answer(request, peer);
-            match tls {
-                None => connection(stream, bounds, drain, answer).await,
-                Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, bounds, drain, answer).await,
-                    Ok(Err(_)) | Err(_) => tracing::debug!(%peer, "tls handshake failed"),
-                },
+            let Some(tls) = tls else {
+                return connection(stream, bounds, drain, answer).await;
+            };
+            match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => connection(stream, bounds, drain, answer).await,
+                Ok(Err(_)) | Err(_) => tracing::debug!(%peer, "tls handshake failed"),
             }
         });
     }

@@ -3,6 +3,7 @@
 //! The core decides, the upstream waits, the record brackets. Nothing is decided here.
 
 mod frame;
+mod local;
 mod stream;
 mod walk;
 
@@ -23,7 +24,7 @@ use portcullis_audit::{Record, Recorder};
 use portcullis_core::pipeline::{Rules, State};
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::SessionId;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use walk::Walked;
+
+pub(crate) use local::Local;
 
 /// Everything that a reload replaces, whole.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ pub(crate) struct Live {
     /// The same for operators.
     pub(crate) admin_edge: Edge,
     /// The servers, by name.
-    pub(crate) upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.

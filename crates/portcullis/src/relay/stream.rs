@@ -202,16 +202,11 @@ impl Stream {
             };
             let frame = match next {
                 Err(_) if self.is_over() => return End::SessionOver,
-                Err(_) => {
-                    if outlet
-                        .send(Bytes::from_static(b": keep-alive\n\n"))
-                        .await
-                        .is_err()
-                    {
-                        return End::Client;
-                    }
-                    continue;
-                }
+                Err(_) => Frame {
+                    raw: Bytes::from_static(b": keep-alive\n\n"),
+                    id: None,
+                    data: None,
+                },
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None)) if exchange.is_settled() => return End::Upstream,
                 Ok(Ok(None)) => return End::Refused(Unanswered::Ended.into()),

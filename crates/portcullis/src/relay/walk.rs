@@ -275,13 +275,10 @@ impl Gateway {
                 step.network.clone(),
             ))),
             Content::Empty if ticket.id().is_none() && (200..300).contains(&reply.status) => {
-                let came = Came {
-                    event: "message.accepted",
-                    reason: None,
-                    status: 202,
-                    code: None,
-                };
-                exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+                exchange
+                    .settle(accepted())
+                    .await
+                    .map_err(Refusal::Unavailable)?;
                 Ok(Walked::Whole(plain(202)))
             }
             Content::Empty => Err(Unanswered::Foreign.into()),
@@ -406,13 +403,10 @@ impl Gateway {
                 Unanswered::Foreign.into()
             });
         };
-        let came = Came {
-            event: "stream.opened",
-            reason: None,
-            status: 200,
-            code: None,
-        };
-        exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+        exchange
+            .settle(opened())
+            .await
+            .map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
         Ok(Walked::Stream(stream.listening(listening)))
     }
@@ -477,6 +471,26 @@ pub(super) fn completed(status: u16, code: Option<i64>) -> Came {
         reason: code.map(|_| "upstream_error"),
         status,
         code: code.and_then(|code| i32::try_from(code).ok()),
+    }
+}
+
+/// How a message without an answer is recorded.
+pub(super) const fn accepted() -> Came {
+    Came {
+        event: "message.accepted",
+        reason: None,
+        status: 202,
+        code: None,
+    }
+}
+
+/// How the start of a server's own stream is recorded.
+pub(super) const fn opened() -> Came {
+    Came {
+        event: "stream.opened",
+        reason: None,
+        status: 200,
+        code: None,
     }
 }
 

@@ -263,7 +263,7 @@ impl Http {
             Some("text/event-stream") => Content::Events(Events::Http(EventStream {
                 body,
                 frames: Frames::new(self.site.most),
-                lease: Some(lease),
+                lease,
             })),
             kind => {
                 let bytes = timeout(self.site.timeout, collect(body, self.site.most, lease)).await;
@@ -335,7 +335,7 @@ impl Lease {
 pub(crate) struct EventStream {
     body: Incoming,
     frames: Frames,
-    lease: Option<Lease>,
+    lease: Lease,
 }
 
 impl fmt::Debug for EventStream {
@@ -351,9 +351,7 @@ impl EventStream {
                 return Ok(Some(frame));
             }
             let Some(frame) = self.body.frame().await else {
-                if let Some(mut lease) = self.lease.take() {
-                    lease.give_back();
-                }
+                self.lease.give_back();
                 return Ok(None);
             };
             if let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() {

@@ -266,13 +266,15 @@ impl Pipes {
         let child = Arc::new(child);
         let raced = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            match table.children.get(&name).filter(|other| other.is_running()) {
-                Some(other) => Some(Arc::clone(other)),
-                None => {
-                    table.children.insert(Arc::clone(&name), Arc::clone(&child));
-                    None
-                }
+            let other = table
+                .children
+                .get(&name)
+                .filter(|other| other.is_running())
+                .cloned();
+            if other.is_none() {
+                table.children.insert(Arc::clone(&name), Arc::clone(&child));
             }
+            other
         };
         if let Some(first) = raced {
             child.stop().await;

@@ -474,7 +474,8 @@ fn lists_show_what_some_arguments_could_get() {
         forbid (principal, action, resource) when { context.arguments.hasTag("danger") };
         forbid (principal in Role::"banned", action, resource);
         permit (principal, action, resource == Tool::"notes__guarded")
-        when { context has network && principal has client } when { principal.client == "ide" };
+        when { (context has network && principal has client) || (context.era == "" && principal has client) }
+        when { principal.client == "ide" };
         permit (principal in Role::"guard", action, resource == Tool::"notes__guarded");"#,
     );
     let mut reader = alice().role("reader");
@@ -483,7 +484,12 @@ fn lists_show_what_some_arguments_could_get() {
         "a client is asked for"
     );
     reader.client = Some("ide");
-    assert!(policy.is_visible(&reader.calls("read", "{}")));
+    for arguments in ["{}", r#"{"path":1}"#, r#"{"danger":1}"#, "[]"] {
+        assert!(
+            policy.is_visible(&reader.calls("read", arguments)),
+            "{arguments}"
+        );
+    }
     check(&policy, &reader.calls("read", "{}"), "no rule");
     check(
         &policy,
@@ -495,16 +501,17 @@ fn lists_show_what_some_arguments_could_get() {
     assert!(!policy.is_visible(&reader.calls("write", "{}")));
     assert!(!policy.is_visible(&alice().calls("read", "{}")));
     assert!(!policy.is_visible(&reader.role("banned").calls("read", "{}")));
-    // Without its guard, the first rule of `guarded` fails; that hides nothing.
+    // Without its guard, the first rule of `guarded` fails; that hides nothing, and shows nothing.
+    assert!(!policy.is_visible(&alice().calls("guarded", "{}")));
     let mut guard = alice().role("guard");
     let mut question = guard.calls("guarded", "{}");
     question.network = None;
-    check(&policy, &question, "+test.cedar:7");
+    check(&policy, &question, "+test.cedar:8");
     guard.client = Some("ide");
     check(
         &policy,
         &guard.calls("guarded", "{}"),
-        "+test.cedar:5, test.cedar:7",
+        "+test.cedar:5, test.cedar:8",
     );
 }
 

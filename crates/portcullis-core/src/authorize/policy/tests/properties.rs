@@ -60,6 +60,7 @@ const CONDITIONS: &[&str] = &[
     "principal has client && context.numbers.hasTag(\"n\") && context.numbers.getTag(\"n\") + 1 > 4",
     "context has network && context.network == \"192.0.2.7\"",
     "context.time.hour < 12 || principal has client",
+    "((context has network && principal has client) || (context.time.hour > 12 && principal has client)) && principal.client == \"ide\"",
     "if context.era == \"2025-11-25\" then principal has client else true",
 ];
 const ARGUMENTS: &[&str] = &[
@@ -123,7 +124,9 @@ fn policy_text() -> impl Strategy<Value = String> {
         clauses.collect::<String>()
     });
     let effect = select(&["permit", "permit", "forbid"][..]);
-    let scope = (select(PRINCIPALS), select(ACTIONS), select(RESOURCES));
+    // Half of the scopes ask for nothing, so that policies meet each other.
+    let part = |of: &'static [&'static str]| prop_oneof![select(&of[..1]), select(of)];
+    let scope = (part(PRINCIPALS), part(ACTIONS), part(RESOURCES));
     (effect, scope, conditions).prop_map(|(effect, (principal, action, resource), conditions)| {
         format!("{effect} ({principal}, {action}, {resource}){conditions};\n")
     })
