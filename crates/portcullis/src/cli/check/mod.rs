@@ -4,7 +4,7 @@ mod meaning;
 mod words;
 
 use super::{Ending, environment, out};
-use crate::assemble::{Workshop, assemble};
+use crate::assemble::{Upstreams, Workshop, assemble};
 use crate::config::{self, Checked};
 use crate::upstream::pipes::Report;
 use aws_lc_rs::rand::SystemRandom;
@@ -15,7 +15,6 @@ use portcullis_core::authorize::policy::{self, PolicyError};
 use portcullis_core::secret::Secret;
 use serde::Serialize;
 use serde_json::json;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -130,7 +129,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
         key: &key,
         tasks: &TaskTracker::new(),
         report: &report,
-        kept: HashMap::new(),
+        kept: Upstreams::new(),
     };
     let flaws = match assemble(&checked, &workshop) {
         Ok(assembled) => return Ok(Judged::Good(checked, assembled.live.policy)),
