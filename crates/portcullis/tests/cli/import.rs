@@ -22,7 +22,7 @@ const CLIENTS: [(&str, &str); 5] = [
     ),
     (
         "windsurf.json",
-        r#"{"mcpServers": {"w": {"serverUrl": "https://w.example/sse", "headers": {"X-Api-Key": "hunter2hunter2"}}}}"#,
+        r#"{"mcpServers": {"w": {"serverUrl": "https://w.example/mcp", "headers": {"X-Api-Key": "hunter2hunter2"}}}}"#,
     ),
     (
         "vscode.json",

@@ -1,7 +1,7 @@
 //! Logs to verify, made by the writer of the gateway.
 
 use portcullis_audit::{
-    Decision, Effect, Opened, Principal, Record, Recorder, Settings, SigningKey, Writer, open,
+    Decision, Effect, NotOpened, Principal, Record, Recorder, Settings, SigningKey, Writer, open,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,12 +59,17 @@ impl Home {
             witnesses: vec![self.witness()],
             ..Settings::default()
         };
-        let Opened {
-            recorder,
-            writer,
-            recovery: _,
-        } = open(&self.log(), key(seed), clock, &settings).unwrap();
-        (recorder, writer)
+        // A child that another test has just forked holds our lock until it becomes the binary.
+        for _ in 0..500 {
+            match open(&self.log(), key(seed), clock, &settings) {
+                Err(NotOpened::Locked) => std::thread::sleep(Duration::from_millis(10)),
+                opened => {
+                    let opened = opened.unwrap();
+                    return (opened.recorder, opened.writer);
+                }
+            }
+        }
+        panic!("the log stays locked");
     }
 
     pub(crate) fn path(&self) -> &Path {

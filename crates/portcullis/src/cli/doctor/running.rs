@@ -67,7 +67,7 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> O
 
 /// Numbers below 1 are of no process.
 fn pid_of(pid: i32) -> Option<Pid> {
-    Pid::from_raw(pid).filter(|_| pid > 0)
+    if pid > 0 { Pid::from_raw(pid) } else { None }
 }
 
 /// A process of another user cannot be signalled, but is there.
