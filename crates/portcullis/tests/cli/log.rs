@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The first time in the logs: 2026-07-28T09:00:00Z.
-pub(crate) const BEGIN: u64 = 1_785_229_200_000_000;
+const BEGIN: u64 = 1_785_229_200_000_000;
 /// How many records a log of the tests has.
 pub(crate) const RECORDS: u64 = 40;
 

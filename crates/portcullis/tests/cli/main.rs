@@ -3,6 +3,12 @@
     clippy::disallowed_methods,
     reason = "these tests start the binary itself"
 )]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod audit;
 mod check;
