@@ -183,7 +183,7 @@ const HARMS: [(Harm, &[&str]); 14] = [
                 it.path().join("running.json"),
                 r#"{"pid":-1,"public_url":"x"}"#,
             )
-            .unwrap()
+            .unwrap();
         },
         &["gateway.ended"],
     ),
