@@ -37,3 +37,6 @@ pub use search::{
 };
 pub use verify::{Broken, Sound, Unknown, Verdict, Why, verify};
 pub use writer::{Durability, NotOpened, Opened, Recovery, Settings, Torn, Writer, open};
+
+#[cfg(test)]
+mod fixture;

@@ -44,7 +44,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Takes a place, and waits for one if all are taken.
+    /// Takes a place, and waits for one if all are taken: the caller sets the deadline.
     ///
     /// # Errors
     /// [`Unavailable::Failed`] or [`Unavailable::Closed`].

@@ -92,7 +92,7 @@ pub struct Trail {
 }
 
 /// A request before its body was read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
     /// The server that its path names.
     pub server: &'a str,
@@ -144,6 +144,7 @@ pub fn converse(
 ) -> Result<Session, Refusal> {
     let server = rules.server(head.server)?;
     trail.principal = Some(principal.clone());
+    state.quota.take_request(&principal, &server.quota, now)?;
     let session = state.sessions.bind(
         principal,
         &server.gate.resource.server,
@@ -174,9 +175,10 @@ pub fn admit(
     let call = Call::parse(body, headers, settled)?;
     note(&call, rules.view, trail);
     expect_session(&session, &call)?;
-    let slot = state
+    state
         .quota
-        .take(&session, &call, &server.quota, circumstances.now)?;
+        .take_call(&session, &call, &server.quota, circumstances.now)?;
+    let slot = state.quota.take_slot(&session, &server.quota)?;
     trail.is_decided = true;
     let permit = authorize::decide(
         &rules.policy,
@@ -186,6 +188,73 @@ pub fn admit(
     )?;
     trail.rule = Some(permit.rule().to_owned());
     Ok(route::resolve(inspect::request(permit)))
+}
+
+/// From a `GET` to the upstream's door: the stream on which the server speaks unasked, up to 2025-11-25.
+///
+/// # Errors
+/// [`Refusal`] of the first room that says no.
+pub fn admit_listener(
+    rules: &Rules,
+    state: &State,
+    (session, reading): (&Session, Reading),
+    circumstances: Circumstances<'_>,
+    trail: &mut Trail,
+) -> Result<Ticket, Refusal> {
+    permit_use(rules, session, circumstances, trail)?;
+    let slot = match reading {
+        Reading::Whole => None,
+        Reading::Rest => Some(
+            state
+                .quota
+                .take_slot(session, &rules.server(session.server())?.quota)?,
+        ),
+    };
+    Ok(Ticket::listening(session, slot))
+}
+
+/// Which stream a `GET` wants to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// The session's own: there is one, with one reader, so the number of sessions bounds them.
+    Whole,
+    /// The rest of one that broke (`Last-Event-ID`): counts among the exchanges under way.
+    Rest,
+}
+
+/// Ends the session that a `DELETE` names.
+///
+/// # Errors
+/// [`Refusal`] of the first room that says no; [`NoSession::Missing`] if it names none.
+pub fn end(
+    rules: &Rules,
+    state: &State,
+    session: &Session,
+    circumstances: Circumstances<'_>,
+    trail: &mut Trail,
+) -> Result<Closed, Refusal> {
+    permit_use(rules, session, circumstances, trail)?;
+    state
+        .sessions
+        .close(session, "deleted")
+        .ok_or(Refusal::NoSession(NoSession::Missing))
+}
+
+fn permit_use(
+    rules: &Rules,
+    session: &Session,
+    circumstances: Circumstances<'_>,
+    trail: &mut Trail,
+) -> Result<(), Refusal> {
+    let gate = &rules.server(session.server())?.gate;
+    trail.is_decided = true;
+    trail.rule = Some(authorize::decide_use(
+        &rules.policy,
+        gate,
+        session,
+        circumstances,
+    )?);
+    Ok(())
 }
 
 /// From the upstream's bytes to the client's door.
@@ -270,9 +339,4 @@ fn expect_session(session: &Session, call: &Call) -> Result<(), Refusal> {
         (None, false) => Err(Refusal::NoSession(NoSession::Missing)),
         (None | Some(_), true) | (Some(_), false) => Ok(()),
     }
-}
-
-/// Ends the session that a `DELETE` names.
-pub fn end(state: &State, session: &Session) -> Option<Closed> {
-    state.sessions.close(session, "deleted")
 }

@@ -182,7 +182,9 @@ impl Refusal {
             Self::Unacceptable(why @ Unacceptable::StreamTaken) => {
                 ("session.duplicate_stream", why.reason())
             }
-            Self::Unacceptable(why @ Unacceptable::Resume) => ("stream.resume_rejected", why.reason()),
+            Self::Unacceptable(why @ Unacceptable::Resume) => {
+                ("stream.resume_rejected", why.reason())
+            }
             Self::Unacceptable(why) => ("http.rejected", why.reason()),
             Self::Unauthenticated(why) => ("authn.reject", why.reason()),
             Self::NoSession(why @ NoSession::NotYours) => {

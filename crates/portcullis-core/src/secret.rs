@@ -4,7 +4,7 @@ use std::fmt;
 use zeroize::Zeroize;
 
 /// Holds a secret: no content in `Debug`, no `Display`, no `Serialize`, wiped on drop.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {

@@ -10,6 +10,8 @@ use crate::upstream::http::{Http, Site};
 use crate::upstream::pipes::{Pipes, Plan, Report};
 use crate::upstream::stdio::{Launch, Limits as PipeLimits};
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::header::{HeaderName, HeaderValue};
 use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
 use portcullis_core::authorize::Gate;
@@ -21,7 +23,7 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session;
 use portcullis_sandbox::Spec;
 use rustls::pki_types::ServerName;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,9 @@ const OWN_SKEW: Duration = Duration::from_secs(5);
 /// How this very binary is started again, even while its file is being replaced.
 const SELF: &str = "/proc/self/exe";
 
+/// The upstreams by name, each with the fingerprint of its configuration.
+pub(crate) type Upstreams = BTreeMap<Arc<str>, (String, Arc<Upstream>)>;
+
 /// What an assembly needs of the running process.
 pub(crate) struct Workshop<'a> {
     /// The embedded issuer's private key.
@@ -41,7 +46,7 @@ pub(crate) struct Workshop<'a> {
     /// Told of what servers do wrong.
     pub(crate) report: &'a Report,
     /// Upstreams of before, kept where nothing about them has changed.
-    pub(crate) kept: HashMap<Arc<str>, (String, Arc<Upstream>)>,
+    pub(crate) kept: Upstreams,
 }
 
 /// What was assembled.
@@ -49,21 +54,27 @@ pub(crate) struct Assembled {
     pub(crate) live: Live,
     pub(crate) trusted: Vec<Trusted>,
     /// Each upstream with the fingerprint of its configuration.
-    pub(crate) upstreams: HashMap<Arc<str>, (String, Arc<Upstream>)>,
+    pub(crate) upstreams: Upstreams,
 }
 
 /// Builds it all, or says why it cannot be.
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
     let policy = policy(checked)?;
     let mut servers = HashMap::new();
-    let mut upstreams = HashMap::new();
+    let mut upstreams = Upstreams::new();
     for (name, server) in &checked.servers {
         let name: Arc<str> = name.as_str().into();
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
         let fingerprint = fingerprint(server);
-        let upstream = match workshop.kept.get(&name).filter(|(before, _)| *before == fingerprint) {
+        let upstream = match workshop
+            .kept
+            .get(&name)
+            .filter(|(before, _)| *before == fingerprint)
+        {
             Some((_, kept)) => Arc::clone(kept),
-            None => Arc::new(upstream(&name, server, workshop).with_context(|| format!("server {name}"))?),
+            None => Arc::new(
+                upstream(&name, server, workshop).with_context(|| format!("server {name}"))?,
+            ),
         };
         upstreams.insert(name, (fingerprint, upstream));
     }
@@ -88,18 +99,32 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
             origins: checked.gateway.origins.iter().cloned().collect(),
         },
         admin_edge: admin_edge(checked.gateway.admin.port()),
-        upstreams: upstreams.iter().map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream))).collect(),
+        upstreams: upstreams
+            .iter()
+            .map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream)))
+            .collect(),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
-    let trusted = checked.issuers.values().map(|issuer| trusted(checked, issuer, workshop)).collect::<Result<_, _>>()?;
-    Ok(Assembled { live, trusted, upstreams })
+    let trusted = checked
+        .issuers
+        .values()
+        .map(|issuer| trusted(checked, issuer, workshop))
+        .collect::<Result<_, _>>()?;
+    Ok(Assembled {
+        live,
+        trusted,
+        upstreams,
+    })
 }
 
 /// The operators' own names: loopback, on their port.
 pub(crate) fn admin_edge(port: u16) -> Edge {
     let hosts = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
-    Edge { hosts: hosts.into(), origins: std::collections::HashSet::new() }
+    Edge {
+        hosts: hosts.into(),
+        origins: std::collections::HashSet::new(),
+    }
 }
 
 /// The embedded issuer's name: the gateway's own URL.
@@ -108,10 +133,16 @@ pub(crate) fn own_issuer(checked: &Checked) -> String {
 }
 
 fn policy(checked: &Checked) -> anyhow::Result<Policy> {
-    let files: Vec<(String, String)> =
-        checked.policies.iter().map(|file| (file.path.display().to_string(), file.text.clone())).collect();
+    let files: Vec<(String, String)> = checked
+        .policies
+        .iter()
+        .map(|file| (file.path.display().to_string(), file.text.clone()))
+        .collect();
     let grants: Result<Vec<Grant>, _> = checked.grants.iter().map(grant).collect();
-    Ok(Policy::compile(&Sources { cedar: &files, grants: &grants? })?)
+    Ok(Policy::compile(&Sources {
+        cedar: &files,
+        grants: &grants?,
+    })?)
 }
 
 /// A grant, named in records by what the configuration says: `anyone notes__search`.
@@ -122,10 +153,16 @@ fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         config::Names::Exact(name) => name.clone(),
     };
     let server = &grant.server;
-    let pattern = match grant.pattern.kind {
-        config::Kind::Tool => format!("{server}__{names}"),
-        config::Kind::Resource => format!("resource:{server}__{names}"),
-        config::Kind::Prompt => format!("prompt:{server}__{names}"),
+    let allow = match grant.pattern.kind {
+        config::Kind::Tool => vec![format!("{server}__{names}")],
+        config::Kind::Resource => vec![format!("resource:{server}__{names}")],
+        config::Kind::Prompt => vec![format!("prompt:{server}__{names}")],
+        config::Kind::Ask => {
+            let asked = config::ASKS
+                .iter()
+                .filter(|ask| grant.pattern.names.contains(ask));
+            asked.map(|ask| format!("{ask}:{server}")).collect()
+        }
     };
     let who = match &grant.who {
         config::Who::Anyone => "anyone".to_owned(),
@@ -134,11 +171,18 @@ fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         config::Who::Group(name) => format!("group:{name}"),
         config::Who::Client(name) => format!("client:{name}"),
     };
-    Ok(Grant { id: format!("{who} {pattern}"), who: who.parse()?, allow: vec![pattern] })
+    Ok(Grant {
+        id: format!("{who} {}", allow.join(" ")),
+        who: who.parse()?,
+        allow,
+    })
 }
 
 fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Server {
-    let issuers = server.issuers.iter().filter_map(|issuer| checked.issuers.get(issuer));
+    let issuers = server
+        .issuers
+        .iter()
+        .filter_map(|issuer| checked.issuers.get(issuer));
     let tool_scopes: HashMap<String, Vec<String>> = server
         .tools
         .iter()
@@ -146,7 +190,12 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
         .map(|(tool, rules)| (tool.clone(), rules.scopes.iter().cloned().collect()))
         .collect();
     let mut supported: Vec<String> = server.scopes.iter().cloned().collect();
-    supported.extend(server.tools.values().flat_map(|tool| tool.scopes.iter().cloned()));
+    supported.extend(
+        server
+            .tools
+            .values()
+            .flat_map(|tool| tool.scopes.iter().cloned()),
+    );
     supported.sort();
     supported.dedup();
     let public = &checked.gateway.public_url;
@@ -171,14 +220,27 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
 }
 
 fn quota_of(quota: &config::Quota, server: &config::Server) -> quota::Limits {
-    let per_minute = |count: u32| Rate { per_minute: count.into(), burst: quota.burst.min(count).into() };
+    let per_minute = |count: u32| Rate {
+        per_minute: count.into(),
+        burst: quota.burst.min(count).into(),
+    };
     let own = |tool: &config::Tool| tool.requests_per_minute.map(per_minute);
     quota::Limits {
-        requests: Rate { per_minute: quota.requests_per_minute.into(), burst: quota.burst.into() },
+        requests: Rate {
+            per_minute: quota.requests_per_minute.into(),
+            burst: quota.burst.into(),
+        },
         tool_requests: Some(per_minute(quota.tool_requests_per_minute)),
-        per_tool: server.tools.iter().filter_map(|(name, tool)| Some((name.clone(), own(tool)?))).collect(),
+        per_tool: server
+            .tools
+            .iter()
+            .filter_map(|(name, tool)| Some((name.clone(), own(tool)?)))
+            .collect(),
         concurrency: quota.concurrency,
-        bytes: Rate { per_minute: quota.bytes_per_minute, burst: quota.bytes_per_minute },
+        bytes: Rate {
+            per_minute: quota.bytes_per_minute,
+            burst: quota.bytes_per_minute,
+        },
         upstream_concurrency: quota.upstream_concurrency,
     }
 }
@@ -190,7 +252,11 @@ fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String {
     }
 }
 
-fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) -> anyhow::Result<Trusted> {
+fn trusted(
+    checked: &Checked,
+    issuer: &config::Issuer,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Trusted> {
     let name = issuer_name(checked, issuer);
     Ok(match issuer {
         config::Issuer::Embedded { max_lifetime } => Trusted {
@@ -200,6 +266,7 @@ fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) 
                 token_types: vec!["at+jwt".to_owned()],
                 max_lifetime: *max_lifetime,
                 skew: OWN_SKEW,
+                scope_claim: "scope".to_owned(),
                 roles_claim: "roles".to_owned(),
                 groups_claim: "groups".to_owned(),
             },
@@ -208,22 +275,31 @@ fn trusted(checked: &Checked, issuer: &config::Issuer, workshop: &Workshop<'_>) 
         config::Issuer::External(external) => Trusted {
             issuer: Issuer {
                 issuer: name,
-                algorithms: external.algorithms.iter().map(algorithm).collect(),
-                token_types: external.token_types.iter().map(token_type).collect(),
+                algorithms: external.algorithms.iter().copied().map(algorithm).collect(),
+                token_types: external
+                    .token_types
+                    .iter()
+                    .copied()
+                    .map(token_type)
+                    .collect(),
                 max_lifetime: external.max_lifetime,
                 skew: external.skew,
+                scope_claim: external.scope_claim.clone(),
                 roles_claim: external.roles_claim.clone(),
                 groups_claim: external.groups_claim.clone(),
             },
             source: Source::Remote {
                 jwks: external.jwks_uri.clone(),
-                tls: connector_for(external.issuer.starts_with("https://"), external.ca.as_ref())?,
+                tls: connector_for(
+                    external.issuer.starts_with("https://"),
+                    external.ca.as_ref(),
+                )?,
             },
         },
     })
 }
 
-const fn algorithm(name: &config::Algorithm) -> Algorithm {
+const fn algorithm(name: config::Algorithm) -> Algorithm {
     match name {
         config::Algorithm::Rs256 => Algorithm::RS256,
         config::Algorithm::Rs384 => Algorithm::RS384,
@@ -237,7 +313,7 @@ const fn algorithm(name: &config::Algorithm) -> Algorithm {
     }
 }
 
-fn token_type(name: &config::TokenType) -> String {
+fn token_type(name: config::TokenType) -> String {
     match name {
         config::TokenType::AtJwt => "at+jwt",
         config::TokenType::Jwt => "jwt",
@@ -249,11 +325,24 @@ fn connector_for(
     is_https: bool,
     ca: Option<&config::TextFile>,
 ) -> Result<Option<tokio_rustls::TlsConnector>, tls::BadTls> {
-    if is_https { tls::connector(ca.map(|ca| ca.text.as_str())).map(Some) } else { Ok(None) }
+    if is_https {
+        tls::connector(ca.map(|ca| ca.text.as_str())).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
-fn upstream(name: &Arc<str>, server: &config::Server, workshop: &Workshop<'_>) -> anyhow::Result<Upstream> {
+fn upstream(
+    name: &Arc<str>,
+    server: &config::Server,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Upstream> {
     Ok(match &server.upstream {
+        config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
+            anyhow::bail!(
+                "`transport = \"sse\"` (HTTP with SSE of 2024-11-05) is not spoken yet: use the server's `/mcp` endpoint"
+            )
+        }
         config::Upstream::Http(http) => {
             Upstream::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
         }
@@ -264,29 +353,44 @@ fn upstream(name: &Arc<str>, server: &config::Server, workshop: &Workshop<'_>) -
                 timeout: server.upstream_timeout,
                 most: usize::try_from(stdio.max_processes).unwrap_or(usize::MAX),
             };
-            Upstream::Pipes(Pipes::new(plan, workshop.tasks.clone(), Arc::clone(workshop.report)))
+            Upstream::Pipes(Pipes::new(
+                plan,
+                workshop.tasks.clone(),
+                Arc::clone(workshop.report),
+            ))
         }
     })
 }
 
 fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {
     let url: &HttpUrl = &http.url;
-    let host = url.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let host = url
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
     let tls = match connector_for(url.is_https(), http.ca.as_ref())? {
         None => None,
-        Some(connector) => Some((connector, ServerName::try_from(host.clone()).context("no TLS server name")?)),
+        Some(connector) => Some((
+            connector,
+            ServerName::try_from(host.clone()).context("no TLS server name")?,
+        )),
     };
     let mut headers = Vec::new();
     for (name, value) in &http.headers {
         let name: HeaderName = name.parse().context("header name")?;
-        let mut value = HeaderValue::from_str(value.expose()).with_context(|| format!("value of header {name}"))?;
+        let mut value = HeaderValue::from_str(value.expose())
+            .with_context(|| format!("value of header {name}"))?;
         value.set_sensitive(true);
         headers.push((name, value));
     }
     Ok(Site {
         address: (host, url.port()),
         host: HeaderValue::from_str(&url.authority()).context("host")?,
-        path: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+        path: url.query().map_or_else(
+            || url.path().to_owned(),
+            |query| format!("{}?{query}", url.path()),
+        ),
         tls,
         headers,
         timeout: server.upstream_timeout,
@@ -301,7 +405,11 @@ fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
             command: stdio.command.clone().into_os_string(),
             args: stdio.args.iter().map(Into::into).collect(),
             cwd: Some(stdio.cwd.clone()),
-            env: stdio.env.iter().map(|(name, value)| (name.into(), value.expose().into())).collect(),
+            env: stdio
+                .env
+                .iter()
+                .map(|(name, value)| (name.into(), value.expose().into()))
+                .collect(),
         },
         limits: PipeLimits {
             line_bytes: u32::try_from(server.response_bytes).unwrap_or(u32::MAX),
@@ -324,5 +432,5 @@ fn fingerprint(server: &config::Server) -> String {
             hash.update(&[0]);
         }
     }
-    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(hash.finish())
 }

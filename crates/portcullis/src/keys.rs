@@ -9,17 +9,28 @@ use std::path::Path;
 
 /// A directory that only its owner can enter; made if it is missing.
 pub(crate) fn private_directory(path: &Path) -> anyhow::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| format!("cannot make {}", path.display()))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
     let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        bail!("{} can be entered by others (mode {mode:o}); mend it with: chmod 700 {0}", path.display());
+        bail!(
+            "{} can be entered by others (mode {mode:o}); mend it with: chmod 700 {0}",
+            path.display()
+        );
     }
     Ok(())
 }
 
 /// Writes a file that only its owner can read, and that must not be there yet.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -30,14 +41,23 @@ pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
         Ok(document) => {
             let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
             if mode & 0o077 != 0 {
-                bail!("{} can be read by others (mode {mode:o}); mend it with: chmod 600 {0}", path.display());
+                bail!(
+                    "{} can be read by others (mode {mode:o}); mend it with: chmod 600 {0}",
+                    path.display()
+                );
             }
             Ok(Secret::new(document))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let made = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new());
-            let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?.as_ref().to_vec();
-            write_private(path, &document).with_context(|| format!("cannot write {}", path.display()))?;
+            let made = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(
+                &aws_lc_rs::rand::SystemRandom::new(),
+            );
+            let document = made
+                .map_err(|_| anyhow::anyhow!("no entropy for a new key"))?
+                .as_ref()
+                .to_vec();
+            write_private(path, &document)
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(Secret::new(document))
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -1,7 +1,9 @@
 //! The bracket around an exchange: its place in the audit log is taken first and settled last.
 
 use crate::clock;
-use portcullis_audit::{Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View};
+use portcullis_audit::{
+    Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
+};
 use portcullis_core::pipeline::Trail;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::Closed;
@@ -78,19 +80,35 @@ impl Exchange {
     /// # Errors
     /// [`Unavailable::Audit`]: then nothing may be answered but that.
     pub(crate) async fn settle(&mut self, came: Came) -> Result<(), Unavailable> {
-        let Some(mut entry) = self.entry.take() else { return Ok(()) };
+        let Some(mut entry) = self.entry.take() else {
+            return Ok(());
+        };
         self.fill(&mut entry.record, came);
-        entry.settle().await.map(drop).map_err(|_| Unavailable::Audit)
+        entry
+            .settle()
+            .await
+            .map(drop)
+            .map_err(|_| Unavailable::Audit)
     }
 
     /// Writes the record of a refusal.
     ///
     /// # Errors
     /// [`Unavailable::Audit`].
-    pub(crate) async fn refuse(&mut self, refusal: &Refusal, is_stateless: bool) -> Result<(), Unavailable> {
+    pub(crate) async fn refuse(
+        &mut self,
+        refusal: &Refusal,
+        is_stateless: bool,
+    ) -> Result<(), Unavailable> {
         let (event, reason) = refusal.event();
         let public = refusal.public(is_stateless);
-        self.settle(Came { event, reason: Some(reason), status: public.status, code: Some(public.code) }).await
+        self.settle(Came {
+            event,
+            reason: Some(reason),
+            status: public.status,
+            code: Some(public.code),
+        })
+        .await
     }
 
     /// Whether the record was written.
@@ -102,8 +120,10 @@ impl Exchange {
         record.event = came.event.into();
         record.reason = came.reason.map(Into::into);
         if let Some(principal) = &self.trail.principal {
-            record.principal =
-                Some(Principal { iss: principal.issuer.as_str().into(), sub: principal.subject.as_str().into() });
+            record.principal = Some(Principal {
+                iss: principal.issuer.as_str().into(),
+                sub: principal.subject.as_str().into(),
+            });
             record.client = principal.client.as_deref().map(Into::into);
             record.jti = principal.token_id.as_deref().map(Into::into);
         }
@@ -115,12 +135,17 @@ impl Exchange {
             view: summary.view.as_ref().map(View::from),
         });
         record.decision = self.decision();
-        record.outcome = (came.status != 0).then_some(Outcome { status: came.status, code: came.code });
+        record.outcome = (came.status != 0).then_some(Outcome {
+            status: came.status,
+            code: came.code,
+        });
         record.session = self.trail.session.as_deref().map(Into::into);
         record.peer = self.peer;
         let now = clock::now();
         record.duration_us = Some(micros(now.since(self.began)));
-        record.upstream_us = self.sent.map(|sent| micros(self.answered.unwrap_or(now).since(sent)));
+        record.upstream_us = self
+            .sent
+            .map(|sent| micros(self.answered.unwrap_or(now).since(sent)));
         record.bytes_in = Some(self.bytes_in);
         record.bytes_out = Some(self.bytes_out);
         record.trace = (!self.trace.is_empty()).then(|| self.trace.as_str().into());
@@ -140,14 +165,23 @@ impl Exchange {
             Some(rule) => (Effect::Allow, rule.as_str()),
             None => (Effect::Deny, ""),
         };
-        Some(Decision { effect, rule: rule.into(), policy: (&*self.policy).into() })
+        Some(Decision {
+            effect,
+            rule: rule.into(),
+            policy: (&*self.policy).into(),
+        })
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
-            let came = Came { event: portcullis_audit::ABANDONED, reason: None, status: 0, code: None };
+            let came = Came {
+                event: portcullis_audit::ABANDONED,
+                reason: None,
+                status: 0,
+                code: None,
+            };
             self.fill(&mut entry.record, came);
         }
     }
@@ -162,7 +196,9 @@ pub(crate) fn note(recorder: &Recorder, record: Record) {
                 tracing::error!(%error, "an event was not recorded");
             }
         }
-        Err(error) => tracing::error!(%error, event = record.event.as_str(), "an event was not recorded"),
+        Err(error) => {
+            tracing::error!(%error, event = record.event.as_str(), "an event was not recorded");
+        }
     }
 }
 

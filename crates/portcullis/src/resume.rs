@@ -36,7 +36,9 @@ impl Seal {
         let nonce: [u8; NONCE_BYTES] = random::bytes()?;
         let mut sealed = id.as_bytes().to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);
-        let sealing = self.0.seal_in_place_append_tag(unique, Aad::from(owner), &mut sealed);
+        let sealing = self
+            .0
+            .seal_in_place_append_tag(unique, Aad::from(owner), &mut sealed);
         sealing.map_err(|_| Unavailable::Entropy)?;
         let mut whole = nonce.to_vec();
         whole.extend_from_slice(&sealed);
@@ -68,6 +70,9 @@ mod tests {
         assert_eq!(seal.open("bob", &id), None);
         let mut flipped = id.into_bytes();
         flipped[20] = if flipped[20] == b'A' { b'B' } else { b'A' };
-        assert_eq!(seal.open("alice", std::str::from_utf8(&flipped).unwrap()), None);
+        assert_eq!(
+            seal.open("alice", std::str::from_utf8(&flipped).unwrap()),
+            None
+        );
     }
 }

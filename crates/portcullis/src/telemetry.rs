@@ -11,7 +11,9 @@ use std::fmt;
 use tracing_subscriber::EnvFilter;
 
 /// The bounds of `mcp.server.operation.duration` in seconds, as the OpenTelemetry conventions have them.
-const SECONDS: [f64; 14] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+const SECONDS: [f64; 14] = [
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -47,11 +49,33 @@ impl Default for Counters {
         let seconds: Family<Where, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(SECONDS));
         let authenticated = Counter::default();
-        registry.register("refusals", "Exchanges that were refused, by audit event and reason", refused.clone());
-        registry.register("calls", "Calls that were answered, by server", completed.clone());
-        registry.register("mcp_server_operation_duration_seconds", "Time to the answer", seconds.clone());
-        registry.register("authentications", "Requests whose caller was known", authenticated.clone());
-        Self { registry, refused, completed, seconds, authenticated }
+        registry.register(
+            "refusals",
+            "Exchanges that were refused, by audit event and reason",
+            refused.clone(),
+        );
+        registry.register(
+            "calls",
+            "Calls that were answered, by server",
+            completed.clone(),
+        );
+        registry.register(
+            "mcp_server_operation_duration_seconds",
+            "Time to the answer",
+            seconds.clone(),
+        );
+        registry.register(
+            "authentications",
+            "Requests whose caller was known",
+            authenticated.clone(),
+        );
+        Self {
+            registry,
+            refused,
+            completed,
+            seconds,
+            authenticated,
+        }
     }
 }
 
@@ -66,13 +90,15 @@ impl Counters {
     }
 
     pub(crate) fn completed(&self, exchange: &Exchange) {
-        let server = Where { server: exchange.server.as_deref().unwrap_or_default().to_owned() };
+        let server = Where {
+            server: exchange.server.as_deref().unwrap_or_default().to_owned(),
+        };
         self.completed.get_or_create(&server).inc();
         let took = crate::clock::now().since(exchange.began).as_secs_f64();
         self.seconds.get_or_create(&server).observe(took);
     }
 
-    /// All of them in the text format of OpenMetrics.
+    /// All of them in the text format of `OpenMetrics`.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
@@ -86,7 +112,10 @@ impl Counters {
 pub(crate) fn start(filter: Option<String>) {
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("warn,portcullis=info,upstream=info"));
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
     if let Err(error) = started {
         tracing::debug!(%error, "logging was already started");
     }

@@ -59,5 +59,7 @@ pub(crate) fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, BadT
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BadTls> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    read.ok().filter(|chain| !chain.is_empty()).ok_or(BadTls::Certificate)
+    read.ok()
+        .filter(|chain| !chain.is_empty())
+        .ok_or(BadTls::Certificate)
 }

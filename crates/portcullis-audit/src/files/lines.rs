@@ -33,6 +33,9 @@ impl Lines {
     /// Reads from byte `offset` on, which must be where a line begins.
     pub(crate) fn open(path: &Path, offset: u64) -> io::Result<Self> {
         let mut file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         file.seek(SeekFrom::Start(offset))?;
         Ok(Self {
             reader: BufReader::with_capacity(BUFFER_BYTES, file),

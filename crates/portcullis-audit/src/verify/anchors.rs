@@ -49,13 +49,6 @@ impl<'a> Anchors<'a> {
     /// Whether every tree of this size is the one that `root` computes.
     pub(super) fn check(&mut self, tree: impl Fn() -> Tree, size: u64) -> Result<Fit, Stop> {
         let mut fit = Fit::Unstated;
-        let witnessed = self.witnesses.iter().filter(|witness| witness.size == size);
-        for stated in witnessed {
-            if *stated != tree() {
-                return Ok(Fit::Other);
-            }
-            fit = Fit::Same;
-        }
         while let Some(next) = self.next.take_if(|next| next.tree().size == size) {
             if next.tree() != tree() {
                 return Ok(Fit::Other);
@@ -65,7 +58,20 @@ impl<'a> Anchors<'a> {
             self.next = read(&mut self.notes, self.keys)?;
             self.check_order(size)?;
         }
-        Ok(fit)
+        let mut witnessed = self
+            .witnesses
+            .iter()
+            .filter(|witness| witness.size == size)
+            .peekable();
+        if witnessed.peek().is_none() {
+            return Ok(fit);
+        }
+        let is_ours = fit == Fit::Same || self.next.is_some();
+        match witnessed.all(|stated| *stated == tree()) {
+            true => Ok(Fit::Same),
+            false if is_ours => Ok(Fit::Forked),
+            false => Ok(Fit::Other),
+        }
     }
 
     /// The largest size that is known to be stated.
@@ -101,6 +107,8 @@ pub(super) enum Fit {
     Same,
     /// Another one was signed.
     Other,
+    /// A witness has another one, though the log has checkpoints of its own from here on: it was signed twice.
+    Forked,
 }
 
 impl Stop {

@@ -30,22 +30,7 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop
     if let Some(file) = found.strange {
         return Err(strange(file));
     }
-    let start = Place {
-        segment: 0,
-        line: 1,
-        offset: 0,
-        bytes: 0,
-    };
-    let mut pass = Pass {
-        frontier: Frontier::default(),
-        last: start,
-        head: GENESIS,
-        before: GENESIS,
-        newest: 0,
-        confirmed: 0,
-        doubtful: None,
-        scratch: Vec::new(),
-    };
+    let mut pass = Pass::new();
     pass.anchor(&mut anchors)?;
     let mut unvisited = found.firsts.into_iter().peekable();
     let mut walk = Walk::new(dir, 0);
@@ -69,7 +54,13 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop
         }
         match unvisited.next_if(|first| *first <= place.segment) {
             Some(first) if first != place.segment => return Err(strange(segment_name(first))),
-            Some(_) | None => pass.anchor(&mut anchors)?,
+            Some(_) | None => {}
+        }
+        match pass.anchor(&mut anchors) {
+            Err(Stop::Broken(broken)) if broken.why == Why::Rewritten => {
+                return Err(Stop::Broken(pass.narrow(broken, &walk.step()?)));
+            }
+            anchored => anchored?,
         }
     };
     let Tree { size, root } = pass.tree();
@@ -99,6 +90,24 @@ struct Link {
 }
 
 impl Pass {
+    fn new() -> Self {
+        Self {
+            frontier: Frontier::default(),
+            last: Place {
+                segment: 0,
+                line: 1,
+                offset: 0,
+                bytes: 0,
+            },
+            head: GENESIS,
+            before: GENESIS,
+            newest: 0,
+            confirmed: 0,
+            doubtful: None,
+            scratch: Vec::new(),
+        }
+    }
+
     fn tree(&self) -> Tree {
         Tree {
             size: self.frontier.size(),
@@ -124,6 +133,7 @@ impl Pass {
                     ..self.broken(place, Why::Rewritten)
                 }))
             }
+            Fit::Forked => Err(Stop::Broken(self.forked(size))),
         }
     }
 
@@ -211,6 +221,42 @@ impl Pass {
         Broken {
             last_seq: seq,
             ..previous
+        }
+    }
+
+    /// A signed tree is another: if the next line knew another last line, then only that was edited.
+    fn narrow(&self, broken: Broken, next: &Step<'_>) -> Broken {
+        let parsed = match next {
+            Step::Line(_, line) => Line::parse(line).filter(|next| next.prev != self.head),
+            Step::Torn(..) | Step::TooLong(_) | Step::End(_) => None,
+        };
+        let seq = broken.last_seq;
+        let why = match parsed {
+            None if broken.seq < seq => return broken,
+            Some(next) if next.seq == seq && next.prev == self.before => Why::Inserted,
+            Some(_) | None => Why::Edited,
+        };
+        let last_seq = seq;
+        Broken {
+            seq,
+            last_seq,
+            ..self.broken(self.last, why)
+        }
+    }
+
+    /// Which record was the first of another history cannot be known.
+    fn forked(&self, size: u64) -> Broken {
+        let place = Place {
+            segment: 0,
+            line: 1,
+            offset: 0,
+            bytes: 0,
+        };
+        let last_seq = size.saturating_sub(1);
+        Broken {
+            seq: 0,
+            last_seq,
+            ..self.broken(place, Why::Forked)
         }
     }
 

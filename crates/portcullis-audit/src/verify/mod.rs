@@ -78,6 +78,9 @@ pub enum Why {
     /// The records between two checkpoints are not those that were signed, though they are chained.
     #[error("rewritten: the signed tree is another")]
     Rewritten,
+    /// A witness has a checkpoint of other records than these, though both are signed.
+    #[error("forked: a witness has another log of the same key")]
+    Forked,
     /// There are fewer records than a checkpoint, a witness or the name of a segment states.
     #[error("cut: {stated} records are stated")]
     Cut {

@@ -72,8 +72,14 @@ impl Keeper {
         state::save(&self.dir, end)
     }
 
+    /// Makes the first checkpoint, in place of one that a crash may have left unfinished.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.checkpoints.set_len(0)?;
+        self.seal(&End::empty().tree())
+    }
+
     /// Signs a tree of durable records and lays the note down.
-    pub(super) fn seal(&mut self, tree: &Tree) -> io::Result<()> {
+    fn seal(&mut self, tree: &Tree) -> io::Result<()> {
         let note = self.key.sign(tree);
         self.checkpoints
             .write_all([note.as_str(), "\n"].concat().as_bytes())?;

@@ -164,10 +164,26 @@ pub fn open(
     let shared = Arc::new(Shared::new(settings.places, anchored));
     let mut keeper = Keeper::open(dir, key, settings.witnesses.clone(), Arc::clone(&shared))?;
     if last.is_none() {
-        keeper.seal(&end.tree())?;
+        keeper.begin()?;
     }
     let store = Store::open(dir, end)?;
     File::open(dir)?.sync_all()?;
+    let (recorder, writer) = launch(settings, clock, store, (keeper, shared), lock)?;
+    Ok(Opened {
+        recorder,
+        writer,
+        recovery,
+    })
+}
+
+/// Starts the threads.
+fn launch(
+    settings: &Settings,
+    clock: Clock,
+    store: Store,
+    (keeper, shared): (Keeper, Arc<Shared>),
+    lock: File,
+) -> io::Result<(Recorder, Writer)> {
     let (queue, jobs) = sync_channel(settings.places.saturating_add(2));
     let (ask, asked) = sync_channel(1);
     let done = queue.clone();
@@ -183,15 +199,14 @@ pub fn open(
         queue: queue.clone(),
         clock,
     };
-    Ok(Opened {
+    Ok((
         recorder,
-        writer: Writer {
+        Writer {
             thread: Some(thread),
             queue,
             shared,
         },
-        recovery,
-    })
+    ))
 }
 
 fn lock(dir: &Path) -> Result<File, NotOpened> {
@@ -246,3 +261,6 @@ impl Drop for Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ pub(super) struct Run {
     /// How many records the last checkpoint covers, and when it was asked for.
     sealed: u64,
     sealed_at: u64,
+    /// Whether a segment was begun since.
+    is_seal_wanted: bool,
     /// Whether the keeper has not answered yet.
     is_keeping: bool,
     /// How many more polls a closing writer waits.
@@ -87,6 +89,7 @@ impl Run {
             dirty: None,
             sealed,
             sealed_at: 0,
+            is_seal_wanted: false,
             is_keeping: false,
             closing: None,
         }
@@ -180,16 +183,16 @@ impl Run {
 
     /// Begins a segment, or asks the keeper, if it is time to.
     fn keep(&mut self) -> io::Result<()> {
+        if self.store.length() >= self.limits.segment_bytes {
+            self.store.rotate()?;
+            (self.dirty, self.is_seal_wanted) = (None, true);
+        }
         let is_new = self.dirty.is_some() || self.sealed < self.store.end().frontier.size();
         if self.is_keeping || !is_new {
             return Ok(());
         }
-        let is_long = self.store.length() >= self.limits.segment_bytes;
-        if is_long {
-            self.store.rotate()?;
-        }
         let now = (self.clock)();
-        let is_seal_due = is_long || self.seal_in(now) == Some(0);
+        let is_seal_due = self.is_seal_wanted || self.seal_in(now) == Some(0);
         if is_seal_due || self.sync_in(now) == Some(0) {
             self.ask(is_seal_due.then_some(now))?;
         }
@@ -200,6 +203,7 @@ impl Run {
         let end = seal.map(|now| {
             self.sealed = self.store.end().frontier.size();
             self.sealed_at = now;
+            self.is_seal_wanted = false;
             self.store.end().clone()
         });
         let work = Work {

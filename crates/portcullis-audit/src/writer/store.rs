@@ -140,4 +140,13 @@ impl Store {
     pub(super) fn take_leaves(&mut self) -> Vec<Hash> {
         std::mem::take(&mut self.leaves)
     }
+
+    /// The same log with another file to write to.
+    #[cfg(test)]
+    pub(super) fn into_file(self, file: File) -> Self {
+        Self {
+            file: Arc::new(file),
+            ..self
+        }
+    }
 }

@@ -140,7 +140,10 @@ fn identify(
         Some(subject) if !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES => subject,
         Some(_) | None => return Err(Unauthenticated::Subject),
     };
-    let scopes = match claims.get("scope").or_else(|| claims.get("scp")) {
+    let scopes = match claims
+        .get(&issuer.scope_claim)
+        .or_else(|| claims.get("scp"))
+    {
         Some(Value::String(list)) => list
             .split(' ')
             .filter(|scope| !scope.is_empty())

@@ -103,6 +103,8 @@ pub struct Issuer {
     pub max_lifetime: Duration,
     /// Clock tolerance, at most [`MAX_SKEW`].
     pub skew: Duration,
+    /// The claim that lists scopes; Entra's `scp` is read where it is absent.
+    pub scope_claim: String,
     /// The claim that lists roles.
     pub roles_claim: String,
     /// The claim that lists groups.

@@ -162,6 +162,33 @@ pub fn decide(
     })
 }
 
+/// Decides whether they may use the server at all, for what is no message: HTTP `GET` and `DELETE`.
+///
+/// # Errors
+/// [`Forbidden`], for every answer that is not a clear yes.
+pub fn decide_use(
+    policy: &Policy,
+    gate: &Gate,
+    session: &Session,
+    circumstances: Circumstances<'_>,
+) -> Result<String, Forbidden> {
+    gate.check_scopes(session.principal(), &Target::Server)?;
+    let era = session.open().map_or("", |open| open.revision.name());
+    let asked = Asked {
+        action: Action::UseServer,
+        target: &Target::Server,
+        arguments: None,
+        era,
+    };
+    ask(
+        policy,
+        session.principal(),
+        session.server(),
+        &asked,
+        circumstances,
+    )
+}
+
 /// Decides about a request of the server's to the client (`sampling`, `elicitation`, `roots`).
 ///
 /// # Errors

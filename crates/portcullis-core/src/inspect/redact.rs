@@ -66,8 +66,15 @@ pub struct Summary {
 /// Sums up the arguments' bytes. Cost: one parse of at most 2 KiB.
 pub fn summarize(arguments: Bytes, view: View) -> Summary {
     let shown = view == View::Redacted && arguments.len() <= MAX_VIEW_BYTES;
-    let value = if shown { serde_json::from_slice(&arguments).ok() } else { None };
-    Summary { view: value.map(redact), bytes: arguments }
+    let value = if shown {
+        serde_json::from_slice(&arguments).ok()
+    } else {
+        None
+    };
+    Summary {
+        view: value.map(redact),
+        bytes: arguments,
+    }
 }
 
 /// Replaces what looks like a secret by a mark; idempotent.

@@ -100,13 +100,18 @@ impl Call {
             _ => Malformed::Params { id: id.clone() },
         })?;
         let revision = revision(&kind, &method, headers, &params, settled)?;
+        let method = if revision.is_stateless() {
+            method.of_stateless()
+        } else {
+            method
+        };
         let bad_params = || Malformed::Params { id: id.clone() };
         let target = target(&kind, &method, &params, &body, &mut places).ok_or_else(bad_params)?;
         places.progress_token = progress_token(&params, &body).ok_or_else(bad_params)?;
         if method == Method::Cancelled {
             places.cancelled = params.get("requestId").map(|id| field_range(&body, id));
         }
-        if revision.is_stateless() {
+        if revision.is_stateless() && !headers.is_absent {
             check_mirrors(headers, &method, &target, id.as_ref())?;
         }
         Ok(Self {
@@ -165,7 +170,10 @@ impl Call {
 
     /// The arguments' bytes.
     pub fn argument_bytes(&self) -> Option<Bytes> {
-        self.places.arguments.clone().map(|range| self.body.slice(range))
+        self.places
+            .arguments
+            .clone()
+            .map(|range| self.body.slice(range))
     }
 }
 
@@ -248,7 +256,11 @@ fn revision(
         Kind::Notification | Kind::Response(_) => None,
     };
     let in_meta = params.meta(META_VERSION).and_then(text_of);
-    let named = headers.version;
+    let named = if headers.is_absent {
+        in_meta.as_deref()
+    } else {
+        headers.version
+    };
     if headers.is_ambiguous
         || in_meta
             .as_deref()
@@ -267,6 +279,7 @@ fn revision(
         return Err(Malformed::Version {
             id,
             requested: name.to_owned(),
+            is_stateless: in_meta.is_some(),
         });
     };
     if !revision.is_stateless() {

@@ -13,6 +13,8 @@ pub struct Headers<'a> {
     pub method: Option<&'a str>,
     /// `Mcp-Name`.
     pub name: Option<&'a str>,
+    /// Whether the transport has no headers at all (stdio): then the body alone counts.
+    pub is_absent: bool,
     /// Whether one of them came twice or was no visible ASCII.
     pub is_ambiguous: bool,
 }

@@ -59,3 +59,23 @@ methods! {
     Progress = "notifications/progress",
     RootsChanged = "notifications/roots/list_changed",
 }
+
+impl Method {
+    /// The method as a stateless revision knows it: what 2026-07-28 removed is unknown there.
+    pub(super) fn of_stateless(self) -> Self {
+        const REMOVED: [Method; 7] = [
+            Method::Initialize,
+            Method::Ping,
+            Method::SetLevel,
+            Method::ResourcesSubscribe,
+            Method::ResourcesUnsubscribe,
+            Method::Initialized,
+            Method::RootsChanged,
+        ];
+        if REMOVED.contains(&self) {
+            Self::Other(self.name().into())
+        } else {
+            self
+        }
+    }
+}

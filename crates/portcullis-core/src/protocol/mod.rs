@@ -72,6 +72,8 @@ pub enum Malformed {
         id: Option<Id>,
         /// What was asked for.
         requested: String,
+        /// Whether it was asked for in the way of stateless revisions, in `_meta`.
+        is_stateless: bool,
     },
     /// A kind of message that this revision or stream does not have.
     #[error("message not allowed here")]

@@ -1,5 +1,6 @@
 //! Too much? Rates, bytes and concurrency per principal, tool and upstream, in bounded memory.
 
+use crate::authenticate::Principal;
 use crate::protocol::{Call, Target};
 use crate::session::Session;
 use crate::time::Timestamp;
@@ -103,16 +104,29 @@ impl Drop for Slot {
 }
 
 impl Quota {
-    /// Takes what this message costs, or nothing at all.
+    /// Takes what any request of this caller's costs, before anything else of it is looked at.
     ///
     /// # Errors
     /// [`Exhausted`], with the time after which it would pass.
-    pub fn take(
-        self: &Arc<Self>,
-        session: &Session,
-        call: &Call,
+    pub fn take_request(
+        &self,
+        principal: &Principal,
         limits: &Limits,
         now: Timestamp,
+    ) -> Result<(), Exhausted> {
+        let bucket = self.hasher.hash_one((2u8, &*principal.key));
+        self.held()
+            .charge(&[(bucket, limits.requests, 1, "principal")], now)
+    }
+
+    /// Takes a place among the exchanges under way.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if there is none for this principal or this upstream.
+    pub fn take_slot(
+        self: &Arc<Self>,
+        session: &Session,
+        limits: &Limits,
     ) -> Result<Slot, Exhausted> {
         let who = &*session.principal().key;
         let server = &**session.server();
@@ -120,37 +134,8 @@ impl Quota {
             self.hasher.hash_one((0u8, who)),
             self.hasher.hash_one((1u8, server)),
         ];
-        let mut charges = vec![
-            (
-                self.hasher.hash_one((2u8, who)),
-                limits.requests,
-                1,
-                "principal",
-            ),
-            (
-                self.hasher.hash_one((3u8, who)),
-                limits.bytes,
-                size(call),
-                "bytes",
-            ),
-        ];
-        if let Target::Tool(tool) = call.target()
-            && let Some(rate) = limits
-                .per_tool
-                .get(&**tool)
-                .copied()
-                .or(limits.tool_requests)
-        {
-            charges.push((
-                self.hasher.hash_one((4u8, who, server, &**tool)),
-                rate,
-                1,
-                "tool",
-            ));
-        }
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         held.check_concurrency(places, [limits.concurrency, limits.upstream_concurrency])?;
-        held.charge(&charges, now)?;
         for place in places {
             *held.under_way.entry(place).or_default() += 1;
         }
@@ -159,6 +144,45 @@ impl Quota {
             quota: Arc::clone(self),
             places,
         })
+    }
+
+    /// Takes what this message costs beyond being a request: its bytes, and its tool. All or nothing.
+    ///
+    /// # Errors
+    /// [`Exhausted`], with the time after which it would pass.
+    pub fn take_call(
+        &self,
+        session: &Session,
+        call: &Call,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Exhausted> {
+        let who = &*session.principal().key;
+        let bytes = (
+            self.hasher.hash_one((3u8, who)),
+            limits.bytes,
+            size(call),
+            "bytes",
+        );
+        let Target::Tool(tool) = call.target() else {
+            return self.held().charge(&[bytes], now);
+        };
+        let Some(rate) = limits
+            .per_tool
+            .get(&**tool)
+            .copied()
+            .or(limits.tool_requests)
+        else {
+            return self.held().charge(&[bytes], now);
+        };
+        let bucket = self
+            .hasher
+            .hash_one((4u8, who, &**session.server(), &**tool));
+        self.held().charge(&[bytes, (bucket, rate, 1, "tool")], now)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts an answer's bytes; they were already received, so this refuses nothing by itself.

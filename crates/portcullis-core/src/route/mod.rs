@@ -83,7 +83,7 @@ impl Ticket {
     }
 
     /// The ticket of a stream that the client opened to listen (HTTP GET, up to 2025-11-25).
-    pub fn listening(session: &Session) -> Self {
+    pub(crate) fn listening(session: &Session, slot: Option<Slot>) -> Self {
         Self {
             principal: session.principal().clone(),
             server: Arc::clone(session.server()),
@@ -93,7 +93,7 @@ impl Ticket {
                 .open()
                 .map_or(Revision::V2025_03_26, |open| open.revision),
             session: session.open().map(|open| open.id),
-            _slot: None,
+            _slot: slot,
         }
     }
 }

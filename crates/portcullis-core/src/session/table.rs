@@ -41,6 +41,7 @@ struct Record {
     server: Arc<str>,
     upstream: Option<Arc<str>>,
     revision: Revision,
+    client: Option<String>,
     agent: u64,
     opened: Timestamp,
     used: Timestamp,
@@ -131,6 +132,9 @@ impl Sessions {
                 NoSession::Unknown
             });
         };
+        if record.client != principal.client {
+            return Err(NoSession::NotYours);
+        }
         if record.server != *server || record.expiry(limits, now).is_some() {
             return Err(NoSession::Unknown);
         }
@@ -181,6 +185,7 @@ impl Sessions {
             server,
             upstream,
             revision,
+            client: principal.client.clone(),
             agent,
             opened: now,
             used: now,

@@ -16,7 +16,10 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let options = Options { folder: self.folder, clock: clock::millis };
+        let options = Options {
+            folder: self.folder,
+            clock: clock::millis,
+        };
         portcullis_demo::serve(BufReader::new(stdin()), stdout(), options)?;
         Ok(Ending::Good)
     }

@@ -7,6 +7,8 @@ mod demo;
 mod serve;
 mod token;
 mod up;
+mod wrap;
+mod import;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -36,7 +38,10 @@ impl From<Ending> for ExitCode {
 
 /// A security gateway for the Model Context Protocol.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 done or sound, 1 not done or not sound, 2 wrong usage or no telling.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done or sound, 1 not done or not sound, 2 wrong usage or no telling."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +55,8 @@ enum Command {
     Serve(serve::Serve),
     /// Print an access token of the embedded issuer for one server, and nothing else.
     Token(token::Token),
+    /// Stand in for a stdio server's command in a client's configuration.
+    Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
     Demo(demo::Demo),
 }
@@ -58,13 +65,17 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let command = Arguments::parse().command;
     telemetry::start(environment("RUST_LOG"));
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         tracing::debug!("a crypto provider was already installed");
     }
     let done = match command {
         Command::Up(up) => up.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
     };
     match done {
@@ -77,7 +88,10 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// A variable of the environment; the one place that reads it for the commands.
-#[expect(clippy::disallowed_methods, reason = "the command line is where the environment comes in")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line is where the environment comes in"
+)]
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -87,11 +101,14 @@ fn default_data() -> anyhow::Result<PathBuf> {
     if let Some(data) = environment("XDG_DATA_HOME").filter(|data| data.starts_with('/')) {
         return Ok(PathBuf::from(data).join("portcullis"));
     }
-    let home = environment("HOME").ok_or_else(|| anyhow::anyhow!("HOME is not set: name a directory with --data"))?;
+    let home = environment("HOME")
+        .ok_or_else(|| anyhow::anyhow!("HOME is not set: name a directory with --data"))?;
     Ok(PathBuf::from(home).join(".local/share/portcullis"))
 }
 
 /// A Tokio runtime for commands that serve.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }

@@ -29,7 +29,12 @@ impl Serve {
         let admin = bind(checked.gateway.admin)?;
         let file = self.config.clone();
         let reread = Box::new(move || reread(&file));
-        let start = Start { checked, source: Some((self.config, reread)), listener, admin };
+        let start = Start {
+            checked,
+            source: Some((self.config, reread)),
+            listener,
+            admin,
+        };
         serve(start, || ())
     }
 }
@@ -56,18 +61,24 @@ pub(super) fn serve(start: Start, ready: impl FnOnce()) -> anyhow::Result<Ending
 
 /// Reads and checks a file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Result<Checked, Problems>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let file = std::path::absolute(file)?;
-    Ok(config::read(&text, &file, &environment, &|path| std::fs::read_to_string(path)))
+    Ok(config::read(&text, &file, &environment, &|path| {
+        std::fs::read_to_string(path)
+    }))
 }
 
 fn reread(file: &Path) -> Result<Checked, Problems> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    config::read(&text, &file, &environment, &|path| std::fs::read_to_string(path))
+    config::read(&text, &file, &environment, &|path| {
+        std::fs::read_to_string(path)
+    })
 }
 
 /// Binds an address; says what to do if it is taken.
 pub(super) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}: is another gateway running there?"))
+    TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}: is another gateway running there?"))
 }

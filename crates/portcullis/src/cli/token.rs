@@ -48,8 +48,11 @@ impl Token {
             (None, Some(_)) => PathBuf::new(),
             (None, None) => default_data()?,
         };
-        let file = self.config.clone().unwrap_or_else(|| data.join("portcullis.toml"));
-        let checked = match self.running(&data, &file)? {
+        let file = self
+            .config
+            .clone()
+            .unwrap_or_else(|| data.join("portcullis.toml"));
+        let checked = match running(&data, &file)? {
             Ok(checked) => checked,
             Err(problems) => {
                 out::error(&problems.to_string());
@@ -61,37 +64,47 @@ impl Token {
         Ok(Ending::Good)
     }
 
-    /// The configuration, under the address that the gateway runs at.
-    fn running(&self, data: &std::path::Path, file: &std::path::Path) -> anyhow::Result<Result<Checked, config::Problems>> {
-        let told = std::fs::read_to_string(Home(data.to_owned()).running()).ok();
-        let told: Option<RunningGateway> = told.and_then(|told| serde_json::from_str(&told).ok());
-        let told = told.filter(|told| {
-            rustix::process::Pid::from_raw(told.pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-        });
-        match told {
-            None => serve::read(file),
-            Some(told) => super::up::read_at(file, &told.public_url),
-        }
-    }
-
     fn token(&self, checked: &Checked) -> anyhow::Result<String> {
-        let server = checked.servers.iter().find(|(name, _)| name.as_str() == self.server);
+        let server = checked
+            .servers
+            .iter()
+            .find(|(name, _)| name.as_str() == self.server);
         let Some((_, server)) = server else {
-            let known: Vec<&str> = checked.servers.keys().map(config::ServerName::as_str).collect();
-            bail!("no server {:?}; there are: {}", self.server, known.join(", "));
+            let known: Vec<&str> = checked
+                .servers
+                .keys()
+                .map(config::ServerName::as_str)
+                .collect();
+            bail!(
+                "no server {:?}; there are: {}",
+                self.server,
+                known.join(", ")
+            );
         };
-        let own = checked.issuers.iter().find_map(|(name, issuer)| match issuer {
-            config::Issuer::Embedded { max_lifetime } if server.issuers.contains(name) => Some(*max_lifetime),
-            config::Issuer::Embedded { .. } | config::Issuer::External(_) => None,
-        });
+        let own = checked
+            .issuers
+            .iter()
+            .find_map(|(name, issuer)| match issuer {
+                config::Issuer::Embedded { max_lifetime } if server.issuers.contains(name) => {
+                    Some(*max_lifetime)
+                }
+                config::Issuer::Embedded { .. } | config::Issuer::External(_) => None,
+            });
         let Some(longest) = own else {
-            bail!("server {:?} does not trust the embedded issuer: get its tokens from your identity provider", self.server);
+            bail!(
+                "server {:?} does not trust the embedded issuer: get its tokens from your identity provider",
+                self.server
+            );
         };
         let lifetime = Duration::from_secs(self.lifetime);
         if lifetime.is_zero() || lifetime > longest {
             bail!("--lifetime must be from 1 to {} seconds", longest.as_secs());
         }
-        let scopes = if self.scope.is_empty() { all_scopes(server) } else { self.scope.clone() };
+        let scopes = if self.scope.is_empty() {
+            all_scopes(server)
+        } else {
+            self.scope.clone()
+        };
         let key = keys::ed25519(&Home(checked.gateway.data.clone()).issuer_key())
             .context("no key of the embedded issuer: start the gateway once")?;
         let claims = Claims {
@@ -107,8 +120,30 @@ impl Token {
 
 fn all_scopes(server: &config::Server) -> Vec<String> {
     let mut scopes: Vec<String> = server.scopes.iter().cloned().collect();
-    scopes.extend(server.tools.values().flat_map(|tool| tool.scopes.iter().cloned()));
+    scopes.extend(
+        server
+            .tools
+            .values()
+            .flat_map(|tool| tool.scopes.iter().cloned()),
+    );
     scopes.sort();
     scopes.dedup();
     scopes
+}
+
+/// The configuration, under the address that the gateway runs at.
+fn running(
+    data: &std::path::Path,
+    file: &std::path::Path,
+) -> anyhow::Result<Result<Checked, config::Problems>> {
+    let told = std::fs::read_to_string(Home(data.to_owned()).running()).ok();
+    let told: Option<RunningGateway> = told.and_then(|told| serde_json::from_str(&told).ok());
+    let told = told.filter(|told| {
+        rustix::process::Pid::from_raw(told.pid)
+            .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    });
+    match told {
+        None => serve::read(file),
+        Some(told) => super::up::read_at(file, &told.public_url),
+    }
 }

@@ -56,11 +56,17 @@ impl Up {
             .context("cannot listen for operators")?;
         let greeting = greeting(&checked, &data, &made, admin.local_addr()?)?;
         let url = checked.gateway.public_url.to_string();
-        let source: Option<(PathBuf, crate::lifecycle::Reread)> = Some((
-            file.clone(),
-            Box::new(move || reread_at(&file, &url)),
-        ));
-        serve(Start { checked, source, listener, admin }, move || out::print(&greeting))
+        let source: Option<(PathBuf, crate::lifecycle::Reread)> =
+            Some((file.clone(), Box::new(move || reread_at(&file, &url))));
+        serve(
+            Start {
+                checked,
+                source,
+                listener,
+                admin,
+            },
+            move || out::print(&greeting),
+        )
     }
 }
 
@@ -70,8 +76,13 @@ fn first_start(data: &Path, file: &Path) -> anyhow::Result<Vec<String>> {
     Home(data.to_owned()).prepare()?;
     let mut made = Vec::new();
     if is_new {
-        made.push(format!("made the private data directory {}", data.display()));
-        made.push("made two keys: one signs tokens, one signs the audit log's checkpoints".to_owned());
+        made.push(format!(
+            "made the private data directory {}",
+            data.display()
+        ));
+        made.push(
+            "made two keys: one signs tokens, one signs the audit log's checkpoints".to_owned(),
+        );
     }
     if !file.exists() {
         keys::private_directory(&data.join("demo"))?;
@@ -104,7 +115,7 @@ embedded = true
 [servers.demo]
 command = {program}
 args = ["demo", "--folder", {folder}]
-allow = ["*", "resource:*", "prompt:*"]
+allow = ["*", "resource:*", "prompt:*", "ask:elicitation"]
 "#,
         data = text(data),
         program = text(program),
@@ -121,7 +132,9 @@ pub(super) fn read_at(file: &Path, url: &str) -> anyhow::Result<Result<Checked, 
 fn reread_at(file: &Path, url: &str) -> Result<Checked, Problems> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let mut moved: toml::Table = text.parse().unwrap_or_default();
-    let gateway = moved.entry("gateway").or_insert_with(|| toml::Table::new().into());
+    let gateway = moved
+        .entry("gateway")
+        .or_insert_with(|| toml::Table::new().into());
     if let (Some(gateway), Some(listen)) = (gateway.as_table_mut(), url.split("://").nth(1)) {
         if listen.parse::<SocketAddr>().is_ok() {
             gateway.insert("listen".to_owned(), listen.into());
@@ -129,27 +142,62 @@ fn reread_at(file: &Path, url: &str) -> Result<Checked, Problems> {
         gateway.insert("public_url".to_owned(), url.into());
     }
     // A file that is not even TOML is read as it is, so that its own lines are named.
-    let text = if text.parse::<toml::Table>().is_ok() { moved.to_string() } else { text };
-    config::read(&text, file, &environment, &|path| std::fs::read_to_string(path))
+    let text = if text.parse::<toml::Table>().is_ok() {
+        moved.to_string()
+    } else {
+        text
+    };
+    config::read(&text, file, &environment, &|path| {
+        std::fs::read_to_string(path)
+    })
 }
 
-fn greeting(checked: &Checked, data: &Path, made: &[String], admin: SocketAddr) -> anyhow::Result<String> {
+fn greeting(
+    checked: &Checked,
+    data: &Path,
+    made: &[String],
+    admin: SocketAddr,
+) -> anyhow::Result<String> {
     let program = std::env::current_exe()?;
     let url = checked.gateway.public_url.below("/servers/demo/mcp");
     let quote = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
-    let token = format!("$({} token --data {} --server demo)", quote(&program), quote(data));
+    let token = format!(
+        "$({} token --data {} --server demo)",
+        quote(&program),
+        quote(data)
+    );
     let mut text = String::new();
     for line in made {
         writeln!(text, "First start: {line}.")?;
     }
     writeln!(text, "\nPortcullis stands before the demo server:  {url}")?;
-    writeln!(text, "Health and metrics:                        http://{admin}/metrics")?;
-    writeln!(text, "Audit log:                                 {}", checked.audit.directory.display())?;
+    writeln!(
+        text,
+        "Health and metrics:                        http://{admin}/metrics"
+    )?;
+    writeln!(
+        text,
+        "Audit log:                                 {}",
+        checked.audit.directory.display()
+    )?;
     writeln!(text, "\nTry it:\n\n  {}", curl(&url, &token))?;
-    writeln!(text, "\nClaude Code:\n\n  claude mcp add --transport http portcullis-demo {url} --header \"Authorization: Bearer {token}\"")?;
-    let entry = |kind: &str| format!(r#"{{{kind}"url":"{url}","headers":{{"Authorization":"Bearer '"{token}"'"}}}}"#);
-    writeln!(text, "\nVS Code:\n\n  code --add-mcp '{}'", entry(r#""name":"portcullis-demo","type":"http","#))?;
-    writeln!(text, "\nCursor (~/.cursor/mcp.json; this prints what to put there):\n\n  echo '{{\"mcpServers\":{{\"portcullis-demo\":{}}}}}'", entry(""))?;
+    writeln!(
+        text,
+        "\nClaude Code:\n\n  claude mcp add --transport http portcullis-demo {url} --header \"Authorization: Bearer {token}\""
+    )?;
+    let entry = |kind: &str| {
+        format!(r#"{{{kind}"url":"{url}","headers":{{"Authorization":"Bearer '"{token}"'"}}}}"#)
+    };
+    writeln!(
+        text,
+        "\nVS Code:\n\n  code --add-mcp '{}'",
+        entry(r#""name":"portcullis-demo","type":"http","#)
+    )?;
+    writeln!(
+        text,
+        "\nCursor (~/.cursor/mcp.json; this prints what to put there):\n\n  echo '{{\"mcpServers\":{{\"portcullis-demo\":{}}}}}'",
+        entry("")
+    )?;
     writeln!(text, "\nCtrl-C ends it.")?;
     Ok(text)
 }

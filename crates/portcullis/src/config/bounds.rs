@@ -42,7 +42,6 @@ const fn counts(default: u32, least: u32, most: u32) -> Range<Count> {
 pub(super) const DRAIN: Range<Span> = spans(Span::secs(10), Span::secs(0), Span::secs(600));
 
 pub(super) const BODY: Range<Size> = sizes(Size::mib(4), Size::kib(1), Size::mib(64));
-pub(super) const DEPTH: Range<Count> = counts(64, 8, 100);
 pub(super) const HEADER_TIMEOUT: Range<Span> = spans(Span::secs(10), Span::secs(1), Span::secs(60));
 pub(super) const BODY_TIMEOUT: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(600));
 pub(super) const CONNECTIONS: Range<Count> = counts(4096, 1, 1_000_000);

@@ -11,7 +11,6 @@ mod check;
 mod checked;
 mod pattern;
 mod url;
-mod secret;
 mod problem;
 mod nearest;
 mod reference;
@@ -21,16 +20,16 @@ pub(crate) mod header;
 #[cfg(test)]
 mod tests;
 
-pub use checked::{
-    Aggregate, Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http,
-    Issuer, Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool,
-    Transport, Upstream, Who,
+pub(crate) use checked::{
+    Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http, Issuer,
+    Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool, Transport,
+    Upstream, Who,
 };
-pub use pattern::{Kind, Names, NotPattern, Pattern};
-pub use problem::{Problem, Problems};
-pub use reference::{reference, schema};
-pub use secret::Secret;
-pub use url::{HttpUrl, NotUrl};
+pub(crate) use pattern::{ASKS, Kind, Names, NotPattern, Pattern};
+pub(crate) use portcullis_core::secret::Secret;
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use reference::{reference, schema};
+pub(crate) use url::{HttpUrl, NotUrl};
 
 use check::World;
 use problem::{Place, Source};
@@ -47,7 +46,7 @@ use toml::de::DeTable;
 ///
 /// # Errors
 /// Every problem of the file, not only the first; never the value of a secret.
-pub fn read(
+pub(crate) fn read(
     text: &str,
     file: &Path,
     environment: &dyn Fn(&str) -> Option<String>,

@@ -5,18 +5,23 @@ const MAX_PATTERN_CHARS: usize = 1024;
 
 /// What kind of thing a pattern is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A tool, written without prefix.
     Tool,
     /// A resource by its URI, written `resource:…`.
     Resource,
     /// A prompt, written `prompt:…`.
     Prompt,
+    /// What the server may ask of the client, written `ask:sampling`, `ask:elicitation` or `ask:roots`.
+    Ask,
 }
+
+/// What a server may ask of its client.
+pub(crate) const ASKS: [&str; 3] = ["sampling", "elicitation", "roots"];
 
 /// A name, or how names begin.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Names {
+pub(crate) enum Names {
     /// Every name; written `*`.
     All,
     /// The names that begin so; written `notes_*`.
@@ -27,16 +32,16 @@ pub enum Names {
 
 /// Some tools, resources or prompts of one server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// What they are.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What they are called at the server, without its prefix.
-    pub names: Names,
+    pub(crate) names: Names,
 }
 
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotPattern {
+pub(crate) enum NotPattern {
     /// There is nothing to match.
     #[error("a pattern must not be empty")]
     Empty,
@@ -46,9 +51,12 @@ pub enum NotPattern {
     /// A space, a control character, or too many characters.
     #[error("a pattern has at most 1024 characters, none of them a space or a control character")]
     Characters,
-    /// Something before a colon that is neither `resource` nor `prompt`.
-    #[error("only `resource:` and `prompt:` may stand before a name")]
+    /// Something before a colon that is no kind.
+    #[error("only `resource:`, `prompt:` and `ask:` may stand before a name")]
     Kind,
+    /// Something that no server can ask.
+    #[error("a server can ask for `ask:sampling`, `ask:elicitation`, `ask:roots` or `ask:*`")]
+    Ask,
     /// No `SERVER__` where one is needed.
     #[error("a grant names its server, as in `notes__search` or `notes__*`")]
     Server,
@@ -56,7 +64,7 @@ pub enum NotPattern {
 
 impl Names {
     /// Whether `name` is one of them. Compares bytes: case counts.
-    pub fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         match self {
             Self::All => true,
             Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
@@ -70,12 +78,9 @@ impl Pattern {
     ///
     /// # Errors
     /// [`NotPattern`].
-    pub fn parse(text: &str) -> Result<Self, NotPattern> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotPattern> {
         let (kind, names) = kind(text)?;
-        Ok(Self {
-            kind,
-            names: parse_names(names)?,
-        })
+        Self::of(kind, names)
     }
 
     /// Parses `notes__search` or `resource:notes__*` as they stand in a grant: the server's name, not yet
@@ -83,19 +88,26 @@ impl Pattern {
     ///
     /// # Errors
     /// [`NotPattern`].
-    pub fn parse_qualified(text: &str) -> Result<(&str, Self), NotPattern> {
+    pub(crate) fn parse_qualified(text: &str) -> Result<(&str, Self), NotPattern> {
         let (kind, rest) = kind(text)?;
         let (server, names) = rest.split_once("__").ok_or(NotPattern::Server)?;
         if server.is_empty() {
             return Err(NotPattern::Server);
         }
-        Ok((
-            server,
-            Self {
-                kind,
-                names: parse_names(names)?,
-            },
-        ))
+        Ok((server, Self::of(kind, names)?))
+    }
+
+    fn of(kind: Kind, names: &str) -> Result<Self, NotPattern> {
+        let names = parse_names(names)?;
+        let is_asked = match &names {
+            Names::All => true,
+            Names::Prefix(_) => false,
+            Names::Exact(name) => ASKS.contains(&name.as_str()),
+        };
+        if kind == Kind::Ask && !is_asked {
+            return Err(NotPattern::Ask);
+        }
+        Ok(Self { kind, names })
     }
 }
 
@@ -108,6 +120,7 @@ fn kind(text: &str) -> Result<(Kind, &str), NotPattern> {
     match text.split_once(':') {
         Some(("resource", rest)) => Ok((Kind::Resource, rest)),
         Some(("prompt", rest)) => Ok((Kind::Prompt, rest)),
+        Some(("ask", rest)) => Ok((Kind::Ask, rest)),
         Some(_) => Err(NotPattern::Kind),
         None => Ok((Kind::Tool, text)),
     }

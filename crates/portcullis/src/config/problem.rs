@@ -14,25 +14,25 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 /// JSON: `{"problems":[{"file","line","column","key","reason","fix"}]}`, `fix` may be null.
 /// Neither form shows text of the file that looks like a secret.
 #[derive(Debug, Serialize)]
-pub struct Problems {
+pub(crate) struct Problems {
     problems: Vec<Problem>,
 }
 
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, Serialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The file as it was named to us.
-    pub file: String,
+    pub(crate) file: String,
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// In characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// Path of the key, such as `grants[1].allow[0]`; empty for the file itself.
-    pub key: String,
+    pub(crate) key: String,
     /// What is wrong.
-    pub reason: String,
+    pub(crate) reason: String,
     /// What to write instead.
-    pub fix: Option<String>,
+    pub(crate) fix: Option<String>,
     #[serde(skip)]
     shown: Shown,
 }
@@ -73,7 +73,7 @@ impl Problems {
     }
 
     /// The problems by line and column.
-    pub fn as_slice(&self) -> &[Problem] {
+    pub(crate) fn as_slice(&self) -> &[Problem] {
         &self.problems
     }
 }

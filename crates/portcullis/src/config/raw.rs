@@ -30,8 +30,6 @@ pub(super) struct Raw {
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) grants: Vec<Grant>,
-    #[serde(default)]
-    pub(super) aggregate: Aggregate,
 }
 
 /// Where the gateway listens and what it is called.
@@ -82,9 +80,6 @@ pub(super) struct Limits {
     /// Largest request body.
     #[schemars(extend("default" = bounds::BODY.default_text(), "x-range" = bounds::BODY.words()))]
     pub(super) body: Option<Size>,
-    /// Deepest nesting of a JSON message.
-    #[schemars(extend("default" = bounds::DEPTH.default.0, "minimum" = bounds::DEPTH.least.0, "maximum" = bounds::DEPTH.most.0))]
-    pub(super) depth: Option<i64>,
     /// Longest wait for the head of a request.
     #[schemars(extend("default" = bounds::HEADER_TIMEOUT.default_text(), "x-range" = bounds::HEADER_TIMEOUT.words()))]
     pub(super) header_timeout: Option<Span>,
@@ -298,18 +293,9 @@ pub(super) struct Policy {
 pub(super) struct Grant {
     /// `anyone` (who is authenticated), `user:…`, `role:…`, `group:…` or `client:…`. Required.
     pub(super) who: Option<String>,
-    /// Tools `SERVER__TOOL` or `SERVER__*`, `resource:SERVER__…`, `prompt:SERVER__…`. An asterisk stands at the
+    /// Tools `SERVER__TOOL` or `SERVER__*`, `resource:SERVER__…`, `prompt:SERVER__…`, `ask:SERVER__…`. An asterisk stands at the
     /// end only. Required.
     pub(super) allow: Option<Vec<String>>,
-}
-
-/// One endpoint, `/mcp`, for all servers that a principal may use.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Aggregate {
-    /// Whether the endpoint exists.
-    #[schemars(extend("default" = true))]
-    pub(super) enabled: Option<bool>,
 }
 
 /// A duration such as `50ms`, `10s`, `5m`, `24h` or `7d`.

@@ -4,7 +4,7 @@ use super::raw::Raw;
 use serde_json::{Map, Value};
 
 /// The JSON Schema (2020-12) of the file.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut schema = schemars::schema_for!(Raw).to_value();
     tidy(&mut schema);
     // One order, whether or not `serde_json` keeps that of insertion.
@@ -13,7 +13,7 @@ pub fn schema() -> Value {
 }
 
 /// The reference table of every key, in Markdown.
-pub fn reference() -> String {
+pub(crate) fn reference() -> String {
     let schema = schema();
     let mut tables = Tables {
         schema: &schema,
@@ -30,16 +30,7 @@ pub fn reference() -> String {
 
 /// The sections in reading order; the schema keeps them by the alphabet.
 pub(super) const ORDER: &[&str] = &[
-    "gateway",
-    "limits",
-    "sessions",
-    "quota",
-    "audit",
-    "issuers",
-    "servers",
-    "policy",
-    "grants",
-    "aggregate",
+    "gateway", "limits", "sessions", "quota", "audit", "issuers", "servers", "policy", "grants",
 ];
 
 /// TOML has no null, and the width of a number is not the editor's business.

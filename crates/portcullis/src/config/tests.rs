@@ -100,10 +100,7 @@ fn the_least_file_has_every_default() {
         ]
     );
     assert!(gateway.tls.is_none());
-    assert_eq!(
-        (checked.limits.body_bytes, checked.limits.depth),
-        (4 << 20, 64)
-    );
+    assert_eq!(checked.limits.body_bytes, 4 << 20);
     assert_eq!(
         (checked.sessions.max, checked.sessions.max_per_principal),
         (10_000, 256)
@@ -118,10 +115,6 @@ fn the_least_file_has_every_default() {
         Durability::Within(Duration::from_millis(50))
     );
     assert_eq!(checked.audit.arguments, Arguments::Redacted);
-    assert_eq!(
-        checked.aggregate.unwrap().audience,
-        "http://127.0.0.1:8848/mcp"
-    );
     let (name, server) = checked.servers.first_key_value().unwrap();
     assert_eq!(name.as_str(), "rest");
     assert_eq!(server.audience, "http://127.0.0.1:8848/servers/rest/mcp");
@@ -214,11 +207,9 @@ fn conf_refuses_what_it_does_not_know() {
 const TYPES: &[Row] = &[
     ("[gateway]\nlisten = 8848\n", 2, 10, "gateway.listen", "expected a string, found an integer"),
     ("[gateway]\ndrain = 10\n", 2, 9, "gateway.drain", "write the unit"),
-    ("[limits]\ndepth = \"1\"\n", 2, 9, "limits.depth", "expected an integer, found a string"),
     ("[limits]\nbody = 1.5\n", 2, 8, "limits.body", "expected a size, found a float"),
     ("gateway = 1\n", 1, 11, "gateway", "expected a table"),
     ("[policy]\nfiles = [\"a\", 1]\n", 2, 15, "policy.files[1]", "expected a string"),
-    ("[aggregate]\nenabled = 1979-05-27\n", 2, 11, "aggregate.enabled", "expected a boolean, found a date"),
     ("[gateway]\nlisten = \n", 2, 10, "", ""),
     ("[gateway]\n[gateway]\n", 2, 2, "", "duplicate key"),
 ];
@@ -259,7 +250,6 @@ const QUANTITIES: &[Row] = &[
     ("[limits]\nbody = \"4MB\"\n", 2, 8, "limits.body", "not a size"),
     ("[limits]\nbody = -1\n", 2, 8, "limits.body", "not a size"),
     ("[limits]\nbody = 1\n", 2, 8, "limits.body", "1KiB to 64MiB"),
-    ("[limits]\ndepth = 101\n", 2, 9, "limits.depth", "8 to 100"),
     ("[limits]\nconnections = 0\n", 2, 15, "limits.connections", "out of range"),
     ("[quota]\nburst = -5\n", 2, 9, "quota.burst", "out of range"),
     ("[quota]\nburst = 9223372036854775807\n", 2, 9, "quota.burst", "out of range"),
@@ -578,10 +568,6 @@ fn conf_refuses_confused_audiences() {
         "servers.rest.audience",
         "the same audience as server `a`",
     );
-    let free = format!(
-        "[aggregate]\nenabled = false\n[servers.a]\nurl = \"https://a.example\"\naudience = \"http://127.0.0.1:8848/mcp\"{REST}"
-    );
-    assert!(reads(&free).unwrap().aggregate.is_none());
 }
 
 #[rustfmt::skip]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An absolute URL: `http` or `https`, lower-case host, no user name, no fragment, no default port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HttpUrl {
+pub(crate) struct HttpUrl {
     is_https: bool,
     host: String,
     port: u16,
@@ -16,7 +16,7 @@ pub struct HttpUrl {
 
 /// Why a text is not a URL that the gateway would use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotUrl {
+pub(crate) enum NotUrl {
     /// It has no scheme, no host, or a character that no URL has.
     #[error("not an absolute URL")]
     Malformed,
@@ -42,7 +42,7 @@ impl HttpUrl {
     ///
     /// # Errors
     /// [`NotUrl`]; never contains the text.
-    pub fn parse(text: &str) -> Result<Self, NotUrl> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotUrl> {
         // `http::Uri` drops a fragment without a word.
         if text.contains('#') {
             return Err(NotUrl::Fragment);
@@ -88,32 +88,32 @@ impl HttpUrl {
     }
 
     /// Whether the scheme is `https`.
-    pub const fn is_https(&self) -> bool {
+    pub(crate) const fn is_https(&self) -> bool {
         self.is_https
     }
 
     /// The host in lower case; an IPv6 address with its brackets.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The port, written or not.
-    pub const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
     /// The path; `/` if there is none.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// What follows the question mark.
-    pub fn query(&self) -> Option<&str> {
+    pub(crate) fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }
 
     /// Scheme, host and port as a browser writes them (RFC 6454 section 6.2).
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!(
             "{}://{}",
             if self.is_https { "https" } else { "http" },
@@ -122,7 +122,7 @@ impl HttpUrl {
     }
 
     /// Host, and port unless it is the scheme's own, as in a `Host` header.
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         if self.port == default_port(self.is_https) {
             self.host.clone()
         } else {
@@ -131,7 +131,7 @@ impl HttpUrl {
     }
 
     /// Whether the host is `localhost` or a literal loopback address; other names and spellings are not.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         self.host == "localhost"
             || bare
@@ -140,7 +140,7 @@ impl HttpUrl {
     }
 
     /// The URL with `suffix`, which begins with a slash, after its path.
-    pub fn below(&self, suffix: &str) -> String {
+    pub(crate) fn below(&self, suffix: &str) -> String {
         format!(
             "{}{}{suffix}",
             self.origin(),

@@ -29,7 +29,8 @@ pub(crate) struct Claims<'a> {
 /// The public half of a key as a JWKS document.
 pub(crate) fn jwks(key: &Secret<Vec<u8>>) -> anyhow::Result<String> {
     let (id, x) = public(key)?;
-    let key = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x });
+    let key =
+        json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x });
     Ok(json!({ "keys": [key] }).to_string())
 }
 
@@ -39,7 +40,11 @@ pub(crate) fn key_set(key: &Secret<Vec<u8>>) -> anyhow::Result<KeySet> {
 }
 
 /// Signs an access token (RFC 9068 section 2).
-pub(crate) fn mint(key: &Secret<Vec<u8>>, claims: &Claims<'_>, now: Timestamp) -> anyhow::Result<Secret<String>> {
+pub(crate) fn mint(
+    key: &Secret<Vec<u8>>,
+    claims: &Claims<'_>,
+    now: Timestamp,
+) -> anyhow::Result<Secret<String>> {
     let mut header = Header::new(Algorithm::EdDSA);
     header.typ = Some("at+jwt".to_owned());
     header.kid = Some(public(key)?.0);
@@ -61,7 +66,9 @@ pub(crate) fn mint(key: &Secret<Vec<u8>>, claims: &Claims<'_>, now: Timestamp) -
 
 /// Key id (RFC 7638 thumbprint) and public key, base64url.
 fn public(key: &Secret<Vec<u8>>) -> anyhow::Result<(String, String)> {
-    let pair = Ed25519KeyPair::from_pkcs8(key.expose()).ok().context("not an Ed25519 key in PKCS #8")?;
+    let pair = Ed25519KeyPair::from_pkcs8(key.expose())
+        .ok()
+        .context("not an Ed25519 key in PKCS #8")?;
     let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     let thumbprint = digest::digest(&digest::SHA256, canonical.as_bytes());

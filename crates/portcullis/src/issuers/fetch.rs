@@ -48,7 +48,11 @@ struct Metadata {
     jwks_uri: String,
 }
 
-pub(super) async fn keys(issuer: &str, jwks: Option<&HttpUrl>, tls: Option<&TlsConnector>) -> Result<KeySet, NoKeys> {
+pub(super) async fn keys(
+    issuer: &str,
+    jwks: Option<&HttpUrl>,
+    tls: Option<&TlsConnector>,
+) -> Result<KeySet, NoKeys> {
     let discovered = match jwks {
         Some(_) => None,
         None => Some(discover(issuer, tls).await?),
@@ -75,7 +79,9 @@ async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<HttpUrl, N
                 continue;
             }
         };
-        let Ok(metadata) = serde_json::from_slice::<Metadata>(&document) else { continue };
+        let Ok(metadata) = serde_json::from_slice::<Metadata>(&document) else {
+            continue;
+        };
         // RFC 8414 section 3.3: whoever names another issuer is not believed.
         if metadata.issuer != issuer {
             return Err(NoKeys::Metadata);
@@ -87,33 +93,61 @@ async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<HttpUrl, N
 
 async fn get(url: &HttpUrl, tls: Option<&TlsConnector>) -> Result<Bytes, NoKeys> {
     timeout(TIMEOUT, async {
-        let host = url.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let stream = TcpStream::connect((host.as_str(), url.port())).await.map_err(|_| NoKeys::Unreachable)?;
+        let host = url
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let stream = TcpStream::connect((host.as_str(), url.port()))
+            .await
+            .map_err(|_| NoKeys::Unreachable)?;
         if !url.is_https() {
             return read(stream, url).await;
         }
         let name = ServerName::try_from(host).map_err(|_| NoKeys::Url)?;
         let connector = tls.ok_or(NoKeys::Tls)?;
-        read(connector.connect(name, stream).await.map_err(|_| NoKeys::Unreachable)?, url).await
+        read(
+            connector
+                .connect(name, stream)
+                .await
+                .map_err(|_| NoKeys::Unreachable)?,
+            url,
+        )
+        .await
     })
     .await
     .map_err(|_| NoKeys::Timeout)?
 }
 
-async fn read(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, url: &HttpUrl) -> Result<Bytes, NoKeys> {
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| NoKeys::Unreachable)?;
-    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+async fn read(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: &HttpUrl,
+) -> Result<Bytes, NoKeys> {
+    let (mut sender, connection) = handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| NoKeys::Unreachable)?;
+    let path = url.query().map_or_else(
+        || url.path().to_owned(),
+        |query| format!("{}?{query}", url.path()),
+    );
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = path.parse().map_err(|_| NoKeys::Url)?;
     let host = HeaderValue::from_str(&url.authority()).map_err(|_| NoKeys::Url)?;
     request.headers_mut().insert(HOST, host);
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static("application/json"));
     let answer = async {
-        let response = sender.send_request(request).await.map_err(|_| NoKeys::Unreachable)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|_| NoKeys::Unreachable)?;
         if response.status() != StatusCode::OK {
             return Err(NoKeys::Status(response.status().as_u16()));
         }
-        let whole = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+        let whole = Limited::new(response.into_body(), MAX_BYTES)
+            .collect()
+            .await;
         Ok(whole.map_err(|_| NoKeys::Broken)?.to_bytes())
     };
     tokio::select! {

@@ -65,7 +65,12 @@ pub(crate) struct Issuers {
 
 impl Issuers {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        let nobody = Trust { issuers: HashMap::new(), keys: Keys::default(), revoked: Revoked::default(), generation: 0 };
+        let nobody = Trust {
+            issuers: HashMap::new(),
+            keys: Keys::default(),
+            revoked: Revoked::default(),
+            generation: 0,
+        };
         Self {
             trust: ArcSwap::from_pointee(nobody),
             sources: ArcSwap::default(),
@@ -93,15 +98,26 @@ impl Issuers {
             };
             keys.extend(held.map(|held| (issuer.issuer.clone(), held)));
         }
-        let issuers = trusted.iter().map(|one| (one.issuer.issuer.clone(), one.issuer.clone())).collect();
-        self.sources.store(Arc::new(trusted.into_iter().map(|one| (one.issuer.issuer.clone(), one)).collect()));
+        let issuers = trusted
+            .iter()
+            .map(|one| (one.issuer.issuer.clone(), one.issuer.clone()))
+            .collect();
+        self.sources.store(Arc::new(
+            trusted
+                .into_iter()
+                .map(|one| (one.issuer.issuer.clone(), one))
+                .collect(),
+        ));
         self.publish(issuers, Keys(keys), old.revoked.clone());
     }
 
     /// Whether the keys of every issuer are here.
     pub(crate) fn is_ready(&self) -> bool {
         let trust = self.trust.load();
-        trust.issuers.keys().all(|issuer| trust.keys.0.contains_key(issuer))
+        trust
+            .issuers
+            .keys()
+            .all(|issuer| trust.keys.0.contains_key(issuer))
     }
 
     /// Fetches the keys of an issuer because of an unknown `kid`, unless that was done a moment ago.
@@ -142,8 +158,12 @@ impl Issuers {
     }
 
     async fn fetch(&self, issuer: &str) -> bool {
-        let Some(trusted) = self.sources.load().get(issuer).cloned() else { return false };
-        let Source::Remote { jwks, tls } = trusted.source else { return false };
+        let Some(trusted) = self.sources.load().get(issuer).cloned() else {
+            return false;
+        };
+        let Source::Remote { jwks, tls } = trusted.source else {
+            return false;
+        };
         let mut record = Record::new("jwks.refreshed");
         record.detail.set("issuer", issuer);
         match fetch::keys(issuer, jwks.as_ref(), tls.as_ref()).await {
@@ -167,6 +187,11 @@ impl Issuers {
 
     fn publish(&self, issuers: HashMap<String, Issuer>, keys: Keys, revoked: Revoked) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        self.trust.store(Arc::new(Trust { issuers, keys, revoked, generation }));
+        self.trust.store(Arc::new(Trust {
+            issuers,
+            keys,
+            revoked,
+            generation,
+        }));
     }
 }

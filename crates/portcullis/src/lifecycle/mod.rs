@@ -2,7 +2,7 @@
 
 mod reload;
 
-use crate::assemble::{Assembled, Workshop, assemble, own_issuer};
+use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{self, Checked};
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, accept, admin};
@@ -10,7 +10,6 @@ use crate::record::note;
 use crate::relay::Gateway;
 use crate::resume::Seal;
 use crate::telemetry::Counters;
-use crate::upstream::Upstream;
 use crate::upstream::pipes::Report;
 use crate::{clock, keys, tls};
 use anyhow::Context as _;
@@ -18,11 +17,10 @@ use arc_swap::ArcSwap;
 use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
 use portcullis_core::pipeline::State;
 use portcullis_core::secret::Secret;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,12 +61,18 @@ impl Home {
     }
 
     /// Makes the directory and the keys where they are missing.
-    pub(crate) fn prepare(&self) -> anyhow::Result<(Secret<Vec<u8>>, Secret<Vec<u8>>)> {
+    pub(crate) fn prepare(&self) -> anyhow::Result<OwnKeys> {
         keys::private_directory(&self.0)?;
         keys::private_directory(&self.0.join("keys"))?;
-        Ok((keys::ed25519(&self.issuer_key())?, keys::ed25519(&self.audit_key())?))
+        Ok((
+            keys::ed25519(&self.issuer_key())?,
+            keys::ed25519(&self.audit_key())?,
+        ))
     }
 }
+
+/// The issuer's private key, and the audit log's.
+pub(crate) type OwnKeys = (Secret<Vec<u8>>, Secret<Vec<u8>>);
 
 /// How a configuration is read again.
 pub(crate) type Reread = Box<dyn Fn() -> Result<Checked, config::Problems> + Send + Sync>;
@@ -94,8 +98,8 @@ pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) key: Secret<Vec<u8>>,
     pub(crate) report: Report,
-    pub(crate) upstreams: Mutex<HashMap<Arc<str>, (String, Arc<Upstream>)>>,
-    writer: Writer,
+    pub(crate) upstreams: Mutex<Upstreams>,
+    writer: Mutex<Option<Writer>>,
 }
 
 /// Opens the audit log and builds the data path.
@@ -105,8 +109,17 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
     let tasks = TaskTracker::new();
     let report = reporter(recorder.clone());
-    let workshop = Workshop { key: &key, tasks: &tasks, report: &report, kept: HashMap::new() };
-    let Assembled { live, trusted, upstreams } = assemble(checked, &workshop)?;
+    let workshop = Workshop {
+        key: &key,
+        tasks: &tasks,
+        report: &report,
+        kept: Upstreams::new(),
+    };
+    let Assembled {
+        live,
+        trusted,
+        upstreams,
+    } = assemble(checked, &workshop)?;
     let issuers = Issuers::new(recorder.clone());
     issuers.install(trusted).await;
     let gateway = Arc::new(Gateway {
@@ -121,7 +134,13 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         listening: Mutex::default(),
         counters: Counters::default(),
     });
-    Ok(Running { gateway, key, report, upstreams: Mutex::new(upstreams), writer })
+    Ok(Running {
+        gateway,
+        key,
+        report,
+        upstreams: Mutex::new(upstreams),
+        writer: Mutex::new(Some(writer)),
+    })
 }
 
 /// Serves until a signal, then drains; `ready` is called once both sockets are served.
@@ -144,29 +163,51 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let (file, reread) = start.source.unzip();
     if let (Some(file), Some(reread)) = (file, reread) {
         let drain = gateway.drain.clone();
-        gateway.tasks.spawn(reload::watch(Arc::clone(&running), file, reread, drain));
+        gateway
+            .tasks
+            .spawn(reload::watch(Arc::clone(&running), file, reread, drain));
     }
     ready();
     until_told_to_end().await?;
-    end(running, checked.gateway.drain).await
+    end(&running, checked.gateway.drain).await
 }
 
 fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     let checked = &start.checked;
     let tls = checked.gateway.tls.as_ref();
-    let tls = tls.map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose())).transpose()?;
-    let bounds = Bounds { connections: checked.limits.connections, head: checked.limits.header_timeout };
+    let tls = tls
+        .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
+        .transpose()?;
+    let bounds = Bounds {
+        connections: checked.limits.connections,
+        head: checked.limits.header_timeout,
+    };
     let running = (gateway.serving.clone(), gateway.drain.clone());
     let answering = Arc::clone(gateway);
     let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
-    gateway.tasks.spawn(accept(tokio_listener(&start.listener)?, tls, bounds, running.clone(), answer));
+    gateway.tasks.spawn(accept(
+        tokio_listener(&start.listener)?,
+        tls,
+        bounds,
+        running.clone(),
+        answer,
+    ));
     let answering = Arc::clone(gateway);
     let answer = move |request, _: SocketAddr| {
         let gateway = Arc::clone(&answering);
         async move { admin::answer(&gateway, &request) }
     };
-    let bounds = Bounds { connections: ADMIN_CONNECTIONS, ..bounds };
-    gateway.tasks.spawn(accept(tokio_listener(&start.admin)?, None, bounds, running, answer));
+    let bounds = Bounds {
+        connections: ADMIN_CONNECTIONS,
+        ..bounds
+    };
+    gateway.tasks.spawn(accept(
+        tokio_listener(&start.admin)?,
+        None,
+        bounds,
+        running,
+        answer,
+    ));
     Ok(())
 }
 
@@ -177,7 +218,7 @@ fn tokio_listener(listener: &std::net::TcpListener) -> anyhow::Result<TcpListene
 }
 
 /// Drains: no new connections, what is under way may end, then everything does.
-pub(crate) async fn end(running: Arc<Running>, patience: Duration) -> anyhow::Result<()> {
+pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result<()> {
     let gateway = Arc::clone(&running.gateway);
     tracing::info!("draining");
     gateway.drain.cancel();
@@ -192,9 +233,13 @@ pub(crate) async fn end(running: Arc<Running>, patience: Duration) -> anyhow::Re
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());
     note(&gateway.recorder, record);
-    drop(gateway);
-    let running = Arc::into_inner(running).context("something still uses the gateway")?;
-    let finishing = tokio::task::spawn_blocking(move || running.writer.finish(Duration::from_secs(2)));
+    let writer = running
+        .writer
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let Some(writer) = writer else { return Ok(()) };
+    let finishing = tokio::task::spawn_blocking(move || writer.finish(Duration::from_secs(2)));
     finishing.await?.context("the audit log did not end well")
 }
 
@@ -218,7 +263,11 @@ where
 
 async fn reap(gateway: &Gateway) {
     let live = gateway.live.load_full();
-    for closed in gateway.state.sessions.reap(&live.rules.sessions, clock::now()) {
+    for closed in gateway
+        .state
+        .sessions
+        .reap(&live.rules.sessions, clock::now())
+    {
         gateway.ended(&live, closed);
     }
     for upstream in live.upstreams.values() {
@@ -236,12 +285,18 @@ async fn until_told_to_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Result<(Recorder, Writer)> {
-    let key = SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
+fn open_log(
+    checked: &Checked,
+    home: &Home,
+    key: &Secret<Vec<u8>>,
+) -> anyhow::Result<(Recorder, Writer)> {
+    let key =
+        SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
     publish(&home.verifier_key(), &key.verifier().to_string())?;
     for witness in &checked.audit.witness {
         if let Some(directory) = witness.parent() {
-            std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
         }
     }
     let settings = Settings {
@@ -258,7 +313,9 @@ fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Re
         .with_context(|| format!("the audit log in {} cannot be opened", directory.display()))?;
     if let Some(torn) = &opened.recovery.torn {
         let mut record = Record::new("audit.torn_line");
-        record.detail.set("file", torn.file.display().to_string().as_str());
+        record
+            .detail
+            .set("file", torn.file.display().to_string().as_str());
         note(&opened.recorder, record);
     }
     Ok((opened.recorder, opened.writer))
@@ -268,8 +325,14 @@ fn open_log(checked: &Checked, home: &Home, key: &Secret<Vec<u8>>) -> anyhow::Re
 fn publish(path: &Path, verifier: &str) -> anyhow::Result<()> {
     match std::fs::read_to_string(path) {
         Ok(there) if there.trim() == verifier => Ok(()),
-        Ok(_) => anyhow::bail!("{} holds another key than keys/audit.ed25519: one of them was replaced", path.display()),
-        Err(_) => Ok(keys::write_private(path, format!("{verifier}\n").as_bytes())?),
+        Ok(_) => anyhow::bail!(
+            "{} holds another key than keys/audit.ed25519: one of them was replaced",
+            path.display()
+        ),
+        Err(_) => Ok(keys::write_private(
+            path,
+            format!("{verifier}\n").as_bytes(),
+        )?),
     }
 }
 
@@ -278,7 +341,9 @@ fn started(checked: &Checked, gateway: &Gateway) -> Record {
     record.detail.set("version", env!("CARGO_PKG_VERSION"));
     record.detail.set("policy", &*gateway.live.load().policy);
     record.detail.set("issuer", own_issuer(checked).as_str());
-    record.detail.set("servers", checked.servers.len().to_string().as_str());
+    record
+        .detail
+        .set("servers", checked.servers.len().to_string().as_str());
     record
 }
 

@@ -1,7 +1,7 @@
 //! Reload: on SIGHUP, or when the file has changed and stayed so for a moment. A bad file keeps the old rules.
 
-use super::Running;
 use super::Reread;
+use super::Running;
 use crate::assemble::{Assembled, Workshop, assemble};
 use crate::record::note;
 use portcullis_audit::Record;
@@ -19,7 +19,12 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 type Stamp = Option<(SystemTime, u64)>;
 
 /// Watches until the gateway drains.
-pub(super) async fn watch(running: Arc<Running>, file: PathBuf, reread: Reread, drain: CancellationToken) {
+pub(super) async fn watch(
+    running: Arc<Running>,
+    file: PathBuf,
+    reread: Reread,
+    drain: CancellationToken,
+) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return tracing::error!("SIGHUP cannot be heard: no reload");
     };
@@ -52,9 +57,17 @@ async fn reload(running: &Running, reread: &Reread) {
     let assembled = match reread() {
         Err(problems) => Err(problems.to_string()),
         Ok(checked) => {
-            let kept = running.upstreams.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let workshop =
-                Workshop { key: &running.key, tasks: &gateway.tasks, report: &running.report, kept };
+            let kept = running
+                .upstreams
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            let workshop = Workshop {
+                key: &running.key,
+                tasks: &gateway.tasks,
+                report: &running.report,
+                kept,
+            };
             assemble(&checked, &workshop).map_err(|error| format!("{error:#}"))
         }
     };
@@ -65,18 +78,28 @@ async fn reload(running: &Running, reread: &Reread) {
             record.detail.set("problem", why.as_str());
             note(&gateway.recorder, record);
         }
-        Ok(Assembled { live, trusted, upstreams }) => {
+        Ok(Assembled {
+            live,
+            trusted,
+            upstreams,
+        }) => {
             let mut record = Record::new("config.reloaded");
             record.detail.set("policy", &*live.policy);
             gateway.issuers.install(trusted).await;
             gateway.live.store(Arc::new(live));
             let before = {
-                let mut held = running.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut held = running
+                    .upstreams
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *held, upstreams)
             };
             let now = gateway.live.load_full();
             let gone = before.into_iter().filter_map(|(name, (_, old))| {
-                let is_kept = now.upstreams.get(&name).is_some_and(|new| Arc::ptr_eq(new, &old));
+                let is_kept = now
+                    .upstreams
+                    .get(&name)
+                    .is_some_and(|new| Arc::ptr_eq(new, &old));
                 (!is_kept).then_some(old)
             });
             for upstream in gone {

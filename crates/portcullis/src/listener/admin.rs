@@ -11,17 +11,25 @@ use std::sync::Arc;
 pub(crate) fn answer(gateway: &Arc<Gateway>, request: &Request<Incoming>) -> Response<Body> {
     let live = gateway.live.load();
     if live.admin_edge.check(request.headers()).is_err() {
-        return text(StatusCode::FORBIDDEN, "host or origin not allowed\n".to_owned());
+        return text(
+            StatusCode::FORBIDDEN,
+            "host or origin not allowed\n".to_owned(),
+        );
     }
     if request.method() != Method::GET {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".to_owned());
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method not allowed\n".to_owned(),
+        );
     }
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => readiness(gateway),
         "/metrics" => {
             let mut response = text(StatusCode::OK, gateway.counters.text());
-            let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            let kind = HeaderValue::from_static(
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            );
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
@@ -31,8 +39,14 @@ pub(crate) fn answer(gateway: &Arc<Gateway>, request: &Request<Incoming>) -> Res
 
 fn readiness(gateway: &Gateway) -> Response<Body> {
     let faults: Vec<&str> = [
-        (!gateway.recorder.is_healthy(), "the audit log takes no records\n"),
-        (!gateway.issuers.is_ready(), "the keys of an issuer are missing\n"),
+        (
+            !gateway.recorder.is_healthy(),
+            "the audit log takes no records\n",
+        ),
+        (
+            !gateway.issuers.is_ready(),
+            "the keys of an issuer are missing\n",
+        ),
         (gateway.drain.is_cancelled(), "draining\n"),
     ]
     .into_iter()
@@ -47,6 +61,9 @@ fn readiness(gateway: &Gateway) -> Response<Body> {
 fn text(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Body::whole(text.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }

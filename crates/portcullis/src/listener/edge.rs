@@ -20,11 +20,15 @@ impl Edge {
     /// # Errors
     /// [`Unacceptable::Host`] or [`Unacceptable::Origin`].
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Unacceptable> {
-        let host = only(headers, &HOST).map_err(|()| Unacceptable::Host)?.ok_or(Unacceptable::Host)?;
+        let host = only(headers, &HOST)
+            .map_err(|()| Unacceptable::Host)?
+            .ok_or(Unacceptable::Host)?;
         if !lower(host).is_some_and(|host| self.hosts.contains(&host)) {
             return Err(Unacceptable::Host);
         }
-        let Some(origin) = only(headers, &ORIGIN).map_err(|()| Unacceptable::Origin)? else { return Ok(None) };
+        let Some(origin) = only(headers, &ORIGIN).map_err(|()| Unacceptable::Origin)? else {
+            return Ok(None);
+        };
         if !lower(origin).is_some_and(|origin| self.origins.contains(&origin)) {
             return Err(Unacceptable::Origin);
         }
@@ -32,7 +36,10 @@ impl Edge {
     }
 }
 
-fn only<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &hyper::header::HeaderName,
+) -> Result<Option<&'a HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (first, None) => Ok(first),
@@ -59,25 +66,52 @@ mod tests {
                 headers.insert(name, HeaderValue::from_str(value).unwrap());
             }
         }
-        assert_eq!(edge.check(&headers).map(drop), expected, "{host:?} {origin:?}");
+        assert_eq!(
+            edge.check(&headers).map(drop),
+            expected,
+            "{host:?} {origin:?}"
+        );
     }
 
     #[test]
     fn ses_10_knows_its_own_hosts_and_origins_only() {
         check(Some("localhost:8848"), None, Ok(()));
-        check(Some("LOCALHOST:8848"), Some("http://localhost:8848"), Ok(()));
+        check(
+            Some("LOCALHOST:8848"),
+            Some("http://localhost:8848"),
+            Ok(()),
+        );
         check(None, None, Err(Unacceptable::Host));
         check(Some("evil.example"), None, Err(Unacceptable::Host));
         check(Some("localhost"), None, Err(Unacceptable::Host));
-        check(Some("127.0.0.1.evil.example:8848"), None, Err(Unacceptable::Host));
-        check(Some("localhost:8848"), Some("null"), Err(Unacceptable::Origin));
-        check(Some("localhost:8848"), Some("http://localhost:8848.evil.example"), Err(Unacceptable::Origin));
-        check(Some("localhost:8848"), Some("https://evil.example"), Err(Unacceptable::Origin));
+        check(
+            Some("127.0.0.1.evil.example:8848"),
+            None,
+            Err(Unacceptable::Host),
+        );
+        check(
+            Some("localhost:8848"),
+            Some("null"),
+            Err(Unacceptable::Origin),
+        );
+        check(
+            Some("localhost:8848"),
+            Some("http://localhost:8848.evil.example"),
+            Err(Unacceptable::Origin),
+        );
+        check(
+            Some("localhost:8848"),
+            Some("https://evil.example"),
+            Err(Unacceptable::Origin),
+        );
     }
 
     #[test]
     fn ses_10_refuses_two_hosts() {
-        let edge = Edge { hosts: ["a".to_owned()].into(), origins: HashSet::new() };
+        let edge = Edge {
+            hosts: ["a".to_owned()].into(),
+            origins: HashSet::new(),
+        };
         let mut headers = HeaderMap::new();
         headers.append(HOST, HeaderValue::from_static("a"));
         headers.append(HOST, HeaderValue::from_static("a"));

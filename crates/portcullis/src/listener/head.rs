@@ -46,32 +46,54 @@ pub(crate) struct Seen<'a> {
 pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
     let headers = &parts.headers;
     let version = text(headers, &VERSION)?;
-    let is_stateless = version.and_then(Revision::parse).is_some_and(Revision::is_stateless);
+    let is_stateless = version
+        .and_then(Revision::parse)
+        .is_some_and(Revision::is_stateless);
     let mirrors = Headers {
         version,
         method: mirrored(headers, &METHOD).0,
         name: mirrored(headers, &NAME).0,
+        is_absent: false,
         is_ambiguous: is_stateless && (mirrored(headers, &METHOD).1 || mirrored(headers, &NAME).1),
     };
-    let agent = BuildHasherDefault::<DefaultHasher>::default()
-        .hash_one(headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default());
-    let session = if is_stateless { None } else { text(headers, &SESSION)? };
+    let agent = BuildHasherDefault::<DefaultHasher>::default().hash_one(
+        headers
+            .get(USER_AGENT)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default(),
+    );
+    let session = if is_stateless {
+        None
+    } else {
+        text(headers, &SESSION)?
+    };
     let (trace, traceparent) = trace(headers)?;
     Ok(Seen {
         credentials: Credentials {
             authorization: headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
             count: headers.get_all(AUTHORIZATION).iter().count(),
-            in_query: parts.uri.query().is_some_and(|query| query.contains("access_token")),
+            in_query: parts
+                .uri
+                .query()
+                .is_some_and(|query| query.contains("access_token")),
         },
         session: session.map(|session| (session, agent)),
         agent,
-        last_event: if is_stateless { None } else { text(headers, &LAST_EVENT)? },
+        last_event: if is_stateless {
+            None
+        } else {
+            text(headers, &LAST_EVENT)?
+        },
         mirrors,
         trace,
         carried: Carried {
             traceparent,
             version: version.map(str::to_owned),
-            mirrored: if is_stateless { to_carry(headers) } else { Vec::new() },
+            mirrored: if is_stateless {
+                to_carry(headers)
+            } else {
+                Vec::new()
+            },
         },
     })
 }
@@ -80,7 +102,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| Unacceptable::Broken.into()),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| Unacceptable::Broken.into()),
         (Some(_), Some(_)) => Err(Unacceptable::Broken.into()),
     }
 }
@@ -89,13 +114,24 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 fn mirrored<'a>(headers: &'a HeaderMap, name: &HeaderName) -> (Option<&'a str>, bool) {
     let value = headers.get(name).map(HeaderValue::to_str);
     let is_twice = headers.get_all(name).iter().count() > 1;
-    (value.as_ref().and_then(|value| value.as_ref().ok().copied()), is_twice || matches!(value, Some(Err(_))))
+    (
+        value
+            .as_ref()
+            .and_then(|value| value.as_ref().ok().copied()),
+        is_twice || matches!(value, Some(Err(_))),
+    )
 }
 
 fn to_carry(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let is_mirror = |name: &HeaderName| *name == METHOD || *name == NAME || name.as_str().starts_with(PARAM);
-    let mirrors = headers.iter().filter(|(name, _)| is_mirror(name)).take(MAX_PARAMS);
-    mirrors.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let is_mirror =
+        |name: &HeaderName| *name == METHOD || *name == NAME || name.as_str().starts_with(PARAM);
+    let mirrors = headers
+        .iter()
+        .filter(|(name, _)| is_mirror(name))
+        .take(MAX_PARAMS);
+    mirrors
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// The trace id and the `traceparent` for the upstream (W3C Trace Context level 1, section 3.2).
@@ -103,7 +139,10 @@ fn trace(headers: &HeaderMap) -> Result<(String, String), Refusal> {
     let own: [u8; 24] = random::bytes()?;
     let hex: String = hex(&own);
     let (fresh, span) = hex.split_at_checked(32).unwrap_or_default();
-    let came = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(trace_id);
+    let came = headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok())
+        .and_then(trace_id);
     let id = came.map_or(fresh, |(id, _)| id).to_owned();
     let flags = came.map_or("00", |(_, flags)| flags);
     let traceparent = format!("00-{id}-{span}-{flags}");
@@ -114,15 +153,31 @@ fn trace_id(value: &str) -> Option<(&str, &str)> {
     let mut parts = value.split('-');
     let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_hex = |text: &str, length: usize| {
-        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        text.len() == length
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let is_some = |text: &str| text.bytes().any(|byte| byte != b'0');
-    let fits = version == "00" && is_hex(id, 32) && is_some(id) && is_hex(span, 16) && is_some(span) && is_hex(flags, 2);
+    let fits = version == "00"
+        && is_hex(id, 32)
+        && is_some(id)
+        && is_hex(span, 16)
+        && is_some(span)
+        && is_hex(flags, 2);
     (fits && parts.next().is_none()).then_some((id, flags))
 }
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |nibble: u8| {
+        DIGITS
+            .get(usize::from(nibble))
+            .copied()
+            .map_or('0', char::from)
+    };
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }

@@ -4,12 +4,12 @@ use super::Body;
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
+use portcullis_core::authenticate::Unauthenticated;
 use portcullis_core::authenticate::{Resource, challenge, metadata as document};
 use portcullis_core::authorize::Forbidden;
 use portcullis_core::inspect::Released;
 use portcullis_core::protocol::{Id, Malformed, Revision};
 use portcullis_core::refusal::{Refusal, Unacceptable};
-use portcullis_core::authenticate::Unauthenticated;
 use serde_json::json;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -36,7 +36,10 @@ pub(crate) fn events(body: Body, session: Option<&str>) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENTS);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     set_session(&mut response, session);
     response
@@ -46,7 +49,10 @@ pub(crate) fn events(body: Body, session: Option<&str>) -> Response<Body> {
 pub(crate) fn metadata(resource: &Resource) -> Response<Body> {
     let mut response = Response::new(Body::whole(document(resource).to_string().into()));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=300"),
+    );
     response
 }
 
@@ -54,14 +60,20 @@ pub(crate) fn metadata(resource: &Resource) -> Response<Body> {
 pub(crate) fn preflight() -> Response<Body> {
     let mut response = plain(204);
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, DELETE"),
+    );
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
             "authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, traceparent",
         ),
     );
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
     response
 }
 
@@ -85,7 +97,10 @@ pub(crate) fn refuse(refused: Refused<'_>) -> Response<Body> {
     set_status(&mut response, public.status);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    if let Some(value) = refused.resource.and_then(|resource| challenge_for(refused.refusal, resource)) {
+    if let Some(value) = refused
+        .resource
+        .and_then(|resource| challenge_for(refused.refusal, resource))
+    {
         headers.insert(header::WWW_AUTHENTICATE, value);
     }
     if let Some(wait) = public.retry_after {
@@ -103,8 +118,18 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
     let public = refused.refusal.public(refused.is_stateless);
     let mut error = json!({ "code": public.code, "message": public.message });
     let data = match refused.refusal {
-        Refusal::Malformed(Malformed::Version { requested, .. }) => {
-            json!({ "supported": Revision::ALL.map(Revision::name), "requested": requested })
+        Refusal::Malformed(Malformed::Version {
+            requested,
+            is_stateless,
+            ..
+        }) => {
+            let same_way = |revision: &&Revision| revision.is_stateless() == *is_stateless;
+            let supported: Vec<&str> = Revision::ALL
+                .iter()
+                .filter(same_way)
+                .map(|one| one.name())
+                .collect();
+            json!({ "supported": supported, "requested": requested })
         }
         Refusal::Unacceptable(_)
         | Refusal::Unauthenticated(_)
@@ -119,7 +144,11 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
     if let Some(error) = error.as_object_mut() {
         error.insert("data".to_owned(), data);
     }
-    let id = refused.id.or(refused.refusal.id()).map(|id| format!(r#","id":{}"#, id.json())).unwrap_or_default();
+    let id = refused
+        .id
+        .or(refused.refusal.id())
+        .map(|id| format!(r#","id":{}"#, id.json()))
+        .unwrap_or_default();
     format!(r#"{{"jsonrpc":"2.0"{id},"error":{error}}}"#).into()
 }
 

@@ -50,7 +50,9 @@ pub(crate) async fn accept<F, R>(
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             () = drain.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -66,12 +68,12 @@ pub(crate) async fn accept<F, R>(
                 return;
             }
             let answer = move |request| answer(request, peer);
-            match tls {
-                None => connection(stream, bounds, drain, answer).await,
-                Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, bounds, drain, answer).await,
-                    Ok(Err(_)) | Err(_) => tracing::debug!(%peer, "tls handshake failed"),
-                },
+            let Some(tls) = tls else {
+                return connection(stream, bounds, drain, answer).await;
+            };
+            match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => connection(stream, bounds, drain, answer).await,
+                Ok(Err(_)) | Err(_) => tracing::debug!(%peer, "tls handshake failed"),
             }
         });
     }

@@ -10,7 +10,7 @@ pub(super) fn rewrite(frame: &Frame, id: Option<&str>, message: &[u8]) -> Bytes 
     if text.is_empty() {
         out.put_slice(b"event: message\n");
     }
-    for line in text.lines().filter(|line| !line.is_empty()) {
+    for line in text.split(['\n', '\r']).filter(|line| !line.is_empty()) {
         let name = line.split(':').next().unwrap_or_default();
         if name != "data" && name != "id" {
             out.put_slice(line.as_bytes());
@@ -36,6 +36,10 @@ pub(super) fn rewrite(frame: &Frame, id: Option<&str>, message: &[u8]) -> Bytes 
 
 /// A message of our own as an event.
 pub(super) fn event(message: &[u8]) -> Bytes {
-    let frame = Frame { raw: Bytes::new(), id: None, data: Some(Bytes::new()) };
+    let frame = Frame {
+        raw: Bytes::new(),
+        id: None,
+        data: Some(Bytes::new()),
+    };
     rewrite(&frame, None, message)
 }

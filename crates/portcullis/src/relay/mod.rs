@@ -3,6 +3,7 @@
 //! The core decides, the upstream waits, the record brackets. Nothing is decided here.
 
 mod frame;
+mod local;
 mod stream;
 mod walk;
 
@@ -15,13 +16,15 @@ use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY,
+};
 use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::pipeline::{Rules, State};
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::SessionId;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -29,6 +32,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use walk::Walked;
+
+pub(crate) use local::Local;
 
 /// Everything that a reload replaces, whole.
 #[derive(Debug)]
@@ -40,7 +45,7 @@ pub(crate) struct Live {
     /// The same for operators.
     pub(crate) admin_edge: Edge,
     /// The servers, by name.
-    pub(crate) upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.
@@ -69,8 +74,14 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Answers one request. A panic in it refuses this request and no other.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let answered = AssertUnwindSafe(self.bracket(request, peer)).catch_unwind().await;
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let answered = AssertUnwindSafe(self.bracket(request, peer))
+            .catch_unwind()
+            .await;
         answered.unwrap_or_else(|_| {
             let mut record = Record::new("gateway.panic");
             record.peer = Some(peer);
@@ -80,7 +91,11 @@ impl Gateway {
     }
 
     /// The bracket around the walk: a place in the audit log first, the record last.
-    async fn bracket(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn bracket(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
         let live = self.live.load_full();
         let begun = Exchange::begin(&self.recorder, Some(peer), Arc::clone(&live.policy)).await;
         let mut exchange = match begun {
@@ -103,13 +118,24 @@ impl Gateway {
         response
     }
 
-    async fn refuse(&self, live: &Live, exchange: &mut Exchange, refusal: &Refusal) -> Response<Body> {
-        let is_stateless = exchange.trail.revision.is_some_and(|revision| revision.is_stateless());
+    async fn refuse(
+        &self,
+        live: &Live,
+        exchange: &mut Exchange,
+        refusal: &Refusal,
+    ) -> Response<Body> {
+        let is_stateless = exchange
+            .trail
+            .revision
+            .is_some_and(|revision| revision.is_stateless());
         self.counters.refused(refusal);
         if let Err(why) = exchange.refuse(refusal, is_stateless).await {
             return unavailable(why);
         }
-        let server = exchange.server.as_deref().and_then(|name| live.rules.servers.get(name));
+        let server = exchange
+            .server
+            .as_deref()
+            .and_then(|name| live.rules.servers.get(name));
         refuse(Refused {
             refusal,
             id: exchange.trail.id.as_ref(),
@@ -122,12 +148,21 @@ impl Gateway {
 
 fn unavailable(why: Unavailable) -> Response<Body> {
     let refusal = Refusal::Unavailable(why);
-    refuse(Refused { refusal: &refusal, id: None, is_stateless: false, resource: None, trace: "" })
+    refuse(Refused {
+        refusal: &refusal,
+        id: None,
+        is_stateless: false,
+        resource: None,
+        trace: "",
+    })
 }
 
 fn allow_origin(response: &mut Response<Body>, origin: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("mcp-session-id, www-authenticate"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("mcp-session-id, www-authenticate"),
+    );
     headers.insert(VARY, HeaderValue::from_static("origin"));
 }

@@ -43,18 +43,28 @@ pub(super) struct Listening {
 
 impl Listening {
     pub(super) fn claim(gateway: &Arc<Gateway>, id: SessionId) -> Result<Self, Refusal> {
-        let mut held = gateway.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = gateway
+            .listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !held.insert(id) {
             return Err(Unacceptable::StreamTaken.into());
         }
         drop(held);
-        Ok(Self { gateway: Arc::clone(gateway), id })
+        Ok(Self {
+            gateway: Arc::clone(gateway),
+            id,
+        })
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.gateway.listening.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.gateway
+            .listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
     }
 }
 
@@ -89,13 +99,37 @@ impl End {
 
 impl Stream {
     /// The stream that answers a request.
-    pub(super) fn of_call(gateway: Arc<Gateway>, ticket: Ticket, incoming: Events, network: String) -> Self {
-        Self { gateway, ticket, incoming, network, listening: None, answers: true }
+    pub(super) fn of_call(
+        gateway: Arc<Gateway>,
+        ticket: Ticket,
+        incoming: Events,
+        network: String,
+    ) -> Self {
+        Self {
+            gateway,
+            ticket,
+            incoming,
+            network,
+            listening: None,
+            answers: true,
+        }
     }
 
     /// The stream on which a server speaks unasked.
-    pub(super) fn of_server(gateway: Arc<Gateway>, ticket: Ticket, incoming: Events, network: String) -> Self {
-        Self { gateway, ticket, incoming, network, listening: None, answers: false }
+    pub(super) fn of_server(
+        gateway: Arc<Gateway>,
+        ticket: Ticket,
+        incoming: Events,
+        network: String,
+    ) -> Self {
+        Self {
+            gateway,
+            ticket,
+            incoming,
+            network,
+            listening: None,
+            answers: false,
+        }
     }
 
     /// The same, as the one reader of its session.
@@ -124,7 +158,10 @@ impl Stream {
                 resource: None,
                 trace: &exchange.trace,
             };
-            if recorded.is_ok() && self.answers && outlet.send(frame::event(&error(told))).await.is_err() {
+            if recorded.is_ok()
+                && self.answers
+                && outlet.send(frame::event(&error(told))).await.is_err()
+            {
                 tracing::debug!("the client had gone before it could be told");
             }
         }
@@ -138,9 +175,14 @@ impl Stream {
         let principal = self.ticket.principal();
         let mut record = Record::new("stream.closed");
         record.reason = Some(end.reason().into());
-        record.principal = Some(Named { iss: principal.issuer.as_str().into(), sub: principal.subject.as_str().into() });
+        record.principal = Some(Named {
+            iss: principal.issuer.as_str().into(),
+            sub: principal.subject.as_str().into(),
+        });
         record.server = Some((&**self.ticket.server()).into());
-        record.session.clone_from(&exchange.trail.session.as_deref().map(Into::into));
+        record
+            .session
+            .clone_from(&exchange.trail.session.as_deref().map(Into::into));
         record.trace = Some(exchange.trace.as_str().into());
         record.bytes_out = Some(exchange.bytes_out);
         record
@@ -160,20 +202,21 @@ impl Stream {
             };
             let frame = match next {
                 Err(_) if self.is_over() => return End::SessionOver,
-                Err(_) => {
-                    if outlet.send(Bytes::from_static(b": keep-alive\n\n")).await.is_err() {
-                        return End::Client;
-                    }
-                    continue;
-                }
+                Err(_) => Frame {
+                    raw: Bytes::from_static(b": keep-alive\n\n"),
+                    id: None,
+                    data: None,
+                },
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None)) if exchange.is_settled() => return End::Upstream,
                 Ok(Ok(None)) => return End::Refused(Unanswered::Ended.into()),
                 Ok(Err(flaw)) => return End::Refused(flaw.into()),
             };
-            match self.pass(&frame, outlet, exchange).await {
-                Ok(()) => {}
-                Err(end) => return end,
+            if !self.answers && self.is_over() {
+                return End::SessionOver;
+            }
+            if let Err(end) = self.pass(&frame, outlet, exchange).await {
+                return end;
             }
         }
     }
@@ -181,17 +224,27 @@ impl Stream {
     /// Whether the session that this stream belongs to has ended.
     fn is_over(&self) -> bool {
         let owner = &self.ticket.principal().key;
-        self.ticket.session().is_some_and(|id| !self.gateway.state.sessions.is_open(owner, id))
+        self.ticket
+            .session()
+            .is_some_and(|id| !self.gateway.state.sessions.is_open(owner, id))
     }
 
     /// Passes one frame on, if its message is released.
-    async fn pass(&self, frame: &Frame, outlet: &Outlet, exchange: &mut Exchange) -> Result<(), End> {
+    async fn pass(
+        &self,
+        frame: &Frame,
+        outlet: &Outlet,
+        exchange: &mut Exchange,
+    ) -> Result<(), End> {
         let id = self.sealed(frame).map_err(End::Refused)?;
         let bytes = match frame.data.clone().filter(|data| !data.is_empty()) {
             None => frame::rewrite(frame, id.as_deref(), b""),
             Some(message) => {
-                let Some(message) = self.release(message, exchange).await? else { return Ok(()) };
-                let is_same = id.is_none() && frame.id.is_none() && frame.data.as_ref() == Some(&message);
+                let Some(message) = self.release(message, exchange).await? else {
+                    return Ok(());
+                };
+                let is_same =
+                    id.is_none() && frame.id.is_none() && frame.data.as_ref() == Some(&message);
                 if is_same && !frame.raw.is_empty() {
                     frame.raw.clone()
                 } else {
@@ -207,7 +260,10 @@ impl Stream {
     async fn release(&self, message: Bytes, exchange: &mut Exchange) -> Result<Option<Bytes>, End> {
         // The rules of now, not of when the stream began: a reload that tightens them tightens this too.
         let live = self.gateway.live.load_full();
-        let circumstances = Circumstances { now: clock::now(), network: Some(&self.network) };
+        let circumstances = Circumstances {
+            now: clock::now(),
+            network: Some(&self.network),
+        };
         let released = match pipeline::release(&live.rules, &self.ticket, message, circumstances) {
             Ok(released) => released,
             Err(refusal @ Refusal::BadAnswer(BadAnswer::Reverse(_) | BadAnswer::NotAsked)) => {
@@ -231,11 +287,21 @@ impl Stream {
     }
 
     fn sealed(&self, frame: &Frame) -> Result<Option<String>, Refusal> {
-        let Some(id) = frame.id.as_deref().filter(|id| !id.is_empty()) else { return Ok(None) };
+        let Some(id) = frame.id.as_deref().filter(|id| !id.is_empty()) else {
+            return Ok(None);
+        };
         if self.ticket.revision().is_stateless() {
             return Ok(None);
         }
-        let binding = binding(self.ticket.principal(), self.ticket.session(), self.ticket.server());
-        self.gateway.seal.seal(&binding, id).map(Some).map_err(Refusal::Unavailable)
+        let binding = binding(
+            self.ticket.principal(),
+            self.ticket.session(),
+            self.ticket.server(),
+        );
+        self.gateway
+            .seal
+            .seal(&binding, id)
+            .map(Some)
+            .map_err(Refusal::Unavailable)
     }
 }

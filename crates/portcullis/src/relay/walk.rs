@@ -17,7 +17,7 @@ use portcullis_audit::Record;
 use portcullis_core::authenticate::Unauthenticated;
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::{Released, Said};
-use portcullis_core::pipeline::{self, Head, Settled};
+use portcullis_core::pipeline::{self, Head, Reading, Settled};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::Ticket;
@@ -54,8 +54,12 @@ impl<'a> Place<'a> {
                 Self::Metadata(_) | Self::Nowhere => Self::Nowhere,
             };
         }
-        let server = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp"));
-        server.filter(|name| !name.contains('/')).map_or(Self::Nowhere, Place::Endpoint)
+        let server = path
+            .strip_prefix("/servers/")
+            .and_then(|rest| rest.strip_suffix("/mcp"));
+        server
+            .filter(|name| !name.contains('/'))
+            .map_or(Self::Nowhere, Place::Endpoint)
     }
 }
 
@@ -68,7 +72,10 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn circumstances(&self) -> Circumstances<'_> {
-        Circumstances { now: clock::now(), network: Some(&self.network) }
+        Circumstances {
+            now: clock::now(),
+            network: Some(&self.network),
+        }
     }
 }
 
@@ -86,12 +93,25 @@ impl Gateway {
             Place::Nowhere => return Err(Unacceptable::Path.into()),
         };
         if parts.method == Method::OPTIONS {
-            let came = Came { event: "http.preflight", reason: None, status: 204, code: None };
+            let came = Came {
+                event: "http.preflight",
+                reason: None,
+                status: 204,
+                code: None,
+            };
             exchange.settle(came).await.map_err(Refusal::Unavailable)?;
             return Ok(Walked::Whole(preflight()));
         }
-        exchange.server = live.rules.servers.get_key_value(server).map(|(name, _)| Arc::clone(name));
-        let step = Step { live, seen: seen(parts)?, network: peer.ip().to_string() };
+        exchange.server = live
+            .rules
+            .servers
+            .get_key_value(server)
+            .map(|(name, _)| Arc::clone(name));
+        let step = Step {
+            live,
+            seen: seen(parts)?,
+            network: peer.ip().to_string(),
+        };
         exchange.trace.clone_from(&step.seen.trace);
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
         let session = self.identify(&step, server, exchange).await?;
@@ -116,23 +136,51 @@ impl Gateway {
             return Err(Unacceptable::Method.into());
         }
         let resource = &live.rules.server(server)?.gate.resource;
-        let came = Came { event: "metadata.served", reason: None, status: 200, code: None };
+        let came = Came {
+            event: "metadata.served",
+            reason: None,
+            status: 200,
+            code: None,
+        };
         exchange.settle(came).await.map_err(Refusal::Unavailable)?;
         Ok(Walked::Whole(metadata(resource)))
     }
 
     /// Who is it? An unknown key may only mean that ours are old: then they are fetched, and it is asked once more.
-    async fn identify(&self, step: &Step<'_>, server: &str, exchange: &mut Exchange) -> Result<Session, Refusal> {
-        let head = Head { server, credentials: step.seen.credentials, session: step.seen.session };
+    async fn identify(
+        &self,
+        step: &Step<'_>,
+        server: &str,
+        exchange: &mut Exchange,
+    ) -> Result<Session, Refusal> {
+        let head = Head {
+            server,
+            credentials: step.seen.credentials,
+            session: step.seen.session,
+        };
         let rules = &step.live.rules;
         let trust = self.issuers.trust();
-        let first = pipeline::identify((rules, &trust), &self.state, &head, clock::now(), &mut exchange.trail);
-        let Err(Refusal::Unauthenticated(Unauthenticated::UnknownKey { issuer })) = &first else { return first };
+        let first = pipeline::identify(
+            (rules, &trust),
+            &self.state,
+            &head,
+            clock::now(),
+            &mut exchange.trail,
+        );
+        let Err(Refusal::Unauthenticated(Unauthenticated::UnknownKey { issuer })) = &first else {
+            return first;
+        };
         if !self.issuers.refresh(issuer).await {
             return first;
         }
         let trust = self.issuers.trust();
-        pipeline::identify((rules, &trust), &self.state, &head, clock::now(), &mut exchange.trail)
+        pipeline::identify(
+            (rules, &trust),
+            &self.state,
+            &head,
+            clock::now(),
+            &mut exchange.trail,
+        )
     }
 
     async fn post(
@@ -142,14 +190,25 @@ impl Gateway {
         (parts, body): (&Parts, Incoming),
         exchange: &mut Exchange,
     ) -> Result<Walked, Refusal> {
-        let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !media.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        let media = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        if !media
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        {
             return Err(Unacceptable::MediaType.into());
         }
         let body = read(body, step.live).await?;
         exchange.bytes_in = length(&body);
         let upstream = upstream(step.live, session.server())?;
-        let owner = (session.principal().clone(), session.open().map(|open| open.id));
+        let owner = (
+            session.principal().clone(),
+            session.open().map(|open| open.id),
+        );
         let (dispatch, ticket) = pipeline::admit(
             &step.live.rules,
             &self.state,
@@ -162,7 +221,9 @@ impl Gateway {
         exchange.answered = Some(clock::now());
         let reply = reply?;
         if reply.status == 404 && !ticket.revision().is_stateless() {
-            let gone = owner.1.and_then(|id| self.state.sessions.end(&owner.0.key, id, "upstream"));
+            let gone = owner
+                .1
+                .and_then(|id| self.state.sessions.end(&owner.0.key, id, "upstream"));
             if let Some(closed) = gone {
                 note_closed(&self.recorder, &closed);
                 return Err(NoSession::Unknown.into());
@@ -182,27 +243,42 @@ impl Gateway {
         let is_first = ticket.method() == Some(&portcullis_core::protocol::Method::Initialize);
         match reply.content {
             Content::Message(bytes) => {
-                let released = pipeline::release(&step.live.rules, &ticket, bytes, step.circumstances())?;
+                let released =
+                    pipeline::release(&step.live.rules, &ticket, bytes, step.circumstances())?;
                 let Said::Answer { code, revision } = released.said() else {
                     return Err(Unanswered::Foreign.into());
                 };
                 let code = *code;
                 let session = match (is_first, revision) {
-                    (true, Some(revision)) => {
-                        Some(self.open(step, &ticket, (revision, reply.session), exchange).await?)
-                    }
+                    (true, Some(revision)) => Some(
+                        self.open(step, &ticket, (revision, reply.session), exchange)
+                            .await?,
+                    ),
                     (true, None) | (false, _) => None,
                 };
-                self.settle(exchange, (reply.status, code), &released).await?;
-                Ok(Walked::Whole(message(reply.status, released, session.as_deref())))
+                self.settle(exchange, (reply.status, code), &released)
+                    .await?;
+                Ok(Walked::Whole(message(
+                    reply.status,
+                    released,
+                    session.as_deref(),
+                )))
             }
-            Content::Events(incoming) if is_first => self.first_events(step, &ticket, (incoming, reply.session), exchange).await,
-            Content::Events(incoming) => {
-                Ok(Walked::Stream(Stream::of_call(Arc::clone(self), ticket, incoming, step.network.clone())))
+            Content::Events(incoming) if is_first => {
+                self.first_events(step, &ticket, (incoming, reply.session), exchange)
+                    .await
             }
+            Content::Events(incoming) => Ok(Walked::Stream(Stream::of_call(
+                Arc::clone(self),
+                ticket,
+                incoming,
+                step.network.clone(),
+            ))),
             Content::Empty if ticket.id().is_none() && (200..300).contains(&reply.status) => {
-                let came = Came { event: "message.accepted", reason: None, status: 202, code: None };
-                exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+                exchange
+                    .settle(accepted())
+                    .await
+                    .map_err(Refusal::Unavailable)?;
                 Ok(Walked::Whole(plain(202)))
             }
             Content::Empty => Err(Unanswered::Foreign.into()),
@@ -220,19 +296,29 @@ impl Gateway {
         let mut whole = BytesMut::new();
         for _ in 0..MAX_PREAMBLE {
             let frame = incoming.next().await?.ok_or(Unanswered::Ended)?;
-            let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else { continue };
+            let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
+                continue;
+            };
             let released = pipeline::release(&step.live.rules, ticket, data, step.circumstances())?;
             let said = released.said().clone();
             whole.extend_from_slice(&super::frame::rewrite(&frame, None, &released.into_bytes()));
-            let Said::Answer { code, revision } = said else { continue };
+            let Said::Answer { code, revision } = said else {
+                continue;
+            };
             let session = match &revision {
-                Some(revision) => Some(self.open(step, ticket, (revision, upstream), exchange).await?),
+                Some(revision) => Some(
+                    self.open(step, ticket, (revision, upstream), exchange)
+                        .await?,
+                ),
                 None => None,
             };
             exchange.bytes_out = length(&whole);
             let came = completed(200, code);
             exchange.settle(came).await.map_err(Refusal::Unavailable)?;
-            return Ok(Walked::Whole(events(Body::whole(whole.freeze()), session.as_deref())));
+            return Ok(Walked::Whole(events(
+                Body::whole(whole.freeze()),
+                session.as_deref(),
+            )));
         }
         Err(Unanswered::Foreign.into())
     }
@@ -246,8 +332,18 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<String, Refusal> {
         let id = SessionId::from_entropy(random::bytes()?);
-        let settled = Settled { revision, upstream: theirs.clone(), agent: step.seen.agent };
-        let opened = pipeline::open(&step.live.rules, &self.state, ticket, (id, settled), clock::now());
+        let settled = Settled {
+            revision,
+            upstream: theirs.clone(),
+            agent: step.seen.agent,
+        };
+        let opened = pipeline::open(
+            &step.live.rules,
+            &self.state,
+            ticket,
+            (id, settled),
+            clock::now(),
+        );
         let upstream = upstream(step.live, ticket.server())?;
         let evicted = match opened {
             Ok(evicted) => evicted,
@@ -286,23 +382,56 @@ impl Gateway {
             Some(last) => Some(self.seal.open(&binding, last).ok_or(Unacceptable::Resume)?),
         };
         // Resuming is reading on where a broken stream ended; a second reader of a whole one is not.
-        let listening = if last.is_none() { Some(Listening::claim(self, open.id)?) } else { None };
-        let ticket = Ticket::listening(&session);
-        let reply = upstream(step.live, session.server())?.listen(open, last.as_deref(), &step.seen.carried).await?;
-        let Content::Events(incoming) = reply.content else {
-            return Err(if reply.status == 405 { Unacceptable::Method.into() } else { Unanswered::Foreign.into() });
+        let (reading, listening) = match last {
+            None => (Reading::Whole, Some(Listening::claim(self, open.id)?)),
+            Some(_) => (Reading::Rest, None),
         };
-        let came = Came { event: "stream.opened", reason: None, status: 200, code: None };
-        exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+        let ticket = pipeline::admit_listener(
+            &step.live.rules,
+            &self.state,
+            (&session, reading),
+            step.circumstances(),
+            &mut exchange.trail,
+        )?;
+        let reply = upstream(step.live, session.server())?
+            .listen(open, last.as_deref(), &step.seen.carried)
+            .await?;
+        let Content::Events(incoming) = reply.content else {
+            return Err(if reply.status == 405 {
+                Unacceptable::Method.into()
+            } else {
+                Unanswered::Foreign.into()
+            });
+        };
+        exchange
+            .settle(opened())
+            .await
+            .map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
         Ok(Walked::Stream(stream.listening(listening)))
     }
 
-    async fn delete(&self, step: &Step<'_>, session: &Session, exchange: &mut Exchange) -> Result<Walked, Refusal> {
+    async fn delete(
+        &self,
+        step: &Step<'_>,
+        session: &Session,
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
         exchange.trail.method = Some("DELETE".to_owned());
-        let closed = pipeline::end(&self.state, session).ok_or(NoSession::Missing)?;
+        let closed = pipeline::end(
+            &step.live.rules,
+            &self.state,
+            session,
+            step.circumstances(),
+            &mut exchange.trail,
+        )?;
         self.ended(step.live, closed);
-        let came = Came { event: "session.deleted", reason: None, status: 200, code: None };
+        let came = Came {
+            event: "session.deleted",
+            reason: None,
+            status: 200,
+            code: None,
+        };
         exchange.settle(came).await.map_err(Refusal::Unavailable)?;
         Ok(Walked::Whole(plain(200)))
     }
@@ -324,26 +453,59 @@ impl Gateway {
     ) -> Result<(), Refusal> {
         exchange.bytes_out = released.size();
         self.counters.completed(exchange);
-        exchange.settle(completed(status, code)).await.map_err(Refusal::Unavailable)
+        exchange
+            .settle(completed(status, code))
+            .await
+            .map_err(Refusal::Unavailable)
     }
 }
 
 /// How an answered call is recorded.
 pub(super) fn completed(status: u16, code: Option<i64>) -> Came {
     Came {
-        event: if code.is_some() { "call.failed" } else { "call.completed" },
+        event: if code.is_some() {
+            "call.failed"
+        } else {
+            "call.completed"
+        },
         reason: code.map(|_| "upstream_error"),
         status,
         code: code.and_then(|code| i32::try_from(code).ok()),
     }
 }
 
+/// How a message without an answer is recorded.
+pub(super) const fn accepted() -> Came {
+    Came {
+        event: "message.accepted",
+        reason: None,
+        status: 202,
+        code: None,
+    }
+}
+
+/// How the start of a server's own stream is recorded.
+pub(super) const fn opened() -> Came {
+    Came {
+        event: "stream.opened",
+        reason: None,
+        status: 200,
+        code: None,
+    }
+}
+
 fn is_stateless(step: &Step<'_>) -> bool {
-    step.seen.mirrors.version.and_then(Revision::parse).is_some_and(Revision::is_stateless)
+    step.seen
+        .mirrors
+        .version
+        .and_then(Revision::parse)
+        .is_some_and(Revision::is_stateless)
 }
 
 fn upstream<'a>(live: &'a Live, server: &str) -> Result<&'a Arc<Upstream>, Refusal> {
-    live.upstreams.get(server).ok_or(Refusal::Unacceptable(Unacceptable::Path))
+    live.upstreams
+        .get(server)
+        .ok_or(Refusal::Unacceptable(Unacceptable::Path))
 }
 
 async fn read(body: Incoming, live: &Live) -> Result<Bytes, Refusal> {
@@ -351,14 +513,18 @@ async fn read(body: Incoming, live: &Live) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > most {
         return Err(Unacceptable::TooLarge.into());
     }
-    timeout(live.body_timeout, collect(body, live.body_bytes)).await.map_err(|_| Unacceptable::Slow)?
+    timeout(live.body_timeout, collect(body, live.body_bytes))
+        .await
+        .map_err(|_| Unacceptable::Slow)?
 }
 
 async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unacceptable::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Unacceptable::Broken)?.into_data() else {
+            continue;
+        };
         if first.len() + rest.len() + data.len() > most {
             return Err(Unacceptable::TooLarge.into());
         }
@@ -386,7 +552,10 @@ mod tests {
     fn paths_lead_where_they_say() {
         for (path, place) in [
             ("/servers/demo/mcp", Place::Endpoint("demo")),
-            ("/.well-known/oauth-protected-resource/servers/demo/mcp", Place::Metadata("demo")),
+            (
+                "/.well-known/oauth-protected-resource/servers/demo/mcp",
+                Place::Metadata("demo"),
+            ),
             ("/servers/a/b/mcp", Place::Nowhere),
             ("/Servers/demo/mcp", Place::Nowhere),
             ("/servers/demo/mcp/", Place::Nowhere),

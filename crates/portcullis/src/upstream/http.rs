@@ -35,7 +35,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const ACCEPT_EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
 
 /// Where an upstream is, and how it is spoken to.
 pub(crate) struct Site {
@@ -72,17 +73,35 @@ impl fmt::Debug for Http {
 
 impl Http {
     pub(crate) fn new(site: Site, tasks: TaskTracker) -> Self {
-        Self { site, idle: Arc::default(), tasks }
+        Self {
+            site,
+            idle: Arc::default(),
+            tasks,
+        }
     }
 
-    pub(super) async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
-        let mut request = self.request(Method::POST, dispatch.session(), carried, dispatch.call().body().clone());
+    pub(super) async fn call(
+        &self,
+        dispatch: &Dispatch,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
+        let mut request = self.request(
+            Method::POST,
+            dispatch.session(),
+            carried,
+            dispatch.call().body().clone(),
+        );
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         request.headers_mut().insert(header::ACCEPT, ACCEPT_BOTH);
         self.exchange(request).await
     }
 
-    pub(super) async fn listen(&self, open: &Open, last: Option<&str>, carried: &Carried) -> Result<Reply, Unanswered> {
+    pub(super) async fn listen(
+        &self,
+        open: &Open,
+        last: Option<&str>,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
         let mut request = self.request(Method::GET, Some(open), carried, Bytes::new());
         request.headers_mut().insert(header::ACCEPT, ACCEPT_EVENTS);
         if let Some(last) = last {
@@ -93,7 +112,9 @@ impl Http {
     }
 
     pub(super) async fn end(&self, session: &str) {
-        let Ok(id) = HeaderValue::from_str(session) else { return };
+        let Ok(id) = HeaderValue::from_str(session) else {
+            return;
+        };
         let mut request = self.request(Method::DELETE, None, &Carried::default(), Bytes::new());
         request.headers_mut().insert(SESSION, id);
         let goodbye = timeout(GOODBYE_TIMEOUT, self.exchange(request)).await;
@@ -103,7 +124,13 @@ impl Http {
     }
 
     /// A request with our headers and none of the client's.
-    fn request(&self, method: Method, open: Option<&Open>, carried: &Carried, body: Bytes) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        method: Method,
+        open: Option<&Open>,
+        carried: &Carried,
+        body: Bytes,
+    ) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         if let Ok(path) = self.site.path.parse() {
@@ -119,7 +146,10 @@ impl Http {
         if let Some(version) = carried.version.as_deref().and_then(text) {
             headers.insert(VERSION, version);
         }
-        if let Some(id) = open.and_then(|open| open.upstream.as_deref()).and_then(text) {
+        if let Some(id) = open
+            .and_then(|open| open.upstream.as_deref())
+            .and_then(text)
+        {
             headers.insert(SESSION, id);
         }
         for (name, value) in &carried.mirrored {
@@ -132,13 +162,17 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, Unanswered> {
-        let (sender, response) =
-            timeout(self.site.timeout, self.send(request)).await.map_err(|_| Unanswered::Timeout)??;
+        let (sender, response) = timeout(self.site.timeout, self.send(request))
+            .await
+            .map_err(|_| Unanswered::Timeout)??;
         self.read(sender, response).await
     }
 
     /// Sends over an idle connection if one still works, else over a new one.
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<(Sender, Response<Incoming>), Unanswered> {
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Sender, Response<Incoming>), Unanswered> {
         while let Some(mut sender) = self.take_idle() {
             if sender.ready().await.is_err() {
                 continue;
@@ -153,27 +187,46 @@ impl Http {
             }
         }
         let mut sender = self.connect().await?;
-        let response = sender.send_request(request).await.map_err(|_| Unanswered::Unreachable)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|_| Unanswered::Unreachable)?;
         Ok((sender, response))
     }
 
     fn take_idle(&self) -> Option<Sender> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
     }
 
     async fn connect(&self) -> Result<Sender, Unanswered> {
         let address = (self.site.address.0.as_str(), self.site.address.1);
-        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.map_err(|_| Unanswered::Timeout)?;
+        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+            .await
+            .map_err(|_| Unanswered::Timeout)?;
         let stream = stream.map_err(|_| Unanswered::Unreachable)?;
-        stream.set_nodelay(true).map_err(|_| Unanswered::Unreachable)?;
-        let Some((connector, name)) = &self.site.tls else { return self.shake(stream).await };
+        stream
+            .set_nodelay(true)
+            .map_err(|_| Unanswered::Unreachable)?;
+        let Some((connector, name)) = &self.site.tls else {
+            return self.shake(stream).await;
+        };
         let stream = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), stream)).await;
-        let stream = stream.map_err(|_| Unanswered::Timeout)?.map_err(|_| Unanswered::Unreachable)?;
+        let stream = stream
+            .map_err(|_| Unanswered::Timeout)?
+            .map_err(|_| Unanswered::Unreachable)?;
         self.shake(stream).await
     }
 
-    async fn shake(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, Unanswered> {
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| Unanswered::Unreachable)?;
+    async fn shake(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Sender, Unanswered> {
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| Unanswered::Unreachable)?;
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");
@@ -182,20 +235,35 @@ impl Http {
         Ok(sender)
     }
 
-    async fn read(&self, sender: Sender, response: Response<Incoming>) -> Result<Reply, Unanswered> {
+    async fn read(
+        &self,
+        sender: Sender,
+        response: Response<Incoming>,
+    ) -> Result<Reply, Unanswered> {
         let (head, body) = response.into_parts();
-        let session = head.headers.get(SESSION).and_then(|id| id.to_str().ok()).map(Arc::from);
-        let lease = Lease { sender: Some(sender), idle: Arc::clone(&self.idle) };
+        let session = head
+            .headers
+            .get(SESSION)
+            .and_then(|id| id.to_str().ok())
+            .map(Arc::from);
+        let lease = Lease {
+            sender: Some(sender),
+            idle: Arc::clone(&self.idle),
+        };
         match head.status {
-            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(Unanswered::Credentials),
-            status if status.is_redirection() || status.is_informational() => return Err(Unanswered::Foreign),
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                return Err(Unanswered::Credentials);
+            }
+            status if status.is_redirection() || status.is_informational() => {
+                return Err(Unanswered::Foreign);
+            }
             _ => {}
         }
         let content = match media_type(&head.headers) {
             Some("text/event-stream") => Content::Events(Events::Http(EventStream {
                 body,
                 frames: Frames::new(self.site.most),
-                lease: Some(lease),
+                lease,
             })),
             kind => {
                 let bytes = timeout(self.site.timeout, collect(body, self.site.most, lease)).await;
@@ -206,7 +274,11 @@ impl Http {
                 }
             }
         };
-        Ok(Reply { status: head.status.as_u16(), session, content })
+        Ok(Reply {
+            status: head.status.as_u16(),
+            session,
+            content,
+        })
     }
 }
 
@@ -219,7 +291,9 @@ async fn collect(mut body: Incoming, most: usize, mut lease: Lease) -> Result<By
     let mut first = Bytes::new();
     let mut all: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() else {
+            continue;
+        };
         if first.len() + all.len() + data.len() > most {
             return Err(Unanswered::TooLarge);
         }
@@ -247,7 +321,9 @@ struct Lease {
 
 impl Lease {
     fn give_back(&mut self) {
-        let Some(sender) = self.sender.take() else { return };
+        let Some(sender) = self.sender.take() else {
+            return;
+        };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if !sender.is_closed() && idle.len() < MAX_IDLE {
             idle.push(sender);
@@ -259,7 +335,7 @@ impl Lease {
 pub(crate) struct EventStream {
     body: Incoming,
     frames: Frames,
-    lease: Option<Lease>,
+    lease: Lease,
 }
 
 impl fmt::Debug for EventStream {
@@ -275,9 +351,7 @@ impl EventStream {
                 return Ok(Some(frame));
             }
             let Some(frame) = self.body.frame().await else {
-                if let Some(mut lease) = self.lease.take() {
-                    lease.give_back();
-                }
+                self.lease.give_back();
                 return Ok(None);
             };
             if let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() {

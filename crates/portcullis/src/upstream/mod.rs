@@ -76,12 +76,20 @@ impl Events {
 
 /// A bare message as one server-sent event.
 pub(crate) fn framed(message: Bytes) -> Frame {
-    Frame { raw: Bytes::new(), id: None, data: Some(message) }
+    Frame {
+        raw: Bytes::new(),
+        id: None,
+        data: Some(message),
+    }
 }
 
 impl Upstream {
     /// Sends a message and waits for the first of its answer.
-    pub(crate) async fn call(&self, dispatch: Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
+    pub(crate) async fn call(
+        &self,
+        dispatch: Dispatch,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
         match self {
             Self::Http(http) => http.call(&dispatch, carried).await,
             Self::Pipes(pipes) => pipes.call(&dispatch).await,
@@ -89,7 +97,12 @@ impl Upstream {
     }
 
     /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
-    pub(crate) async fn listen(&self, open: &Open, last: Option<&str>, carried: &Carried) -> Result<Reply, Unanswered> {
+    pub(crate) async fn listen(
+        &self,
+        open: &Open,
+        last: Option<&str>,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
         match self {
             Self::Http(http) => http.listen(open, last, carried).await,
             Self::Pipes(pipes) => pipes.listen(open),

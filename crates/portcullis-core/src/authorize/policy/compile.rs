@@ -8,7 +8,7 @@ use cedar_policy::{Entities, Policy as Cedar, Schema};
 
 use super::Sources;
 use super::check::{Check, Checked};
-use super::index::{Index, Rule};
+use super::index::Index;
 use super::names::Types;
 use super::problem::{PolicyError, Problem};
 use super::reads::Reads;
@@ -58,14 +58,12 @@ fn assemble(
     let mut visible = Visible::default();
     let mut scopes = BTreeSet::new();
     let mut reads = Reads::default();
-    let (mut full, mut lists, mut texts) = (Vec::new(), Vec::new(), Vec::new());
-    for Checked { policy, json } in policies {
-        let rule = Rule::new(policy.clone(), json);
-        reads = reads.and(rule.reads);
-        full.push(rule);
+    let (mut lists, mut texts) = (Vec::new(), Vec::new());
+    for checked in policies {
+        let Checked { policy, json } = checked;
+        reads = reads.and(Reads::of(json));
         super::scopes::collect(json, &mut scopes);
-        let listed = visible.relax(policy, json)?;
-        lists.extend(listed.map(|(policy, json)| Rule::new(policy, &json)));
+        lists.extend(visible.relax(checked)?);
         let canonical = Cedar::from_json(None, json.clone())?;
         let rule: &str = policy.id().as_ref();
         texts.push(format!("// {rule:?}\n{canonical}\n"));
@@ -73,7 +71,7 @@ fn assemble(
     texts.sort();
     let text = texts.concat();
     Ok(Compiled {
-        full: Index::build(&types, actions, &full)?,
+        full: Index::build(&types, actions, policies)?,
         lists: Index::build(&types, actions, &lists)?,
         hash: hash(&text),
         types,

@@ -10,7 +10,7 @@ use cedar_policy::{
 use super::arguments::{Flat, flatten};
 use super::names::{Types, escape_server, part_id, principal_id, uid};
 use super::question::{Denied, Question, Target};
-use super::reads::{Fact, Reads};
+use super::reads::{Fact, PRINCIPAL, Reads};
 
 /// The names of a question in Cedar.
 pub(super) struct Names<'q> {
@@ -56,13 +56,13 @@ pub(super) fn facts(
     reads: Reads,
 ) -> Result<(Request, Entities), Denied> {
     let mut entities = Vec::new();
-    if reads.has(Fact::Principal) {
+    if reads.has_any(&PRINCIPAL) {
         entities.push(principal(names, question, reads)?);
     }
-    if reads.has(Fact::Action) {
+    if reads.has(Fact::Kin) {
         entities.push(action.clone());
     }
-    if reads.has(Fact::Target) {
+    if reads.has_any(&[Fact::Kin, Fact::Naming]) {
         entities.push(target(types, names, &question.target, reads)?);
     }
     let mut context = circumstances(question, reads);
@@ -132,7 +132,8 @@ fn principal(names: &Names<'_>, question: &Question<'_>, reads: Reads) -> Result
     }
     let mut principal = names.principal.iter().cloned();
     let own = principal.next().ok_or(Denied::Indeterminate)?;
-    entity(own, attributes, principal, tags)
+    let kin = principal.filter(|_| reads.has(Fact::Kin));
+    entity(own, attributes, kin, tags)
 }
 
 fn target(
@@ -156,7 +157,8 @@ fn target(
             attributes.push(text("server", server.id().unescaped()));
         }
     }
-    entity(names.target.clone(), attributes, server, [])
+    let kin = server.filter(|_| reads.has(Fact::Kin));
+    entity(names.target.clone(), attributes, kin, [])
 }
 
 fn circumstances(question: &Question<'_>, reads: Reads) -> Vec<Pair> {

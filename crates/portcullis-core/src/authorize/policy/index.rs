@@ -1,20 +1,23 @@
-//! The policies by what their scopes ask for, so that a decision evaluates only those that matter.
+//! The policies by what their scopes ask for: a decision looks up those that matter, and Cedar
+//! evaluates of them what is left, their conditions.
 //!
-//! To leave out a policy is safe where its scope does not match: Cedar would find it unsatisfied,
-//! and without an error, since nothing behind the scope would be evaluated.
+//! A policy that is not looked up does not match by its scope. Cedar would find it unsatisfied,
+//! and without an error, since nothing behind the scope would be evaluated. That this gives the
+//! answers that Cedar gives for the whole policies is tested with random ones.
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 
 use cedar_policy::{
-    ActionConstraint, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, PolicySetError,
-    PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, Policy, PolicyId,
+    PolicySet, PrincipalConstraint, ResourceConstraint,
 };
-
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::action::Action;
+use super::check::Checked;
 use super::facts::Names;
-use super::names::Types;
+use super::names::{Types, uid};
 use super::reads::Reads;
 
 /// All policies, by action.
@@ -26,6 +29,8 @@ pub(super) struct Index(BTreeMap<Action, OfAction>);
 pub(super) struct OfAction {
     /// The action with its families.
     pub(super) entity: Entity,
+    /// The type of every target of this action, if it is one.
+    kind: Option<EntityTypeName>,
     anywhere: Shelf,
     of_server: HashMap<String, Shelf>,
     of_target: HashMap<EntityUid, Shelf>,
@@ -38,52 +43,39 @@ struct Shelf {
     of_principal: HashMap<EntityUid, Rules>,
 }
 
-/// Policies that are evaluated together.
+/// Policies whose scopes match.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
+    /// Names of the rules that permit without a condition.
+    pub(super) permits: Vec<String>,
+    /// Names of the rules that forbid without a condition.
+    pub(super) forbids: Vec<String>,
+    /// The policies of which something is left to evaluate, and what it reads.
     pub(super) set: PolicySet,
     pub(super) reads: Reads,
-}
-
-/// One policy, ready to be indexed.
-#[derive(Debug)]
-pub(super) struct Rule {
-    policy: Policy,
-    pub(super) reads: Reads,
-}
-
-impl Rule {
-    pub(super) fn new(policy: Policy, json: &Value) -> Self {
-        let conditions = json.get("conditions").unwrap_or(json);
-        let reads = Reads::of(&policy, conditions);
-        Self { policy, reads }
-    }
+    names: HashMap<PolicyId, String>,
 }
 
 impl Index {
     pub(super) fn build(
         types: &Types,
         actions: &Entities,
-        rules: &[Rule],
-    ) -> Result<Self, Box<PolicySetError>> {
+        policies: &[Checked],
+    ) -> Result<Self, Box<dyn Error>> {
         let mut index = BTreeMap::new();
         for action in Action::ALL {
-            let uid = super::names::uid(&types.action, action.as_str());
-            let entity = actions
-                .get(&uid)
-                .cloned()
-                .unwrap_or_else(|| Entity::with_uid(uid.clone()));
+            let uid = uid(&types.action, action.as_str());
+            let known = actions.get(&uid).cloned();
             let mut own = OfAction {
-                entity,
+                entity: known.unwrap_or_else(|| Entity::with_uid(uid.clone())),
+                kind: types.of_targets(action).cloned(),
                 anywhere: Shelf::default(),
                 of_server: HashMap::new(),
                 of_target: HashMap::new(),
             };
-            for rule in rules
-                .iter()
-                .filter(|rule| concerns(&rule.policy, &uid, actions))
-            {
-                own.add(types, rule)?;
+            let concerns = |checked: &&Checked| concerns(&checked.policy, &uid, actions);
+            for checked in policies.iter().filter(concerns) {
+                own.add(types, checked)?;
             }
             index.insert(action, own);
         }
@@ -98,43 +90,84 @@ impl Index {
 impl OfAction {
     /// The policies whose scopes match the target and one of the names of the principal: its own,
     /// its roles, its groups.
-    pub(super) fn candidates(&self, names: &Names<'_>) -> Vec<&Rules> {
+    pub(super) fn matching(&self, names: &Names<'_>) -> Vec<&Rules> {
         let shelves = [
             Some(&self.anywhere),
             self.of_server.get(names.server.as_ref()),
             self.of_target.get(&names.target),
         ];
-        let mut candidates = Vec::new();
+        let mut matching = Vec::new();
         for shelf in shelves.into_iter().flatten() {
-            candidates.push(&shelf.of_anyone);
+            matching.push(&shelf.of_anyone);
             if !shelf.of_principal.is_empty() {
                 let names = names.principal.iter();
-                candidates.extend(names.filter_map(|name| shelf.of_principal.get(name)));
+                matching.extend(names.filter_map(|name| shelf.of_principal.get(name)));
             }
         }
-        candidates.retain(|rules| !rules.set.is_empty());
-        candidates
+        matching
     }
 
-    fn add(&mut self, types: &Types, rule: &Rule) -> Result<(), Box<PolicySetError>> {
-        let place = match rule.policy.resource_constraint() {
-            ResourceConstraint::Any | ResourceConstraint::Is(_) => &mut self.anywhere,
-            ResourceConstraint::Eq(uid) => self.of_target.entry(uid).or_default(),
-            ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
-                match types.server_of(&uid) {
-                    Some(server) => self.of_server.entry(server).or_default(),
-                    None => &mut self.anywhere,
+    /// INVARIANT: a part of a scope is left out only where its place in the index says the same.
+    fn add(&mut self, types: &Types, checked: &Checked) -> Result<(), Box<dyn Error>> {
+        let mut rest = Rest::of(checked);
+        rest.leave_out("action");
+        let place = match checked.policy.resource_constraint() {
+            ResourceConstraint::Any => &mut self.anywhere,
+            ResourceConstraint::Is(kind) => {
+                if self.kind.as_ref() == Some(&kind) {
+                    rest.leave_out("resource");
                 }
+                &mut self.anywhere
+            }
+            ResourceConstraint::Eq(uid) => {
+                rest.leave_out("resource");
+                self.of_target.entry(uid).or_default()
+            }
+            ResourceConstraint::In(uid) => match types.server_of(&uid) {
+                Some(server) => {
+                    if *uid.type_name() == types.server {
+                        rest.leave_out("resource");
+                    }
+                    self.of_server.entry(server).or_default()
+                }
+                None => &mut self.anywhere,
+            },
+            ResourceConstraint::IsIn(kind, uid) => match types.server_of(&uid) {
+                Some(server) => {
+                    if self.kind.as_ref() == Some(&kind) && *uid.type_name() == types.server {
+                        rest.leave_out("resource");
+                    }
+                    self.of_server.entry(server).or_default()
+                }
+                None => &mut self.anywhere,
+            },
+        };
+        let rules = match checked.policy.principal_constraint() {
+            PrincipalConstraint::Any => &mut place.of_anyone,
+            PrincipalConstraint::Is(kind) => {
+                if kind == types.principal {
+                    rest.leave_out("principal");
+                }
+                &mut place.of_anyone
+            }
+            PrincipalConstraint::Eq(uid) => {
+                if *uid.type_name() == types.principal {
+                    rest.leave_out("principal");
+                }
+                place.of_principal.entry(uid).or_default()
+            }
+            PrincipalConstraint::In(uid) => {
+                rest.leave_out("principal");
+                place.of_principal.entry(uid).or_default()
+            }
+            PrincipalConstraint::IsIn(kind, uid) => {
+                if kind == types.principal {
+                    rest.leave_out("principal");
+                }
+                place.of_principal.entry(uid).or_default()
             }
         };
-        let rules = match rule.policy.principal_constraint() {
-            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => &mut place.of_anyone,
-            PrincipalConstraint::Eq(uid)
-            | PrincipalConstraint::In(uid)
-            | PrincipalConstraint::IsIn(_, uid) => place.of_principal.entry(uid).or_default(),
-        };
-        rules.reads = rules.reads.and(rule.reads);
-        rules.set.add(rule.policy.clone()).map_err(Box::new)
+        rules.add(rest, checked)
     }
 }
 
@@ -150,9 +183,55 @@ fn concerns(policy: &Policy, action: &EntityUid, actions: &Entities) -> bool {
 }
 
 impl Rules {
-    /// The name that the audit record has for a policy of these rules.
-    pub(super) fn name<'r>(&'r self, id: &PolicyId) -> Option<&'r str> {
-        let policy = self.set.policy(id)?;
-        Some(policy.annotation("id").unwrap_or(policy.id().as_ref()))
+    fn add(&mut self, rest: Rest, checked: &Checked) -> Result<(), Box<dyn Error>> {
+        let id = checked.policy.id();
+        let name: &str = checked.policy.annotation("id").unwrap_or(id.as_ref());
+        if rest.is_nothing() {
+            match checked.policy.effect() {
+                Effect::Permit => self.permits.push(name.to_owned()),
+                Effect::Forbid => self.forbids.push(name.to_owned()),
+            }
+            return Ok(());
+        }
+        let Rest(json) = rest;
+        self.reads = self.reads.and(Reads::of(&json));
+        self.names.insert(id.clone(), name.to_owned());
+        let policy = Policy::from_json(Some(id.clone()), json)?;
+        Ok(self.set.add(policy)?)
+    }
+
+    /// The name that the audit record has for a policy that was evaluated.
+    pub(super) fn name(&self, id: &PolicyId) -> Option<&str> {
+        self.names.get(id).map(String::as_str)
+    }
+}
+
+/// What is left of a policy (its JSON form) where its place in the index says the rest.
+struct Rest(Value);
+
+const PARTS_OF_SCOPE: [&str; 3] = ["principal", "action", "resource"];
+
+impl Rest {
+    fn of(checked: &Checked) -> Self {
+        let mut json = checked.json.clone();
+        if let Some(policy) = json.as_object_mut() {
+            // They would be copied at every evaluation.
+            policy.remove("annotations");
+        }
+        Self(json)
+    }
+
+    fn leave_out(&mut self, part: &str) {
+        if let Some(part) = self.0.get_mut(part) {
+            *part = json!({"op": "All"});
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        let all = json!({"op": "All"});
+        let no_scope = PARTS_OF_SCOPE
+            .iter()
+            .all(|part| self.0.get(part) == Some(&all));
+        no_scope && self.0.get("conditions") == Some(&json!([]))
     }
 }

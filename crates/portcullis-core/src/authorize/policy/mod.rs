@@ -23,6 +23,9 @@ mod arguments;
 mod visible;
 mod scopes;
 
+use index::{Index, Rules};
+use reads::Reads;
+
 pub use action::Action;
 pub use grants::{Grant, NoSuchWho, Who};
 pub use problem::{PolicyError, Position, Problem};
@@ -148,7 +151,7 @@ impl Policy {
 
     fn evaluate<'p>(
         &'p self,
-        index: &'p index::Index,
+        index: &'p Index,
         question: &Question<'_>,
     ) -> Result<Verdict<'p>, Denied> {
         if !question.target.fits(question.action) {
@@ -157,15 +160,23 @@ impl Policy {
         let types = &self.compiled.types;
         let of_action = index.of(question.action).ok_or(Denied::Indeterminate)?;
         let names = facts::Names::of(types, question);
-        let candidates = of_action.candidates(&names);
+        let matching = of_action.matching(&names);
         let mut verdict = Verdict::default();
-        if candidates.is_empty() {
+        let mut reads = Reads::default();
+        for rules in &matching {
+            verdict
+                .permits
+                .extend(rules.permits.iter().map(String::as_str));
+            verdict
+                .forbids
+                .extend(rules.forbids.iter().map(String::as_str));
+            reads = reads.and(rules.reads);
+        }
+        if matching.iter().all(|rules| rules.set.is_empty()) {
             return Ok(verdict);
         }
-        let reads = candidates.iter().map(|rules| rules.reads);
-        let reads = reads.fold(reads::Reads::default(), reads::Reads::and);
         let (request, entities) = facts::facts(types, &of_action.entity, &names, question, reads)?;
-        for rules in candidates {
+        for rules in matching.iter().filter(|rules| !rules.set.is_empty()) {
             self.judge(rules, &request, &entities, &mut verdict);
         }
         Ok(verdict)
@@ -174,7 +185,7 @@ impl Policy {
     /// Policies do not see each other, so sets of them can be evaluated one after the other.
     fn judge<'p>(
         &self,
-        rules: &'p index::Rules,
+        rules: &'p Rules,
         request: &Request,
         entities: &Entities,
         verdict: &mut Verdict<'p>,

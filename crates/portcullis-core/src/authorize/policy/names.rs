@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, ParseErrors};
 
+use super::action::Action;
+
 /// Between the server and the name of one of its tools, resources or prompts.
 pub(super) const SEPARATOR: &str = "__";
 
@@ -48,6 +50,23 @@ impl Types {
         let part = self.is_part(uid.type_name());
         let (server, _) = id.split_once(SEPARATOR).filter(|_| part)?;
         Some(server.to_owned())
+    }
+
+    /// The type of every target of the action, if the schema applies it to one type only.
+    pub(super) fn of_targets(&self, action: Action) -> Option<&EntityTypeName> {
+        match action {
+            Action::CallTool => Some(&self.tool),
+            Action::ReadResource | Action::SubscribeResource => Some(&self.resource),
+            Action::GetPrompt => Some(&self.prompt),
+            Action::Complete => None,
+            Action::ListTools
+            | Action::ListResources
+            | Action::ListPrompts
+            | Action::UseServer
+            | Action::Sample
+            | Action::Elicit
+            | Action::ListRoots => Some(&self.server),
+        }
     }
 
     /// Whether entities of this type are named by their server and a name.

@@ -1,22 +1,17 @@
 //! What policies read: what none of them reads is not built for a decision.
 
-use cedar_policy::{ActionConstraint, Policy, PrincipalConstraint, ResourceConstraint};
 use serde_json::Value;
 
 /// Something of a request that a policy can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fact {
-    /// The entity of the principal, with its roles and groups.
-    Principal,
     Issuer,
     Subject,
     Client,
     Scopes,
     Claims,
-    /// The entity of the action, with its families.
-    Action,
-    /// The entity of the target, with its server.
-    Target,
+    /// What an entity is in: roles, groups, families of actions, servers.
+    Kin,
     /// The name, URI and server of the target.
     Naming,
     Time,
@@ -30,6 +25,16 @@ pub(super) enum Fact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Reads(u16);
 
+/// Facts that the entity of the principal is made of.
+pub(super) const PRINCIPAL: [Fact; 6] = [
+    Fact::Issuer,
+    Fact::Subject,
+    Fact::Client,
+    Fact::Scopes,
+    Fact::Claims,
+    Fact::Kin,
+];
+
 /// Facts of the circumstances of a request, and not of its principal or its target.
 const CIRCUMSTANCES: [Fact; 5] = [
     Fact::Time,
@@ -40,24 +45,10 @@ const CIRCUMSTANCES: [Fact; 5] = [
 ];
 
 impl Reads {
-    /// Finds what a policy reads in its scope and in its conditions (its JSON form).
-    pub(super) fn of(policy: &Policy, conditions: &Value) -> Self {
+    /// Finds what a policy reads, given its JSON form.
+    pub(super) fn of(policy: &Value) -> Self {
         let mut reads = Self::default();
-        match policy.principal_constraint() {
-            PrincipalConstraint::In(_) | PrincipalConstraint::IsIn(..) => {
-                reads.add(Fact::Principal);
-            }
-            PrincipalConstraint::Any | PrincipalConstraint::Eq(_) | PrincipalConstraint::Is(_) => {}
-        }
-        match policy.action_constraint() {
-            ActionConstraint::In(_) => reads.add(Fact::Action),
-            ActionConstraint::Any | ActionConstraint::Eq(_) => {}
-        }
-        match policy.resource_constraint() {
-            ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => reads.add(Fact::Target),
-            ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => {}
-        }
-        reads.note(conditions);
+        reads.note(policy);
         reads
     }
 
@@ -70,9 +61,13 @@ impl Reads {
         self.0 & bit(fact) != 0
     }
 
+    pub(super) fn has_any(self, facts: &[Fact]) -> bool {
+        facts.iter().any(|fact| self.has(*fact))
+    }
+
     /// Whether the answer depends on more than the principal, the action and the target.
     pub(super) fn circumstances(self) -> bool {
-        CIRCUMSTANCES.into_iter().any(|fact| self.has(fact))
+        self.has_any(&CIRCUMSTANCES)
     }
 
     pub(super) fn and(self, other: Self) -> Self {
@@ -83,8 +78,8 @@ impl Reads {
         self.0 |= bit(fact);
     }
 
-    /// INVARIANT: an over-estimate. Whatever is not recognised is followed into all its parts, and
-    /// an attribute counts as read by its name alone, of whatever entity it may be.
+    /// INVARIANT: an over-estimate. Every part is looked into, and an attribute counts as read by
+    /// its name alone, whatever entity has it.
     fn note(&mut self, tree: &Value) {
         match tree {
             Value::Object(map) => {
@@ -98,35 +93,26 @@ impl Reads {
     }
 
     fn note_operator(&mut self, operator: &str, operands: &Value) {
+        let left = operands.get("left").unwrap_or(operands);
         match operator {
-            "Var" => match operands.as_str() {
-                Some("principal") => self.add(Fact::Principal),
-                Some("action") => self.add(Fact::Action),
-                Some("resource") => self.add(Fact::Target),
-                _ => CIRCUMSTANCES.into_iter().for_each(|fact| self.add(fact)),
-            },
+            // Of the context as a whole anything may be read.
+            "Var" if operands == "context" => {
+                for fact in CIRCUMSTANCES {
+                    self.add(fact);
+                }
+            }
             "." | "has" => {
-                let attribute = operands.get("attr").unwrap_or(operands);
-                self.note_attribute(attribute);
-                if operands.get("left").is_some_and(|left| !is_context(left)) {
-                    self.note(operands);
+                self.note_attribute(operands.get("attr").unwrap_or(operands));
+                if is_context(left) {
+                    return;
                 }
             }
-            "hasTag" | "getTag" => {
-                let left = operands.get("left").unwrap_or(operands);
-                if !is_arguments(left) {
-                    self.add(Fact::Claims);
-                }
-                self.note(operands);
-            }
-            "__entity" => {
-                // It may be the principal or the target of a request by another name.
-                self.add(Fact::Principal);
-                self.add(Fact::Action);
-                self.add(Fact::Target);
-            }
-            _ => self.note(operands),
+            "hasTag" | "getTag" if !is_arguments(left) => self.add(Fact::Claims),
+            "in" => self.add(Fact::Kin),
+            "op" if operands == "in" => self.add(Fact::Kin),
+            _ => {}
         }
+        self.note(operands);
     }
 
     fn note_attribute(&mut self, attribute: &Value) {
@@ -155,7 +141,8 @@ fn bit(fact: Fact) -> u16 {
 }
 
 pub(super) fn is_context(tree: &Value) -> bool {
-    tree.get("Var").and_then(Value::as_str) == Some("context")
+    tree.get("Var")
+        .is_some_and(|variable| variable == "context")
 }
 
 fn is_arguments(tree: &Value) -> bool {

@@ -5,9 +5,13 @@
 //! have protected another one from failing; such a failure hides nothing that could be permitted,
 //! since it does not depend on the circumstances either: see [`Visible::excuses`].
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{Effect, Policy, PolicyFromJsonError, PolicyId};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+
+use super::check::Checked;
+use super::reads::is_context;
 
 /// The policies that lost a condition.
 #[derive(Debug, Default)]
@@ -16,17 +20,15 @@ pub(super) struct Visible {
 }
 
 impl Visible {
-    /// The form of a policy (and `json`, its JSON form) for a list, if there is one.
+    /// The form of a policy for a list, if there is one.
     pub(super) fn relax(
         &mut self,
-        policy: &Policy,
-        json: &Value,
-    ) -> Result<Option<(Policy, Value)>, Box<PolicyFromJsonError>> {
-        if !mentions_context(json) {
-            return Ok(Some((policy.clone(), json.clone())));
-        }
-        match policy.effect() {
-            Effect::Forbid => Ok(None),
+        checked: &Checked,
+    ) -> Result<Option<Checked>, Box<PolicyFromJsonError>> {
+        let Checked { policy, json } = checked;
+        let (policy, json) = match policy.effect() {
+            _ if !mentions_context(json) => (policy.clone(), json.clone()),
+            Effect::Forbid => return Ok(None),
             Effect::Permit => {
                 let mut json = json.clone();
                 if let Some(Value::Array(conditions)) = json.get_mut("conditions") {
@@ -34,10 +36,13 @@ impl Visible {
                 }
                 let id = policy.id().clone();
                 self.relaxed.insert(id.clone());
-                let relaxed = Policy::from_json(Some(id), json.clone()).map_err(Box::new)?;
-                Ok(Some((relaxed, json)))
+                (
+                    Policy::from_json(Some(id), json.clone()).map_err(Box::new)?,
+                    json,
+                )
             }
-        }
+        };
+        Ok(Some(Checked { policy, json }))
     }
 
     /// Whether a failure of the policy is to be ignored: it is a permit that lost a condition.
@@ -77,7 +82,7 @@ fn split<'v>(operator: &str, body: &'v Value, parts: &mut Vec<&'v Value>) {
 }
 
 fn mentions_context(tree: &Value) -> bool {
-    super::reads::is_context(tree)
+    is_context(tree)
         || match tree {
             Value::Object(map) => map.values().any(mentions_context),
             Value::Array(items) => items.iter().any(mentions_context),

@@ -8,41 +8,41 @@ mod wrap;
 #[cfg(test)]
 mod tests;
 
-pub use translate::import;
-pub use wrap::wrap;
+pub(crate) use translate::import;
+pub(crate) use wrap::wrap;
 
 use crate::config::Secret;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Larger files are not lists of servers.
-pub const MAX_IMPORT_BYTES: usize = 4 << 20;
+pub(crate) const MAX_IMPORT_BYTES: usize = 4 << 20;
 
 /// A client's file in our words.
 #[derive(Debug)]
 #[must_use]
-pub struct Imported {
+pub(crate) struct Imported {
     /// The text of a `portcullis.toml` that holds no secret.
-    pub toml: String,
+    pub(crate) toml: String,
     /// Secrets that stood in the file, by the name of the file that `toml` says holds each.
-    pub secrets: BTreeMap<String, Secret<String>>,
+    pub(crate) secrets: BTreeMap<String, Secret<String>>,
     /// What the user should know; never the value of a secret.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// A client's file in which every stdio server runs behind `portcullis wrap`.
 #[derive(Debug)]
 #[must_use]
-pub struct Wrapped {
+pub(crate) struct Wrapped {
     /// The file with only `command` and `args` changed; comments and order stay.
-    pub json: String,
+    pub(crate) json: String,
     /// What the user should know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Why a text is not a client's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotImportable {
+pub(crate) enum NotImportable {
     /// It is not JSON, even without comments.
     #[error("not JSON: line {line}, column {column}")]
     Json {

@@ -30,7 +30,7 @@ const KNOWN: &[&str] = &[
 ///
 /// # Errors
 /// [`NotImportable`].
-pub fn import(text: &str, secrets: &Path) -> Result<Imported, NotImportable> {
+pub(crate) fn import(text: &str, secrets: &Path) -> Result<Imported, NotImportable> {
     let mut root: Value =
         serde_json::from_str(&jsonc::plain(text)?).map_err(|error| not_json(&error))?;
     // By name, as `wrap` does: both give the same names to the same file.

@@ -15,7 +15,7 @@ const WRAP: &str = "wrap";
 ///
 /// # Errors
 /// [`NotImportable`].
-pub fn wrap(text: &str, program: &str) -> Result<Wrapped, NotImportable> {
+pub(crate) fn wrap(text: &str, program: &str) -> Result<Wrapped, NotImportable> {
     let plain = jsonc::plain(text)?;
     let root: Raw<'_> = serde_json::from_str(&plain).map_err(|error| not_json(&error))?;
     let servers = root

@@ -5,9 +5,9 @@ use crate::config::checked::TextFile;
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::{Place, Problem, Source};
 use crate::config::quantity::{Count, Range, Size, Span};
-use crate::config::secret::Secret;
 use crate::config::url::HttpUrl;
 use crate::config::{nearest::nearest, raw};
+use portcullis_core::secret::Secret;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -6,8 +6,8 @@ use crate::config::checked::{Arguments, Audit, Durability, Gateway, Limits, Quot
 use crate::config::problem::Place;
 use crate::config::quantity::Span;
 use crate::config::raw;
-use crate::config::secret::Secret;
 use crate::config::url::{HttpUrl, default_port, is_host, port_number};
+use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,7 +75,6 @@ pub(super) fn limits(desk: &mut Desk<'_>, raw: raw::Limits) -> (Limits, Upstream
     let place = Place::default().key("limits");
     let limits = Limits {
         body_bytes: whole(desk.size(&place.key("body"), raw.body, &bounds::BODY)),
-        depth: whole(desk.count(&place.key("depth"), raw.depth, &bounds::DEPTH)),
         header_timeout: desk.span(
             &place.key("header_timeout"),
             raw.header_timeout,

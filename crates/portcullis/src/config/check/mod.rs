@@ -7,7 +7,7 @@ mod upstream;
 mod grants;
 mod desk;
 
-use super::checked::{Aggregate, Checked, Proof};
+use super::checked::{Checked, Proof};
 use super::problem::{Problem, Source};
 use super::raw::Raw;
 use desk::Desk;
@@ -33,18 +33,11 @@ pub(super) fn file(
         .as_ref()
         .map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
     let issuers = issuers::issuers(&mut desk, raw.issuers);
-    let aggregate = gateway
-        .as_ref()
-        .filter(|_| raw.aggregate.enabled.unwrap_or(true))
-        .map(|gateway| Aggregate {
-            audience: gateway.public_url.below("/mcp"),
-        });
     let (servers, mut grants) = servers::servers(
         &mut desk,
         raw.servers,
         &servers::Around {
             gateway: gateway.as_ref(),
-            aggregate: aggregate.as_ref(),
             issuers: &issuers,
             upstream,
         },
@@ -63,7 +56,6 @@ pub(super) fn file(
             servers: servers.known,
             policies,
             grants,
-            aggregate,
             _proof: Proof,
         }),
         (_, _, problems) => Err(problems),

@@ -5,7 +5,7 @@ use super::gateway::Upstream as Bounds;
 use super::issuers::Issuers;
 use super::upstream::{Reach, upstream};
 use crate::config::bounds;
-use crate::config::checked::{Aggregate, Gateway, Grant, Server, ServerName, Tool, Who};
+use crate::config::checked::{Gateway, Grant, Server, ServerName, Tool, Who};
 use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::quantity::{Count, Range, Size, Span};
@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the checks of a server look at besides the server.
 pub(super) struct Around<'a> {
     pub(super) gateway: Option<&'a Gateway>,
-    pub(super) aggregate: Option<&'a Aggregate>,
     pub(super) issuers: &'a Issuers,
     pub(super) upstream: Bounds,
 }
@@ -36,9 +35,6 @@ pub(super) fn servers(
     let mut servers = Servers::default();
     let mut grants = Vec::new();
     let mut audiences: BTreeMap<String, String> = BTreeMap::new();
-    if let Some(aggregate) = around.aggregate {
-        audiences.insert(aggregate.audience.clone(), "the endpoint /mcp".to_owned());
-    }
     if raw.is_empty() {
         desk.refuse_missing(
             &top,

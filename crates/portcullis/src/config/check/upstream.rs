@@ -5,9 +5,9 @@ use crate::config::bounds;
 use crate::config::checked::{Http, Stdio, Transport, Upstream};
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::Place;
-use crate::config::secret::Secret;
 use crate::config::{header, raw, suspect};
 use http::{HeaderName, HeaderValue};
+use portcullis_core::secret::Secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

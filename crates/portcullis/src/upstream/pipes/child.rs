@@ -2,8 +2,8 @@
 
 use super::remap::{self, Chosen, Outward};
 use super::{Plan, Report};
-use crate::upstream::{Line, Queue};
 use crate::upstream::stdio::{self, Event, Process, log, single_line};
+use crate::upstream::{Line, Queue};
 use bytes::Bytes;
 use portcullis_core::protocol::{Call, Id, Kind};
 use portcullis_core::refusal::Unanswered;
@@ -75,7 +75,9 @@ impl Drop for Exchange {
             return;
         }
         let (child, line) = (Arc::clone(&self.child), remap::cancellation(self.number));
-        self.child.tasks.spawn(async move { child.process.send(line).await.ok() });
+        self.child
+            .tasks
+            .spawn(async move { child.process.send(line).await.ok() });
     }
 }
 
@@ -138,21 +140,35 @@ impl Child {
     }
 
     async fn send(&self, message: &[u8]) -> Result<(), Unanswered> {
-        self.used_ms.store(crate::clock::millis(), Ordering::Relaxed);
+        self.used_ms
+            .store(crate::clock::millis(), Ordering::Relaxed);
         let line = Bytes::from(single_line(message).into_owned());
-        self.process.send(line).await.map_err(|_| Unanswered::NotRunning)
+        self.process
+            .send(line)
+            .await
+            .map_err(|_| Unanswered::NotRunning)
     }
 
     /// Sends what wants no answer.
     pub(super) async fn tell(&self, call: &Call) -> Result<(), Unanswered> {
-        let Some((id, range)) = remap::cancelled(call) else { return self.send(call.body()).await };
+        let Some((id, range)) = remap::cancelled(call) else {
+            return self.send(call.body()).await;
+        };
         let number = {
             let held = self.held();
-            held.waiting.iter().find(|(_, waiting)| waiting.id.as_ref() == Some(&id)).map(|(number, _)| *number)
+            held.waiting
+                .iter()
+                .find(|(_, waiting)| waiting.id.as_ref() == Some(&id))
+                .map(|(number, _)| *number)
         };
         // What is not under way cannot be cancelled.
         let Some(number) = number else { return Ok(()) };
-        self.send(&remap::put_back(call.body(), range, number.to_string().as_bytes())).await
+        self.send(&remap::put_back(
+            call.body(),
+            range,
+            number.to_string().as_bytes(),
+        ))
+        .await
     }
 
     /// Sends a request; its answer, and what comes before it, arrive in the queue.
@@ -171,11 +187,23 @@ impl Child {
                 Kind::Request(id) => Some(id.clone()),
                 Kind::Notification | Kind::Response(_) => None,
             };
-            held.waiting.insert(number, Waiting { id, chosen, lines, answered: Arc::clone(&answered) });
+            held.waiting.insert(
+                number,
+                Waiting {
+                    id,
+                    chosen,
+                    lines,
+                    answered: Arc::clone(&answered),
+                },
+            );
             (number, line)
         };
-        let exchange =
-            Exchange { child: Arc::clone(self), number, answered, cancels: call.revision().is_stateless() };
+        let exchange = Exchange {
+            child: Arc::clone(self),
+            number,
+            answered,
+            cancels: call.revision().is_stateless(),
+        };
         self.send(&line).await?;
         Ok((exchange, queue))
     }
@@ -220,15 +248,31 @@ impl Child {
                 };
                 waiting.answered.store(true, Ordering::Release);
                 let line = remap::put_back(&line, range, &waiting.chosen.id);
-                if waiting.lines.send_timeout(Line { bytes: line, is_last: true }, HAND_OVER).await.is_err() {
+                if waiting
+                    .lines
+                    .send_timeout(
+                        Line {
+                            bytes: line,
+                            is_last: true,
+                        },
+                        HAND_OVER,
+                    )
+                    .await
+                    .is_err()
+                {
                     tracing::debug!(process = &*self.name, "nobody took the answer");
                 }
             }
             Outward::Progress(number, range) => self.pass(number, |chosen| {
-                chosen.token.as_ref().map(|token| remap::put_back(&line, range, token))
+                chosen
+                    .token
+                    .as_ref()
+                    .map(|token| remap::put_back(&line, range, token))
             }),
             Outward::Subscribed(number, range) => {
-                self.pass(number, |chosen| Some(remap::put_back(&line, range, &chosen.id)));
+                self.pass(number, |chosen| {
+                    Some(remap::put_back(&line, range, &chosen.id))
+                });
             }
             Outward::Unasked => self.pass_unasked(line),
         }
@@ -237,8 +281,12 @@ impl Child {
     /// Passes a message to the exchange of that number; a reader who does not keep up misses it.
     fn pass(&self, number: u64, restored: impl FnOnce(&Chosen) -> Option<Bytes>) {
         let held = self.held();
-        let Some(waiting) = held.waiting.get(&number) else { return };
-        if restored(&waiting.chosen).is_none_or(|line| waiting.lines.try_send(passing(line)).is_err()) {
+        let Some(waiting) = held.waiting.get(&number) else {
+            return;
+        };
+        if restored(&waiting.chosen)
+            .is_none_or(|line| waiting.lines.try_send(passing(line)).is_err())
+        {
             tracing::debug!(process = &*self.name, "message dropped");
         }
     }
@@ -246,10 +294,15 @@ impl Child {
     /// Passes a message to the newest exchange under way, else to whoever listens, else keeps it a while.
     fn pass_unasked(&self, line: Bytes) {
         let mut held = self.held();
-        let newest = held.waiting.last_key_value().map(|(_, waiting)| &waiting.lines);
+        let newest = held
+            .waiting
+            .last_key_value()
+            .map(|(_, waiting)| &waiting.lines);
         let reader = newest.or(held.unasked.as_ref());
         let Err(unsent) = reader.map_or(Err(line.clone()), |reader| {
-            reader.try_send(passing(line)).map_err(|unsent| unsent.into_inner().bytes)
+            reader
+                .try_send(passing(line))
+                .map_err(|unsent| unsent.into_inner().bytes)
         }) else {
             return;
         };
@@ -262,5 +315,8 @@ impl Child {
 
 /// A message that ends nothing.
 const fn passing(bytes: Bytes) -> Line {
-    Line { bytes, is_last: false }
+    Line {
+        bytes,
+        is_last: false,
+    }
 }

@@ -88,15 +88,27 @@ impl Lines {
 
 impl Pipes {
     pub(crate) fn new(plan: Plan, tasks: TaskTracker, report: Report) -> Self {
-        Self { plan, tasks, report, numbers: AtomicU64::new(0), table: Arc::default() }
+        Self {
+            plan,
+            tasks,
+            report,
+            numbers: AtomicU64::new(0),
+            table: Arc::default(),
+        }
     }
 
     pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
         let is_first = *dispatch.call().method() == Method::Initialize;
-        let Some(child) = self.child(dispatch, is_first).await? else { return Ok(lost()) };
+        let Some(child) = self.child(dispatch, is_first).await? else {
+            return Ok(lost());
+        };
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
             child.tell(dispatch.call()).await?;
-            return Ok(Reply { status: 202, session: None, content: Content::Empty });
+            return Ok(Reply {
+                status: 202,
+                session: None,
+                content: Content::Empty,
+            });
         }
         let (exchange, mut queue) = child.ask(dispatch.call()).await?;
         let first = match timeout(self.plan.timeout, queue.recv()).await {
@@ -109,38 +121,76 @@ impl Pipes {
         };
         if first.is_last {
             let session = is_first.then(|| Arc::clone(child.name()));
-            return Ok(Reply { status: 200, session, content: Content::Message(first.bytes) });
+            return Ok(Reply {
+                status: 200,
+                session,
+                content: Content::Message(first.bytes),
+            });
         }
         if is_first {
             return self.settle(&child, first, queue).await;
         }
-        let lines = Lines { first: Some(first), queue, _exchange: Some(exchange) };
-        Ok(Reply { status: 200, session: None, content: Content::Events(Events::Pipes(lines)) })
+        let lines = Lines {
+            first: Some(first),
+            queue,
+            _exchange: Some(exchange),
+        };
+        Ok(Reply {
+            status: 200,
+            session: None,
+            content: Content::Events(Events::Pipes(lines)),
+        })
     }
 
     /// An answer to `initialize` that something else came before: only the answer counts.
-    async fn settle(&self, child: &Arc<Child>, first: Line, mut queue: Queue) -> Result<Reply, Unanswered> {
+    async fn settle(
+        &self,
+        child: &Arc<Child>,
+        first: Line,
+        mut queue: Queue,
+    ) -> Result<Reply, Unanswered> {
         let mut last = first;
         let rest = async {
             while let Some(next) = queue.recv().await {
                 last = next;
             }
         };
-        timeout(self.plan.timeout, rest).await.map_err(|_| Unanswered::Timeout)?;
-        Ok(Reply { status: 200, session: Some(Arc::clone(child.name())), content: Content::Message(last.bytes) })
+        timeout(self.plan.timeout, rest)
+            .await
+            .map_err(|_| Unanswered::Timeout)?;
+        Ok(Reply {
+            status: 200,
+            session: Some(Arc::clone(child.name())),
+            content: Content::Message(last.bytes),
+        })
     }
 
     pub(super) fn listen(&self, open: &Open) -> Result<Reply, Unanswered> {
         let child = open.upstream.as_ref().and_then(|name| self.find(name));
-        let Some(child) = child else { return Ok(lost()) };
+        let Some(child) = child else {
+            return Ok(lost());
+        };
         let queue = child.unasked().ok_or(Unanswered::Foreign)?;
-        let lines = Lines { first: None, queue, _exchange: None };
-        Ok(Reply { status: 200, session: None, content: Content::Events(Events::Pipes(lines)) })
+        let lines = Lines {
+            first: None,
+            queue,
+            _exchange: None,
+        };
+        Ok(Reply {
+            status: 200,
+            session: None,
+            content: Content::Events(Events::Pipes(lines)),
+        })
     }
 
     /// Ends the process of that name.
     pub(super) async fn end(&self, name: &str) {
-        let child = self.table.lock().unwrap_or_else(PoisonError::into_inner).children.remove(name);
+        let child = self
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .children
+            .remove(name);
         if let Some(child) = child {
             child.stop().await;
         }
@@ -151,9 +201,15 @@ impl Pipes {
         let over: Vec<Arc<Child>> = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             let idle = |child: &Arc<Child>| {
-                !child.is_of_session() && !child.is_busy() && Duration::from_millis(now_ms.saturating_sub(child.used_ms())) > IDLE
+                !child.is_of_session()
+                    && !child.is_busy()
+                    && Duration::from_millis(now_ms.saturating_sub(child.used_ms())) > IDLE
             };
-            table.children.extract_if(|_, child| idle(child)).map(|(_, child)| child).collect()
+            table
+                .children
+                .extract_if(|_, child| idle(child))
+                .map(|(_, child)| child)
+                .collect()
         };
         for child in over {
             child.stop().await;
@@ -173,11 +229,19 @@ impl Pipes {
 
     fn find(&self, name: &str) -> Option<Arc<Child>> {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.children.get(name).filter(|child| child.is_running()).cloned()
+        table
+            .children
+            .get(name)
+            .filter(|child| child.is_running())
+            .cloned()
     }
 
     /// The process that this message is for; `None` if its session has lost it.
-    async fn child(&self, dispatch: &Dispatch, is_first: bool) -> Result<Option<Arc<Child>>, Unanswered> {
+    async fn child(
+        &self,
+        dispatch: &Dispatch,
+        is_first: bool,
+    ) -> Result<Option<Arc<Child>>, Unanswered> {
         if is_first {
             let name = format!("session:{}", self.numbers.fetch_add(1, Ordering::Relaxed));
             return self.start(name.into(), dispatch.owner()).await.map(Some);
@@ -194,17 +258,23 @@ impl Pipes {
 
     async fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Arc<Child>, Unanswered> {
         let evicted = self.make_room(owner)?;
-        let (child, events) = Child::start(&self.plan, (Arc::clone(&name), Arc::clone(owner)), &self.tasks)?;
+        let (child, events) = Child::start(
+            &self.plan,
+            (Arc::clone(&name), Arc::clone(owner)),
+            &self.tasks,
+        )?;
         let child = Arc::new(child);
         let raced = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            match table.children.get(&name).filter(|other| other.is_running()) {
-                Some(other) => Some(Arc::clone(other)),
-                None => {
-                    table.children.insert(Arc::clone(&name), Arc::clone(&child));
-                    None
-                }
+            let other = table
+                .children
+                .get(&name)
+                .filter(|other| other.is_running())
+                .cloned();
+            if other.is_none() {
+                table.children.insert(Arc::clone(&name), Arc::clone(&child));
             }
+            other
         };
         if let Some(first) = raced {
             child.stop().await;
@@ -215,7 +285,11 @@ impl Pipes {
         self.tasks.spawn(async move {
             let ran_for = running.read(events, &report).await;
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-            if table.children.get(&name).is_some_and(|now| Arc::ptr_eq(now, &running)) {
+            if table
+                .children
+                .get(&name)
+                .is_some_and(|now| Arc::ptr_eq(now, &running))
+            {
                 table.children.remove(&name);
                 table.fell(ran_for);
             }
@@ -235,8 +309,13 @@ impl Pipes {
         if table.children.len() < self.plan.most {
             return Ok(None);
         }
-        let own = table.children.values().filter(|child| child.owner() == owner && !child.is_busy());
-        let oldest = own.min_by_key(|child| child.used_ms()).map(|child| Arc::clone(child.name()));
+        let own = table
+            .children
+            .values()
+            .filter(|child| child.owner() == owner && !child.is_busy());
+        let oldest = own
+            .min_by_key(|child| child.used_ms())
+            .map(|child| Arc::clone(child.name()));
         let oldest = oldest.ok_or(Unanswered::NotRunning)?;
         Ok(table.children.remove(&oldest))
     }
@@ -254,5 +333,9 @@ impl Table {
 
 /// What an HTTP server answers for a session that it does not know.
 const fn lost() -> Reply {
-    Reply { status: 404, session: None, content: Content::Empty }
+    Reply {
+        status: 404,
+        session: None,
+        content: Content::Empty,
+    }
 }

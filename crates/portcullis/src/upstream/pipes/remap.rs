@@ -20,7 +20,12 @@ pub(super) fn inward(call: &Call, number: u64) -> (Bytes, Chosen) {
     let part = |range: &Range<usize>| call.body().slice(range.clone());
     let mut edits: Vec<(Range<usize>, &[u8])> = Vec::new();
     edits.extend(places.id.clone().map(|range| (range, number.as_bytes())));
-    edits.extend(places.progress_token.clone().map(|range| (range, number.as_bytes())));
+    edits.extend(
+        places
+            .progress_token
+            .clone()
+            .map(|range| (range, number.as_bytes())),
+    );
     edits.sort_by_key(|(range, _)| range.start);
     let chosen = Chosen {
         id: places.id.as_ref().map(part).unwrap_or_default(),
@@ -66,9 +71,16 @@ pub(super) fn outward(line: &[u8]) -> Option<Outward> {
     if envelope.id.is_some() {
         return Some(Outward::Unasked);
     }
-    let params: Option<Params<'_>> = envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let Some(params) = params else { return Some(Outward::Unasked) };
-    if let Some(token) = params.token.filter(|_| Method::parse(method) == Method::Progress) {
+    let params: Option<Params<'_>> = envelope
+        .params
+        .and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let Some(params) = params else {
+        return Some(Outward::Unasked);
+    };
+    if let Some(token) = params
+        .token
+        .filter(|_| Method::parse(method) == Method::Progress)
+    {
         return Some(Outward::Progress(number(token)?, field_range(line, token)));
     }
     if let Some(id) = params.meta.and_then(|meta| meta.subscription) {

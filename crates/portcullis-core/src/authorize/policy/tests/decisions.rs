@@ -1,8 +1,12 @@
 //! What is permitted, and what is not.
 
+use cedar_policy::Schema;
+
 use super::*;
+use crate::authorize::policy::action::FAMILIES;
 use crate::authorize::policy::arguments::{MAX_BYTES, MAX_DEPTH, MAX_SCALARS, flatten};
 use crate::authorize::policy::facts::moment;
+use crate::authorize::policy::names::uid;
 
 /// Asks of one tool call whether it is permitted, and that it is visible if so.
 fn check(policy: &Policy, question: &Question<'_>, expected: &str) {
@@ -109,6 +113,38 @@ fn authz_02_denies_an_action_on_the_wrong_kind_of_target() {
         &caller.asks(Action::GetPrompt, prompt),
         "+test.cedar:1",
     );
+}
+
+#[test]
+fn authz_02_every_action_applies_as_the_schema_says() {
+    let schema: Schema = include_str!("../schema.cedarschema")
+        .parse()
+        .expect("schema");
+    let policy = cedar("permit (principal, action, resource);");
+    let (server, name) = ("notes", "x");
+    let targets = [
+        ("Tool", Target::Tool { server, name }),
+        ("Resource", Target::Resource { server, uri: name }),
+        ("Prompt", Target::Prompt { server, name }),
+        ("Server", Target::Server { server }),
+    ];
+    assert_eq!(schema.actions().count(), Action::ALL.len() + FAMILIES.len());
+    let caller = alice();
+    for action in Action::ALL {
+        let uid = uid(&policy.compiled.types.action, action.as_str());
+        let kinds = schema
+            .resources_for_action(&uid)
+            .expect("an action of the schema");
+        let kinds: Vec<String> = kinds.map(ToString::to_string).collect();
+        for (kind, target) in targets {
+            let permitted = policy.decide(&caller.asks(action, target)).is_ok();
+            assert_eq!(
+                permitted,
+                kinds.iter().any(|known| known == kind),
+                "{action:?} {kind}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -438,7 +474,8 @@ fn lists_show_what_some_arguments_could_get() {
         forbid (principal, action, resource) when { context.arguments.hasTag("danger") };
         forbid (principal in Role::"banned", action, resource);
         permit (principal, action, resource == Tool::"notes__guarded")
-        when { context has network && principal has client } when { principal.client == "ide" };
+        when { (context has network && principal has client) || (context.era == "" && principal has client) }
+        when { principal.client == "ide" };
         permit (principal in Role::"guard", action, resource == Tool::"notes__guarded");"#,
     );
     let mut reader = alice().role("reader");
@@ -447,7 +484,12 @@ fn lists_show_what_some_arguments_could_get() {
         "a client is asked for"
     );
     reader.client = Some("ide");
-    assert!(policy.is_visible(&reader.calls("read", "{}")));
+    for arguments in ["{}", r#"{"path":1}"#, r#"{"danger":1}"#, "[]"] {
+        assert!(
+            policy.is_visible(&reader.calls("read", arguments)),
+            "{arguments}"
+        );
+    }
     check(&policy, &reader.calls("read", "{}"), "no rule");
     check(
         &policy,
@@ -459,16 +501,17 @@ fn lists_show_what_some_arguments_could_get() {
     assert!(!policy.is_visible(&reader.calls("write", "{}")));
     assert!(!policy.is_visible(&alice().calls("read", "{}")));
     assert!(!policy.is_visible(&reader.role("banned").calls("read", "{}")));
-    // Without its guard, the first rule of `guarded` fails; that hides nothing.
+    // Without its guard, the first rule of `guarded` fails; that hides nothing, and shows nothing.
+    assert!(!policy.is_visible(&alice().calls("guarded", "{}")));
     let mut guard = alice().role("guard");
     let mut question = guard.calls("guarded", "{}");
     question.network = None;
-    check(&policy, &question, "+test.cedar:7");
+    check(&policy, &question, "+test.cedar:8");
     guard.client = Some("ide");
     check(
         &policy,
         &guard.calls("guarded", "{}"),
-        "+test.cedar:5, test.cedar:7",
+        "+test.cedar:5, test.cedar:8",
     );
 }
 

@@ -25,6 +25,8 @@ const ACTIONS: &[&str] = &[
     "action in Action::\"call\"",
     "action in [Action::\"read\", Action::\"tools/call\"]",
     "action in [Action::\"resources/read\", Action::\"server/use\", Action::\"call\"]",
+    "action == Action::\"completion/complete\"",
+    "action in Action::\"ask\"",
 ];
 const RESOURCES: &[&str] = &[
     "resource",
@@ -33,6 +35,13 @@ const RESOURCES: &[&str] = &[
     "resource == Tool::\"mail__read\"",
     "resource in Server::\"notes\"",
     "resource is Tool in Server::\"mail\"",
+    "resource in Tool::\"notes__read\"",
+    "resource is Server",
+    "resource == Server::\"notes\"",
+    "resource is Prompt",
+    "resource is Prompt in Server::\"notes\"",
+    "resource is Resource in Resource::\"notes__read\"",
+    "resource == Prompt::\"mail__write\"",
 ];
 /// With and without the context, guarded, and able to fail.
 const CONDITIONS: &[&str] = &[
@@ -51,6 +60,7 @@ const CONDITIONS: &[&str] = &[
     "principal has client && context.numbers.hasTag(\"n\") && context.numbers.getTag(\"n\") + 1 > 4",
     "context has network && context.network == \"192.0.2.7\"",
     "context.time.hour < 12 || principal has client",
+    "((context has network && principal has client) || (context.time.hour > 12 && principal has client)) && principal.client == \"ide\"",
     "if context.era == \"2025-11-25\" then principal has client else true",
 ];
 const ARGUMENTS: &[&str] = &[
@@ -67,7 +77,8 @@ const ARGUMENTS: &[&str] = &[
 struct Asked {
     caller: Caller,
     server: &'static str,
-    tool: &'static str,
+    name: &'static str,
+    action: Action,
     arguments: &'static str,
     time: i64,
     network: Option<&'static str>,
@@ -75,15 +86,27 @@ struct Asked {
 
 impl Asked {
     fn question(&self) -> Question<'_> {
-        let target = Target::Tool {
-            server: self.server,
-            name: self.tool,
+        let (server, name) = (self.server, self.name);
+        let target = match self.action {
+            Action::CallTool => Target::Tool { server, name },
+            Action::ReadResource | Action::SubscribeResource => {
+                Target::Resource { server, uri: name }
+            }
+            Action::GetPrompt | Action::Complete => Target::Prompt { server, name },
+            Action::ListTools
+            | Action::ListResources
+            | Action::ListPrompts
+            | Action::UseServer
+            | Action::Sample
+            | Action::Elicit
+            | Action::ListRoots => Target::Server { server },
         };
         Question {
             target,
+            action: self.action,
             time: self.time,
             network: self.network,
-            ..self.caller.calls(self.tool, self.arguments)
+            ..self.caller.calls(self.name, self.arguments)
         }
     }
 }
@@ -101,7 +124,9 @@ fn policy_text() -> impl Strategy<Value = String> {
         clauses.collect::<String>()
     });
     let effect = select(&["permit", "permit", "forbid"][..]);
-    let scope = (select(PRINCIPALS), select(ACTIONS), select(RESOURCES));
+    // Half of the scopes ask for nothing, so that policies meet each other.
+    let part = |of: &'static [&'static str]| prop_oneof![select(&of[..1]), select(of)];
+    let scope = (part(PRINCIPALS), part(ACTIONS), part(RESOURCES));
     (effect, scope, conditions).prop_map(|(effect, (principal, action, resource), conditions)| {
         format!("{effect} ({principal}, {action}, {resource}){conditions};\n")
     })
@@ -140,18 +165,22 @@ fn asked() -> impl Strategy<Value = Asked> {
         caller(),
         select(&["notes", "mail"][..]),
         select(&["read", "write"][..]),
+        prop_oneof![Just(Action::CallTool), select(&Action::ALL[..])],
         select(ARGUMENTS),
         select(&[NOW, NOW + 6 * 3600][..]),
         select(&[None, Some("192.0.2.7")][..]),
     )
-        .prop_map(|(caller, server, tool, arguments, time, network)| Asked {
-            caller,
-            server,
-            tool,
-            arguments,
-            time,
-            network,
-        })
+        .prop_map(
+            |(caller, server, name, action, arguments, time, network)| Asked {
+                caller,
+                server,
+                name,
+                action,
+                arguments,
+                time,
+                network,
+            },
+        )
 }
 
 /// Policies that compile: those that could never apply are left out.
@@ -192,7 +221,7 @@ fn plain(policy: &Policy, text: &str, question: &Question<'_>) -> Result<Option<
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 192,
+        cases: 128,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -1,6 +1,7 @@
 //! What does not compile, and how it says so.
 
 use super::*;
+use crate::authorize::policy::action::{FAMILIES, nearest};
 
 /// Compiles one file that has exactly one problem, and gives it back.
 fn check(text: &str, position: (usize, usize), words: &str) {
@@ -127,6 +128,28 @@ fn every_problem_of_every_source_is_told() {
         "that of another grant",
     ] {
         assert!(error.contains(words), "{words} in\n{error}");
+    }
+}
+
+#[test]
+fn a_mistyped_action_is_told_the_nearest() {
+    for (name, expected) in [
+        ("tools/cal", Some("tools/call")),
+        ("tool/cal", Some("tools/call")),
+        ("toolscalled", Some("tools/call")),
+        ("prompt/got", Some("prompts/get")),
+        ("raed", Some("read")),
+        ("delete", None),
+        ("x", None),
+        ("", None),
+    ] {
+        assert_eq!(
+            nearest(
+                name,
+                Action::ALL.map(Action::as_str).into_iter().chain(FAMILIES)
+            ),
+            expected
+        );
     }
 }
 

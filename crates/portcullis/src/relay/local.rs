@@ -1,0 +1,298 @@
+//! The walk for a client on pipes (`wrap`): the same rooms, the same record, a line for each message.
+
+use super::{Gateway, walk};
+use crate::clock;
+use crate::listener::{Refused, error};
+use crate::random;
+use crate::record::{Exchange, note, note_closed};
+use crate::upstream::{Carried, Content, Events, Upstream};
+use bytes::Bytes;
+use portcullis_audit::Record;
+use portcullis_core::authenticate::Principal;
+use portcullis_core::authorize::Circumstances;
+use portcullis_core::inspect::{BadAnswer, Said};
+use portcullis_core::pipeline::{self, Head, Reading, Settled};
+use portcullis_core::protocol::{Headers, Method};
+use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
+use portcullis_core::route::Ticket;
+use portcullis_core::session::{NoSession, SessionId};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// A client behind our own stdin and stdout.
+#[derive(Debug)]
+pub(crate) struct Local {
+    gateway: Arc<Gateway>,
+    principal: Principal,
+    server: Arc<str>,
+    session: Mutex<Option<String>>,
+    out: mpsc::Sender<Bytes>,
+}
+
+impl Local {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        principal: Principal,
+        server: Arc<str>,
+        out: mpsc::Sender<Bytes>,
+    ) -> Self {
+        Self {
+            gateway,
+            principal,
+            server,
+            session: Mutex::default(),
+            out,
+        }
+    }
+
+    /// Takes one line through the walk; what is to be answered goes to the client.
+    pub(crate) async fn line(&self, line: Bytes) {
+        let live = self.gateway.live.load_full();
+        let begun = Exchange::begin(&self.gateway.recorder, None, Arc::clone(&live.policy)).await;
+        let mut exchange = match begun {
+            Ok(exchange) => exchange,
+            Err(why) => return self.refuse(&Refusal::Unavailable(why), None).await,
+        };
+        exchange.server = Some(Arc::clone(&self.server));
+        exchange.bytes_in = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        let Err(refusal) = self.walk(line, &mut exchange).await else {
+            return;
+        };
+        self.gateway.counters.refused(&refusal);
+        let is_stateless = exchange
+            .trail
+            .revision
+            .is_some_and(|revision| revision.is_stateless());
+        let recorded = exchange.refuse(&refusal, is_stateless).await;
+        let refusal = recorded.err().map_or(refusal, Refusal::Unavailable);
+        if exchange.trail.id.is_some() || exchange.trail.method.is_none() {
+            self.refuse(&refusal, Some(&exchange)).await;
+        }
+    }
+
+    async fn refuse(&self, refusal: &Refusal, exchange: Option<&Exchange>) {
+        let told = Refused {
+            refusal,
+            id: exchange.and_then(|exchange| exchange.trail.id.as_ref()),
+            is_stateless: false,
+            resource: None,
+            trace: exchange.map_or("", |exchange| exchange.trace.as_str()),
+        };
+        self.say(error(told)).await;
+    }
+
+    async fn say(&self, message: Bytes) {
+        if self.out.send(message).await.is_err() {
+            tracing::debug!("the client is gone");
+        }
+    }
+
+    async fn walk(&self, line: Bytes, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let live = self.gateway.live.load_full();
+        if line.len() > live.body_bytes {
+            return Err(Unacceptable::TooLarge.into());
+        }
+        let rules = &live.rules;
+        let now = clock::now();
+        let held = self
+            .session
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let session = held.as_deref().map(|id| (id, 0));
+        let head = Head {
+            server: &self.server,
+            session,
+            ..Head::default()
+        };
+        let principal = self.principal.clone();
+        let session = pipeline::converse(
+            rules,
+            &self.gateway.state,
+            principal,
+            &head,
+            (now, &mut exchange.trail),
+        )?;
+        let headers = Headers {
+            is_absent: true,
+            ..Headers::default()
+        };
+        let (dispatch, ticket) = pipeline::admit(
+            rules,
+            &self.gateway.state,
+            session,
+            (line, &headers),
+            (circumstances(), &mut exchange.trail),
+        )?;
+        exchange.sent = Some(clock::now());
+        let upstream = live.upstreams.get(&self.server).ok_or(Unacceptable::Path)?;
+        let reply = upstream.call(dispatch, &Carried::default()).await;
+        exchange.answered = Some(clock::now());
+        let reply = reply?;
+        match reply.content {
+            Content::Empty if reply.status == 404 => Err(NoSession::Unknown.into()),
+            Content::Empty => {
+                let settled = exchange.settle(walk::accepted()).await;
+                settled.map_err(Refusal::Unavailable)
+            }
+            Content::Message(message) => {
+                self.pass(message, &ticket, reply.session, exchange).await?;
+                Ok(())
+            }
+            Content::Events(events) => self.pass_all(events, &ticket, exchange).await,
+        }
+    }
+
+    async fn pass_all(
+        &self,
+        mut events: Events,
+        ticket: &Ticket,
+        exchange: &mut Exchange,
+    ) -> Result<(), Refusal> {
+        while let Some(frame) = events.next().await? {
+            let Some(message) = frame.data else { continue };
+            match self.pass(message, ticket, None, exchange).await {
+                Ok(()) => {}
+                Err(refusal @ Refusal::BadAnswer(BadAnswer::Reverse(_) | BadAnswer::NotAsked)) => {
+                    self.note_refused(&refusal);
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        if exchange.is_settled() {
+            Ok(())
+        } else {
+            Err(Unanswered::Ended.into())
+        }
+    }
+
+    /// Releases one message of the server's and hands it to the client.
+    async fn pass(
+        &self,
+        message: Bytes,
+        ticket: &Ticket,
+        started: Option<Arc<str>>,
+        exchange: &mut Exchange,
+    ) -> Result<(), Refusal> {
+        let live = self.gateway.live.load_full();
+        let released = pipeline::release(&live.rules, ticket, message, circumstances())?;
+        if let Said::Answer { code, revision } = released.said().clone() {
+            if let (Some(Method::Initialize), Some(revision)) = (ticket.method(), revision) {
+                self.open(ticket, &revision, started)?;
+            }
+            exchange.bytes_out = released.size();
+            self.gateway.counters.completed(exchange);
+            exchange
+                .settle(walk::completed(200, code))
+                .await
+                .map_err(Refusal::Unavailable)?;
+        }
+        self.say(released.into_bytes()).await;
+        Ok(())
+    }
+
+    fn open(
+        &self,
+        ticket: &Ticket,
+        revision: &str,
+        started: Option<Arc<str>>,
+    ) -> Result<(), Refusal> {
+        let live = self.gateway.live.load_full();
+        let id = SessionId::from_entropy(random::bytes()?);
+        let settled = Settled {
+            revision,
+            upstream: started,
+            agent: 0,
+        };
+        let evicted = pipeline::open(
+            &live.rules,
+            &self.gateway.state,
+            ticket,
+            (id, settled),
+            clock::now(),
+        )?;
+        if let Some(evicted) = evicted {
+            note_closed(&self.gateway.recorder, &evicted);
+        }
+        let mut record = Record::new("session.created");
+        record.session = Some(id.fingerprint().as_str().into());
+        record.server = Some((&*self.server).into());
+        record.detail.set("owner", &*ticket.principal().key);
+        note(&self.gateway.recorder, record);
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.wire());
+        Ok(())
+    }
+
+    /// Whether a session is open.
+    pub(crate) fn has_session(&self) -> bool {
+        self.session
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Passes on what the server says unasked, until it ends.
+    pub(crate) async fn listen(&self) -> Result<(), Refusal> {
+        let live = self.gateway.live.load_full();
+        let held = self
+            .session
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let session = held.as_deref().map(|id| (id, 0));
+        let head = Head {
+            server: &self.server,
+            session,
+            ..Head::default()
+        };
+        let mut exchange =
+            Exchange::begin(&self.gateway.recorder, None, Arc::clone(&live.policy)).await?;
+        let session = pipeline::converse(
+            &live.rules,
+            &self.gateway.state,
+            self.principal.clone(),
+            &head,
+            (clock::now(), &mut exchange.trail),
+        )?;
+        let open = session.open().ok_or(NoSession::Missing)?.clone();
+        let ticket = pipeline::admit_listener(
+            &live.rules,
+            &self.gateway.state,
+            (&session, Reading::Whole),
+            circumstances(),
+            &mut exchange.trail,
+        )?;
+        let upstream: &Arc<Upstream> =
+            live.upstreams.get(&self.server).ok_or(Unacceptable::Path)?;
+        let reply = upstream.listen(&open, None, &Carried::default()).await?;
+        exchange
+            .settle(walk::opened())
+            .await
+            .map_err(Refusal::Unavailable)?;
+        let Content::Events(mut events) = reply.content else {
+            return Err(NoSession::Unknown.into());
+        };
+        while let Some(frame) = events.next().await? {
+            let Some(message) = frame.data else { continue };
+            if let Err(refusal) = self.pass(message, &ticket, None, &mut exchange).await {
+                self.note_refused(&refusal);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_refused(&self, refusal: &Refusal) {
+        let (event, reason) = refusal.event();
+        let mut record = Record::new(event);
+        record.reason = Some(reason.into());
+        record.server = Some((&*self.server).into());
+        note(&self.gateway.recorder, record);
+    }
+}
+
+fn circumstances() -> Circumstances<'static> {
+    Circumstances {
+        now: clock::now(),
+        network: None,
+    }
+}
