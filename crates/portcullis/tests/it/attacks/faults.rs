@@ -16,7 +16,7 @@ fn whole(status: u16, kind: &str, body: &str) -> String {
 /// What the upstream answers, and the record's event and reason.
 fn faults(lure: &str) -> Vec<(String, &'static str, &'static str)> {
     let json = "application/json";
-    let sse = |body: &str| format!("HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let sse = |body: &str| format!("HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.replace("MARK", MARK).len());
     let own = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
     vec![
         ("garbage MARK\r\n\r\n".to_owned(), "upstream.failed", "unreachable"),
@@ -105,7 +105,7 @@ fn authz_02_lets_no_list_around_the_policy() {
         format!("data: {tools}\n\n"),
         format!("event: message\rid: up-1\rdata: {tools}\n\n"),
         format!("event: message\r\ndata: {tools}\r\n\r\n"),
-        format!("retry: 1\rdata: {tools}\r\r"),
+        format!("retry: 1\rdata: {tools}\r\r: end\n\n"),
         format!(": x\rdata: {tools}\n\n"),
     ] {
         let answer = format!("HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{frame}", frame.len());

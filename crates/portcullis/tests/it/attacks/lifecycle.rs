@@ -53,6 +53,7 @@ fn ses_14_bounds_the_sessions_of_a_principal() {
     let other = scene.session(&bob);
     let [first, second, third] = [(); 3].map(|()| scene.session(&alice));
     scene.gateway.expect("session.terminated", Some("evicted"));
+    wait_for("the DELETE at the upstream", || scene.upstream.requests().iter().any(|seen| seen.method == "DELETE").then_some(()));
     scene.refuses(&scene.call_in(&first, &alice), (404, 404), ("session.reject", "unknown"));
     for session in [second, third] {
         scene.permits(&scene.call_in(&session, &alice));
@@ -97,7 +98,8 @@ fn siem_03_records_one_end_for_each_beginning() {
     };
     assert!(scene.gateway.records("session.created", None).iter().all(legal));
 
-    assert!(scene.gateway.stop().success());
+    let ended = scene.gateway.stop();
+    assert!(ended.success(), "{ended}: {}", scene.gateway.stderr());
     let mut open = std::collections::HashSet::new();
     for record in scene.gateway.audit() {
         let session = record["session"].as_str().unwrap_or_default().to_owned();

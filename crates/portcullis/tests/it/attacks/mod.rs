@@ -15,6 +15,7 @@ mod stream;
 mod mirror;
 mod parser;
 mod rebinding;
+mod tls;
 mod quota;
 mod record;
 mod faults;

@@ -92,7 +92,7 @@ fn siem_05_says_who_did_what_without_saying_secrets() {
         assert_eq!(record[field], expected, "{field}: {record}");
     }
     assert_eq!(record["decision"]["effect"], "allow");
-    assert_eq!(record["decision"]["rule"], "anyone notes__*");
+    assert_eq!(record["decision"]["rule"], "grant:anyone notes__*");
     assert_eq!(record["arguments"]["view"]["path"], "/notes/1");
     assert_eq!(record["arguments"]["view"]["password"], "[redacted]");
     assert!(record["arguments"]["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:")));

@@ -125,7 +125,8 @@ impl Request {
         Stream { response: Response { status, headers, body: String::new(), trace }, reader, began: Instant::now() }
     }
 
-    fn bytes(&self, to: SocketAddr, trace: &str, more: &str) -> Vec<u8> {
+    /// The request as it goes over the wire, with `more` header lines.
+    pub(crate) fn bytes(&self, to: SocketAddr, trace: &str, more: &str) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             text.push_str(&format!("host: {to}\r\n"));
@@ -188,6 +189,7 @@ pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Response {
     let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
     let mut body = Vec::new();
     match length {
+        Some(_) if bytes.starts_with(b"HEAD ") => {}
         Some(length) => {
             body.resize(length, 0);
             reader.read_exact(&mut body).unwrap();

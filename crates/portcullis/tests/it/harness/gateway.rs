@@ -109,7 +109,9 @@ impl Gateway {
 
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
-        self.stop();
+        if self.child.try_wait().unwrap().is_none() {
+            self.stop();
+        }
         self.child = launch(&self.directory);
         self.wait("/readyz");
     }

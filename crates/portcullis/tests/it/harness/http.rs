@@ -27,7 +27,7 @@ impl Seen {
 
 /// What is sent back.
 pub(crate) enum Answer {
-    /// These bytes, head and body; the connection stays.
+    /// These bytes, head and body; the connection stays, unless they say otherwise.
     Bytes(Vec<u8>),
     /// These bytes, and the connection is kept open for more.
     Open(Vec<u8>),
@@ -109,8 +109,12 @@ impl Host {
         while let Some(seen) = read(&mut reader) {
             self.seen.lock().unwrap().push(seen.clone());
             match handler(&seen) {
-                Answer::Bytes(bytes) if (&stream).write_all(&bytes).is_ok() => {}
-                Answer::Bytes(_) => return,
+                Answer::Bytes(bytes) => {
+                    let is_last = String::from_utf8_lossy(&bytes).contains("connection: close");
+                    if (&stream).write_all(&bytes).is_err() || is_last {
+                        return;
+                    }
+                }
                 Answer::Open(bytes) => {
                     let mut open = self.open.lock().unwrap();
                     if (&stream).write_all(&bytes).is_ok() {

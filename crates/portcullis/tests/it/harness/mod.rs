@@ -8,9 +8,9 @@ mod jwt;
 mod scene;
 mod upstream;
 
-pub(crate) use client::{Request, Response, Stream, call, message, post, raw};
-pub(crate) use gateway::{Gateway, free_port, now, portcullis, wait_for};
-pub(crate) use http::{Answer, Host, Seen};
+pub(crate) use client::{Request, call, message, post, raw};
+pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
+pub(crate) use http::{Answer, Host};
 pub(crate) use idp::Idp;
 pub(crate) use jwt::{Draft, Key, encode, unsigned};
 pub(crate) use scene::Scene;
