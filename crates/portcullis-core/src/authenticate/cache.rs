@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 /// The most entries of one generation; twice as many are held at most.
-const MAX_ENTRIES: usize = 8192;
+pub(super) const MAX_ENTRIES: usize = 8192;
 
 pub(super) type Place = [u8; 32];
 
@@ -45,6 +45,14 @@ impl Verified {
     pub(super) fn keep(&self, place: Place, trust: u64, principal: Principal) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.insert(place, Entry { trust, principal });
+    }
+}
+
+#[cfg(test)]
+impl Verified {
+    pub(super) fn len(&self) -> usize {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.young.len() + held.old.len()
     }
 }
 

@@ -3,32 +3,28 @@
 use super::{
     Algorithm, Identity, Issuer, MAX_SKEW, Principal, Resource, Trust, Unauthenticated, key_of,
 };
+use crate::protocol::check_strict;
 use crate::time::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// The most scopes, roles or groups that are kept of each.
-const MAX_LISTED: usize = 256;
-/// The most plain-text claims that are kept.
+/// The most scopes, roles or groups of each; a token with more is refused, since a rule may forbid
+/// what the last of them names.
+const MAX_LISTED: usize = 1024;
+/// The most plain-text claims; a token with more is refused.
 const MAX_CLAIMS: usize = 64;
 /// The longest accepted `sub`, in bytes.
 const MAX_SUBJECT_BYTES: usize = 512;
 
-#[derive(Deserialize)]
+/// Header parameters that bring a key of their own or change how the token is read.
+const TROUBLE: &[&str] = &["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"];
+
 struct Header {
-    alg: String,
-    kid: Option<String>,
-    typ: Option<String>,
-    jwk: Option<Value>,
-    jku: Option<Value>,
-    x5u: Option<Value>,
-    x5c: Option<Value>,
-    crit: Option<Value>,
-    b64: Option<Value>,
-    zip: Option<Value>,
+    algorithm: Algorithm,
+    key: Option<String>,
+    kind: Option<String>,
 }
 
 /// Verifies the token from its bytes.
@@ -40,16 +36,12 @@ pub(super) fn verify(
 ) -> Result<Identity, Unauthenticated> {
     let (signed, signature) = token.rsplit_once('.').ok_or(Unauthenticated::Malformed)?;
     let (header, payload) = signed.split_once('.').ok_or(Unauthenticated::Malformed)?;
-    let header: Header = decode(header)?;
-    if header.brings_trouble() {
-        return Err(Unauthenticated::Header);
-    }
-    let algorithm: Algorithm = header.alg.parse().map_err(|_| Unauthenticated::Algorithm)?;
-    let claims: Map<String, Value> = decode(payload)?;
+    let header = Header::read(&decode(header)?)?;
+    let claims = decode(payload)?;
 
     // The issuer is only a question until the signature holds: "which trusted key must this be?"
     let issuer = trusted_issuer(&claims, resource, trust)?;
-    if !issuer.algorithms.contains(&algorithm) {
+    if !issuer.algorithms.contains(&header.algorithm) {
         return Err(Unauthenticated::Algorithm);
     }
     let unknown = || Unauthenticated::UnknownKey {
@@ -57,9 +49,10 @@ pub(super) fn verify(
     };
     let keys = trust.keys.0.get(&issuer.issuer).ok_or_else(unknown)?;
     let key = keys
-        .find(header.kid.as_deref(), algorithm)
+        .find(header.key.as_deref(), header.algorithm)
         .ok_or_else(unknown)?;
-    match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm.library()) {
+    let algorithm = header.algorithm.library();
+    match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm) {
         Ok(true) => {}
         Ok(false) | Err(_) => return Err(Unauthenticated::Signature),
     }
@@ -87,16 +80,20 @@ pub(super) fn still_valid(
 }
 
 impl Header {
-    fn brings_trouble(&self) -> bool {
-        [
-            &self.jwk, &self.jku, &self.x5u, &self.x5c, &self.crit, &self.b64, &self.zip,
-        ]
-        .into_iter()
-        .any(Option::is_some)
+    fn read(header: &Map<String, Value>) -> Result<Self, Unauthenticated> {
+        if TROUBLE.iter().any(|name| header.contains_key(*name)) {
+            return Err(Unauthenticated::Header);
+        }
+        let algorithm = optional_text(header, "alg")?.ok_or(Unauthenticated::Malformed)?;
+        Ok(Self {
+            algorithm: algorithm.parse().map_err(|_| Unauthenticated::Algorithm)?,
+            key: optional_text(header, "kid")?,
+            kind: optional_text(header, "typ")?,
+        })
     }
 
     fn check_type(&self, issuer: &Issuer) -> Result<(), Unauthenticated> {
-        let typ = self.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
+        let typ = self.kind.as_deref().unwrap_or("JWT").to_ascii_lowercase();
         let typ = typ.strip_prefix("application/").unwrap_or(&typ);
         if issuer.token_types.iter().any(|accepted| accepted == typ) {
             return Ok(());
@@ -105,11 +102,28 @@ impl Header {
     }
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Unauthenticated> {
+/// The members of one part: an object with one reading, so that nobody can read it differently.
+fn decode(part: &str) -> Result<Map<String, Value>, Unauthenticated> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| Unauthenticated::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| Unauthenticated::Malformed)
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unauthenticated::Malformed)?;
+    check_strict(text).map_err(|_| Unauthenticated::Malformed)?;
+    serde_json::from_str(text).map_err(|_| Unauthenticated::Malformed)
+}
+
+/// A header parameter that must be a text where it is there.
+fn optional_text(
+    header: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<String>, Unauthenticated> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_),
+        ) => Err(Unauthenticated::Malformed),
+    }
 }
 
 fn trusted_issuer<'a>(
@@ -129,7 +143,7 @@ fn trusted_issuer<'a>(
 
 /// Reads the claims of a token whose signature holds; also says when it was issued.
 fn identify(
-    mut claims: Map<String, Value>,
+    claims: Map<String, Value>,
     issuer: &Issuer,
     resource: &Resource,
     now: Timestamp,
@@ -140,31 +154,17 @@ fn identify(
         Some(subject) if !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES => subject,
         Some(_) | None => return Err(Unauthenticated::Subject),
     };
-    let scopes = match claims
-        .get(&issuer.scope_claim)
-        .or_else(|| claims.get("scp"))
-    {
-        Some(Value::String(list)) => list
-            .split(' ')
-            .filter(|scope| !scope.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        Some(list @ Value::Array(_)) => texts(Some(list)),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
-            Vec::new()
-        }
-    };
     let identity = Identity {
         key: key_of(&issuer.issuer, &subject),
         issuer: issuer.issuer.clone(),
         subject,
         client: text(&claims, "client_id").or_else(|| text(&claims, "azp")),
         token_id: text(&claims, "jti"),
-        scopes,
-        roles: texts(claims.get(&issuer.roles_claim)),
-        groups: texts(claims.get(&issuer.groups_claim)),
+        scopes: scopes(&claims, &issuer.scope_claim)?,
+        roles: texts(claims.get(&issuer.roles_claim))?,
+        groups: texts(claims.get(&issuer.groups_claim))?,
         expires,
-        claims: plain_claims(&mut claims),
+        claims: plain_claims(claims)?,
     };
     Ok((identity, issued))
 }
@@ -253,21 +253,36 @@ fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
     claims.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn texts(value: Option<&Value>) -> Vec<String> {
+fn scopes(claims: &Map<String, Value>, name: &str) -> Result<Vec<String>, Unauthenticated> {
+    match claims.get(name).or_else(|| claims.get("scp")) {
+        Some(Value::String(list)) => bounded(
+            list.split(' ')
+                .filter(|scope| !scope.is_empty())
+                .map(str::to_owned),
+        ),
+        other => texts(other),
+    }
+}
+
+/// The texts of a list; whatever is no list is an empty one.
+fn texts(value: Option<&Value>) -> Result<Vec<String>, Unauthenticated> {
     let listed = value
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    listed
-        .iter()
-        .filter_map(Value::as_str)
-        .take(MAX_LISTED)
-        .map(str::to_owned)
-        .collect()
+    bounded(listed.iter().filter_map(Value::as_str).map(str::to_owned))
 }
 
-fn plain_claims(claims: &mut Map<String, Value>) -> Vec<(String, String)> {
-    let plain = std::mem::take(claims)
+fn bounded(texts: impl Iterator<Item = String>) -> Result<Vec<String>, Unauthenticated> {
+    let texts: Vec<String> = texts.take(MAX_LISTED + 1).collect();
+    if texts.len() > MAX_LISTED {
+        return Err(Unauthenticated::Malformed);
+    }
+    Ok(texts)
+}
+
+fn plain_claims(claims: Map<String, Value>) -> Result<Vec<(String, String)>, Unauthenticated> {
+    let plain: Vec<(String, String)> = claims
         .into_iter()
         .filter_map(|(name, value)| match value {
             Value::String(text) => Some((name, text)),
@@ -276,6 +291,10 @@ fn plain_claims(claims: &mut Map<String, Value>) -> Vec<(String, String)> {
             | Value::Number(_)
             | Value::Array(_)
             | Value::Object(_) => None,
-        });
-    plain.take(MAX_CLAIMS).collect()
+        })
+        .collect();
+    if plain.len() > MAX_CLAIMS {
+        return Err(Unauthenticated::Malformed);
+    }
+    Ok(plain)
 }

@@ -71,7 +71,21 @@ impl Algorithm {
     }
 
     fn fits(self, key: &Key) -> bool {
-        key.algorithm.is_none_or(|only| only == self) && key.material.family() == self.family()
+        key.algorithm.is_none_or(|only| only == self)
+            && key.material.family() == self.family()
+            && key.curve.as_deref() == self.curve()
+    }
+
+    /// The only curve of the algorithm (RFC 7518 section 3.4; of `EdDSA`, Ed25519 alone is taken).
+    const fn curve(self) -> Option<&'static str> {
+        match self {
+            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => {
+                None
+            }
+            Self::ES256 => Some("P-256"),
+            Self::ES384 => Some("P-384"),
+            Self::EdDSA => Some("Ed25519"),
+        }
     }
 
     const fn family(self) -> AlgorithmFamily {
@@ -88,6 +102,7 @@ impl Algorithm {
 struct Key {
     id: Option<String>,
     algorithm: Option<Algorithm>,
+    curve: Option<String>,
     material: DecodingKey,
 }
 
@@ -135,19 +150,24 @@ impl KeySet {
 
 fn key(value: &Value) -> Option<Key> {
     let signs = value.get("use").is_none_or(|usage| usage == "sig");
+    let verifies = value.get("key_ops").is_none_or(|operations| {
+        let mut listed = operations.as_array().into_iter().flatten();
+        listed.any(|operation| operation == "verify")
+    });
     let is_long = value
         .get("n")
         .and_then(Value::as_str)
         .is_none_or(|n| n.len() >= MIN_RSA_CHARS);
     let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
     let is_symmetric = matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
-    if !signs || !is_long || is_symmetric {
+    if !signs || !verifies || !is_long || is_symmetric {
         return None;
     }
     let named = value.get("alg").and_then(Value::as_str);
     Some(Key {
         id: jwk.common.key_id.clone(),
         algorithm: named.map(Algorithm::from_str).transpose().ok()?,
+        curve: value.get("crv").and_then(Value::as_str).map(str::to_owned),
         material: DecodingKey::from_jwk(&jwk).ok()?,
     })
 }

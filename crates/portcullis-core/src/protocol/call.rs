@@ -12,6 +12,17 @@ const MAX_NAME_BYTES: usize = 2048;
 /// The `_meta` fields that 2026-07-28 requires of every request.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// The members of `params` that decisions read.
+const PARAMS: &[&str] = &[
+    "name",
+    "arguments",
+    "uri",
+    "_meta",
+    "ref",
+    "taskId",
+    "requestId",
+    "protocolVersion",
+];
 
 /// What kind of message it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,9 +106,13 @@ impl Call {
             ..Places::default()
         };
         let method = Method::parse(envelope.method.as_deref().unwrap_or_default());
-        let params = Params::read(envelope.params).map_err(|flaw| match flaw {
-            Malformed::Case => Malformed::Case,
-            _ => Malformed::Params { id: id.clone() },
+        let bad_params = || Malformed::Params { id: id.clone() };
+        let params = Params::read(envelope.params).map_err(|flaw| {
+            if flaw == Malformed::Case {
+                flaw
+            } else {
+                bad_params()
+            }
         })?;
         let revision = revision(&kind, &method, headers, &params, settled)?;
         let method = if revision.is_stateless() {
@@ -105,7 +120,6 @@ impl Call {
         } else {
             method
         };
-        let bad_params = || Malformed::Params { id: id.clone() };
         let target = target(&kind, &method, &params, &body, &mut places).ok_or_else(bad_params)?;
         places.progress_token = progress_token(&params, &body).ok_or_else(bad_params)?;
         if method == Method::Cancelled {
@@ -191,28 +205,24 @@ impl<'a> Params<'a> {
             return Ok(Self::default());
         };
         let own = members(raw.get())?;
-        for (name, _) in &own {
-            refuse_case(
-                name,
-                &[
-                    "name",
-                    "arguments",
-                    "uri",
-                    "_meta",
-                    "ref",
-                    "taskId",
-                    "requestId",
-                    "protocolVersion",
-                ],
-            )?;
-        }
+        refuse_cases(&own, PARAMS)?;
         let mut params = Self {
             own,
             ..Self::default()
         };
         if let Some(meta) = params.get("_meta") {
             params.meta = members(meta.get())?;
+            refuse_cases(
+                &params.meta,
+                &[META_VERSION, META_CAPABILITIES, "progressToken"],
+            )?;
             params.has_meta = true;
+        }
+        if let Some(reference) = params
+            .get("ref")
+            .and_then(|value| members(value.get()).ok())
+        {
+            refuse_cases(&reference, &["type", "name", "uri"])?;
         }
         Ok(params)
     }
@@ -230,6 +240,12 @@ impl<'a> Params<'a> {
             .find(|(own, _)| own == name)
             .map(|(_, value)| *value)
     }
+}
+
+fn refuse_cases(members: &[(Cow<'_, str>, &RawValue)], known: &[&str]) -> Result<(), Malformed> {
+    members
+        .iter()
+        .try_for_each(|(name, _)| refuse_case(name, known))
 }
 
 fn kind(envelope: &Envelope<'_>, id: Option<Id>) -> Result<Kind, Malformed> {

@@ -126,10 +126,9 @@ pub(super) fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
 
 /// Refuses a name that a case-insensitive reader would take for a known one (CVE-2026-27896).
 pub(super) fn refuse_case(name: &str, known: &[&str]) -> Result<(), Malformed> {
-    let folded: String = name.chars().map(fold).collect();
     let is_variant = known
         .iter()
-        .any(|known| known.chars().map(fold).eq(folded.chars()) && *known != name);
+        .any(|known| *known != name && known.chars().map(fold).eq(name.chars().map(fold)));
     if is_variant {
         Err(Malformed::Case)
     } else {

@@ -2,6 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// One event, or a comment between events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -30,6 +32,7 @@ pub struct Frames {
     held: BytesMut,
     seen: usize,
     most: usize,
+    is_begun: bool,
 }
 
 impl Frames {
@@ -39,6 +42,7 @@ impl Frames {
             held: BytesMut::new(),
             seen: 0,
             most,
+            is_begun: false,
         }
     }
 
@@ -52,10 +56,7 @@ impl Frames {
     /// # Errors
     /// [`BadStream`]; the stream then ends.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, BadStream> {
-        if let Some(rest) = self.held.strip_prefix(b"\xef\xbb\xbf".as_slice()) {
-            let cut = self.held.len() - rest.len();
-            self.held.advance(cut);
-        }
+        self.begin();
         let Some(end) = self.end_of_frame() else {
             self.seen = self.held.len().saturating_sub(3);
             return if self.held.len() > self.most {
@@ -69,6 +70,17 @@ impl Frames {
             return Err(BadStream::TooLarge);
         }
         frame(self.held.split_to(end).freeze()).map(Some)
+    }
+
+    /// Takes off the byte order mark that a stream, and only a stream, may begin with.
+    fn begin(&mut self) {
+        if self.is_begun || (self.held.len() < BOM.len() && BOM.starts_with(&self.held)) {
+            return;
+        }
+        self.is_begun = true;
+        if self.held.starts_with(BOM) {
+            self.held.advance(BOM.len());
+        }
     }
 
     /// Just behind the first blank line: two line ends in a row, each LF, CR LF or CR.

@@ -53,6 +53,9 @@ pub struct Exhausted {
 /// How long a caller waits where no pace tells.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 
+/// Which bucket, at which rate, how much, and the name of the quota.
+type Charge = (u64, Rate, u64, &'static str);
+
 #[derive(Default)]
 struct Held {
     /// When each bucket will be full again (GCRA's theoretical arrival time).
@@ -210,11 +213,7 @@ impl Rate {
 impl Held {
     fn check_concurrency(&self, places: [u64; 2], most: [u32; 2]) -> Result<(), Exhausted> {
         for ((place, most), which) in places.iter().zip(most).zip(["concurrency", "upstream"]) {
-            if self
-                .under_way
-                .get(place)
-                .is_some_and(|count| *count >= most)
-            {
+            if self.under_way.get(place).copied().unwrap_or_default() >= most {
                 return Err(Exhausted {
                     which,
                     retry_after: SHORT_WAIT,
@@ -224,15 +223,20 @@ impl Held {
         Ok(())
     }
 
+    /// Whether the buckets that are not kept yet may be.
+    fn has_room(&self, charges: &[Charge]) -> bool {
+        let new = charges
+            .iter()
+            .filter(|(bucket, ..)| !self.full_at.contains_key(bucket))
+            .count();
+        self.full_at.len() + new <= MAX_BUCKETS
+    }
+
     /// Charges all buckets or none.
-    fn charge(
-        &mut self,
-        charges: &[(u64, Rate, u64, &'static str)],
-        now: Timestamp,
-    ) -> Result<(), Exhausted> {
-        if self.full_at.len() + charges.len() > MAX_BUCKETS {
+    fn charge(&mut self, charges: &[Charge], now: Timestamp) -> Result<(), Exhausted> {
+        if !self.has_room(charges) {
             self.full_at.retain(|_, full_at| *full_at > now);
-            if self.full_at.len() + charges.len() > MAX_BUCKETS {
+            if !self.has_room(charges) {
                 return Err(Exhausted {
                     which: "memory",
                     retry_after: SHORT_WAIT,

@@ -166,15 +166,17 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Option<Closed>, NoSession> {
         let mut table = self.table();
-        let own = table.by_owner.get(&principal.key);
-        let oldest = own
-            .filter(|ids| ids.len() >= limits.most_per_principal)
-            .and_then(|ids| ids.front().copied());
-        let evicted = oldest
-            .and_then(|oldest| table.remove(&(Arc::clone(&principal.key), oldest), "evicted"));
-        if table.records.len() >= limits.most {
+        let oldest = table
+            .by_owner
+            .get(&principal.key)
+            .filter(|own| own.len() >= limits.most_per_principal)
+            .and_then(|own| own.front().copied());
+        // Looked at before anything ends, so that a refusal ends nothing.
+        if table.records.len() - usize::from(oldest.is_some()) >= limits.most {
             return Err(NoSession::Full);
         }
+        let evicted = oldest
+            .and_then(|oldest| table.remove(&(Arc::clone(&principal.key), oldest), "evicted"));
         let Opening {
             server,
             upstream,
@@ -217,6 +219,16 @@ impl Sessions {
     /// Whether that session is open.
     pub fn is_open(&self, owner: &Arc<str>, id: SessionId) -> bool {
         self.table().records.contains_key(&(Arc::clone(owner), id))
+    }
+
+    /// Takes out every session there is.
+    pub fn end_all(&self, reason: &'static str) -> Vec<Closed> {
+        let mut table = self.table();
+        let mut keys: Vec<Key> = table.records.keys().cloned().collect();
+        keys.sort_by_key(|(_, id)| id.wire());
+        keys.into_iter()
+            .filter_map(|key| table.remove(&key, reason))
+            .collect()
     }
 
     /// Takes out every session whose time is over. Cost: one look at each.

@@ -124,7 +124,7 @@ fn is_taken(error: &anyhow::Error) -> bool {
 }
 
 async fn serve(checked: &Checked, name: &str) -> anyhow::Result<Ending> {
-    std::fs::create_dir_all(&checked.gateway.data)?;
+    crate::keys::private_directory(&checked.gateway.data)?;
     let running = build(checked).await?;
     let uid = rustix::process::getuid().as_raw();
     let user = environment("USER").unwrap_or_default();

@@ -122,11 +122,10 @@ impl Issuers {
 
     /// Fetches the keys of an issuer because of an unknown `kid`, unless that was done a moment ago.
     ///
-    /// Says whether it is worth asking again.
-    pub(crate) async fn refresh(&self, issuer: &str) -> bool {
-        let before = self.trust.load().generation;
+    /// `seen` is the generation of the trust that did not know the key. Says whether it is worth asking again.
+    pub(crate) async fn refresh(&self, issuer: &str, seen: u64) -> bool {
         let _alone = self.fetching.lock().await;
-        if self.trust.load().generation != before {
+        if self.trust.load().generation != seen {
             return true; // somebody else just did
         }
         let now = clock::now();

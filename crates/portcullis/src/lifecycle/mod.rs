@@ -6,7 +6,7 @@ use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{self, Checked};
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, accept, admin};
-use crate::record::note;
+use crate::record::{note, note_closed};
 use crate::relay::Gateway;
 use crate::resume::Seal;
 use crate::telemetry::Counters;
@@ -193,9 +193,9 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
         answer,
     ));
     let answering = Arc::clone(gateway);
-    let answer = move |request, _: SocketAddr| {
+    let answer = move |request, peer: SocketAddr| {
         let gateway = Arc::clone(&answering);
-        async move { admin::answer(&gateway, &request) }
+        async move { admin::answer(&gateway, &request, peer) }
     };
     let bounds = Bounds {
         connections: ADMIN_CONNECTIONS,
@@ -229,6 +229,9 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     };
     for upstream in gateway.live.load().upstreams.values() {
         upstream.stop().await;
+    }
+    for closed in gateway.state.sessions.end_all("stopped") {
+        note_closed(&gateway.recorder, &closed);
     }
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());

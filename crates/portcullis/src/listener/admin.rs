@@ -1,16 +1,27 @@
 //! The operators' listener: health, readiness and metrics; always on loopback.
 
 use super::Body;
+use crate::record::note;
 use crate::relay::Gateway;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use std::sync::Arc;
+use portcullis_audit::Record;
+use portcullis_core::refusal::Refusal;
+use std::net::SocketAddr;
 
 /// Answers one request of an operator's.
-pub(crate) fn answer(gateway: &Arc<Gateway>, request: &Request<Incoming>) -> Response<Body> {
+pub(crate) fn answer(
+    gateway: &Gateway,
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Body> {
     let live = gateway.live.load();
-    if live.admin_edge.check(request.headers()).is_err() {
+    if let Err(why) = live.admin_edge.check(request.uri(), request.headers()) {
+        let mut record = Record::new("admin.rejected");
+        record.reason = Some(Refusal::from(why).event().1.into());
+        record.peer = Some(peer);
+        note(&gateway.recorder, record);
         return text(
             StatusCode::FORBIDDEN,
             "host or origin not allowed\n".to_owned(),

@@ -1,7 +1,7 @@
 //! Which hosts and origins are ours: the defence against DNS rebinding, before anything else is looked at.
 
-use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderValue, ORIGIN};
+use hyper::{HeaderMap, Uri};
 use portcullis_core::refusal::Unacceptable;
 use std::collections::HashSet;
 
@@ -17,13 +17,26 @@ pub(crate) struct Edge {
 impl Edge {
     /// Checks `Host` and, where there is one, `Origin`; gives the origin back for the answer's CORS headers.
     ///
+    /// A target in absolute form names its own host (RFC 9112 section 3.2.2), which must be the same.
+    ///
     /// # Errors
     /// [`Unacceptable::Host`] or [`Unacceptable::Origin`].
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Unacceptable> {
+    pub(crate) fn check(
+        &self,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Option<HeaderValue>, Unacceptable> {
         let host = only(headers, &HOST)
             .map_err(|()| Unacceptable::Host)?
             .ok_or(Unacceptable::Host)?;
         if !lower(host).is_some_and(|host| self.hosts.contains(&host)) {
+            return Err(Unacceptable::Host);
+        }
+        if target.authority().is_some_and(|named| {
+            !host
+                .as_bytes()
+                .eq_ignore_ascii_case(named.as_str().as_bytes())
+        }) {
             return Err(Unacceptable::Host);
         }
         let Some(origin) = only(headers, &ORIGIN).map_err(|()| Unacceptable::Origin)? else {
@@ -67,7 +80,7 @@ mod tests {
             }
         }
         assert_eq!(
-            edge.check(&headers).map(drop),
+            edge.check(&Uri::from_static("/"), &headers).map(drop),
             expected,
             "{host:?} {origin:?}"
         );
@@ -107,6 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn ses_10_refuses_a_target_of_another_host() {
+        let edge = Edge {
+            hosts: ["a".to_owned()].into(),
+            origins: HashSet::new(),
+        };
+        let mut headers = HeaderMap::new();
+        headers.append(HOST, HeaderValue::from_static("a"));
+        assert_eq!(
+            edge.check(&Uri::from_static("http://a/x"), &headers),
+            Ok(None)
+        );
+        assert_eq!(
+            edge.check(&Uri::from_static("http://b/x"), &headers),
+            Err(Unacceptable::Host)
+        );
+    }
+
+    #[test]
     fn ses_10_refuses_two_hosts() {
         let edge = Edge {
             hosts: ["a".to_owned()].into(),
@@ -115,6 +146,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(HOST, HeaderValue::from_static("a"));
         headers.append(HOST, HeaderValue::from_static("a"));
-        assert_eq!(edge.check(&headers), Err(Unacceptable::Host));
+        assert_eq!(
+            edge.check(&Uri::from_static("/"), &headers),
+            Err(Unacceptable::Host)
+        );
     }
 }

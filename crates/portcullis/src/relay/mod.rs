@@ -103,7 +103,7 @@ impl Gateway {
             Err(why) => return unavailable(why),
         };
         let (parts, body) = request.into_parts();
-        let origin = match live.edge.check(&parts.headers) {
+        let origin = match live.edge.check(&parts.uri, &parts.headers) {
             Ok(origin) => origin,
             Err(why) => return self.refuse(&live, &mut exchange, &why.into()).await,
         };

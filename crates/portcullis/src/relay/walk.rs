@@ -170,7 +170,7 @@ impl Gateway {
         let Err(Refusal::Unauthenticated(Unauthenticated::UnknownKey { issuer })) = &first else {
             return first;
         };
-        if !self.issuers.refresh(issuer).await {
+        if !self.issuers.refresh(issuer, trust.generation).await {
             return first;
         }
         let trust = self.issuers.trust();
