@@ -12,6 +12,10 @@ fn ses_11_ends_a_session_that_is_deleted() {
     let stream = scene.open(&Request::in_session("GET", &gone).token(&token));
     assert_eq!(stream.response.status, 200);
     assert_eq!(scene.send(&Request::in_session("DELETE", &gone).token(&token)).status, 200);
+    let goodbye = wait_for("the DELETE at the upstream", || {
+        scene.upstream.requests().into_iter().find(|seen| seen.method == "DELETE")
+    });
+    assert_eq!(goodbye.header("mcp-session-id"), Some("upstream-0"));
     for request in [
         scene.call_in(&gone, &token),
         Request::in_session("GET", &gone).token(&token),
@@ -19,10 +23,6 @@ fn ses_11_ends_a_session_that_is_deleted() {
     ] {
         scene.refuses(&request, (404, 404), ("session.reject", "unknown"));
     }
-    let goodbye = wait_for("the DELETE at the upstream", || {
-        scene.upstream.requests().into_iter().find(|seen| seen.method == "DELETE")
-    });
-    assert_eq!(goodbye.header("mcp-session-id"), Some("upstream-0"));
     scene.permits(&scene.call_in(&kept, &token));
     // What the upstream says from now on is for nobody.
     scene.upstream.notify("late", "after-the-end");
