@@ -67,6 +67,9 @@ pub struct Row {
     pub cell: String,
     /// The target's name.
     pub target: String,
+    /// Calls that became due a second, if that was fixed; such a row says nothing of the most that
+    /// is possible, and its processor time holds the cost of waiting.
+    pub rate: Option<f64>,
     /// Calls answered a second.
     pub requests_per_second: f64,
     /// Latency that half of the calls stay below, in microseconds.
@@ -176,8 +179,8 @@ impl Results {
         footprints.find(|footprint| footprint.target == target)
     }
 
-    /// Adds the rows of a cell.
-    pub fn add(&mut self, cell: &str, targets: &[String], rounds: &Rounds) {
+    /// Adds the rows of a cell; `rate` as in [`Row::rate`].
+    pub fn add(&mut self, cell: &str, targets: &[String], rounds: &Rounds, rate: Option<f64>) {
         let direct: Vec<_> = rounds
             .kept
             .iter()
@@ -192,6 +195,7 @@ impl Results {
                     .extend(fault.map(|fault| format!("{cell}, {target}: {fault}")));
             }
             let mut row = Row::of(cell, target, &windows);
+            row.rate = rate;
             row.dropped = rounds.dropped;
             row.noisy = rounds.noisy;
             if index > 0 {
@@ -212,6 +216,7 @@ impl Row {
         Self {
             cell: cell.to_owned(),
             target: target.to_owned(),
+            rate: None,
             requests_per_second: median(windows, rate),
             p50_us: latency(0.5),
             p90_us: latency(0.9),
@@ -225,6 +230,13 @@ impl Row {
             noisy: 0,
             versus: None,
         }
+    }
+}
+
+impl Row {
+    /// How much of a rate was kept, in percent.
+    fn share_of(&self, rate: f64) -> f64 {
+        100.0 * self.requests_per_second / rate.max(1e-9)
     }
 }
 
@@ -280,8 +292,8 @@ fn float(count: u64) -> f64 {
 }
 
 const HEAD: &str = "
-| cell | target | calls/s | p50 µs | p90 µs | p99 µs | p99.9 µs | CPU µs/call | CPU ratio | throughput ratio | added p50 µs |
-| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |
+| cell | target | calls/s | p50 µs | p90 µs | p99 µs | p99.9 µs | CPU µs/call | CPU ratio | throughput ratio | added p50 µs | added p99.9 µs |
+| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
 ";
 
 impl fmt::Display for Results {
@@ -345,16 +357,22 @@ impl fmt::Display for Row {
         for latency in [self.p50_us, self.p90_us, self.p99_us, self.p999_us] {
             write!(out, " | {latency:.0}")?;
         }
-        let Some(versus) = &self.versus else {
-            let all_in = self.generator_cpu_us + self.upstream_cpu_us;
-            return writeln!(out, " | {all_in:.1} | 1 | 1 | 0 |");
-        };
-        let [low, high] = versus.cpu_ratio_range;
-        writeln!(
-            out,
-            " | {:.1} | {:.2} ({low:.2}–{high:.2}) | {:.2} | {:+.0} |",
-            self.gate_cpu_us, versus.cpu_ratio, versus.throughput_ratio, versus.added_p50_us
-        )
+        let added = |versus: &Versus| (versus.added_p50_us, versus.added_p999_us);
+        let (half, tail) = self.versus.as_ref().map_or((0.0, 0.0), added);
+        match (&self.versus, self.rate) {
+            (_, Some(rate)) => write!(out, " | – | – | {:.0} % of the rate", self.share_of(rate))?,
+            (None, None) => {
+                let all_in = self.generator_cpu_us + self.upstream_cpu_us;
+                write!(out, " | {all_in:.1} | 1 | 1")?;
+            }
+            (Some(versus), None) => {
+                let [low, high] = versus.cpu_ratio_range;
+                let (own, ratio) = (self.gate_cpu_us, versus.cpu_ratio);
+                write!(out, " | {own:.1} | {ratio:.2} ({low:.2}–{high:.2})")?;
+                write!(out, " | {:.2}", versus.throughput_ratio)?;
+            }
+        }
+        writeln!(out, " | {half:+.0} | {tail:+.0} |")
     }
 }
 

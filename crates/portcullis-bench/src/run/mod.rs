@@ -195,7 +195,7 @@ async fn closed(
         })
         .collect();
     let rounds = table.rounds(&subjects, cell.0, plan).await?;
-    results.add(&cell.to_string(), &subjects_of(&subjects), &rounds);
+    results.add(&cell.to_string(), &subjects_of(&subjects), &rounds, None);
     Ok(())
 }
 
@@ -225,7 +225,7 @@ async fn open(
     let load = cell.parse::<Cell>()?.0;
     let rounds = table.rounds(&subjects, load, plan).await?;
     let cell = format!("{cell} at half of {name}");
-    results.add(&cell, &subjects_of(&subjects), &rounds);
+    results.add(&cell, &subjects_of(&subjects), &rounds, rate);
     Ok(())
 }
 
