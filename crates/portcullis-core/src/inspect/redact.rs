@@ -79,7 +79,7 @@ pub fn summarize(arguments: Bytes, view: View) -> Summary {
 }
 
 /// Replaces what looks like a secret by a mark; idempotent.
-fn redact(value: Value) -> Value {
+pub(super) fn redact(value: Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
             members
