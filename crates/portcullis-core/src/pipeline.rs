@@ -148,8 +148,7 @@ pub fn converse(
         principal,
         &server.gate.resource.server,
         head.session,
-        &rules.sessions,
-        now,
+        (&rules.sessions, now),
     )?;
     if let Some(open) = session.open() {
         trail.session = Some(open.id.fingerprint());
@@ -241,7 +240,7 @@ pub fn open(
     };
     Ok(state
         .sessions
-        .open(ticket.principal(), id, opening, &rules.sessions, now)?)
+        .open(ticket.principal(), id, opening, (&rules.sessions, now))?)
 }
 
 fn note(call: &Call, view: View, trail: &mut Trail) {

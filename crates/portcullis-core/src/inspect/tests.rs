@@ -57,7 +57,7 @@ fn session() -> Session {
         most: 1,
         most_per_principal: 1,
     };
-    let bound = Sessions::default().bind(alice(), &"notes".into(), None, &limits, NOW);
+    let bound = Sessions::default().bind(alice(), &"notes".into(), None, (&limits, NOW));
     bound.unwrap()
 }
 
@@ -131,92 +131,90 @@ fn check(rows: &[(&str, &str)], ticket: &Ticket, policy: &Policy) {
     }
 }
 
+const ANSWERS: &[(&str, &str)] = &[
+    (r#"{"jsonrpc":"2.0","id":7,"result":{}}"#, "result"),
+    (
+        r#"{ "result":{"x":[1]} , "jsonrpc":"2.0", "id":7 }"#,
+        "result",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":8,"result":{}}"#,
+        "answer_not_asked",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":"7","result":{}}"#,
+        "answer_not_asked",
+    ),
+    (r#"{"jsonrpc":"2.0","result":{}}"#, "answer_not_asked"),
+    (
+        r#"{"jsonrpc":"2.0","id":7.0,"result":{}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32000,"message":"x"}}"#,
+        "error",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":8,"error":{"code":1,"message":""}}"#,
+        "answer_not_asked",
+    ),
+    // An error about what could not be read bears no id.
+    (
+        r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":""}}"#,
+        "error",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":""}}"#,
+        "error",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":1.5}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"error":{"message":"x"}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"error":"no"}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}"#,
+        "malformed_answer",
+    ),
+    (r#"{"jsonrpc":"2.0","id":7}"#, "malformed_answer"),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"result":{"a":1,"a":2}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"Result":{},"result":{}}"#,
+        "malformed_answer",
+    ),
+    (
+        r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#,
+        "malformed_answer",
+    ),
+    (
+        r#"{"jsonrpc":"2.0","id":7,"result":{}}{}"#,
+        "malformed_answer",
+    ),
+    ("", "malformed_answer"),
+];
+
 #[test]
 fn inj_13_passes_the_answer_that_was_asked_for() {
-    let rows = [
-        (r#"{"jsonrpc":"2.0","id":7,"result":{}}"#, "result"),
-        (
-            r#"{ "result":{"x":[1]} , "jsonrpc":"2.0", "id":7 }"#,
-            "result",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":8,"result":{}}"#,
-            "answer_not_asked",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":"7","result":{}}"#,
-            "answer_not_asked",
-        ),
-        (r#"{"jsonrpc":"2.0","result":{}}"#, "answer_not_asked"),
-        (
-            r#"{"jsonrpc":"2.0","id":7.0,"result":{}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32000,"message":"x"}}"#,
-            "error",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":8,"error":{"code":1,"message":""}}"#,
-            "answer_not_asked",
-        ),
-        // An error about what could not be read bears no id.
-        (
-            r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":""}}"#,
-            "error",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":""}}"#,
-            "error",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"error":{"code":1.5}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"error":{"message":"x"}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"error":"no"}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}"#,
-            "malformed_answer",
-        ),
-        (r#"{"jsonrpc":"2.0","id":7}"#, "malformed_answer"),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"result":{"a":1,"a":2}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"Result":{},"result":{}}"#,
-            "malformed_answer",
-        ),
-        (
-            r#"[{"jsonrpc":"2.0","id":7,"result":{}}]"#,
-            "malformed_answer",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":7,"result":{}}{}"#,
-            "malformed_answer",
-        ),
-        ("", "malformed_answer"),
-    ];
-    check(
-        &rows,
-        &ticket(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a"}}"#),
-        &policy(""),
-    );
+    let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a"}}"#;
+    check(ANSWERS, &ticket(call), &policy(""));
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn inj_10_refuses_what_is_no_message() {
         ("{} {}", "json"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}x"#, "json"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping",}"#, "json"),
-        (r#"{'jsonrpc':'2.0'}"#, "json"),
+        (r"{'jsonrpc':'2.0'}", "json"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping"/**/}"#, "json"),
     ] {
         check(body, expected);
@@ -333,75 +333,77 @@ fn inj_10_deep_nesting_costs_no_stack() {
     outcome.unwrap().join().unwrap();
 }
 
+const PARAMS: &[(&str, &str, &str)] = &[
+    ("tools/call", r#"{"name":"a"}"#, "request"),
+    (
+        "tools/call",
+        r#"{"name":"a","arguments":{"x":1}}"#,
+        "request",
+    ),
+    ("tools/call", r#"{"name":"a","arguments":[1]}"#, "params"),
+    ("tools/call", r#"{"name":"a","arguments":null}"#, "params"),
+    ("tools/call", r#"{"name":"a","arguments":"{}"}"#, "params"),
+    ("tools/call", r#"{"name":""}"#, "params"),
+    ("tools/call", r#"{"name":7}"#, "params"),
+    ("tools/call", r#"{"name":["a"]}"#, "params"),
+    ("tools/call", r#"{"uri":"a"}"#, "params"),
+    ("tools/call", "{}", "params"),
+    ("tools/call", r#"["a",{}]"#, "params"),
+    ("tools/call", "null", "params"),
+    ("tools/call", r#""a""#, "params"),
+    ("ping", "[]", "params"),
+    ("anything/else", "[1]", "params"),
+    ("prompts/get", r#"{"name":"a","arguments":[]}"#, "params"),
+    ("prompts/get", r#"{"name":"a"}"#, "request"),
+    ("resources/read", r#"{"uri":"file:///a"}"#, "request"),
+    ("resources/read", r#"{"name":"a"}"#, "params"),
+    ("resources/subscribe", "{}", "params"),
+    ("resources/unsubscribe", r#"{"uri":1}"#, "params"),
+    ("tasks/get", r#"{"taskId":"t"}"#, "request"),
+    ("tasks/result", "{}", "params"),
+    ("tasks/cancel", r#"{"taskId":1}"#, "params"),
+    (
+        "completion/complete",
+        r#"{"ref":{"type":"ref/prompt","name":"a"}}"#,
+        "request",
+    ),
+    (
+        "completion/complete",
+        r#"{"ref":{"type":"ref/resource","uri":"a"}}"#,
+        "request",
+    ),
+    (
+        "completion/complete",
+        r#"{"ref":{"type":"ref/resource","name":"a"}}"#,
+        "params",
+    ),
+    (
+        "completion/complete",
+        r#"{"ref":{"type":"ref/tool","name":"a"}}"#,
+        "params",
+    ),
+    ("completion/complete", r#"{"ref":"a"}"#, "params"),
+    ("completion/complete", "{}", "params"),
+    ("tools/list", r#"{"cursor":"x"}"#, "request"),
+    ("tools/list", r#"{"_meta":7}"#, "params"),
+    ("tools/list", r#"{"_meta":[]}"#, "params"),
+    ("tools/list", r#"{"_meta":{"progressToken":1}}"#, "request"),
+    (
+        "tools/list",
+        r#"{"_meta":{"progressToken":null}}"#,
+        "params",
+    ),
+    ("tools/list", r#"{"_meta":{"progressToken":1.5}}"#, "params"),
+    ("tools/list", r#"{"_meta":{"progressToken":{}}}"#, "params"),
+];
+
 #[test]
 fn inj_10_params_fit_their_method() {
     let ask = |method: &str, params: &str| {
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
     };
-    let rows = [
-        ("tools/call", r#"{"name":"a"}"#, "request"),
-        (
-            "tools/call",
-            r#"{"name":"a","arguments":{"x":1}}"#,
-            "request",
-        ),
-        ("tools/call", r#"{"name":"a","arguments":[1]}"#, "params"),
-        ("tools/call", r#"{"name":"a","arguments":null}"#, "params"),
-        ("tools/call", r#"{"name":"a","arguments":"{}"}"#, "params"),
-        ("tools/call", r#"{"name":""}"#, "params"),
-        ("tools/call", r#"{"name":7}"#, "params"),
-        ("tools/call", r#"{"name":["a"]}"#, "params"),
-        ("tools/call", r#"{"uri":"a"}"#, "params"),
-        ("tools/call", "{}", "params"),
-        ("tools/call", r#"["a",{}]"#, "params"),
-        ("tools/call", "null", "params"),
-        ("tools/call", r#""a""#, "params"),
-        ("ping", "[]", "params"),
-        ("anything/else", "[1]", "params"),
-        ("prompts/get", r#"{"name":"a","arguments":[]}"#, "params"),
-        ("prompts/get", r#"{"name":"a"}"#, "request"),
-        ("resources/read", r#"{"uri":"file:///a"}"#, "request"),
-        ("resources/read", r#"{"name":"a"}"#, "params"),
-        ("resources/subscribe", "{}", "params"),
-        ("resources/unsubscribe", r#"{"uri":1}"#, "params"),
-        ("tasks/get", r#"{"taskId":"t"}"#, "request"),
-        ("tasks/result", "{}", "params"),
-        ("tasks/cancel", r#"{"taskId":1}"#, "params"),
-        (
-            "completion/complete",
-            r#"{"ref":{"type":"ref/prompt","name":"a"}}"#,
-            "request",
-        ),
-        (
-            "completion/complete",
-            r#"{"ref":{"type":"ref/resource","uri":"a"}}"#,
-            "request",
-        ),
-        (
-            "completion/complete",
-            r#"{"ref":{"type":"ref/resource","name":"a"}}"#,
-            "params",
-        ),
-        (
-            "completion/complete",
-            r#"{"ref":{"type":"ref/tool","name":"a"}}"#,
-            "params",
-        ),
-        ("completion/complete", r#"{"ref":"a"}"#, "params"),
-        ("completion/complete", "{}", "params"),
-        ("tools/list", r#"{"cursor":"x"}"#, "request"),
-        ("tools/list", r#"{"_meta":7}"#, "params"),
-        ("tools/list", r#"{"_meta":[]}"#, "params"),
-        ("tools/list", r#"{"_meta":{"progressToken":1}}"#, "request"),
-        (
-            "tools/list",
-            r#"{"_meta":{"progressToken":null}}"#,
-            "params",
-        ),
-        ("tools/list", r#"{"_meta":{"progressToken":1.5}}"#, "params"),
-        ("tools/list", r#"{"_meta":{"progressToken":{}}}"#, "params"),
-    ];
-    for (method, params, expected) in rows {
+
+    for (method, params, expected) in PARAMS {
         check(ask(method, params), expected);
     }
     let long = |length: usize| {

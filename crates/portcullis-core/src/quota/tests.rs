@@ -41,7 +41,7 @@ fn session(uid: u32, server: &str) -> Session {
         most_per_principal: 1,
     };
     let principal = operating_system_user(uid, "somebody");
-    let bound = Sessions::default().bind(principal, &server.into(), None, &limits, at(0));
+    let bound = Sessions::default().bind(principal, &server.into(), None, (&limits, at(0)));
     bound.unwrap()
 }
 

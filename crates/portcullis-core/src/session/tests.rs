@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 const LIMITS: Limits = Limits {
-    idle: Duration::from_secs(60),
-    absolute: Duration::from_secs(600),
+    idle: Duration::from_mins(1),
+    absolute: Duration::from_mins(10),
     most: 4,
     most_per_principal: 3,
 };
@@ -49,7 +49,7 @@ fn open(
     limits: &Limits,
     now: u64,
 ) -> Result<Option<Closed>, NoSession> {
-    sessions.open(&principal(uid), id(number), opening(), limits, at(now))
+    sessions.open(&principal(uid), id(number), opening(), (limits, at(now)))
 }
 
 /// A table with one session: number 1 of user 1.
@@ -62,7 +62,7 @@ fn one() -> Sessions {
 /// The one place that asks the room: the refusal's word, or `ok`.
 fn bound(sessions: &Sessions, uid: u32, presented: &str, now: u64) -> &'static str {
     let presented = Some((presented, AGENT));
-    match sessions.bind(principal(uid), &server(), presented, &LIMITS, at(now)) {
+    match sessions.bind(principal(uid), &server(), presented, (&LIMITS, at(now))) {
         Ok(session) => {
             assert_eq!(session.open().unwrap().upstream.as_deref(), Some("theirs"));
             "ok"
@@ -107,7 +107,7 @@ fn ses_06_writes_base64url_and_reads_only_what_it_wrote() {
 
 #[test]
 fn ses_05_ids_hold_256_bits_and_show_none() {
-    assert!(id::ENTROPY_BYTES * 8 >= 256);
+    const { assert!(id::ENTROPY_BYTES * 8 >= 256) };
     let id = id(1);
     assert_eq!(id.fingerprint().len(), 16);
     assert_eq!(
@@ -167,7 +167,12 @@ fn ses_08_a_session_belongs_to_one_server() {
     let sessions = one();
     let wire = id(1).wire();
     let presented = Some((&*wire, AGENT));
-    let outcome = sessions.bind(principal(1), &"mail".into(), presented, &LIMITS, at(START));
+    let outcome = sessions.bind(
+        principal(1),
+        &"mail".into(),
+        presented,
+        (&LIMITS, at(START)),
+    );
     assert_eq!(outcome.unwrap_err(), NoSession::Unknown);
 }
 
@@ -175,7 +180,7 @@ fn ses_08_a_session_belongs_to_one_server() {
 fn man_2_no_id_gives_no_session_but_the_same_caller() {
     let sessions = one();
     let session = sessions
-        .bind(principal(1), &server(), None, &LIMITS, at(START))
+        .bind(principal(1), &server(), None, (&LIMITS, at(START)))
         .unwrap();
     assert!(session.open().is_none());
     assert_eq!(session.principal().subject, "1");
@@ -288,7 +293,7 @@ fn ses_13_a_closed_session_is_gone() {
     let wire = id(1).wire();
     let presented = Some((&*wire, AGENT));
     let session = sessions
-        .bind(principal(1), &server(), presented, &LIMITS, at(START))
+        .bind(principal(1), &server(), presented, (&LIMITS, at(START)))
         .unwrap();
     let closed = sessions.close(&session, "deleted").unwrap();
     assert_eq!((closed.reason, &*closed.owner), ("deleted", "os|1"));
@@ -313,7 +318,7 @@ fn ses_10_notes_that_the_software_changed() {
     let wire = id(1).wire();
     let changed = |agent| {
         let presented = Some((&*wire, agent));
-        let bound = sessions.bind(principal(1), &server(), presented, &LIMITS, at(START));
+        let bound = sessions.bind(principal(1), &server(), presented, (&LIMITS, at(START)));
         bound.unwrap().open().unwrap().changed
     };
     let seen: Vec<bool> = [AGENT, 8, 8, AGENT].into_iter().map(changed).collect();
@@ -361,9 +366,12 @@ impl World {
         let (id, owner) = self.id(number)?;
         let wire = id.wire();
         let presented = Some((&*wire, AGENT));
-        let bound = self
-            .sessions
-            .bind(principal(uid), &server(), presented, &LIMITS, at(self.now));
+        let bound = self.sessions.bind(
+            principal(uid),
+            &server(),
+            presented,
+            (&LIMITS, at(self.now)),
+        );
         if let Ok(session) = &bound {
             assert_eq!(owner, uid, "a session of another");
             assert_eq!(session.open().unwrap().id, id);
