@@ -181,7 +181,7 @@ impl Local {
                 self.open(ticket, &revision, started)?;
             }
             exchange.bytes_out = released.size();
-            self.gateway.counters.completed(exchange);
+            self.gateway.completed(exchange);
             exchange
                 .settle(walk::completed(200, code))
                 .await
