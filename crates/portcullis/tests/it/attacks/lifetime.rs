@@ -1,0 +1,92 @@
+//! ATK-008: tokens before, after and without their time.
+
+use crate::harness::{Answer, Request, Scene, call, now, wait_for};
+use serde_json::{Value, json};
+
+const EXACT: &str = r#"
+[issuers.idp]
+issuer = "{idp}"
+skew = "0s"
+
+[servers.notes]
+url = "{upstream}"
+allow = ["*"]
+"#;
+
+#[test]
+fn auth_09_refuses_tokens_outside_their_time() {
+    let scene = Scene::new();
+    let now = now();
+    let year_2100 = 4_102_444_800_u64;
+    for (claim, value, reason) in [
+        ("exp", json!(now - 61), "expired"),
+        ("exp", json!(now - 31), "expired"),
+        ("exp", json!(0), "expired"),
+        ("exp", json!(year_2100), "lifetime"),
+        ("exp", json!(now + 25 * 3600), "lifetime"),
+        ("exp", json!(9e15), "lifetime"),
+        ("exp", json!(u64::MAX), "lifetime"),
+        ("exp", json!(1e300), "malformed"),
+        ("exp", json!(-1), "malformed"),
+        ("exp", json!((now + 60).to_string()), "malformed"),
+        ("exp", json!([now + 60]), "malformed"),
+        ("exp", Value::Null, "malformed"),
+        ("nbf", json!(now + 120), "nbf"),
+        ("nbf", json!("later"), "malformed"),
+        ("iat", json!(now + 120), "nbf"),
+        ("iat", json!(now - 25 * 3600), "lifetime"),
+    ] {
+        let token = scene.draft("alice").claim(claim, value.clone()).sign();
+        println!("{claim} {value}");
+        scene.unauthenticated(&call("echo").token(&token), reason);
+    }
+    scene.unauthenticated(&call("echo").token(&scene.draft("alice").without("exp").sign()), "lifetime");
+    let immortal = scene.draft("alice").without("iat").claim("exp", year_2100).sign();
+    scene.unauthenticated(&call("echo").token(&immortal), "lifetime");
+
+    scene.permits(&call("echo").token(&scene.token("alice")));
+    let nearly = scene.draft("alice").claim("nbf", now).claim("exp", now + 23 * 3600).sign();
+    scene.permits(&call("echo").token(&nearly));
+}
+
+#[test]
+fn tok_09_asks_for_the_time_again_on_each_use() {
+    let scene = Scene::with(EXACT);
+    let end = now() + 5;
+    let token = scene.draft("alice").claim("exp", end).sign();
+    let session = scene.session(&token);
+    scene.permits(&call("echo").token(&token)); // verified, and remembered so
+    wait_for("the end of the token", || (now() > end).then_some(()));
+    scene.unauthenticated(&call("echo").token(&token), "expired");
+    scene.unauthenticated(&scene.call_in(&session, &token), "expired");
+    scene.permits(&call("echo").token(&scene.token("alice")));
+    scene.permits(&scene.call_in(&session, &scene.token("alice")));
+}
+
+#[test]
+fn auth_09_cuts_streams_when_the_token_ends() {
+    let scene = Scene::with(EXACT);
+    scene.upstream.misbehave(|seen| {
+        let is_slow = seen.body.contains("read_note");
+        is_slow.then(|| Answer::events("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"begun\"}}\n\n"))
+    });
+    let long = scene.token("bob");
+    let session = scene.session(&long);
+    let mut twin = scene.open(&Request::in_session("GET", &session).token(&long));
+
+    let end = now() + 6;
+    let short = scene.draft("alice").claim("exp", end).sign();
+    let session = scene.session(&short);
+    let listening = scene.open(&Request::in_session("GET", &session).token(&short));
+    let mut calling = scene.open(&call("read_note").token(&short));
+    assert_eq!((listening.response.status, calling.response.status), (200, 200));
+    calling.until("begun").expect("the stream runs while the token lives");
+
+    listening.end();
+    calling.end();
+    assert!(now() >= end, "cut before the token ended");
+    assert!(now() <= end + 10, "cut long after the token ended");
+    wait_for("both records", || (scene.gateway.records("stream.closed", Some("token_expired")).len() == 2).then_some(()));
+    scene.upstream.notify("n", "still-here");
+    twin.until("still-here").expect("another's stream goes on");
+}

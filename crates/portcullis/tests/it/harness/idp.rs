@@ -1,0 +1,87 @@
+//! An OAuth issuer: metadata (RFC 8414), keys, and whatever tokens a test asks for.
+
+use super::http::{Answer, Host, Seen};
+use super::jwt::{Draft, Key};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, OnceLock};
+
+struct State {
+    published: Vec<Key>,
+    /// What the metadata says instead of the truth.
+    named: Option<String>,
+}
+
+pub(crate) struct Idp {
+    host: Host,
+    state: Arc<Mutex<State>>,
+    signing: Key,
+}
+
+impl Idp {
+    /// An issuer with one key of each kind; it signs with the Ed25519 one.
+    pub(crate) fn start() -> Self {
+        let signing = Key::ed("ed-1");
+        let published = vec![signing.clone(), Self::rsa(), Key::ec("ec-1")];
+        let state = Arc::new(Mutex::new(State { published, named: None }));
+        let answering = Arc::clone(&state);
+        let address: Arc<OnceLock<String>> = Arc::default();
+        let own = Arc::clone(&address);
+        let host = Host::start(move |seen| answer(seen, &answering.lock().unwrap(), own.get().unwrap()));
+        address.set(host.url()).unwrap();
+        Self { host, state, signing }
+    }
+
+    /// The RSA key of every issuer here: it takes long to make, and no test changes it.
+    pub(crate) fn rsa() -> Key {
+        static RSA: OnceLock<Key> = OnceLock::new();
+        RSA.get_or_init(|| Key::rsa("rsa-1")).clone()
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        self.host.url()
+    }
+
+    /// The key of this id.
+    pub(crate) fn key(&self, id: &str) -> Key {
+        self.state.lock().unwrap().published.iter().find(|key| key.id == id).unwrap().clone()
+    }
+
+    /// Replaces what is published.
+    pub(crate) fn publish(&self, keys: &[Key]) {
+        self.state.lock().unwrap().published = keys.to_vec();
+    }
+
+    /// Names another issuer in the metadata.
+    pub(crate) fn lie(&self, issuer: &str) {
+        self.state.lock().unwrap().named = Some(issuer.to_owned());
+    }
+
+    /// How often it was asked for anything.
+    pub(crate) fn requests(&self) -> usize {
+        self.host.seen().len()
+    }
+
+    /// How often the keys were fetched.
+    pub(crate) fn fetches(&self) -> usize {
+        self.host.seen().iter().filter(|seen| seen.target == "/jwks").count()
+    }
+
+    /// A token that is good unless it is changed.
+    pub(crate) fn draft(&self, subject: &str, audience: &str) -> Draft {
+        Draft::new(&self.issuer(), subject, audience, &self.signing)
+    }
+}
+
+fn answer(seen: &Seen, state: &State, url: &str) -> Answer {
+    match seen.target.as_str() {
+        "/.well-known/oauth-authorization-server" => {
+            let named = state.named.as_deref().unwrap_or(url);
+            Answer::json(200, "", &json!({ "issuer": named, "jwks_uri": format!("{url}/jwks") }).to_string())
+        }
+        "/jwks" => {
+            let keys: Vec<Value> = state.published.iter().map(Key::jwk).collect();
+            Answer::json(200, "", &json!({ "keys": keys }).to_string())
+        }
+        _ => Answer::status(404),
+    }
+}

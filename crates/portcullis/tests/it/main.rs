@@ -1,0 +1,7 @@
+//! Attacks on the real binary: each must be refused, leave nothing at the upstream, and stand in the audit log.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it cannot go on")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value that is not there is null, and null fits no expectation")]
+#![expect(clippy::disallowed_methods, reason = "a test starts the binary and has no other clock than the system's")]
+
+mod harness;
+mod attacks;
