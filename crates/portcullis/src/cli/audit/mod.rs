@@ -11,7 +11,8 @@ mod moment;
 use super::{Ending, out};
 use clap::{Args, Subcommand};
 
-pub(super) use place::{Named, keys, place};
+use place::{Named, place};
+pub(super) use place::{Place, keys};
 pub(super) use proof::checkpoint;
 
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
 //! `portcullis audit proof`: what can be shown to someone who has the public key and nothing else.
 
-use super::place::Place;
-use super::{Ending, Named, keys, out, place, unknown};
+use super::{Ending, Named, Place, keys, out, place, unknown};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_audit::{

@@ -1,9 +1,10 @@
 //! Is the audit log as it should be, and can it go on?
 
 use super::Findings;
-use crate::cli::audit::{Named, checkpoint, keys, place};
+use crate::cli::audit::{Place, checkpoint, keys};
 use crate::clock;
 use crate::config::Checked;
+use crate::lifecycle::Home;
 use portcullis_audit::{
     Checkpoint, Filter, Found, MAX_BACKWARDS_MICROS, MAX_NOTE_BYTES, VerifierKey, newest_first,
 };
@@ -43,12 +44,12 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) {
             "give it to the user of the gateway: no log, no requests",
         );
     }
-    let named = Named {
-        data: Some(data.to_owned()),
-        config: None,
-        log: Some(directory.clone()),
+    let place = Place {
+        log: directory.clone(),
+        witnesses: Vec::new(),
+        key: Home(data.to_owned()).verifier_key(),
     };
-    let keys = match place(&named).and_then(|place| keys(&[], &place)) {
+    let keys = match keys(&[], &place) {
         Ok(keys) => keys,
         Err(error) => {
             let fix = "start the gateway once, or restore the file";
