@@ -11,7 +11,7 @@
 //!     Permit { session, call: panic!(), slot: panic!(), rule: String::new() }
 //! }
 //! ```
-//! ```compile_fail,E0423
+//! ```compile_fail,E0603
 //! let nobody = portcullis_core::authenticate::Principal(panic!());
 //! ```
 //! ```compile_fail,E0308
