@@ -61,7 +61,7 @@ fn session() -> Session {
     bound.unwrap()
 }
 
-fn slot(session: &Session, call: &Call) -> Slot {
+fn slot(session: &Session) -> Slot {
     let wide = Rate {
         per_minute: 1_000_000,
         burst: 1_000_000,
@@ -74,9 +74,7 @@ fn slot(session: &Session, call: &Call) -> Slot {
         bytes: wide,
         upstream_concurrency: 1,
     };
-    Arc::<Quota>::default()
-        .take(session, call, &limits, NOW)
-        .unwrap()
+    Arc::<Quota>::default().take_slot(session, &limits).unwrap()
 }
 
 fn call(body: &str) -> Call {
@@ -87,7 +85,7 @@ fn call(body: &str) -> Call {
 /// What the policy says of a message of Alice's.
 fn decide(policy: &Policy, body: &str) -> Result<Permit, authorize::Forbidden> {
     let (session, call) = (session(), call(body));
-    let slot = slot(&session, &call);
+    let slot = slot(&session);
     authorize::decide(policy, &gate(), (session, call, slot), CIRCUMSTANCES)
 }
 
@@ -219,7 +217,7 @@ fn inj_13_passes_the_answer_that_was_asked_for() {
 
 #[test]
 fn inj_13_a_stream_that_asked_nothing_gets_no_answer() {
-    let listening = Ticket::listening(&session());
+    let listening = Ticket::listening(&session(), None);
     let rows = [
         (
             r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,

@@ -456,6 +456,7 @@ fn mirrored<'a>(version: &'a str, method: &'a str, name: &'a str) -> Headers<'a>
         version: some(version),
         method: some(method),
         name: some(name),
+        is_absent: false,
         is_ambiguous: false,
     }
 }
@@ -542,7 +543,8 @@ fn rs26_07_refuses_unknown_versions() {
             flaw,
             Malformed::Version {
                 id,
-                requested: version.to_owned()
+                requested: version.to_owned(),
+                is_stateless: false,
             }
         );
     }

@@ -56,9 +56,26 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_micros(START + millis * 1000)
 }
 
+/// All that one message takes, in the order of the walk.
+fn take_all(
+    quota: &Arc<Quota>,
+    (session, call): (&Session, &Call),
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Slot, Exhausted> {
+    quota.take_request(session.principal(), limits, now)?;
+    quota.take_call(session, call, limits, now)?;
+    quota.take_slot(session, limits)
+}
+
 /// The one place that asks the room: `ok`, or which quota and for how many milliseconds.
 fn take(quota: &Arc<Quota>, (uid, tool): (u32, &str), limits: &Limits, millis: u64) -> String {
-    let outcome = quota.take(&session(uid, "notes"), &call(tool), limits, at(millis));
+    let outcome = take_all(
+        quota,
+        (&session(uid, "notes"), &call(tool)),
+        limits,
+        at(millis),
+    );
     match outcome {
         Ok(slot) => {
             drop(slot);
@@ -121,15 +138,15 @@ proptest! {
         let mut passed = 0;
         for gap in gaps {
             now = now.plus(Duration::from_millis(gap));
-            let Err(over) = quota.take(&session, &call, &limits, now) else {
+            let Err(over) = take_all(&quota, (&session, &call), &limits, now) else {
                 passed += 1;
                 continue;
             };
             prop_assert!(!over.retry_after.is_zero());
             let just_before = now.plus(over.retry_after.checked_sub(Duration::from_micros(1)).unwrap());
-            prop_assert!(quota.take(&session, &call, &limits, just_before).is_err());
+            prop_assert!(take_all(&quota, (&session, &call), &limits, just_before).is_err());
             now = now.plus(over.retry_after);
-            prop_assert!(quota.take(&session, &call, &limits, now).is_ok());
+            prop_assert!(take_all(&quota, (&session, &call), &limits, now).is_ok());
             passed += 1;
         }
         // Never more than the burst and what the pace gives, but for the rounding of a microsecond each.
@@ -162,7 +179,12 @@ fn tok_01_a_tool_has_its_own_rate() {
         assert_eq!(take(&quota, (1, tool), &limits, 0), expected, "{tool}");
     }
     assert_eq!(take(&quota, (2, "delete"), &limits, 0), "ok");
-    let slot = quota.take(&session(1, "mail"), &call("delete"), &limits, at(0));
+    let slot = take_all(
+        &quota,
+        (&session(1, "mail"), &call("delete")),
+        &limits,
+        at(0),
+    );
     assert!(slot.is_ok(), "the same name at another server");
 }
 
@@ -235,7 +257,7 @@ fn tok_01_a_place_comes_back_when_dropped() {
         upstream_concurrency: 3,
         ..limits()
     };
-    let begin = |uid, server| quota.take(&session(uid, server), &call("a"), &limits, at(0));
+    let begin = |uid, server| take_all(&quota, (&session(uid, server), &call("a")), &limits, at(0));
     let first = begin(1, "notes").unwrap();
     let second = begin(1, "mail").unwrap();
     let over = begin(1, "notes").unwrap_err();
@@ -260,11 +282,7 @@ fn tok_01_a_place_comes_back_when_dropped() {
         concurrency: 0,
         ..limits
     };
-    assert!(
-        quota
-            .take(&session(1, "notes"), &call("a"), &none, at(0))
-            .is_err()
-    );
+    assert!(take_all(&quota, (&session(1, "notes"), &call("a")), &none, at(0)).is_err());
 }
 
 #[test]
@@ -281,11 +299,7 @@ fn tok_01_memory_is_bounded() {
     let call = call("a");
     let count = u32::try_from(MAX_BUCKETS / 2).unwrap();
     for uid in 0..count {
-        drop(
-            quota
-                .take(&session(uid, "notes"), &call, &limits, at(0))
-                .unwrap(),
-        );
+        drop(take_all(&quota, (&session(uid, "notes"), &call), &limits, at(0)).unwrap());
     }
     let full = || quota.held.lock().unwrap().full_at.len();
     assert_eq!(full(), MAX_BUCKETS);

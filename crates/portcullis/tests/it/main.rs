@@ -13,6 +13,15 @@
     clippy::disallowed_methods,
     reason = "a test starts the binary and has no other clock than the system's"
 )]
+#![expect(
+    clippy::too_many_lines,
+    clippy::excessive_nesting,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    clippy::items_after_statements,
+    reason = "an attack is told in one piece, with its table and its benign twin"
+)]
 
 mod harness;
 mod attacks;

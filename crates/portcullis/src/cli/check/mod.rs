@@ -35,6 +35,9 @@ pub(super) struct Check {
     /// Print the JSON Schema of the file, and look at no file.
     #[arg(long, conflicts_with_all = ["file", "config", "print"])]
     schema: bool,
+    /// Print the reference of all keys as Markdown, and look at no file.
+    #[arg(long, conflicts_with_all = ["file", "config", "print", "schema"])]
+    reference: bool,
     /// Print also what the file means: where clients are answered and who may do what; no secrets.
     #[arg(long)]
     print: bool,
@@ -68,6 +71,10 @@ impl Check {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
         if self.schema {
             out::print(&format!("{:#}\n", config::schema()));
+            return Ok(Ending::Good);
+        }
+        if self.reference {
+            out::print(&config::reference());
             return Ok(Ending::Good);
         }
         let file = self
