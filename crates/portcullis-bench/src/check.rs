@@ -169,6 +169,7 @@ mod tests {
             rows: vec![Row {
                 cell: "2026-json-16c-1KiB".into(),
                 target: target.into(),
+                rate: None,
                 requests_per_second: 0.0,
                 p50_us: 0.0,
                 p90_us: 0.0,

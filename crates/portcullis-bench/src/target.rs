@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -103,7 +104,9 @@ impl Target {
         Ok(Self {
             url: "http://127.0.0.1:{port}/servers/bench/mcp".to_owned(),
             config: GATEWAY.to_owned(),
-            bearer: owned(&[&program, "token", "--data", "{data}", "--server", "bench"]),
+            bearer: owned(&[
+                &program, "token", "--data", "{data}", "--config", "{config}", "--server", "bench",
+            ]),
             ..Self::plain("L2", command)
         })
     }
@@ -149,11 +152,17 @@ embedded = true
 url = "{upstream}"
 allow = ["*"]
 
+[sessions]
+max = 100000
+max_per_principal = 100000
+
 [quota]
-requests_per_minute = 100000000
-burst = 10000000
+requests_per_minute = 1000000
+tool_requests_per_minute = 1000000
+burst = 1000000
 concurrency = 100000
-bytes_per_minute = "1TiB"
+upstream_concurrency = 100000
+bytes_per_minute = "1024GiB"
 
 [audit]
 durability = "50ms"
@@ -295,7 +304,9 @@ struct Places {
 impl Places {
     fn new(upstream: &str, extension: &str) -> anyhow::Result<Self> {
         let directory = TempDir::with_prefix("portcullis-bench-")?;
-        fs::create_dir(directory.path().join("data"))?;
+        // For its owner alone: it will hold keys.
+        let data = directory.path().join("data");
+        fs::DirBuilder::new().mode(0o700).create(data)?;
         // Both at once, so that they differ.
         let ports = [free()?, free()?];
         let [port, admin_port] = ports.each_ref().map(TcpListener::local_addr);

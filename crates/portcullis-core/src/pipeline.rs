@@ -11,7 +11,7 @@
 //!     Permit { session, call: panic!(), slot: panic!(), rule: String::new() }
 //! }
 //! ```
-//! ```compile_fail,E0423
+//! ```compile_fail,E0603
 //! let nobody = portcullis_core::authenticate::Principal(panic!());
 //! ```
 //! ```compile_fail,E0308
@@ -149,8 +149,7 @@ pub fn converse(
         principal,
         &server.gate.resource.server,
         head.session,
-        &rules.sessions,
-        now,
+        (&rules.sessions, now),
     )?;
     if let Some(open) = session.open() {
         trail.session = Some(open.id.fingerprint());
@@ -310,7 +309,7 @@ pub fn open(
     };
     Ok(state
         .sessions
-        .open(ticket.principal(), id, opening, &rules.sessions, now)?)
+        .open(ticket.principal(), id, opening, (&rules.sessions, now))?)
 }
 
 fn note(call: &Call, view: View, trail: &mut Trail) {
@@ -323,7 +322,7 @@ fn note(call: &Call, view: View, trail: &mut Trail) {
     trail.target = match call.target() {
         Target::Server => None,
         other @ (Target::Tool(_) | Target::Resource(_) | Target::Prompt(_) | Target::Task(_)) => {
-            Some(other.name().to_owned())
+            Some(inspect::name(other.name()))
         }
     };
     trail.arguments = call

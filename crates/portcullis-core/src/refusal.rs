@@ -235,9 +235,10 @@ impl Refusal {
             Self::Unavailable(Unavailable::Bug) => (500, -32603, "internal error"),
             Self::Unavailable(_) => (503, -32603, "temporarily unavailable"),
         };
-        let retry_after = match self {
-            Self::Exhausted(why) => Some(why.retry_after),
-            _ => None,
+        let retry_after = if let Self::Exhausted(why) = self {
+            Some(why.retry_after)
+        } else {
+            None
         };
         Public {
             status,
@@ -249,9 +250,10 @@ impl Refusal {
 
     /// The id to answer with, where the refused message had a usable one and nobody else knows it.
     pub const fn id(&self) -> Option<&Id> {
-        match self {
-            Self::Malformed(why) => why.id(),
-            _ => None,
+        if let Self::Malformed(why) = self {
+            why.id()
+        } else {
+            None
         }
     }
 }

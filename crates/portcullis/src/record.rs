@@ -10,6 +10,11 @@ use portcullis_core::session::Closed;
 use portcullis_core::time::Timestamp;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long an exchange waits for a place in the log; there is one unless the disk does not keep up.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What an exchange came to, in the words of its record.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +64,10 @@ impl Exchange {
         peer: Option<SocketAddr>,
         policy: Arc<str>,
     ) -> Result<Self, Unavailable> {
-        let entry = recorder.reserve().await.map_err(|_| Unavailable::Audit)?;
+        let reserved = timeout(RESERVE_TIMEOUT, recorder.reserve()).await;
+        let entry = reserved
+            .map_err(|_| Unavailable::Audit)?
+            .map_err(|_| Unavailable::Audit)?;
         Ok(Self {
             entry: Some(entry),
             trail: Trail::default(),
@@ -212,6 +220,6 @@ pub(crate) fn note_closed(recorder: &Recorder, closed: &Closed) {
     note(recorder, record);
 }
 
-fn micros(span: std::time::Duration) -> u64 {
+fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

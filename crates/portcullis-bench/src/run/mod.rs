@@ -124,7 +124,7 @@ async fn weigh(options: &Options) -> anyhow::Result<Results> {
         for gate in &gates {
             note(&format!("{}: open loop and sessions", gate.target().name))?;
             open(&table, gate, plan, &mut results).await?;
-            sessions(gate, &mut results).await?;
+            sessions(gate, &upstream.url(), &mut results).await?;
         }
     }
     Ok(results)
@@ -195,7 +195,7 @@ async fn closed(
         })
         .collect();
     let rounds = table.rounds(&subjects, cell.0, plan).await?;
-    results.add(&cell.to_string(), &subjects_of(&subjects), &rounds);
+    results.add(&cell.to_string(), &subjects_of(&subjects), &rounds, None);
     Ok(())
 }
 
@@ -225,23 +225,31 @@ async fn open(
     let load = cell.parse::<Cell>()?.0;
     let rounds = table.rounds(&subjects, load, plan).await?;
     let cell = format!("{cell} at half of {name}");
-    results.add(&cell, &subjects_of(&subjects), &rounds);
+    results.add(&cell, &subjects_of(&subjects), &rounds, rate);
     Ok(())
 }
 
-async fn sessions(gate: &Running, results: &mut Results) -> anyhow::Result<()> {
-    if !gate.target().eras.contains(&Era::Handshake) {
-        return Ok(());
-    }
-    let endpoint = gate.endpoint().await?;
-    leave_sessions(&endpoint, WARM_SESSIONS).await?;
-    settle().await;
-    let before = meter::memory(gate.pid())?;
-    leave_sessions(&endpoint, SESSIONS).await?;
-    settle().await;
-    let after = meter::memory(gate.pid())?;
+/// What a session takes, in a fresh process: one that was busy has room left from then.
+async fn sessions(gate: &Running, upstream: &str, results: &mut Results) -> anyhow::Result<()> {
+    let used = meter::memory(gate.pid())?;
+    let speaks = gate.target().eras.contains(&Era::Handshake);
+    let added = if speaks {
+        let fresh = Running::start(gate.target().clone(), upstream).await?;
+        let endpoint = fresh.endpoint().await?;
+        leave_sessions(&endpoint, WARM_SESSIONS).await?;
+        settle().await;
+        let before = meter::memory(fresh.pid())?;
+        leave_sessions(&endpoint, SESSIONS).await?;
+        settle().await;
+        Some((before, meter::memory(fresh.pid())?))
+    } else {
+        None
+    };
     if let Some(footprint) = results.footprint(&gate.target().name) {
-        footprint.sessions(before, after, SESSIONS);
+        footprint.used(used);
+        if let Some((before, after)) = added {
+            footprint.sessions(before, after, SESSIONS);
+        }
     }
     Ok(())
 }

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 ///
 /// `error` is absent where no credentials were sent; `scopes` names what this request needs.
 pub fn challenge(resource: &Resource, error: Option<&'static str>, scopes: &[String]) -> String {
-    let mut text = String::from("Bearer ");
+    let mut parameters = Vec::new();
     if let Some(error) = error {
-        text.push_str(&format!("error=\"{error}\", "));
+        parameters.push(format!("error=\"{error}\""));
     }
     if !scopes.is_empty() {
-        text.push_str(&format!("scope=\"{}\", ", scopes.join(" ")));
+        parameters.push(format!("scope=\"{}\"", scopes.join(" ")));
     }
-    text.push_str(&format!("resource_metadata=\"{}\"", resource.metadata_url));
-    text
+    parameters.push(format!("resource_metadata=\"{}\"", resource.metadata_url));
+    format!("Bearer {}", parameters.join(", "))
 }
 
 /// The protected-resource metadata document (RFC 9728 section 2).

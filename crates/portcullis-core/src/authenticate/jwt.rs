@@ -141,14 +141,14 @@ fn trusted_issuer<'a>(
     trust.issuers.get(named).ok_or(Unauthenticated::Issuer)
 }
 
-/// Reads the claims of a token whose signature holds; also says when it was issued.
+/// Reads the claims of a token whose signature holds; also says when it was made.
 fn identify(
     claims: Map<String, Value>,
     issuer: &Issuer,
     resource: &Resource,
     now: Timestamp,
 ) -> Result<(Identity, Timestamp), Unauthenticated> {
-    let (expires, issued) = check_times(&claims, issuer, now)?;
+    let (expires, made) = check_times(&claims, issuer, now)?;
     check_audience(&claims, &resource.audience)?;
     let subject = match text(&claims, "sub") {
         Some(subject) if !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES => subject,
@@ -166,7 +166,7 @@ fn identify(
         expires,
         claims: plain_claims(claims)?,
     };
-    Ok((identity, issued))
+    Ok((identity, made))
 }
 
 fn check_times(
@@ -180,8 +180,8 @@ fn check_times(
         return Err(Unauthenticated::Expired);
     }
     let not_before = moment(claims, "nbf")?;
-    let issued = moment(claims, "iat")?;
-    if [not_before, issued]
+    let made = moment(claims, "iat")?;
+    if [not_before, made]
         .into_iter()
         .flatten()
         .any(|start| start > now.plus(skew))
@@ -189,10 +189,10 @@ fn check_times(
         return Err(Unauthenticated::NotYet);
     }
     // Without `iat` the lifetime is counted from now: it can only be longer than that.
-    if expires.since(issued.or(not_before).unwrap_or(now)) > issuer.max_lifetime {
+    if expires.since(made.or(not_before).unwrap_or(now)) > issuer.max_lifetime {
         return Err(Unauthenticated::Lifetime);
     }
-    Ok((expires, issued.unwrap_or_default()))
+    Ok((expires, made.unwrap_or_default()))
 }
 
 /// A `NumericDate` (RFC 7519 section 2), if the claim is there.
@@ -230,7 +230,7 @@ fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), Una
 
 fn check_revoked(
     identity: &Identity,
-    issued: Timestamp,
+    made: Timestamp,
     trust: &Trust,
 ) -> Result<(), Unauthenticated> {
     let by_id = identity
@@ -241,7 +241,7 @@ fn check_revoked(
         .revoked
         .subjects
         .get(&*identity.key)
-        .is_some_and(|epoch| issued <= *epoch);
+        .is_some_and(|epoch| made <= *epoch);
     if by_id || by_subject {
         Err(Unauthenticated::Revoked)
     } else {

@@ -18,7 +18,7 @@ pub use challenge::{challenge, metadata};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 
 /// The most that a clock may be off, whatever the configuration says.
-pub const MAX_SKEW: Duration = Duration::from_secs(60);
+pub const MAX_SKEW: Duration = Duration::from_mins(1);
 
 /// Proof that the caller is known. Only this room makes one.
 #[derive(Clone)]

@@ -224,13 +224,10 @@ pub fn is_visible(
         Target::Prompt(_) => Action::GetPrompt,
         Target::Task(_) | Target::Server => return false,
     };
-    let Some(target) = policy_target(&gate.resource.server, target) else {
-        return false;
-    };
     let question = Question {
         subject: subject(principal),
         action,
-        target,
+        target: policy_target(&gate.resource.server, target),
         arguments: None,
         time: seconds(now),
         era: "",
@@ -257,7 +254,7 @@ fn ask(
     let question = Question {
         subject: subject(principal),
         action: asked.action,
-        target: policy_target(server, asked.target).ok_or(Forbidden::Indeterminate)?,
+        target: policy_target(server, asked.target),
         arguments: asked.arguments,
         time: seconds(circumstances.now),
         era: asked.era,
@@ -283,13 +280,13 @@ fn subject(principal: &Principal) -> Subject<'_> {
     }
 }
 
-fn policy_target<'a>(server: &'a str, target: &'a Target) -> Option<policy::Target<'a>> {
-    Some(match target {
+fn policy_target<'a>(server: &'a str, target: &'a Target) -> policy::Target<'a> {
+    match target {
         Target::Tool(name) => policy::Target::Tool { server, name },
         Target::Resource(uri) => policy::Target::Resource { server, uri },
         Target::Prompt(name) => policy::Target::Prompt { server, name },
         Target::Task(_) | Target::Server => policy::Target::Server { server },
-    })
+    }
 }
 
 fn seconds(now: Timestamp) -> i64 {

@@ -96,46 +96,45 @@ pub fn answer(
     gate: &Gate,
     circumstances: Circumstances<'_>,
 ) -> Result<Released, BadAnswer> {
-    let envelope = Envelope::parse(&message).map_err(BadAnswer::Malformed)?;
+    let (narrowed, said) = judge(&message, ticket, policy, gate, circumstances)?;
+    Ok(Released {
+        bytes: narrowed.unwrap_or(message),
+        said,
+    })
+}
+
+/// What the message says, and what is left of it if that is not all.
+fn judge(
+    message: &[u8],
+    ticket: &Ticket,
+    policy: &Policy,
+    gate: &Gate,
+    circumstances: Circumstances<'_>,
+) -> Result<(Option<Bytes>, Said), BadAnswer> {
+    let envelope = Envelope::parse(message).map_err(BadAnswer::Malformed)?;
     let id = envelope.id.map(Id::read).transpose();
     match (&envelope.method, envelope.result, envelope.error) {
         (Some(name), None, None) => {
             let method = Method::parse(name);
-            let said = match id.map_err(BadAnswer::Malformed)? {
-                None => Said::Notification { method },
-                Some(id) => {
-                    let era = ticket.revision().name();
-                    let principal = ticket.principal();
-                    authorize::decide_reverse(
-                        policy,
-                        principal,
-                        ticket.server(),
-                        (&method, era),
-                        circumstances,
-                    )
-                    .map_err(BadAnswer::Reverse)?;
-                    Said::Request { method, id }
-                }
+            let Some(id) = id.map_err(BadAnswer::Malformed)? else {
+                return Ok((None, Said::Notification { method }));
             };
-            Ok(Released {
-                bytes: message.clone(),
-                said,
-            })
+            let asked = (&method, ticket.revision().name());
+            let (principal, server) = (ticket.principal(), ticket.server());
+            authorize::decide_reverse(policy, principal, server, asked, circumstances)
+                .map_err(BadAnswer::Reverse)?;
+            Ok((None, Said::Request { method, id }))
         }
         (None, Some(result), None) => {
             expect_asked(id, ticket)?;
-            let narrowed = list::narrow(&message, result, ticket, policy, gate, circumstances.now)?;
+            let eye = (policy, gate, circumstances.now);
+            let narrowed = list::narrow(message, result, ticket, eye)?;
             let revision = match ticket.method() {
                 Some(Method::Initialize) => Some(settled(result.get())?),
                 Some(_) | None => None,
             };
-            Ok(Released {
-                bytes: narrowed.unwrap_or_else(|| message.clone()),
-                said: Said::Answer {
-                    code: None,
-                    revision,
-                },
-            })
+            let code = None;
+            Ok((narrowed, Said::Answer { code, revision }))
         }
         (None, None, Some(error)) => {
             // An error about a message that could not be read has no id, or null (JSON-RPC 2.0 section 5).
@@ -144,13 +143,8 @@ pub fn answer(
             }
             let error: ErrorObject = serde_json::from_str(error.get())
                 .map_err(|_| BadAnswer::Malformed(Malformed::Envelope))?;
-            Ok(Released {
-                bytes: message.clone(),
-                said: Said::Answer {
-                    code: Some(error.code),
-                    revision: None,
-                },
-            })
+            let (code, revision) = (Some(error.code), None);
+            Ok((None, Said::Answer { code, revision }))
         }
         (None | Some(_), _, _) => Err(BadAnswer::Malformed(Malformed::Envelope)),
     }

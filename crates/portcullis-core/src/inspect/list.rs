@@ -37,9 +37,7 @@ pub(super) fn narrow(
     message: &[u8],
     result: &RawValue,
     ticket: &Ticket,
-    policy: &Policy,
-    gate: &Gate,
-    now: Timestamp,
+    (policy, gate, now): (&Policy, &Gate, Timestamp),
 ) -> Result<Option<Bytes>, BadAnswer> {
     let Some(pick) = ticket.method().and_then(picker) else {
         return Ok(None);

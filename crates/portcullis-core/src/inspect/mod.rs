@@ -13,7 +13,7 @@ use crate::quota::Slot;
 use crate::session::Session;
 
 pub use answer::{BadAnswer, Released, Said, answer};
-pub use redact::{Summary, View, summarize};
+pub use redact::{Summary, View, name, summarize};
 
 /// Proof that a permitted call was inspected. Only this room makes one.
 #[derive(Debug)]

@@ -79,7 +79,7 @@ pub fn summarize(arguments: Bytes, view: View) -> Summary {
 }
 
 /// Replaces what looks like a secret by a mark; idempotent.
-fn redact(value: Value) -> Value {
+pub(super) fn redact(value: Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
             members
@@ -106,6 +106,23 @@ fn redact_member((name, value): (String, Value)) -> (String, Value) {
         redact(value)
     };
     (name, value)
+}
+
+/// A tool's, prompt's or resource's name as a record may hold it: of a URI, no user and no query.
+pub fn name(name: &str) -> String {
+    let without_query = name
+        .split_once(['?', '#'])
+        .map(|(before, _)| format!("{before}?[redacted]"));
+    let name = without_query.unwrap_or_else(|| name.to_owned());
+    let without_user = name.split_once("://").and_then(|(scheme, rest)| {
+        let (user, _) = rest
+            .split_once('/')
+            .unwrap_or((rest, ""))
+            .0
+            .rsplit_once('@')?;
+        Some(format!("{scheme}://[redacted]{}", rest.get(user.len()..)?))
+    });
+    redact_text(without_user.unwrap_or(name))
 }
 
 fn redact_text(text: String) -> String {

@@ -98,43 +98,15 @@ impl Call {
         headers: &Headers<'_>,
         settled: Option<Revision>,
     ) -> Result<Self, Malformed> {
-        let envelope = Envelope::parse(&body)?;
-        let id = envelope.id.map(Id::read).transpose()?;
-        let kind = kind(&envelope, id.clone())?;
-        let mut places = Places {
-            id: envelope.id.map(|id| field_range(&body, id)),
-            ..Places::default()
-        };
-        let method = Method::parse(envelope.method.as_deref().unwrap_or_default());
-        let bad_params = || Malformed::Params { id: id.clone() };
-        let params = Params::read(envelope.params).map_err(|flaw| {
-            if flaw == Malformed::Case {
-                flaw
-            } else {
-                bad_params()
-            }
-        })?;
-        let revision = revision(&kind, &method, headers, &params, settled)?;
-        let method = if revision.is_stateless() {
-            method.of_stateless()
-        } else {
-            method
-        };
-        let target = target(&kind, &method, &params, &body, &mut places).ok_or_else(bad_params)?;
-        places.progress_token = progress_token(&params, &body).ok_or_else(bad_params)?;
-        if method == Method::Cancelled {
-            places.cancelled = params.get("requestId").map(|id| field_range(&body, id));
-        }
-        if revision.is_stateless() && !headers.is_absent {
-            check_mirrors(headers, &method, &target, id.as_ref())?;
-        }
+        let reading = read(&body, headers, settled)?;
+        let (kind, method, revision, target, places) = reading;
         Ok(Self {
+            body,
             kind,
             method,
             revision,
             target,
             places,
-            body: body.clone(),
         })
     }
 
@@ -189,6 +161,46 @@ impl Call {
             .clone()
             .map(|range| self.body.slice(range))
     }
+}
+
+type Reading = (Kind, Method, Revision, Target, Places);
+
+fn read(
+    body: &[u8],
+    headers: &Headers<'_>,
+    settled: Option<Revision>,
+) -> Result<Reading, Malformed> {
+    let envelope = Envelope::parse(body)?;
+    let id = envelope.id.map(Id::read).transpose()?;
+    let kind = kind(&envelope, id.clone())?;
+    let mut places = Places {
+        id: envelope.id.map(|id| field_range(body, id)),
+        ..Places::default()
+    };
+    let method = Method::parse(envelope.method.as_deref().unwrap_or_default());
+    let bad_params = || Malformed::Params { id: id.clone() };
+    let params = Params::read(envelope.params).map_err(|flaw| {
+        if flaw == Malformed::Case {
+            flaw
+        } else {
+            bad_params()
+        }
+    })?;
+    let revision = revision(&kind, &method, headers, &params, settled)?;
+    let method = if revision.is_stateless() {
+        method.of_stateless()
+    } else {
+        method
+    };
+    let target = target(&kind, &method, &params, body, &mut places).ok_or_else(bad_params)?;
+    places.progress_token = progress_token(&params, body).map_err(|_| bad_params())?;
+    if method == Method::Cancelled {
+        places.cancelled = params.get("requestId").map(|id| field_range(body, id));
+    }
+    if revision.is_stateless() && !headers.is_absent {
+        check_mirrors(headers, &method, &target, id.as_ref())?;
+    }
+    Ok((kind, method, revision, target, places))
 }
 
 /// The members of `params`, and of its `_meta`.
@@ -336,12 +348,12 @@ fn target(
     match method {
         Method::ToolsCall => {
             let target = Target::Tool(named(params.get("name"))?);
-            places.arguments = arguments(params, body)?;
+            places.arguments = arguments(params, body).ok()?;
             Some(target)
         }
         Method::PromptsGet => {
             let target = Target::Prompt(named(params.get("name"))?);
-            places.arguments = arguments(params, body)?;
+            places.arguments = arguments(params, body).ok()?;
             Some(target)
         }
         Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => {
@@ -385,24 +397,25 @@ fn target(
     }
 }
 
+/// A value that is there, but not what it must be.
+struct Unfit;
+
 /// `arguments` must be an object where it is there.
-fn arguments(params: &Params<'_>, body: &[u8]) -> Option<Option<Range<usize>>> {
-    let Some(value) = params.get("arguments") else {
-        return Some(None);
-    };
-    value
-        .get()
-        .starts_with('{')
-        .then(|| Some(field_range(body, value)))
+fn arguments(params: &Params<'_>, body: &[u8]) -> Result<Option<Range<usize>>, Unfit> {
+    match params.get("arguments") {
+        None => Ok(None),
+        Some(value) if value.get().starts_with('{') => Ok(Some(field_range(body, value))),
+        Some(_) => Err(Unfit),
+    }
 }
 
 /// A progress token must be a text or an integer where it is there.
-fn progress_token(params: &Params<'_>, body: &[u8]) -> Option<Option<Range<usize>>> {
+fn progress_token(params: &Params<'_>, body: &[u8]) -> Result<Option<Range<usize>>, Unfit> {
     let Some(value) = params.meta("progressToken") else {
-        return Some(None);
+        return Ok(None);
     };
-    Id::read(value).ok()?;
-    Some(Some(field_range(body, value)))
+    Id::read(value).map_err(|_| Unfit)?;
+    Ok(Some(field_range(body, value)))
 }
 
 fn check_mirrors(

@@ -126,9 +126,5 @@ fn frame(raw: Bytes) -> Result<Frame, BadStream> {
         [one] => Some(raw.slice_ref(one.as_bytes())),
         many => Some(Bytes::from(many.join("\n"))),
     };
-    Ok(Frame {
-        id,
-        data,
-        raw: raw.clone(),
-    })
+    Ok(Frame { raw, id, data })
 }

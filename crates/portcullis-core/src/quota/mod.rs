@@ -96,12 +96,7 @@ impl Drop for Slot {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         for place in self.places {
-            if let Some(count) = held.under_way.get_mut(&place) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    held.under_way.remove(&place);
-                }
-            }
+            held.leave(place);
         }
     }
 }
@@ -211,6 +206,13 @@ impl Rate {
 }
 
 impl Held {
+    fn leave(&mut self, place: u64) {
+        let left = self.under_way.remove(&place).unwrap_or_default();
+        if left > 1 {
+            self.under_way.insert(place, left - 1);
+        }
+    }
+
     fn check_concurrency(&self, places: [u64; 2], most: [u32; 2]) -> Result<(), Exhausted> {
         for ((place, most), which) in places.iter().zip(most).zip(["concurrency", "upstream"]) {
             if self.under_way.get(place).copied().unwrap_or_default() >= most {

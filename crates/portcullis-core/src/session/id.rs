@@ -34,12 +34,9 @@ impl SessionId {
     /// What logs and records may show: 16 hex digits of its SHA-256.
     pub fn fingerprint(&self) -> String {
         let digest = digest::digest(&digest::SHA256, &self.0);
-        digest
-            .as_ref()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let first = digest.as_ref().iter().take(8);
+        let number = first.fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        format!("{number:016x}")
     }
 }
 

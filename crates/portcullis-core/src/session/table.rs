@@ -112,8 +112,7 @@ impl Sessions {
         principal: Principal,
         server: &Arc<str>,
         presented: Option<(&str, u64)>,
-        limits: &Limits,
-        now: Timestamp,
+        (limits, now): (&Limits, Timestamp),
     ) -> Result<Session, NoSession> {
         let Some((text, agent)) = presented else {
             return Ok(Session {
@@ -162,8 +161,7 @@ impl Sessions {
         principal: &Principal,
         id: SessionId,
         opening: Opening,
-        limits: &Limits,
-        now: Timestamp,
+        (limits, now): (&Limits, Timestamp),
     ) -> Result<Option<Closed>, NoSession> {
         let mut table = self.table();
         let oldest = table

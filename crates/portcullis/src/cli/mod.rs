@@ -7,8 +7,12 @@ mod demo;
 mod serve;
 mod token;
 mod up;
+mod check;
+mod audit;
+mod doctor;
 mod wrap;
 mod import;
+mod import_file;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -59,6 +63,14 @@ enum Command {
     Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
     Demo(demo::Demo),
+    /// Tell whether a configuration file is good, and what it means.
+    Check(check::Check),
+    /// Verify, follow and search the audit log, and prove what is in it.
+    Audit(audit::Audit),
+    /// Tell what is wrong with this installation, and how to mend it.
+    Doctor(doctor::Doctor),
+    /// Turn the file of an MCP client into a configuration file.
+    Import(import_file::ImportFile),
 }
 
 /// Parses the arguments and runs the command.
@@ -77,6 +89,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Check(check) => check.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Import(import) => import.run(),
     };
     match done {
         Ok(ending) => ending.into(),

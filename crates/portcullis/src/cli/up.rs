@@ -54,6 +54,8 @@ impl Up {
         let admin = TcpListener::bind(checked.gateway.admin)
             .or_else(|_| TcpListener::bind((checked.gateway.admin.ip(), 0)))
             .context("cannot listen for operators")?;
+        let mut checked = checked;
+        checked.gateway.admin = admin.local_addr()?;
         let greeting = greeting(&checked, &data, &made, admin.local_addr()?)?;
         let url = checked.gateway.public_url.to_string();
         let source: Option<(PathBuf, crate::lifecycle::Reread)> =

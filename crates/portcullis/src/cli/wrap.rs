@@ -24,6 +24,8 @@ use tokio_util::task::TaskTracker;
 const QUEUE: usize = 64;
 /// The most copies of one wrapped server that keep a log each.
 const MAX_COPIES: usize = 64;
+/// Longer than any client runs.
+const FOREVER: Duration = Duration::from_hours(24 * 365 * 10);
 /// How long requests that are under way may take once the client has closed our stdin.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,7 +50,7 @@ impl Wrap {
         for copy in 0..MAX_COPIES {
             let home = data.join(format!("{name}-{copy}"));
             let mut checked = self.checked(&name, &home)?;
-            pass_environment(&mut checked);
+            adapt(&mut checked);
             match runtime()?.block_on(serve(&checked, &name)) {
                 Err(error) if is_taken(&error) => {} // another client runs this copy
                 ended => return ended,
@@ -104,8 +106,10 @@ impl Wrap {
     }
 }
 
-/// The client chose the server's environment, and gave it to us.
-fn pass_environment(checked: &mut Checked) {
+/// The client chose the server's environment, and gave it to us; its session lasts as long as we do.
+fn adapt(checked: &mut Checked) {
+    checked.sessions.idle = FOREVER;
+    checked.sessions.absolute = FOREVER;
     let all = || std::env::vars().map(|(name, value)| (name, Secret::new(value)));
     for server in checked.servers.values_mut() {
         if let Upstream::Stdio(stdio) = &mut server.upstream {

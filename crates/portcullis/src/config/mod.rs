@@ -21,15 +21,14 @@ pub(crate) mod header;
 mod tests;
 
 pub(crate) use checked::{
-    Algorithm, Arguments, Audit, Checked, Durability, External, Gateway, Grant, Http, Issuer,
-    Limits, Quota, Server, ServerName, Sessions, Stdio, TextFile, Tls, TokenType, Tool, Transport,
-    Upstream, Who,
+    Algorithm, Arguments, Checked, Durability, Grant, Http, Issuer, Quota, Server, ServerName,
+    Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
 };
-pub(crate) use pattern::{ASKS, Kind, Names, NotPattern, Pattern};
+pub(crate) use pattern::{ASKS, Kind, Names};
 pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reference::{reference, schema};
-pub(crate) use url::{HttpUrl, NotUrl};
+pub(crate) use url::HttpUrl;
 
 use check::World;
 use problem::{Place, Source};

@@ -71,9 +71,11 @@ pub(crate) async fn accept<F, R>(
             let Some(tls) = tls else {
                 return connection(stream, bounds, drain, answer).await;
             };
-            match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                Ok(Ok(stream)) => connection(stream, bounds, drain, answer).await,
-                Ok(Err(_)) | Err(_) => tracing::debug!(%peer, "tls handshake failed"),
+            let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
+            if let Ok(Ok(stream)) = shaken {
+                connection(stream, bounds, drain, answer).await;
+            } else {
+                tracing::debug!(%peer, "tls handshake failed");
             }
         });
     }

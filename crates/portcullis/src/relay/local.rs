@@ -25,7 +25,7 @@ pub(crate) struct Local {
     gateway: Arc<Gateway>,
     principal: Principal,
     server: Arc<str>,
-    session: Mutex<Option<String>>,
+    conversation: Mutex<Option<String>>,
     out: mpsc::Sender<Bytes>,
 }
 
@@ -40,7 +40,7 @@ impl Local {
             gateway,
             principal,
             server,
-            session: Mutex::default(),
+            conversation: Mutex::default(),
             out,
         }
     }
@@ -94,12 +94,12 @@ impl Local {
         }
         let rules = &live.rules;
         let now = clock::now();
-        let held = self
-            .session
+        let known = self
+            .conversation
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let session = held.as_deref().map(|id| (id, 0));
+        let session = known.as_deref().map(|id| (id, 0));
         let head = Head {
             server: &self.server,
             session,
@@ -181,7 +181,7 @@ impl Local {
                 self.open(ticket, &revision, started)?;
             }
             exchange.bytes_out = released.size();
-            self.gateway.counters.completed(exchange);
+            self.gateway.completed(exchange);
             exchange
                 .settle(walk::completed(200, code))
                 .await
@@ -219,13 +219,16 @@ impl Local {
         record.server = Some((&*self.server).into());
         record.detail.set("owner", &*ticket.principal().key);
         note(&self.gateway.recorder, record);
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.wire());
+        *self
+            .conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(id.wire());
         Ok(())
     }
 
     /// Whether a session is open.
     pub(crate) fn has_session(&self) -> bool {
-        self.session
+        self.conversation
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_some()
@@ -234,12 +237,12 @@ impl Local {
     /// Passes on what the server says unasked, until it ends.
     pub(crate) async fn listen(&self) -> Result<(), Refusal> {
         let live = self.gateway.live.load_full();
-        let held = self
-            .session
+        let known = self
+            .conversation
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let session = held.as_deref().map(|id| (id, 0));
+        let session = known.as_deref().map(|id| (id, 0));
         let head = Head {
             server: &self.server,
             session,

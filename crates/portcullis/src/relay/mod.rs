@@ -7,6 +7,7 @@ mod local;
 mod stream;
 mod walk;
 
+use crate::clock;
 use crate::issuers::Issuers;
 use crate::listener::{Body, Edge, Refused, refuse};
 use crate::record::{Exchange, note};
@@ -143,6 +144,27 @@ impl Gateway {
             resource: server.map(|server| &server.gate.resource),
             trace: &exchange.trace,
         })
+    }
+}
+
+impl Gateway {
+    /// Counts an answered call: for operators, and against its principal's bytes.
+    fn completed(&self, exchange: &Exchange) {
+        self.counters.completed(exchange);
+        let live = self.live.load();
+        let server = exchange
+            .server
+            .as_ref()
+            .and_then(|name| live.rules.servers.get(name));
+        if let (Some(server), Some(principal)) = (server, &exchange.trail.principal) {
+            let quota = &self.state.quota;
+            quota.count_bytes(
+                &principal.key,
+                exchange.bytes_out,
+                &server.quota,
+                clock::now(),
+            );
+        }
     }
 }
 

@@ -279,7 +279,7 @@ impl Stream {
         if let (Said::Answer { code, .. }, true) = (released.said(), self.answers) {
             exchange.answered = Some(clock::now());
             exchange.bytes_out += released.size();
-            self.gateway.counters.completed(exchange);
+            self.gateway.completed(exchange);
             let settled = exchange.settle(walk::completed(200, *code)).await;
             settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
         }

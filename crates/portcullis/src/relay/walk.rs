@@ -452,7 +452,7 @@ impl Gateway {
         released: &Released,
     ) -> Result<(), Refusal> {
         exchange.bytes_out = released.size();
-        self.counters.completed(exchange);
+        self.completed(exchange);
         exchange
             .settle(completed(status, code))
             .await

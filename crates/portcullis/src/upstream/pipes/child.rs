@@ -25,6 +25,7 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 pub(super) struct Child {
     name: Arc<str>,
     owner: Arc<str>,
+    server: Arc<str>,
     process: Process,
     started_ms: u64,
     used_ms: AtomicU64,
@@ -96,6 +97,7 @@ impl Child {
         let child = Self {
             name,
             owner,
+            server: Arc::clone(&plan.server),
             process,
             started_ms: now,
             used_ms: AtomicU64::new(now),
@@ -239,12 +241,12 @@ impl Child {
 
     async fn hand_out(&self, line: Bytes, report: &Report) {
         let Some(outward) = remap::outward(&line) else {
-            return report(&self.name, "malformed_line");
+            return report(&self.server, "malformed_line");
         };
         match outward {
             Outward::Answer(number, range) => {
                 let Some(waiting) = self.held().waiting.remove(&number) else {
-                    return report(&self.name, "answer_not_asked");
+                    return report(&self.server, "answer_not_asked");
                 };
                 waiting.answered.store(true, Ordering::Release);
                 let line = remap::put_back(&line, range, &waiting.chosen.id);

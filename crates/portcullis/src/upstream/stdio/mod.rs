@@ -23,7 +23,9 @@ use portcullis_sandbox::{Spec, Unlaunchable};
 pub(crate) use backoff::Backoff;
 pub(crate) use line::single_line;
 pub(crate) use process::{Events, Process};
-pub(crate) use stderr::{Heard, log};
+#[cfg(test)]
+pub(crate) use stderr::Heard;
+pub(crate) use stderr::log;
 
 /// What a server is started from, again after each of its ends.
 #[derive(Debug, Clone)]

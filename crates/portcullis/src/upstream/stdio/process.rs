@@ -176,6 +176,7 @@ impl Process {
     }
 
     /// How many lines of its stdout were dropped until now because no message can be in them.
+    #[cfg(test)]
     pub(crate) fn noise(&self) -> u64 {
         self.tally.noise.load(Ordering::Relaxed)
     }

@@ -55,7 +55,10 @@ fn man_1_refuses_tokens_of_another_audience() {
     scene.unauthenticated(&call("echo").token(&nothing), "audience");
 
     scene.permits(&call("echo").token(&scene.token("alice")));
-    let many = scene.draft("alice").claim("aud", json!([sibling, own])).sign();
+    let many = scene
+        .draft("alice")
+        .claim("aud", json!([sibling, own]))
+        .sign();
     scene.permits(&call("echo").token(&many));
 }
 
@@ -63,7 +66,10 @@ fn man_1_refuses_tokens_of_another_audience() {
 fn auth_06_refuses_a_sibling_s_token_on_every_method_and_after_it_was_seen_at_the_sibling() {
     let scene = Scene::with(TWO);
     let finance = "/servers/finance/mcp";
-    let token = scene.idp.draft("alice", &scene.gateway.url("finance")).sign();
+    let token = scene
+        .idp
+        .draft("alice", &scene.gateway.url("finance"))
+        .sign();
     scene.permits(&call("echo").to(finance).token(&token)); // now the gateway remembers the token
     for method in ["POST", "GET", "DELETE", "PUT", "PATCH"] {
         scene.unauthenticated(&call("echo").method(method).token(&token), "audience");
@@ -76,7 +82,10 @@ fn auth_06_refuses_the_own_issuer_s_token_for_a_sibling() {
     let scene = Scene::with(TWO);
     let (notes, finance) = (scene.gateway.token("notes"), scene.gateway.token("finance"));
     scene.unauthenticated(&call("echo").token(&finance), "audience");
-    scene.unauthenticated(&call("echo").to("/servers/finance/mcp").token(&notes), "audience");
+    scene.unauthenticated(
+        &call("echo").to("/servers/finance/mcp").token(&notes),
+        "audience",
+    );
     scene.permits(&call("echo").token(&notes));
     scene.permits(&call("echo").to("/servers/finance/mcp").token(&finance));
 }
@@ -86,14 +95,22 @@ fn tok_06_does_not_start_with_an_audience_that_everybody_has() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("portcullis.toml");
     let server = |audience: &str| {
-        format!("[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"http://127.0.0.1:9/mcp\"\n{audience}\n")
+        format!(
+            "[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"http://127.0.0.1:9/mcp\"\n{audience}\n"
+        )
     };
     for (audience, why) in [
         ("audience = \"\"", "an empty audience"),
         ("audience = \"*\"", "without asterisk"),
-        ("audience = \"https://a.example https://b.example\"", "without asterisk and spaces"),
+        (
+            "audience = \"https://a.example https://b.example\"",
+            "without asterisk and spaces",
+        ),
         ("audience = []", "expected a string"),
-        ("[servers.other]\nurl = \"http://127.0.0.1:9/mcp\"\naudience = \"http://127.0.0.1:8848/servers/notes/mcp\"", "the same audience"),
+        (
+            "[servers.other]\nurl = \"http://127.0.0.1:9/mcp\"\naudience = \"http://127.0.0.1:8848/servers/notes/mcp\"",
+            "the same audience",
+        ),
     ] {
         std::fs::write(&file, server(audience)).unwrap();
         let ended = portcullis(&["serve", "--config", file.to_str().unwrap()]);
@@ -103,6 +120,11 @@ fn tok_06_does_not_start_with_an_audience_that_everybody_has() {
     }
     let config = "[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"http://127.0.0.1:9/mcp\"\naudience = \"urn:notes\"\n";
     let gateway = Gateway::start(config);
-    let response = post("{}").token(&gateway.token("notes")).send(gateway.address);
-    assert_eq!(response.status, 400, "known, so that its message is read: {response:?}");
+    let response = post("{}")
+        .token(&gateway.token("notes"))
+        .send(gateway.address);
+    assert_eq!(
+        response.status, 400,
+        "known, so that its message is read: {response:?}"
+    );
 }

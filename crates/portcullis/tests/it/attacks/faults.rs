@@ -10,13 +10,21 @@ fn raw(text: &str) -> Answer {
 }
 
 fn whole(status: u16, kind: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.replace("MARK", MARK).len())
+    format!(
+        "HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.replace("MARK", MARK).len()
+    )
 }
 
 /// What the upstream answers, and the record's event and reason.
 fn faults(lure: &str) -> Vec<(String, &'static str, &'static str)> {
     let json = "application/json";
-    let sse = |body: &str| format!("HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.replace("MARK", MARK).len());
+    let sse = |body: &str| {
+        format!(
+            "HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.replace("MARK", MARK).len()
+        )
+    };
     let own = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
     vec![
         ("garbage MARK\r\n\r\n".to_owned(), "upstream.failed", "unreachable"),
@@ -51,15 +59,31 @@ fn siem_08_tells_clients_nothing_of_what_broke() {
     let token = scene.token("alice");
     for (answer, event, reason) in faults(&lure.url()) {
         println!("{reason}: {}", answer.chars().take(150).collect::<String>());
-        scene.upstream.misbehave(move |seen| seen.body.contains("echo").then(|| raw(&answer)));
+        scene
+            .upstream
+            .misbehave(move |seen| seen.body.contains("echo").then(|| raw(&answer)));
         let response = scene.send(&call("echo").token(&token));
         let is_stream = response.header("content-type") == Some("text/event-stream");
-        assert_eq!(response.status, if is_stream { 200 } else { 502 }, "{response:?}");
+        assert_eq!(
+            response.status,
+            if is_stream { 200 } else { 502 },
+            "{response:?}"
+        );
         assert!(response.body.contains("-32603"), "{response:?}");
-        assert!(response.body.contains(&response.trace), "no correlation id: {response:?}");
-        assert!(!response.body.contains("hunter2") && !response.body.contains("app.py"), "{response:?}");
+        assert!(
+            response.body.contains(&response.trace),
+            "no correlation id: {response:?}"
+        );
+        assert!(
+            !response.body.contains("hunter2") && !response.body.contains("app.py"),
+            "{response:?}"
+        );
         let record = scene.gateway.record_of(&response);
-        assert_eq!((&record["event"], &record["reason"]), (&json!(event), &json!(reason)), "{record}");
+        assert_eq!(
+            (&record["event"], &record["reason"]),
+            (&json!(event), &json!(reason)),
+            "{record}"
+        );
         scene.permits(&call("read_note").token(&token));
     }
     assert_eq!(lure.seen().len(), 0, "a redirect was followed");
@@ -68,7 +92,9 @@ fn siem_08_tells_clients_nothing_of_what_broke() {
 #[test]
 fn siem_08_waits_no_longer_than_it_was_told() {
     let scene = Scene::and("[servers.notes.limits]\nupstream_timeout = \"300ms\"\n");
-    scene.upstream.misbehave(|seen| seen.body.contains("echo").then(|| Answer::Open(Vec::new())));
+    scene
+        .upstream
+        .misbehave(|seen| seen.body.contains("echo").then(|| Answer::Open(Vec::new())));
     let token = scene.token("alice");
     let response = scene.send(&call("echo").token(&token));
     assert_eq!((response.status, response.code()), (504, -32603));
@@ -80,7 +106,11 @@ fn siem_08_waits_no_longer_than_it_was_told() {
 #[test]
 fn siem_08_records_clients_that_hang_up() {
     let scene = Scene::new();
-    scene.upstream.misbehave(|seen| seen.body.contains("read_note").then(|| Answer::Open(Vec::new())));
+    scene.upstream.misbehave(|seen| {
+        seen.body
+            .contains("read_note")
+            .then(|| Answer::Open(Vec::new()))
+    });
     let token = scene.token("alice");
     let bytes = call("read_note").token(&token);
     // The client is gone before the upstream has said anything.
@@ -98,7 +128,8 @@ fn authz_02_lets_no_list_around_the_policy() {
         "[issuers.idp]\nissuer = \"{idp}\"\n[servers.notes]\nurl = \"{upstream}\"\nallow = [\"echo\"]\n",
     );
     let token = scene.token("alice");
-    let tools = r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"echo"},{"name":"delete_all"}]}}"#;
+    let tools =
+        r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"echo"},{"name":"delete_all"}]}}"#;
     let list = || message("tools/list", json!({})).token(&token);
     // Line ends that one reader takes for part of a line, and another for its end.
     for frame in [
@@ -108,11 +139,21 @@ fn authz_02_lets_no_list_around_the_policy() {
         format!("retry: 1\rdata: {tools}\r\r: end\n\n"),
         format!(": x\rdata: {tools}\n\n"),
     ] {
-        let answer = format!("HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{frame}", frame.len());
-        scene.upstream.misbehave(move |seen| seen.body.contains("tools/list").then(|| Answer::Bytes(answer.clone().into_bytes())));
+        let answer = format!(
+            "HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{frame}",
+            frame.len()
+        );
+        scene.upstream.misbehave(move |seen| {
+            seen.body
+                .contains("tools/list")
+                .then(|| Answer::Bytes(answer.clone().into_bytes()))
+        });
         let response = scene.send(&list());
         assert!(response.body.contains("echo"), "{frame:?} {response:?}");
-        assert!(!response.body.contains("delete_all"), "{frame:?} {response:?}");
+        assert!(
+            !response.body.contains("delete_all"),
+            "{frame:?} {response:?}"
+        );
         assert!(!response.body.contains("up-1"), "{frame:?} {response:?}");
     }
     scene.upstream.misbehave(|_| None);
@@ -125,16 +166,37 @@ fn authz_02_passes_no_request_of_a_server_on_that_nobody_permitted() {
     let token = scene.token("alice");
     let session = scene.session(&token);
     let mut stream = scene.open(&Request::in_session("GET", &session).token(&token));
-    for method in ["sampling/createMessage", "elicitation/create", "roots/list", "tools/call", "x"] {
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": { "mark": "reverse" } });
+    for method in [
+        "sampling/createMessage",
+        "elicitation/create",
+        "roots/list",
+        "tools/call",
+        "x",
+    ] {
+        let request =
+            json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": { "mark": "reverse" } });
         scene.upstream.push(&format!("data: {request}\n\n"));
     }
-    scene.upstream.push("data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"mark\":\"reverse\"}}\n\n");
+    scene
+        .upstream
+        .push("data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"mark\":\"reverse\"}}\n\n");
     scene.upstream.notify("ev", "benign-twin");
     let mut before = String::new();
     let line = stream.until_collecting("benign-twin", &mut before);
     assert!(line.is_some());
     assert!(!before.contains("reverse"), "{before}");
-    assert_eq!(scene.gateway.records("upstream.refused", Some("reverse_request")).len(), 5);
-    assert_eq!(scene.gateway.records("upstream.refused", Some("answer_not_asked")).len(), 1);
+    assert_eq!(
+        scene
+            .gateway
+            .records("upstream.refused", Some("reverse_request"))
+            .len(),
+        5
+    );
+    assert_eq!(
+        scene
+            .gateway
+            .records("upstream.refused", Some("answer_not_asked"))
+            .len(),
+        1
+    );
 }

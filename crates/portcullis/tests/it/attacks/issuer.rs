@@ -31,14 +31,27 @@ fn auth_07_matches_the_issuer_byte_for_byte() {
     for name in names {
         // Signed by the impostor, and even by the trusted issuer itself.
         for draft in [scene.draft("alice").key(&key), scene.draft("alice")] {
-            scene.unauthenticated(&call("echo").token(&draft.claim("iss", name.clone()).sign()), "issuer");
+            scene.unauthenticated(
+                &call("echo").token(&draft.claim("iss", name.clone()).sign()),
+                "issuer",
+            );
         }
     }
-    scene.unauthenticated(&call("echo").token(&scene.draft("alice").without("iss").sign()), "issuer");
+    scene.unauthenticated(
+        &call("echo").token(&scene.draft("alice").without("iss").sign()),
+        "issuer",
+    );
     let own = rogue.draft("alice", &scene.gateway.url("notes"));
     scene.unauthenticated(&call("echo").token(&own.sign()), "issuer");
-    scene.unauthenticated(&call("echo").token(&own.claim("iss", trusted).sign()), "signature");
-    assert_eq!((rogue.requests(), lure.seen().len()), (0, 0), "an untrusted issuer was asked");
+    scene.unauthenticated(
+        &call("echo").token(&own.claim("iss", trusted).sign()),
+        "signature",
+    );
+    assert_eq!(
+        (rogue.requests(), lure.seen().len()),
+        (0, 0),
+        "an untrusted issuer was asked"
+    );
     scene.permits(&call("echo").token(&scene.token("alice")));
 }
 
@@ -69,10 +82,17 @@ allow = ["*"]
 #[test]
 fn auth_07_keeps_the_keys_of_each_issuer_apart() {
     let (idp, other, upstream) = (Idp::start(), Idp::start(), Upstream::start());
-    let scene = Scene { gateway: two(&idp, &other, &upstream), upstream, idp };
+    let scene = Scene {
+        gateway: two(&idp, &other, &upstream),
+        upstream,
+        idp,
+    };
     // Both issuers call their key the same; each signs what it likes.
     let audience = scene.gateway.url("notes");
-    let posing = other.draft("alice", &audience).claim("iss", scene.idp.issuer()).sign();
+    let posing = other
+        .draft("alice", &audience)
+        .claim("iss", scene.idp.issuer())
+        .sign();
     scene.unauthenticated(&call("echo").token(&posing), "signature");
     let own_id = Key::ed("only-theirs");
     other.publish(&[own_id.clone()]);
@@ -85,9 +105,17 @@ fn auth_07_keeps_the_keys_of_each_issuer_apart() {
 #[test]
 fn authz_03_keeps_the_issuers_of_each_server_apart() {
     let (idp, other, upstream) = (Idp::start(), Idp::start(), Upstream::start());
-    let scene = Scene { gateway: two(&idp, &other, &upstream), upstream, idp };
+    let scene = Scene {
+        gateway: two(&idp, &other, &upstream),
+        upstream,
+        idp,
+    };
     let (left, right) = (scene.gateway.url("left"), scene.gateway.url("right"));
-    let admin = |idp: &Idp, audience: &str| idp.draft("root", audience).claim("roles", json!(["admin"])).sign();
+    let admin = |idp: &Idp, audience: &str| {
+        idp.draft("root", audience)
+            .claim("roles", json!(["admin"]))
+            .sign()
+    };
     let at = |server: &str| call("echo").to(&format!("/servers/{server}/mcp"));
     scene.unauthenticated(&at("left").token(&admin(&other, &left)), "issuer");
     scene.unauthenticated(&at("right").token(&admin(&scene.idp, &right)), "issuer");
@@ -104,13 +132,29 @@ fn tok_07_does_not_believe_metadata_that_names_another_issuer() {
         idp.issuer(),
         upstream.url()
     );
-    let scene = Scene { gateway: Gateway::start_unready(&config), upstream, idp };
+    let scene = Scene {
+        gateway: Gateway::start_unready(&config),
+        upstream,
+        idp,
+    };
     let record = scene.gateway.expect("jwks.refresh_failed", None);
-    assert_eq!(record["detail"]["error"], "no metadata that names this issuer", "{record}");
-    assert_eq!(crate::harness::Request::new("GET", "/readyz").send(scene.gateway.admin).status, 503);
+    assert_eq!(
+        record["detail"]["error"], "no metadata that names this issuer",
+        "{record}"
+    );
+    assert_eq!(
+        crate::harness::Request::new("GET", "/readyz")
+            .send(scene.gateway.admin)
+            .status,
+        503
+    );
     for issuer in [scene.idp.issuer(), "https://idp.example".to_owned()] {
         let token = scene.draft("alice").claim("iss", issuer.as_str()).sign();
-        let reason = if issuer == scene.idp.issuer() { "kid" } else { "issuer" };
+        let reason = if issuer == scene.idp.issuer() {
+            "kid"
+        } else {
+            "issuer"
+        };
         scene.unauthenticated(&call("echo").token(&token), reason);
     }
     assert_eq!(scene.idp.fetches(), 0, "keys of a liar were fetched");
@@ -137,14 +181,30 @@ who = "role:Notes.Agent"
 allow = ["notes__echo"]
 "#,
     );
-    let good = scene.idp.draft("AAAAAAAA-sub", "api://notes").key(&scene.idp.key("rsa-1")).header("typ", "JWT");
-    let good = good.without("client_id").claim("azp", "0000-app").claim("tid", "tenant-1").claim("ver", "2.0");
-    let good = good.claim("scp", "Notes.Read").claim("roles", json!(["Notes.Agent"]));
+    let good = scene
+        .idp
+        .draft("AAAAAAAA-sub", "api://notes")
+        .key(&scene.idp.key("rsa-1"))
+        .header("typ", "JWT");
+    let good = good
+        .without("client_id")
+        .claim("azp", "0000-app")
+        .claim("tid", "tenant-1")
+        .claim("ver", "2.0");
+    let good = good
+        .claim("scp", "Notes.Read")
+        .claim("roles", json!(["Notes.Agent"]));
     let response = scene.permits(&call("echo").token(&good.sign()));
     assert_eq!(scene.gateway.record_of(&response)["client"], "0000-app");
-    scene.unauthenticated(&call("echo").token(&good.clone().claim("aud", "0000-app").sign()), "audience");
+    scene.unauthenticated(
+        &call("echo").token(&good.clone().claim("aud", "0000-app").sign()),
+        "audience",
+    );
     let tenant = format!("{}/tenant-2/v2.0", scene.idp.issuer());
-    scene.unauthenticated(&call("echo").token(&good.clone().claim("iss", tenant).sign()), "issuer");
+    scene.unauthenticated(
+        &call("echo").token(&good.clone().claim("iss", tenant).sign()),
+        "issuer",
+    );
     let request = call("echo").token(&good.clone().without("scp").sign());
     scene.refuses(&request, (403, 403), ("authz.deny", "scope"));
     let request = call("echo").token(&good.without("roles").sign());

@@ -20,7 +20,10 @@ fn auth_08_fetches_keys_once_for_a_flood_of_unknown_key_ids() {
             let scene = &scene;
             scope.spawn(move || {
                 for knock in 0..KNOCKS {
-                    let token = scene.draft("alice").header("kid", format!("{knocker}-{knock}")).sign();
+                    let token = scene
+                        .draft("alice")
+                        .header("kid", format!("{knocker}-{knock}"))
+                        .sign();
                     assert_eq!(scene.send(&call("echo").token(&token)).status, 401);
                 }
             });
@@ -28,11 +31,22 @@ fn auth_08_fetches_keys_once_for_a_flood_of_unknown_key_ids() {
         for _ in 0..KNOCKS / 4 {
             let began = std::time::Instant::now();
             assert_eq!(scene.send(&call("echo").token(&good)).status, 200);
-            assert!(began.elapsed() < FAST, "a valid user waited {:?}", began.elapsed());
+            assert!(
+                began.elapsed() < FAST,
+                "a valid user waited {:?}",
+                began.elapsed()
+            );
         }
     });
-    assert!(scene.idp.fetches() <= at_start + 1, "{} fetches", scene.idp.fetches() - at_start);
-    assert_eq!(scene.gateway.records("authn.reject", Some("kid")).len(), KNOCKERS * KNOCKS);
+    assert!(
+        scene.idp.fetches() <= at_start + 1,
+        "{} fetches",
+        scene.idp.fetches() - at_start
+    );
+    assert_eq!(
+        scene.gateway.records("authn.reject", Some("kid")).len(),
+        KNOCKERS * KNOCKS
+    );
     let suppressed = scene.gateway.records("jwks.refresh_suppressed", None).len();
     assert!(suppressed > 0, "nothing tells of the flood");
     assert_eq!(scene.upstream.requests().len(), KNOCKS / 4);
@@ -51,7 +65,11 @@ fn tok_08_rotates_keys_without_a_false_reject() {
                 for _ in 0..20 {
                     let token = scene.draft("alice").key(key).sign();
                     let response = scene.send(&call("echo").token(&token));
-                    assert_eq!(response.status, 200, "a false reject with {}: {response:?}", key.id);
+                    assert_eq!(
+                        response.status, 200,
+                        "a false reject with {}: {response:?}",
+                        key.id
+                    );
                 }
             });
         }
@@ -75,7 +93,9 @@ fn tok_08_lets_nobody_in_while_an_issuer_is_unreachable() {
     scene.idp.publish(&[]);
     let unknown = scene.draft("alice").header("kid", "ed-2").sign();
     scene.unauthenticated(&call("echo").token(&unknown), "kid");
-    wait_for("the failed fetch", || scene.gateway.records("jwks.refresh_failed", None).pop());
+    wait_for("the failed fetch", || {
+        scene.gateway.records("jwks.refresh_failed", None).pop()
+    });
     // What it said before still counts.
     scene.permits(&call("echo").token(&scene.token("alice")));
 }

@@ -11,9 +11,18 @@ fn ses_11_ends_a_session_that_is_deleted() {
     let (gone, kept) = (scene.session(&token), scene.session(&token));
     let stream = scene.open(&Request::in_session("GET", &gone).token(&token));
     assert_eq!(stream.response.status, 200);
-    assert_eq!(scene.send(&Request::in_session("DELETE", &gone).token(&token)).status, 200);
+    assert_eq!(
+        scene
+            .send(&Request::in_session("DELETE", &gone).token(&token))
+            .status,
+        200
+    );
     let goodbye = wait_for("the DELETE at the upstream", || {
-        scene.upstream.requests().into_iter().find(|seen| seen.method == "DELETE")
+        scene
+            .upstream
+            .requests()
+            .into_iter()
+            .find(|seen| seen.method == "DELETE")
     });
     assert_eq!(goodbye.header("mcp-session-id"), Some("upstream-0"));
     for request in [
@@ -27,7 +36,10 @@ fn ses_11_ends_a_session_that_is_deleted() {
     // What the upstream says from now on is for nobody.
     scene.upstream.notify("late", "after-the-end");
     let (rest, _) = stream.end();
-    assert!(!rest.contains("after-the-end"), "the stream outlived its session: {rest}");
+    assert!(
+        !rest.contains("after-the-end"),
+        "the stream outlived its session: {rest}"
+    );
 }
 
 #[test]
@@ -38,11 +50,31 @@ fn ses_11_ends_idle_sessions_and_ses_14_clears_them_away() {
     let record = wait_for("the end of the idle session", || {
         std::thread::sleep(Duration::from_millis(500));
         scene.permits(&scene.call_in(&busy, &bob));
-        scene.gateway.records("session.terminated", Some("idle")).pop()
+        scene
+            .gateway
+            .records("session.terminated", Some("idle"))
+            .pop()
     });
-    assert!(record["detail"]["owner"].as_str().unwrap().ends_with("|alice"), "{record}");
-    scene.refuses(&scene.call_in(&idle, &alice), (404, 404), ("session.reject", "unknown"));
-    wait_for("the DELETE at the upstream", || scene.upstream.requests().iter().any(|seen| seen.method == "DELETE").then_some(()));
+    assert!(
+        record["detail"]["owner"]
+            .as_str()
+            .unwrap()
+            .ends_with("|alice"),
+        "{record}"
+    );
+    scene.refuses(
+        &scene.call_in(&idle, &alice),
+        (404, 404),
+        ("session.reject", "unknown"),
+    );
+    wait_for("the DELETE at the upstream", || {
+        scene
+            .upstream
+            .requests()
+            .iter()
+            .any(|seen| seen.method == "DELETE")
+            .then_some(())
+    });
     scene.permits(&scene.call_in(&busy, &bob));
 }
 
@@ -53,15 +85,29 @@ fn ses_14_bounds_the_sessions_of_a_principal() {
     let other = scene.session(&bob);
     let [first, second, third] = [(); 3].map(|()| scene.session(&alice));
     scene.gateway.expect("session.terminated", Some("evicted"));
-    wait_for("the DELETE at the upstream", || scene.upstream.requests().iter().any(|seen| seen.method == "DELETE").then_some(()));
-    scene.refuses(&scene.call_in(&first, &alice), (404, 404), ("session.reject", "unknown"));
+    wait_for("the DELETE at the upstream", || {
+        scene
+            .upstream
+            .requests()
+            .iter()
+            .any(|seen| seen.method == "DELETE")
+            .then_some(())
+    });
+    scene.refuses(
+        &scene.call_in(&first, &alice),
+        (404, 404),
+        ("session.reject", "unknown"),
+    );
     for session in [second, third] {
         scene.permits(&scene.call_in(&session, &alice));
     }
     scene.permits(&scene.call_in(&other, &bob));
     // Over all principals the table is full; nobody else's session makes room.
     let refused = scene.send(&scene.initialize(&scene.token("carol")));
-    assert_eq!((refused.status, refused.header("mcp-session-id")), (503, None));
+    assert_eq!(
+        (refused.status, refused.header("mcp-session-id")),
+        (503, None)
+    );
     assert_eq!(scene.gateway.record_of(&refused)["reason"], "full");
     scene.permits(&scene.call_in(&other, &bob));
 }
@@ -71,11 +117,19 @@ fn ses_11_ends_a_session_that_the_upstream_forgot() {
     let scene = Scene::new();
     let token = scene.token("alice");
     let session = scene.session(&token);
-    scene.upstream.misbehave(|seen| seen.body.contains("tools/call").then(|| Answer::status(404)));
+    scene.upstream.misbehave(|seen| {
+        seen.body
+            .contains("tools/call")
+            .then(|| Answer::status(404))
+    });
     assert_eq!(scene.send(&scene.call_in(&session, &token)).status, 404);
     scene.gateway.expect("session.terminated", Some("upstream"));
     scene.upstream.misbehave(|_| None);
-    scene.refuses(&scene.call_in(&session, &token), (404, 404), ("session.reject", "unknown"));
+    scene.refuses(
+        &scene.call_in(&session, &token),
+        (404, 404),
+        ("session.reject", "unknown"),
+    );
     let again = scene.session(&token);
     scene.permits(&scene.call_in(&again, &token));
 }
@@ -86,17 +140,30 @@ fn siem_03_records_one_end_for_each_beginning() {
     let token = scene.token("alice");
     let sessions = [(); 5].map(|()| scene.session(&token));
     for session in &sessions[2..4] {
-        assert_eq!(scene.send(&Request::in_session("DELETE", session).token(&token)).status, 200);
+        assert_eq!(
+            scene
+                .send(&Request::in_session("DELETE", session).token(&token))
+                .status,
+            200
+        );
     }
     let count = |event: &str| scene.gateway.records(event, None).len();
-    wait_for("two evictions and two deletions", || (count("session.terminated") == 4).then_some(()));
+    wait_for("two evictions and two deletions", || {
+        (count("session.terminated") == 4).then_some(())
+    });
     assert_eq!(count("session.created"), sessions.len());
     let legal = |record: &Value| {
         let hash = record["session"].as_str().unwrap();
         let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_hash && !sessions.iter().any(|session| session.contains(hash))
     };
-    assert!(scene.gateway.records("session.created", None).iter().all(legal));
+    assert!(
+        scene
+            .gateway
+            .records("session.created", None)
+            .iter()
+            .all(legal)
+    );
 
     let ended = scene.gateway.stop();
     assert!(ended.success(), "{ended}: {}", scene.gateway.stderr());
@@ -105,11 +172,17 @@ fn siem_03_records_one_end_for_each_beginning() {
         let session = record["session"].as_str().unwrap_or_default().to_owned();
         match record["event"].as_str().unwrap() {
             "session.created" => assert!(open.insert(session), "created twice: {record}"),
-            "session.terminated" => assert!(open.remove(&session), "ended without a beginning: {record}"),
+            "session.terminated" => {
+                assert!(open.remove(&session), "ended without a beginning: {record}")
+            }
             _ => {}
         }
     }
-    assert!(open.is_empty(), "{} sessions have no end in the log", open.len());
+    assert!(
+        open.is_empty(),
+        "{} sessions have no end in the log",
+        open.len()
+    );
 }
 
 #[test]
@@ -119,8 +192,14 @@ fn ses_10_notices_when_the_client_s_software_changes() {
     let opened = scene.send(&scene.initialize(&token).set("user-agent", "claude/1"));
     let session = opened.header("mcp-session-id").unwrap();
     let same = scene.permits(&scene.call_in(session, &token).set("user-agent", "claude/1"));
-    assert_eq!(scene.gateway.record_of(&same)["detail"]["session_context"], json!(null));
+    assert_eq!(
+        scene.gateway.record_of(&same)["detail"]["session_context"],
+        json!(null)
+    );
     let other = scene.permits(&scene.call_in(session, &token).set("user-agent", "curl/8"));
-    assert_eq!(scene.gateway.record_of(&other)["detail"]["session_context"], "changed");
+    assert_eq!(
+        scene.gateway.record_of(&other)["detail"]["session_context"],
+        "changed"
+    );
     scene.permits(&call("echo").token(&token));
 }

@@ -40,12 +40,23 @@ fn auth_09_refuses_tokens_outside_their_time() {
         println!("{claim} {value}");
         scene.unauthenticated(&call("echo").token(&token), reason);
     }
-    scene.unauthenticated(&call("echo").token(&scene.draft("alice").without("exp").sign()), "lifetime");
-    let immortal = scene.draft("alice").without("iat").claim("exp", year_2100).sign();
+    scene.unauthenticated(
+        &call("echo").token(&scene.draft("alice").without("exp").sign()),
+        "lifetime",
+    );
+    let immortal = scene
+        .draft("alice")
+        .without("iat")
+        .claim("exp", year_2100)
+        .sign();
     scene.unauthenticated(&call("echo").token(&immortal), "lifetime");
 
     scene.permits(&call("echo").token(&scene.token("alice")));
-    let nearly = scene.draft("alice").claim("nbf", now).claim("exp", now + 23 * 3600).sign();
+    let nearly = scene
+        .draft("alice")
+        .claim("nbf", now)
+        .claim("exp", now + 23 * 3600)
+        .sign();
     scene.permits(&call("echo").token(&nearly));
 }
 
@@ -79,14 +90,26 @@ fn auth_09_cuts_streams_when_the_token_ends() {
     let session = scene.session(&short);
     let listening = scene.open(&Request::in_session("GET", &session).token(&short));
     let mut calling = scene.open(&call("read_note").token(&short));
-    assert_eq!((listening.response.status, calling.response.status), (200, 200));
-    calling.until("begun").expect("the stream runs while the token lives");
+    assert_eq!(
+        (listening.response.status, calling.response.status),
+        (200, 200)
+    );
+    calling
+        .until("begun")
+        .expect("the stream runs while the token lives");
 
     listening.end();
     calling.end();
     assert!(now() >= end, "cut before the token ended");
     assert!(now() <= end + 10, "cut long after the token ended");
-    wait_for("both records", || (scene.gateway.records("stream.closed", Some("token_expired")).len() == 2).then_some(()));
+    wait_for("both records", || {
+        (scene
+            .gateway
+            .records("stream.closed", Some("token_expired"))
+            .len()
+            == 2)
+            .then_some(())
+    });
     scene.upstream.notify("n", "still-here");
     twin.until("still-here").expect("another's stream goes on");
 }

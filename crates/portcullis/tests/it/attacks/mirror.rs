@@ -17,28 +17,63 @@ fn authz_02_refuses_headers_that_disagree_with_the_body() {
     let version = "mcp-protocol-version";
     for (what, request) in [
         ("another tool", honest().set("mcp-name", "read_note")),
-        ("another tool, encoded", honest().set("mcp-name", &sentinel("read_note"))),
-        ("encoded twice", honest().set("mcp-name", &sentinel(&sentinel("delete_all")))),
-        ("a broken sentinel", honest().set("mcp-name", "=?base64?***?=")),
-        ("a sentinel that is no UTF-8", honest().set("mcp-name", "=?base64?/w==?=")),
+        (
+            "another tool, encoded",
+            honest().set("mcp-name", &sentinel("read_note")),
+        ),
+        (
+            "encoded twice",
+            honest().set("mcp-name", &sentinel(&sentinel("delete_all"))),
+        ),
+        (
+            "a broken sentinel",
+            honest().set("mcp-name", "=?base64?***?="),
+        ),
+        (
+            "a sentinel that is no UTF-8",
+            honest().set("mcp-name", "=?base64?/w==?="),
+        ),
         ("another case", honest().set("mcp-name", "Delete_All")),
-        ("both names", honest().set("mcp-name", "read_note, delete_all")),
+        (
+            "both names",
+            honest().set("mcp-name", "read_note, delete_all"),
+        ),
         ("two names", honest().add("mcp-name", "read_note")),
-        ("the same name twice", honest().add("Mcp-Name", "delete_all")),
+        (
+            "the same name twice",
+            honest().add("Mcp-Name", "delete_all"),
+        ),
         ("no name", honest().unset("mcp-name")),
         ("an empty name", honest().set("mcp-name", "")),
         ("another method", honest().set("mcp-method", "tools/list")),
         ("no method", honest().unset("mcp-method")),
         ("two methods", honest().add("mcp-method", "tools/call")),
-        ("another case of the method", honest().set("mcp-method", "Tools/Call")),
+        (
+            "another case of the method",
+            honest().set("mcp-method", "Tools/Call"),
+        ),
         ("no version", honest().unset(version)),
         ("an older version", honest().set(version, "2025-11-25")),
-        ("an older version, and nothing to compare", honest().set(version, "2025-06-18").unset("mcp-name").unset("mcp-method")),
+        (
+            "an older version, and nothing to compare",
+            honest()
+                .set(version, "2025-06-18")
+                .unset("mcp-name")
+                .unset("mcp-method"),
+        ),
         ("an unknown version", honest().set(version, "2099-01-01")),
     ] {
         println!("{what}");
-        let response = scene.refuses(&request, (400, -32020), ("request.header_mismatch", "header_mismatch"));
-        assert_eq!(response.json()["id"], 7, "the client can tell which request it was");
+        let response = scene.refuses(
+            &request,
+            (400, -32020),
+            ("request.header_mismatch", "header_mismatch"),
+        );
+        assert_eq!(
+            response.json()["id"],
+            7,
+            "the client can tell which request it was"
+        );
     }
     assert_eq!(scene.send(&honest().add(version, "2026-07-28")).status, 400);
     assert_eq!(scene.upstream.requests().len(), 0);
@@ -53,18 +88,38 @@ fn authz_02_does_not_let_an_older_version_around_the_policy() {
     );
     let token = scene.token("alice");
     let session = scene.session(&token);
-    let body = |name: &str| json!({ "jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": { "name": name } }).to_string();
+    let body = |name: &str| {
+        json!({ "jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": { "name": name } })
+            .to_string()
+    };
     for version in ["2025-11-25", "2025-06-18", "2025-03-26"] {
-        let request = scene.call_in(&session, &token).set("mcp-protocol-version", version).set("mcp-name", "read_note");
-        scene.refuses(&request.clone().body(&body("delete_all")), (403, 403), ("authz.deny", "no_rule"));
+        let request = scene
+            .call_in(&session, &token)
+            .set("mcp-protocol-version", version)
+            .set("mcp-name", "read_note");
+        scene.refuses(
+            &request.clone().body(&body("delete_all")),
+            (403, 403),
+            ("authz.deny", "no_rule"),
+        );
         scene.permits(&request.body(&body("read_note")));
     }
     // What needs no session is at least said to be so by both.
     let without = post(&body("read_note")).token(&token);
-    scene.refuses(&without.clone().set("mcp-protocol-version", "2026-07-28"), (400, -32602), ("request.malformed", "meta"));
+    scene.refuses(
+        &without.clone().set("mcp-protocol-version", "2026-07-28"),
+        (400, -32602),
+        ("request.malformed", "meta"),
+    );
     scene.refuses(&without, (400, -32600), ("session.reject", "missing"));
-    let request = post(&body("read_note")).token(&token).set("mcp-protocol-version", "1999-01-01");
+    let request = post(&body("read_note"))
+        .token(&token)
+        .set("mcp-protocol-version", "1999-01-01");
     let response = scene.refuses(&request, (400, -32022), ("request.malformed", "version"));
-    assert!(response.json()["error"]["data"]["supported"].as_array().is_some_and(|known| known.len() > 1));
+    assert!(
+        response.json()["error"]["data"]["supported"]
+            .as_array()
+            .is_some_and(|known| known.len() > 1)
+    );
     scene.permits(&message("tools/list", json!({})).token(&token));
 }

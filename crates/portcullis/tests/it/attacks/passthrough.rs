@@ -1,6 +1,6 @@
 //! ATK-002 and ATK-031: what the client brings must not reach the upstream, nor decide where it goes.
 
-use crate::harness::{Host, Request, Scene, STATELESS, WITH_SESSIONS, call, post, raw, wait_for};
+use crate::harness::{Host, Request, STATELESS, Scene, WITH_SESSIONS, call, post, raw, wait_for};
 use serde_json::json;
 
 /// The only headers that an upstream is ever sent.
@@ -48,7 +48,9 @@ const FOREIGN: &[&str] = &[
 ];
 
 fn burdened(request: Request) -> Request {
-    FOREIGN.iter().fold(request, |request, name| request.add(name, "internal-marker"))
+    FOREIGN.iter().fold(request, |request, name| {
+        request.add(name, "internal-marker")
+    })
 }
 
 #[test]
@@ -57,30 +59,68 @@ fn man_1_never_passes_on_what_the_client_brought() {
     let draft = scene.draft("alice");
     let (token, jti) = (draft.sign(), draft.jti());
 
-    let plain = call("echo").token(&token).add("user-agent", "internal-marker");
+    let plain = call("echo")
+        .token(&token)
+        .add("user-agent", "internal-marker");
     scene.permits(&burdened(plain));
     let opened = scene.send(&burdened(scene.initialize(&token)));
     let session = opened.header("mcp-session-id").unwrap().to_owned();
     scene.permits(&burdened(scene.call_in(&session, &token)));
     let notification = post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-    let notification = notification.token(&token).set("mcp-session-id", &session).set("mcp-protocol-version", WITH_SESSIONS);
+    let notification = notification
+        .token(&token)
+        .set("mcp-session-id", &session)
+        .set("mcp-protocol-version", WITH_SESSIONS);
     assert_eq!(scene.send(&burdened(notification)).status, 202);
-    let stream = scene.open(&burdened(Request::in_session("GET", &session).token(&token)));
+    let stream = scene.open(&burdened(
+        Request::in_session("GET", &session).token(&token),
+    ));
     assert_eq!(stream.response.status, 200);
-    assert_eq!(scene.send(&burdened(Request::in_session("DELETE", &session).token(&token))).status, 200);
-    wait_for("the DELETE at the upstream", || scene.upstream.requests().iter().any(|seen| seen.method == "DELETE").then_some(()));
+    assert_eq!(
+        scene
+            .send(&burdened(
+                Request::in_session("DELETE", &session).token(&token)
+            ))
+            .status,
+        200
+    );
+    wait_for("the DELETE at the upstream", || {
+        scene
+            .upstream
+            .requests()
+            .iter()
+            .any(|seen| seen.method == "DELETE")
+            .then_some(())
+    });
 
     let seen = scene.upstream.requests();
     assert_eq!(seen.len(), 6);
     for seen in seen {
         for (name, _) in &seen.headers {
-            assert!(OURS.contains(&name.as_str()), "the upstream saw {name}: {seen:?}");
+            assert!(
+                OURS.contains(&name.as_str()),
+                "the upstream saw {name}: {seen:?}"
+            );
         }
-        for secret in [token.as_str(), &jti, &session, "internal-marker", "authorization", "Bearer"] {
-            assert!(!seen.whole().contains(secret), "the upstream saw {secret}: {seen:?}");
+        for secret in [
+            token.as_str(),
+            &jti,
+            &session,
+            "internal-marker",
+            "authorization",
+            "Bearer",
+        ] {
+            assert!(
+                !seen.whole().contains(secret),
+                "the upstream saw {secret}: {seen:?}"
+            );
         }
         assert_eq!(seen.header("x-tenant"), Some("support"));
-        assert!(seen.header("mcp-session-id").is_none_or(|id| id == "upstream-0"), "{seen:?}");
+        assert!(
+            seen.header("mcp-session-id")
+                .is_none_or(|id| id == "upstream-0"),
+            "{seen:?}"
+        );
         assert_eq!(seen.target, "/mcp");
     }
 }
@@ -100,8 +140,17 @@ fn man_3_takes_its_route_from_the_configuration_alone() {
         ("router-key", "secret-api-key".to_owned()),
     ] {
         let response = scene.permits(&call("echo").token(&token).set(name, &value));
-        assert_eq!(scene.gateway.record_of(&response)["server"], "notes", "{name}");
-        scene.unauthenticated(&call("echo").set(name, &value).set("x-forwarded-user", "alice"), "missing");
+        assert_eq!(
+            scene.gateway.record_of(&response)["server"],
+            "notes",
+            "{name}"
+        );
+        scene.unauthenticated(
+            &call("echo")
+                .set(name, &value)
+                .set("x-forwarded-user", "alice"),
+            "missing",
+        );
     }
     assert_eq!(lure.seen().len(), 0);
 }
@@ -119,26 +168,62 @@ fn tok_01_has_no_other_way_in() {
     let own = scene.gateway.address;
     let foreign = Host::lure();
     for (target, hosts) in [
-        (format!("http://{}/servers/notes/mcp", foreign.address()), vec![own.to_string()]),
-        ("http://evil.example/servers/notes/mcp".to_owned(), vec![own.to_string()]),
-        ("/servers/notes/mcp".to_owned(), vec![own.to_string(), "evil.example".to_owned()]),
-        ("/servers/notes/mcp".to_owned(), vec!["evil.example".to_owned(), own.to_string()]),
-        ("/servers/notes/mcp".to_owned(), vec![foreign.address().to_string()]),
+        (
+            format!("http://{}/servers/notes/mcp", foreign.address()),
+            vec![own.to_string()],
+        ),
+        (
+            "http://evil.example/servers/notes/mcp".to_owned(),
+            vec![own.to_string()],
+        ),
+        (
+            "/servers/notes/mcp".to_owned(),
+            vec![own.to_string(), "evil.example".to_owned()],
+        ),
+        (
+            "/servers/notes/mcp".to_owned(),
+            vec!["evil.example".to_owned(), own.to_string()],
+        ),
+        (
+            "/servers/notes/mcp".to_owned(),
+            vec![foreign.address().to_string()],
+        ),
         ("/servers/notes/mcp".to_owned(), vec![]),
     ] {
-        let hosts: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
-        let response = raw(own, format!("POST {target} HTTP/1.1\r\n{hosts}{rest}").as_bytes());
-        assert!(matches!(response.status, 400 | 403 | 421), "{target} {hosts} {response:?}");
+        let hosts: String = hosts
+            .iter()
+            .map(|host| format!("host: {host}\r\n"))
+            .collect();
+        let response = raw(
+            own,
+            format!("POST {target} HTTP/1.1\r\n{hosts}{rest}").as_bytes(),
+        );
+        assert!(
+            matches!(response.status, 400 | 403 | 421),
+            "{target} {hosts} {response:?}"
+        );
     }
     // The upstream's session id, which only the gateway may know, is no session of ours.
     let session = scene.session(&token);
     let before = scene.upstream.requests().len();
     let forwarded = scene.call_in("upstream-0", &token);
     assert_eq!(scene.send(&forwarded).status, 404);
-    assert_eq!((scene.upstream.requests().len(), foreign.seen().len()), (before, 0));
+    assert_eq!(
+        (scene.upstream.requests().len(), foreign.seen().len()),
+        (before, 0)
+    );
 
     scene.permits(&scene.call_in(&session, &token));
-    let response = raw(own, format!("POST http://{own}/servers/notes/mcp HTTP/1.1\r\nhost: {own}\r\n{rest}").as_bytes());
-    assert_eq!(response.status, 200, "absolute-form is accepted for our own name (RFC 9112 section 3.2.2): {response:?}");
-    assert_eq!(response.json()["result"]["content"][0]["text"], json!("\"echo\" done"));
+    let response = raw(
+        own,
+        format!("POST http://{own}/servers/notes/mcp HTTP/1.1\r\nhost: {own}\r\n{rest}").as_bytes(),
+    );
+    assert_eq!(
+        response.status, 200,
+        "absolute-form is accepted for our own name (RFC 9112 section 3.2.2): {response:?}"
+    );
+    assert_eq!(
+        response.json()["result"]["content"][0]["text"],
+        json!("\"echo\" done")
+    );
 }

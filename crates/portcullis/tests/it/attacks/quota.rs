@@ -8,7 +8,11 @@ const SLOW: &str = "[quota]\nrequests_per_minute = 1\nburst = 12\n";
 
 fn exhausted(scene: &Scene, request: &Request, which: &str) {
     let response = scene.refuses(request, (429, 429), ("ratelimit.triggered", which));
-    let wait: u64 = response.header("retry-after").expect("Retry-After").parse().unwrap();
+    let wait: u64 = response
+        .header("retry-after")
+        .expect("Retry-After")
+        .parse()
+        .unwrap();
     assert!((1..=120).contains(&wait), "Retry-After: {wait}");
     assert_eq!(response.json()["error"]["message"], "quota exceeded");
 }
@@ -16,14 +20,19 @@ fn exhausted(scene: &Scene, request: &Request, which: &str) {
 #[test]
 fn tok_01_counts_a_principal_whatever_it_hides_behind() {
     let scene = Scene::and(SLOW);
-    let agents = ["one", "two", "three"].map(|client| scene.draft("alice").claim("client_id", client).sign());
+    let agents = ["one", "two", "three"]
+        .map(|client| scene.draft("alice").claim("client_id", client).sign());
     let sessions = agents.each_ref().map(|token| scene.session(token));
     let mut passed = sessions.len();
     for round in 0..3 {
         for (token, session) in agents.iter().zip(&sessions) {
             let request = match round {
-                0 => scene.call_in(session, token).set("x-forwarded-for", &format!("192.0.2.{passed}")),
-                1 => call("echo").token(token).set("user-agent", &format!("agent/{passed}")),
+                0 => scene
+                    .call_in(session, token)
+                    .set("x-forwarded-for", &format!("192.0.2.{passed}")),
+                1 => call("echo")
+                    .token(token)
+                    .set("user-agent", &format!("agent/{passed}")),
                 _ => message("tools/list", json!({})).token(token),
             };
             assert_eq!(scene.send(&request).status, 200);
@@ -53,11 +62,22 @@ fn tok_01_counts_streams_like_everything_else() {
     for _ in 0..5 {
         drop(scene.open(&listen));
     }
-    assert!(scene.upstream.requests().len() <= 3, "streams go to the upstream without limit");
-    scene.gateway.expect("ratelimit.triggered", Some("principal"));
+    assert!(
+        scene.upstream.requests().len() <= 3,
+        "streams go to the upstream without limit"
+    );
+    scene
+        .gateway
+        .expect("ratelimit.triggered", Some("principal"));
     let bob = scene.token("bob");
     let session = scene.session(&bob);
-    assert_eq!(scene.open(&Request::in_session("GET", &session).token(&bob)).response.status, 200);
+    assert_eq!(
+        scene
+            .open(&Request::in_session("GET", &session).token(&bob))
+            .response
+            .status,
+        200
+    );
 }
 
 #[test]
@@ -75,14 +95,20 @@ fn tok_01_counts_each_tool() {
 #[test]
 fn tok_01_bounds_what_is_under_way() {
     let scene = Scene::and("[quota]\nconcurrency = 2\n");
-    scene.upstream.misbehave(|seen| seen.body.contains("read_note").then(|| Answer::events(": slow\n\n")));
+    scene.upstream.misbehave(|seen| {
+        seen.body
+            .contains("read_note")
+            .then(|| Answer::events(": slow\n\n"))
+    });
     let (alice, bob) = (scene.token("alice"), scene.token("bob"));
     let open = [(); 2].map(|()| scene.open(&call("read_note").token(&alice)));
     assert!(open.iter().all(|stream| stream.response.status == 200));
     exhausted(&scene, &call("echo").token(&alice), "concurrency");
     scene.permits(&call("echo").token(&bob));
     drop(open);
-    crate::harness::wait_for("a free place", || (scene.send(&call("echo").token(&alice)).status == 200).then_some(()));
+    crate::harness::wait_for("a free place", || {
+        (scene.send(&call("echo").token(&alice)).status == 200).then_some(())
+    });
 }
 
 #[test]
@@ -91,7 +117,9 @@ fn tok_01_counts_bytes() {
     let (alice, bob) = (scene.token("alice"), scene.token("bob"));
     let large = |token: &str| {
         let arguments = json!({ "name": "echo", "arguments": { "text": "x".repeat(40_000) } });
-        message("tools/call", arguments).set("mcp-name", "echo").token(token)
+        message("tools/call", arguments)
+            .set("mcp-name", "echo")
+            .token(token)
     };
     scene.permits(&large(&alice));
     exhausted(&scene, &large(&alice), "bytes");

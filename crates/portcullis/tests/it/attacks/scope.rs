@@ -18,10 +18,18 @@ scopes = ["notes.write"]
 
 fn insufficient(scene: &Scene, request: &Request, scope: &str) {
     let response = scene.refuses(request, (403, 403), ("authz.deny", "scope"));
-    let metadata = format!("http://{}/.well-known/oauth-protected-resource/servers/notes/mcp", scene.gateway.address);
-    let expected = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\", resource_metadata=\"{metadata}\"");
+    let metadata = format!(
+        "http://{}/.well-known/oauth-protected-resource/servers/notes/mcp",
+        scene.gateway.address
+    );
+    let expected = format!(
+        "Bearer error=\"insufficient_scope\", scope=\"{scope}\", resource_metadata=\"{metadata}\""
+    );
     assert_eq!(response.challenge(), expected);
-    assert_eq!(scene.gateway.record_of(&response)["decision"]["effect"], "deny");
+    assert_eq!(
+        scene.gateway.record_of(&response)["decision"]["effect"],
+        "deny"
+    );
 }
 
 #[test]
@@ -29,25 +37,65 @@ fn auth_10_names_exactly_what_a_call_needs() {
     let scene = Scene::with(SCOPED);
     let with = |scope: &str| scene.draft("alice").claim("scope", scope).sign();
     let (none, read, both) = (with(""), with("notes.read"), with("notes.write notes.read"));
-    insufficient(&scene, &call("write_note").token(&read), "notes.read notes.write");
+    insufficient(
+        &scene,
+        &call("write_note").token(&read),
+        "notes.read notes.write",
+    );
     insufficient(&scene, &call("read_note").token(&none), "notes.read");
-    insufficient(&scene, &message("tools/list", json!({})).token(&none), "notes.read");
+    insufficient(
+        &scene,
+        &message("tools/list", json!({})).token(&none),
+        "notes.read",
+    );
     insufficient(&scene, &scene.initialize(&none), "notes.read");
-    insufficient(&scene, &call("write_note").token(&with("notes.write")), "notes.read notes.write");
-    for wild in ["*", "all", "notes.*", "notes", "NOTES.READ", "notes.read.all", "notes.readx", "\"notes.read\"", "notes.read,notes.write", "notes.read\tnotes.write"] {
+    insufficient(
+        &scene,
+        &call("write_note").token(&with("notes.write")),
+        "notes.read notes.write",
+    );
+    for wild in [
+        "*",
+        "all",
+        "notes.*",
+        "notes",
+        "NOTES.READ",
+        "notes.read.all",
+        "notes.readx",
+        "\"notes.read\"",
+        "notes.read,notes.write",
+        "notes.read\tnotes.write",
+    ] {
         insufficient(&scene, &call("read_note").token(&with(wild)), "notes.read");
     }
-    for claims in [json!({ "notes.read": true }), json!(true), json!([["notes.read"]]), json!(null)] {
+    for claims in [
+        json!({ "notes.read": true }),
+        json!(true),
+        json!([["notes.read"]]),
+        json!(null),
+    ] {
         let token = scene.draft("alice").claim("scope", claims).sign();
         insufficient(&scene, &call("read_note").token(&token), "notes.read");
     }
     // Roles are no scopes, and an alias is another tool.
-    let role = scene.draft("alice").claim("roles", json!(["notes.read", "admin"])).sign();
+    let role = scene
+        .draft("alice")
+        .claim("roles", json!(["notes.read", "admin"]))
+        .sign();
     insufficient(&scene, &call("read_note").token(&role), "notes.read");
-    for alias in ["Write_Note", "write_note ", "write-note", "notes__write_note", "write_note\u{200b}", "wr\u{131}te_note"] {
+    for alias in [
+        "Write_Note",
+        "write_note ",
+        "write-note",
+        "notes__write_note",
+        "write_note\u{200b}",
+        "wr\u{131}te_note",
+    ] {
         let arguments = json!({ "name": alias });
         let encoded = format!("=?base64?{}?=", base64(alias));
-        let request = message("tools/call", arguments).set("mcp-name", &encoded).token(&read);
+        let request = message("tools/call", arguments)
+            .set("mcp-name", &encoded)
+            .token(&read);
         scene.refuses(&request, (403, 403), ("authz.deny", "no_rule"));
     }
     // The step-up that the challenge asked for.
@@ -67,8 +115,16 @@ fn auth_10_takes_no_permission_from_headers() {
     let session = scene.session(&read);
     let body = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"write_note"}}"#;
     // Before 2026-07-28 nobody compares these headers, so nobody may believe them either.
-    let request = scene.call_in(&session, &read).body(body).set("mcp-name", "read_note").set("mcp-method", "tools/list");
-    insufficient(&scene, &request.set("mcp-param-scope", "notes.write"), "notes.read notes.write");
+    let request = scene
+        .call_in(&session, &read)
+        .body(body)
+        .set("mcp-name", "read_note")
+        .set("mcp-method", "tools/list");
+    insufficient(
+        &scene,
+        &request.set("mcp-param-scope", "notes.write"),
+        "notes.read notes.write",
+    );
     scene.permits(&scene.call_in(&session, &read));
 }
 
@@ -80,21 +136,37 @@ fn auth_10_judges_the_listening_stream_too() {
     let listen = Request::in_session("GET", &session);
     let before = scene.upstream.requests().len();
     let stream = scene.open(&listen.clone().token(&with("other")));
-    assert_eq!(stream.response.status, 403, "a token without the scope listens");
+    assert_eq!(
+        stream.response.status, 403,
+        "a token without the scope listens"
+    );
     assert_eq!(scene.upstream.requests().len(), before);
-    assert_eq!(scene.open(&listen.token(&with("notes.read"))).response.status, 200);
+    assert_eq!(
+        scene
+            .open(&listen.token(&with("notes.read")))
+            .response
+            .status,
+        200
+    );
 }
 
 #[test]
 fn tok_10_judges_each_request_by_its_own_token() {
     let scene = Scene::with(SCOPED);
-    let broad = scene.draft("alice").claim("scope", "notes.read notes.write").sign();
+    let broad = scene
+        .draft("alice")
+        .claim("scope", "notes.read notes.write")
+        .sign();
     let narrow = scene.draft("alice").claim("scope", "notes.read").sign();
     let session = scene.session(&broad);
     let body = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"write_note"}}"#;
     scene.permits(&scene.call_in(&session, &broad).body(body));
     // After a refresh that gave less, the session gives no more than the token.
-    insufficient(&scene, &scene.call_in(&session, &narrow).body(body), "notes.read notes.write");
+    insufficient(
+        &scene,
+        &scene.call_in(&session, &narrow).body(body),
+        "notes.read notes.write",
+    );
     scene.permits(&scene.call_in(&session, &narrow));
     scene.permits(&scene.call_in(&session, &broad).body(body));
 }
@@ -103,6 +175,14 @@ fn tok_10_judges_each_request_by_its_own_token() {
 fn auth_10_lists_what_could_be_called_and_nothing_else() {
     let scene = Scene::with(SCOPED);
     let read = scene.draft("alice").claim("scope", "notes.read").sign();
-    assert_eq!(scene.tools(&read), ["echo", "read_note", "write_note"], "delete_all is for nobody");
-    scene.refuses(&call("delete_all").token(&read), (403, 403), ("authz.deny", "no_rule"));
+    assert_eq!(
+        scene.tools(&read),
+        ["echo", "read_note", "write_note"],
+        "delete_all is for nobody"
+    );
+    scene.refuses(
+        &call("delete_all").token(&read),
+        (403, 403),
+        ("authz.deny", "no_rule"),
+    );
 }

@@ -27,12 +27,20 @@ fn man_2_lets_nobody_in_for_a_session_id() {
     let expired = scene.draft("alice").claim("exp", now() - 100).sign();
     for request in three(&scene, &session, "") {
         scene.unauthenticated(&request.clone().unset("authorization"), "missing");
-        scene.unauthenticated(&request.clone().unset("authorization").set("cookie", &format!("mcp-session-id={session}")), "missing");
+        scene.unauthenticated(
+            &request
+                .clone()
+                .unset("authorization")
+                .set("cookie", &format!("mcp-session-id={session}")),
+            "missing",
+        );
         scene.unauthenticated(&request.clone().token(&session), "malformed");
         scene.unauthenticated(&request.token(&expired), "expired");
     }
     // Nor does a connection on which somebody was known before know the next one.
-    let first = scene.call_in(&session, &token).body(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
+    let first = scene
+        .call_in(&session, &token)
+        .body(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
     let mut stream = scene.open(&first);
     assert_eq!(stream.response.status, 200);
     stream.until("result").unwrap();
@@ -45,8 +53,15 @@ fn ses_02_tells_a_stolen_id_from_nothing() {
     let scene = Scene::new();
     let (alice, mallory) = (scene.token("alice"), scene.token("mallory"));
     let session = scene.session(&alice);
-    for (stolen, random) in three(&scene, &session, &mallory).iter().zip(three(&scene, NEVER, &mallory)) {
-        let stolen = scene.refuses(stolen, (404, 404), ("session.principal_mismatch", "principal_mismatch"));
+    for (stolen, random) in three(&scene, &session, &mallory)
+        .iter()
+        .zip(three(&scene, NEVER, &mallory))
+    {
+        let stolen = scene.refuses(
+            stolen,
+            (404, 404),
+            ("session.principal_mismatch", "principal_mismatch"),
+        );
         let random = scene.refuses(&random, (404, 404), ("session.reject", "unknown"));
         assert_eq!(stolen.shape(), random.shape());
         assert!(!stolen.body.contains(&session));
@@ -63,24 +78,53 @@ fn ses_08_binds_a_session_to_its_principal_and_server() {
         "[issuers.one]\nissuer = \"{one}\"\n[issuers.two]\nissuer = \"{two}\"\n[servers.notes]\nurl = \"{url}\"\nallow = [\"*\"]\n\
          [servers.finance]\nurl = \"{url}\"\nallow = [\"*\"]\n"
     );
-    let scene = Scene { gateway: crate::harness::Gateway::start(&config), upstream, idp };
+    let scene = Scene {
+        gateway: crate::harness::Gateway::start(&config),
+        upstream,
+        idp,
+    };
     let alice = scene.token("alice");
     let session = scene.session(&alice);
     // The same name at another issuer, and names that a careless key would confuse.
     let namesake = other.draft("alice", &scene.gateway.url("notes")).sign();
-    for token in [namesake, scene.token("Alice"), scene.token("alice "), scene.token(&format!("{one}|alice")), scene.token("alice|")] {
+    for token in [
+        namesake,
+        scene.token("Alice"),
+        scene.token("alice "),
+        scene.token(&format!("{one}|alice")),
+        scene.token("alice|"),
+    ] {
         for request in three(&scene, &session, &token) {
-            scene.refuses(&request, (404, 404), ("session.principal_mismatch", "principal_mismatch"));
+            scene.refuses(
+                &request,
+                (404, 404),
+                ("session.principal_mismatch", "principal_mismatch"),
+            );
         }
     }
     for id in ["alice:", "alice|", "alice%7C"].map(|prefix| format!("{prefix}{session}")) {
-        scene.refuses(&scene.call_in(&id, &scene.token("mallory")), (404, 404), ("session.reject", "unknown"));
-        scene.refuses(&scene.call_in(&id, &alice), (404, 404), ("session.reject", "unknown"));
+        scene.refuses(
+            &scene.call_in(&id, &scene.token("mallory")),
+            (404, 404),
+            ("session.reject", "unknown"),
+        );
+        scene.refuses(
+            &scene.call_in(&id, &alice),
+            (404, 404),
+            ("session.reject", "unknown"),
+        );
     }
     // The owner's own session, at a server that it is not with.
-    let finance = scene.idp.draft("alice", &scene.gateway.url("finance")).sign();
+    let finance = scene
+        .idp
+        .draft("alice", &scene.gateway.url("finance"))
+        .sign();
     for request in three(&scene, &session, &finance) {
-        scene.refuses(&request.to("/servers/finance/mcp"), (404, 404), ("session.reject", "unknown"));
+        scene.refuses(
+            &request.to("/servers/finance/mcp"),
+            (404, 404),
+            ("session.reject", "unknown"),
+        );
     }
     // A new token of the same principal: what is bound is the principal, not the token.
     scene.permits(&scene.call_in(&session, &scene.token("alice")));
@@ -91,9 +135,15 @@ fn ses_02_binds_a_session_to_the_client_too() {
     let scene = Scene::new();
     let own = scene.token("alice");
     let session = scene.session(&own);
-    let other = scene.draft("alice").claim("client_id", "another-app").sign();
+    let other = scene
+        .draft("alice")
+        .claim("client_id", "another-app")
+        .sign();
     let response = scene.send(&scene.call_in(&session, &other));
-    assert_eq!(response.status, 404, "another client of the same user has the session");
+    assert_eq!(
+        response.status, 404,
+        "another client of the same user has the session"
+    );
     scene.permits(&scene.call_in(&session, &own));
 }
 
@@ -112,20 +162,35 @@ fn ses_05_draws_ids_that_cannot_be_guessed() {
         }
         let id = scene.session(&token);
         assert_eq!(id.len(), 43, "{id}");
-        let bytes = URL_SAFE_NO_PAD.decode(&id).expect("base64url without padding");
+        let bytes = URL_SAFE_NO_PAD
+            .decode(&id)
+            .expect("base64url without padding");
         assert_eq!(encode(&bytes), id);
         assert!(bytes.len() >= 16, "at least 128 bits");
         ones += bytes.iter().map(|byte| byte.count_ones()).sum::<u32>();
-        assert!(last.is_empty() || bytes[..8] != last[..8], "a counter or a time");
+        assert!(
+            last.is_empty() || bytes[..8] != last[..8],
+            "a counter or a time"
+        );
         last = bytes;
         assert!(ids.insert(id), "an id was given twice");
     }
     let expected = u32::try_from(ids.len() * 128).unwrap();
-    assert!(ones.abs_diff(expected) < 1600, "{ones} of {} bits are set", 2 * expected);
+    assert!(
+        ones.abs_diff(expected) < 1600,
+        "{ones} of {} bits are set",
+        2 * expected
+    );
     let seen = scene.upstream.requests();
-    assert!(seen.iter().all(|seen| !ids.iter().any(|id| seen.header("mcp-session-id") == Some(id))));
+    assert!(seen.iter().all(|seen| {
+        !ids.iter()
+            .any(|id| seen.header("mcp-session-id") == Some(id))
+    }));
     let written = scene.gateway.traces();
-    assert!(ids.iter().all(|id| !written.contains(id.as_str())), "a session id was written");
+    assert!(
+        ids.iter().all(|id| !written.contains(id.as_str())),
+        "a session id was written"
+    );
 }
 
 #[test]
@@ -134,7 +199,11 @@ fn ses_07_forgets_sessions_over_a_restart() {
     let token = scene.token("alice");
     let session = scene.session(&token);
     scene.gateway.restart();
-    scene.refuses(&scene.call_in(&session, &token), (404, 404), ("session.reject", "unknown"));
+    scene.refuses(
+        &scene.call_in(&session, &token),
+        (404, 404),
+        ("session.reject", "unknown"),
+    );
     let again = scene.session(&token);
     assert_ne!(again, session);
     scene.permits(&scene.call_in(&again, &token));
@@ -171,10 +240,19 @@ fn ses_06_knows_one_form_of_an_id() {
         "undefined".to_owned(),
         String::new(),
     ] {
-        let response = scene.refuses(&scene.call_in(&id, &token), (404, 404), ("session.reject", "unknown"));
-        assert!(id.len() < 4 || !response.body.contains(&id), "an unknown id was echoed");
+        let response = scene.refuses(
+            &scene.call_in(&id, &token),
+            (404, 404),
+            ("session.reject", "unknown"),
+        );
+        assert!(
+            id.len() < 4 || !response.body.contains(&id),
+            "an unknown id was echoed"
+        );
     }
-    let twice = scene.call_in(&session, &token).add("mcp-session-id", &session);
+    let twice = scene
+        .call_in(&session, &token)
+        .add("mcp-session-id", &session);
     assert_eq!(scene.send(&twice).status, 400);
     let none = scene.call_in(&session, &token).unset("mcp-session-id");
     scene.refuses(&none, (400, -32600), ("session.reject", "missing"));
@@ -189,13 +267,21 @@ fn ses_04_never_takes_an_id_that_a_client_chose() {
         let request = scene.initialize(&token).set("mcp-session-id", chosen);
         let response = scene.refuses(&request, (404, 404), ("session.reject", "unknown"));
         assert_eq!(response.header("mcp-session-id"), None);
-        scene.refuses(&scene.call_in(chosen, &token), (404, 404), ("session.reject", "unknown"));
+        scene.refuses(
+            &scene.call_in(chosen, &token),
+            (404, 404),
+            ("session.reject", "unknown"),
+        );
     }
     assert_eq!(scene.gateway.records("session.created", None).len(), 0);
     // Nor does an attacker's session become the victim's by a login in it.
     let mallory = scene.session(&scene.token("mallory"));
     let request = scene.initialize(&token).set("mcp-session-id", &mallory);
-    scene.refuses(&request, (404, 404), ("session.principal_mismatch", "principal_mismatch"));
+    scene.refuses(
+        &request,
+        (404, 404),
+        ("session.principal_mismatch", "principal_mismatch"),
+    );
     let own = scene.session(&token);
     assert_ne!(own, mallory);
     scene.permits(&scene.call_in(&own, &token));

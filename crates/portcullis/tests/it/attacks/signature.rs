@@ -21,27 +21,112 @@ fn auth_08_refuses_algorithm_confusion() {
     let by_ec = scene.draft("alice").key(&ec);
     let zeros = encode(&[0; 64]);
     for (what, token, reason) in [
-        ("alg none, no signature", unsigned(&by_rsa.clone().header("alg", "none").sign(), ""), "alg"),
-        ("alg None", unsigned(&by_rsa.clone().header("alg", "None").sign(), ""), "alg"),
-        ("alg nOnE with a signature", by_rsa.clone().header("alg", "nOnE").sign(), "alg"),
-        ("HS256 under the public PEM", by_rsa.clone().header("alg", "HS256").sign_hmac(&rsa.public_pem()), "alg"),
-        ("HS256 under the modulus", by_rsa.clone().header("alg", "HS256").sign_hmac(rsa.jwk()["n"].as_str().unwrap().as_bytes()), "alg"),
-        ("HS256 under nothing", by_rsa.clone().header("alg", "HS256").sign_hmac(b""), "alg"),
-        ("PS256 where RS256 is allowed", by_rsa.clone().header("alg", "PS256").sign(), "alg"),
-        ("RS512 where RS256 is allowed", by_rsa.clone().header("alg", "RS512").sign(), "alg"),
-        ("EdDSA where it is not allowed", scene.draft("alice").sign(), "alg"),
-        ("PSS said to be RS256", said_to_be(&by_rsa.clone().header("alg", "PS256").sign(), &by_rsa), "signature"),
-        ("an RSA key for ES256", by_rsa.clone().header("alg", "ES256").sign(), "kid"),
-        ("an EC key for RS256", by_ec.clone().header("alg", "RS256").sign(), "kid"),
-        ("ES256 of zeros (CVE-2022-21449)", unsigned(&by_ec.sign(), &zeros), "signature"),
+        (
+            "alg none, no signature",
+            unsigned(&by_rsa.clone().header("alg", "none").sign(), ""),
+            "alg",
+        ),
+        (
+            "alg None",
+            unsigned(&by_rsa.clone().header("alg", "None").sign(), ""),
+            "alg",
+        ),
+        (
+            "alg nOnE with a signature",
+            by_rsa.clone().header("alg", "nOnE").sign(),
+            "alg",
+        ),
+        (
+            "HS256 under the public PEM",
+            by_rsa
+                .clone()
+                .header("alg", "HS256")
+                .sign_hmac(&rsa.public_pem()),
+            "alg",
+        ),
+        (
+            "HS256 under the modulus",
+            by_rsa
+                .clone()
+                .header("alg", "HS256")
+                .sign_hmac(rsa.jwk()["n"].as_str().unwrap().as_bytes()),
+            "alg",
+        ),
+        (
+            "HS256 under nothing",
+            by_rsa.clone().header("alg", "HS256").sign_hmac(b""),
+            "alg",
+        ),
+        (
+            "PS256 where RS256 is allowed",
+            by_rsa.clone().header("alg", "PS256").sign(),
+            "alg",
+        ),
+        (
+            "RS512 where RS256 is allowed",
+            by_rsa.clone().header("alg", "RS512").sign(),
+            "alg",
+        ),
+        (
+            "EdDSA where it is not allowed",
+            scene.draft("alice").sign(),
+            "alg",
+        ),
+        (
+            "PSS said to be RS256",
+            said_to_be(&by_rsa.clone().header("alg", "PS256").sign(), &by_rsa),
+            "signature",
+        ),
+        (
+            "an RSA key for ES256",
+            by_rsa.clone().header("alg", "ES256").sign(),
+            "kid",
+        ),
+        (
+            "an EC key for RS256",
+            by_ec.clone().header("alg", "RS256").sign(),
+            "kid",
+        ),
+        (
+            "ES256 of zeros (CVE-2022-21449)",
+            unsigned(&by_ec.sign(), &zeros),
+            "signature",
+        ),
         ("no signature", unsigned(&by_ec.sign(), ""), "signature"),
-        ("a signature of another token", unsigned(&by_ec.sign(), scene.token("bob").rsplit('.').next().unwrap()), "signature"),
+        (
+            "a signature of another token",
+            unsigned(
+                &by_ec.sign(),
+                scene.token("bob").rsplit('.').next().unwrap(),
+            ),
+            "signature",
+        ),
         ("a flipped bit", flipped(&by_rsa.sign()), "signature"),
         ("a flipped bit (EC)", flipped(&by_ec.sign()), "signature"),
-        ("other claims under the same signature", swapped(&by_ec.sign(), &by_ec.clone().claim("sub", "root").sign()), "signature"),
-        ("the right kid, another's key", by_rsa.clone().key(&Key::ec("x")).header("kid", "ec-1").sign(), "signature"),
-        ("no alg", by_rsa.clone().header("alg", json!(null)).sign(), "malformed"),
-        ("alg a list", by_rsa.clone().header("alg", json!(["RS256"])).sign(), "malformed"),
+        (
+            "other claims under the same signature",
+            swapped(&by_ec.sign(), &by_ec.clone().claim("sub", "root").sign()),
+            "signature",
+        ),
+        (
+            "the right kid, another's key",
+            by_rsa
+                .clone()
+                .key(&Key::ec("x"))
+                .header("kid", "ec-1")
+                .sign(),
+            "signature",
+        ),
+        (
+            "no alg",
+            by_rsa.clone().header("alg", json!(null)).sign(),
+            "malformed",
+        ),
+        (
+            "alg a list",
+            by_rsa.clone().header("alg", json!(["RS256"])).sign(),
+            "malformed",
+        ),
     ] {
         println!("{what}");
         scene.unauthenticated(&call("echo").token(&token), reason);
@@ -60,7 +145,10 @@ fn auth_08_fetches_nothing_that_a_token_names() {
     for (name, value) in [
         ("jwk", rogue.jwk()),
         ("jku", json!(lure.url())),
-        ("jku", json!(format!("{}/jwks#{}", scene.idp.issuer(), lure.url()))),
+        (
+            "jku",
+            json!(format!("{}/jwks#{}", scene.idp.issuer(), lure.url())),
+        ),
         ("x5u", json!(lure.url())),
         ("x5c", json!(["MIIB"])),
         ("jwks", keys.clone()),
@@ -70,15 +158,30 @@ fn auth_08_fetches_nothing_that_a_token_names() {
         ("zip", json!("DEF")),
     ] {
         let reason = if name == "jwks" { "kid" } else { "header" };
-        scene.unauthenticated(&call("echo").token(&forged.clone().header(name, value.clone()).sign()), reason);
+        scene.unauthenticated(
+            &call("echo").token(&forged.clone().header(name, value.clone()).sign()),
+            reason,
+        );
         if name != "jwks" {
             // Also not on a token that is good otherwise.
-            scene.unauthenticated(&call("echo").token(&scene.draft("alice").header(name, value).sign()), "header");
+            scene.unauthenticated(
+                &call("echo").token(&scene.draft("alice").header(name, value).sign()),
+                "header",
+            );
         }
     }
-    let in_claims = forged.clone().claim("jwks_uri", lure.url()).claim("jku", lure.url()).header("kid", "ed-1");
+    let in_claims = forged
+        .clone()
+        .claim("jwks_uri", lure.url())
+        .claim("jku", lure.url())
+        .header("kid", "ed-1");
     scene.unauthenticated(&call("echo").token(&in_claims.sign()), "signature");
-    assert_eq!(lure.seen().len(), 0, "a token made the gateway fetch {:?}", lure.seen());
+    assert_eq!(
+        lure.seen().len(),
+        0,
+        "a token made the gateway fetch {:?}",
+        lure.seen()
+    );
     scene.permits(&call("echo").token(&scene.token("alice")));
 }
 
@@ -98,13 +201,23 @@ fn auth_08_looks_keys_up_by_name_only() {
         "*",
         "",
     ] {
-        let empty = scene.draft("alice").header("kid", id).header("alg", "EdDSA");
+        let empty = scene
+            .draft("alice")
+            .header("kid", id)
+            .header("alg", "EdDSA");
         scene.unauthenticated(&call("echo").token(&empty.sign()), "kid");
-        let hmac = scene.draft("alice").header("kid", id).header("alg", "HS256").sign_hmac(b"");
+        let hmac = scene
+            .draft("alice")
+            .header("kid", id)
+            .header("alg", "HS256")
+            .sign_hmac(b"");
         scene.unauthenticated(&call("echo").token(&hmac), "alg");
     }
     for id in [json!(1), json!(["ed-1"]), json!({ "ed-1": 1 })] {
-        scene.unauthenticated(&call("echo").token(&scene.draft("alice").header("kid", id).sign()), "malformed");
+        scene.unauthenticated(
+            &call("echo").token(&scene.draft("alice").header("kid", id).sign()),
+            "malformed",
+        );
     }
     scene.permits(&call("echo").token(&scene.token("alice")));
 }
@@ -112,21 +225,45 @@ fn auth_08_looks_keys_up_by_name_only() {
 #[test]
 fn auth_08_refuses_tokens_that_are_no_access_tokens() {
     let scene = Scene::new();
-    for kind in [json!("JWT"), json!("jwt"), json!("id+jwt"), json!("logout+jwt"), json!("dpop+jwt"), json!(null)] {
-        let token = scene.draft("alice").header("typ", kind).claim("nonce", "n").sign();
+    for kind in [
+        json!("JWT"),
+        json!("jwt"),
+        json!("id+jwt"),
+        json!("logout+jwt"),
+        json!("dpop+jwt"),
+        json!(null),
+    ] {
+        let token = scene
+            .draft("alice")
+            .header("typ", kind)
+            .claim("nonce", "n")
+            .sign();
         scene.unauthenticated(&call("echo").token(&token), "typ");
     }
     scene.permits(&call("echo").token(&scene.token("alice")));
-    scene.permits(&call("echo").token(&scene.draft("alice").header("typ", "application/AT+JWT").sign()));
+    scene.permits(
+        &call("echo").token(
+            &scene
+                .draft("alice")
+                .header("typ", "application/AT+JWT")
+                .sign(),
+        ),
+    );
 }
 
 #[test]
 fn auth_08_does_not_let_an_issuer_s_weak_keys_in() {
     let idp = Idp::start();
     let upstream = crate::harness::Upstream::start();
-    let config = NARROW.replace("{idp}", &idp.issuer()).replace("{upstream}", &upstream.url());
+    let config = NARROW
+        .replace("{idp}", &idp.issuer())
+        .replace("{upstream}", &upstream.url());
     let config = config.replace("\"RS256\", \"ES256\"", "\"ES256\"");
-    let scene = Scene { gateway: crate::harness::Gateway::start(&config), upstream, idp };
+    let scene = Scene {
+        gateway: crate::harness::Gateway::start(&config),
+        upstream,
+        idp,
+    };
     // The issuer publishes an RSA key too; the configuration does not want it.
     let token = scene.draft("alice").key(&scene.idp.key("rsa-1")).sign();
     scene.unauthenticated(&call("echo").token(&token), "alg");

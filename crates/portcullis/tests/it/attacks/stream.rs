@@ -16,10 +16,24 @@ fn ses_03_lets_one_reader_have_a_stream() {
     let mut victim = scene.open(&listen(&session, &alice));
     assert_eq!(victim.response.status, 200);
     // CVE-2026-33946: a second GET takes the first one's stream over.
-    scene.refuses(&listen(&session, &alice), (409, -32600), ("session.duplicate_stream", "stream_taken"));
-    scene.refuses(&listen(&session, &mallory), (404, 404), ("session.principal_mismatch", "principal_mismatch"));
-    assert_eq!(scene.upstream.notify("ev-1", "for-alice-alone"), 1, "one stream at the upstream");
-    victim.until("for-alice-alone").expect("the victim's stream stays");
+    scene.refuses(
+        &listen(&session, &alice),
+        (409, -32600),
+        ("session.duplicate_stream", "stream_taken"),
+    );
+    scene.refuses(
+        &listen(&session, &mallory),
+        (404, 404),
+        ("session.principal_mismatch", "principal_mismatch"),
+    );
+    assert_eq!(
+        scene.upstream.notify("ev-1", "for-alice-alone"),
+        1,
+        "one stream at the upstream"
+    );
+    victim
+        .until("for-alice-alone")
+        .expect("the victim's stream stays");
     drop(victim);
     let mut again = wait_for("the place of the first reader", || {
         let stream = scene.open(&listen(&session, &alice));
@@ -39,29 +53,58 @@ fn ses_03_resumes_for_the_one_who_was_given_the_id() {
     scene.upstream.notify("ev-1", "secret");
     let id = stream.next_id();
     drop(stream);
-    assert!(!id.contains("ev-1"), "the upstream's own id reached the client");
+    assert!(
+        !id.contains("ev-1"),
+        "the upstream's own id reached the client"
+    );
 
-    let resume = |session: &str, token: &str, id: &str| listen(session, token).set("last-event-id", id);
+    let resume =
+        |session: &str, token: &str, id: &str| listen(session, token).set("last-event-id", id);
     let refused = ("stream.resume_rejected", "resume");
     scene.refuses(&resume(&foreign, &mallory, &id), (404, -32600), refused);
     scene.refuses(&resume(&second, &alice, &id), (404, -32600), refused);
-    scene.refuses(&resume(&session, &mallory, &id), (404, 404), ("session.principal_mismatch", "principal_mismatch"));
+    scene.refuses(
+        &resume(&session, &mallory, &id),
+        (404, 404),
+        ("session.principal_mismatch", "principal_mismatch"),
+    );
     let mut bytes = URL_SAFE_NO_PAD.decode(&id).unwrap();
     for place in 0..bytes.len() {
         bytes[place] ^= 1;
-        scene.refuses(&resume(&session, &alice, &URL_SAFE_NO_PAD.encode(&bytes)), (404, -32600), refused);
+        scene.refuses(
+            &resume(&session, &alice, &URL_SAFE_NO_PAD.encode(&bytes)),
+            (404, -32600),
+            refused,
+        );
         bytes[place] ^= 1;
     }
-    for guess in ["ev-1", "ev-2", "0", "", "../ev-1", &id[1..], &format!("{id}="), &"A".repeat(5000)] {
+    for guess in [
+        "ev-1",
+        "ev-2",
+        "0",
+        "",
+        "../ev-1",
+        &id[1..],
+        &format!("{id}="),
+        &"A".repeat(5000),
+    ] {
         scene.refuses(&resume(&session, &alice, guess), (404, -32600), refused);
     }
 
     let resumed = scene.open(&resume(&session, &alice, &id));
     assert_eq!(resumed.response.status, 200);
     let asked = scene.upstream.requests().pop().unwrap();
-    assert_eq!((asked.method.as_str(), asked.header("last-event-id")), ("GET", Some("ev-1")));
+    assert_eq!(
+        (asked.method.as_str(), asked.header("last-event-id")),
+        ("GET", Some("ev-1"))
+    );
     drop(resumed);
-    assert_eq!(scene.send(&Request::in_session("DELETE", &session).token(&alice)).status, 200);
+    assert_eq!(
+        scene
+            .send(&Request::in_session("DELETE", &session).token(&alice))
+            .status,
+        200
+    );
     let after = scene.send(&resume(&session, &alice, &id));
     assert_eq!(after.status, 404);
     assert_eq!(scene.gateway.record_of(&after)["event"], "session.reject");
@@ -73,8 +116,15 @@ fn ses_03_has_no_streams_to_steal_where_there_are_no_sessions() {
     let token = scene.token("alice");
     let session = scene.session(&token);
     for method in ["GET", "DELETE"] {
-        let request = Request::in_session(method, &session).token(&token).method(method).set("mcp-protocol-version", "2026-07-28");
-        scene.refuses(&request.set("last-event-id", "x"), (405, -32600), ("http.rejected", "method"));
+        let request = Request::in_session(method, &session)
+            .token(&token)
+            .method(method)
+            .set("mcp-protocol-version", "2026-07-28");
+        scene.refuses(
+            &request.set("last-event-id", "x"),
+            (405, -32600),
+            ("http.rejected", "method"),
+        );
     }
     scene.permits(&scene.call_in(&session, &token));
 }

@@ -46,19 +46,28 @@ fn short(length: usize) -> [u8; 2] {
 
 fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     stream
 }
 
 /// One request over TLS 1.3.
 fn over_tls(to: SocketAddr, request: &[u8]) -> String {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(format!("{DIRECTORY}/cert.pem")).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_file(format!("{DIRECTORY}/cert.pem")).unwrap())
+        .unwrap();
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), connect(to));
+    let mut stream = StreamOwned::new(
+        ClientConnection::new(Arc::new(config), name).unwrap(),
+        connect(to),
+    );
     stream.write_all(request).unwrap();
     let mut answer = String::new();
     drop(stream.read_to_string(&mut answer)); // a server may end without a last word
@@ -87,10 +96,16 @@ fn tok_13_speaks_tls_1_3_to_clients_and_nothing_older() {
     assert_eq!(answer.status, 0, "an answer without TLS: {answer:?}");
     assert_eq!(upstream.requests().len(), 0);
 
-    let answer = over_tls(gateway.address, &plain.bytes(gateway.address, "0", "connection: close\r\n"));
+    let answer = over_tls(
+        gateway.address,
+        &plain.bytes(gateway.address, "0", "connection: close\r\n"),
+    );
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(upstream.requests().len(), 1);
-    let answer = over_tls(gateway.address, &call("echo").bytes(gateway.address, "0", "connection: close\r\n"));
+    let answer = over_tls(
+        gateway.address,
+        &call("echo").bytes(gateway.address, "0", "connection: close\r\n"),
+    );
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     assert!(answer.contains("resource_metadata=\"https://"), "{answer}");
 }
@@ -99,25 +114,45 @@ fn tok_13_speaks_tls_1_3_to_clients_and_nothing_older() {
 fn tok_13_speaks_tls_1_3_to_upstreams_and_nothing_older() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/mcp", listener.local_addr().unwrap());
-    let scene = Scene::and(&format!("[servers.old]\nurl = \"{url}\"\nca = \"{DIRECTORY}/cert.pem\"\nallow = [\"*\"]\n"));
+    let scene = Scene::and(&format!(
+        "[servers.old]\nurl = \"{url}\"\nca = \"{DIRECTORY}/cert.pem\"\nallow = [\"*\"]\n"
+    ));
     let old = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut hello = vec![0; 16 * 1024];
         let length = stream.read(&mut hello).unwrap();
         hello.truncate(length);
         // An answer that knows no more than TLS 1.2.
-        let answer = [&[2, 0][..], &short(38), &[3, 3], &[7; 32], &[0, 0xc0, 0x2f, 0]].concat();
-        stream.write_all(&[&[HANDSHAKE, 3, 3][..], &short(answer.len()), &answer].concat()).unwrap();
+        let answer = [
+            &[2, 0][..],
+            &short(38),
+            &[3, 3],
+            &[7; 32],
+            &[0, 0xc0, 0x2f, 0],
+        ]
+        .concat();
+        stream
+            .write_all(&[&[HANDSHAKE, 3, 3][..], &short(answer.len()), &answer].concat())
+            .unwrap();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
         (hello, rest)
     });
     let audience = scene.gateway.url("old");
-    let response = scene.send(&call("echo").to("/servers/old/mcp").token(&scene.idp.draft("alice", &audience).sign()));
+    let response = scene.send(
+        &call("echo")
+            .to("/servers/old/mcp")
+            .token(&scene.idp.draft("alice", &audience).sign()),
+    );
     assert_eq!(response.status, 502, "{response:?}");
     assert_eq!(scene.gateway.record_of(&response)["reason"], "unreachable");
     let (hello, rest) = old.join().unwrap();
-    assert!(hello.windows(ONLY_1_3.len()).any(|window| window == ONLY_1_3), "the gateway offers older versions");
+    assert!(
+        hello
+            .windows(ONLY_1_3.len())
+            .any(|window| window == ONLY_1_3),
+        "the gateway offers older versions"
+    );
     assert_eq!(rest.first(), Some(&ALERT), "{rest:?}");
     scene.permits(&call("echo").token(&scene.token("alice")));
 }
@@ -135,6 +170,9 @@ fn tok_13_does_not_speak_plainly_to_others() {
         std::fs::write(&file, config).unwrap();
         let ended = crate::harness::portcullis(&["serve", "--config", file.to_str().unwrap()]);
         assert_eq!(ended.status.code(), Some(1), "{config}");
-        assert!(String::from_utf8_lossy(&ended.stderr).contains("only allowed on loopback"), "{ended:?}");
+        assert!(
+            String::from_utf8_lossy(&ended.stderr).contains("only allowed on loopback"),
+            "{ended:?}"
+        );
     }
 }

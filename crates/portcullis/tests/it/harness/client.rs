@@ -30,7 +30,11 @@ pub(crate) struct Request {
 
 /// A `tools/call` of the stateless revision.
 pub(crate) fn call(tool: &str) -> Request {
-    message("tools/call", json!({ "name": tool, "arguments": { "text": "hello" } })).set("mcp-name", tool)
+    message(
+        "tools/call",
+        json!({ "name": tool, "arguments": { "text": "hello" } }),
+    )
+    .set("mcp-name", tool)
 }
 
 /// Any request of the stateless revision.
@@ -48,17 +52,26 @@ pub(crate) fn message(method: &str, mut params: Value) -> Request {
 /// A `POST` of this body with the headers that every client sends.
 pub(crate) fn post(body: &str) -> Request {
     let request = Request::new("POST", ENDPOINT).body(body);
-    request.set("content-type", "application/json").set("accept", "application/json, text/event-stream")
+    request
+        .set("content-type", "application/json")
+        .set("accept", "application/json, text/event-stream")
 }
 
 impl Request {
     pub(crate) fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// A request under an open session.
     pub(crate) fn in_session(method: &str, session: &str) -> Self {
-        Self::new(method, ENDPOINT).set("mcp-session-id", session).set("accept", "text/event-stream")
+        Self::new(method, ENDPOINT)
+            .set("mcp-session-id", session)
+            .set("accept", "text/event-stream")
     }
 
     pub(crate) fn to(mut self, target: &str) -> Self {
@@ -93,7 +106,8 @@ impl Request {
     }
 
     pub(crate) fn unset(mut self, name: &str) -> Self {
-        self.headers.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(own, _)| !own.eq_ignore_ascii_case(name));
         self
     }
 
@@ -122,16 +136,31 @@ impl Request {
         stream.write_all(&self.bytes(to, &trace, "")).unwrap();
         let mut reader = BufReader::new(stream);
         let (status, headers) = head(&mut reader);
-        Stream { response: Response { status, headers, body: String::new(), trace }, reader, began: Instant::now() }
+        Stream {
+            response: Response {
+                status,
+                headers,
+                body: String::new(),
+                trace,
+            },
+            reader,
+            began: Instant::now(),
+        }
     }
 
     /// The request as it goes over the wire, with `more` header lines.
     pub(crate) fn bytes(&self, to: SocketAddr, trace: &str, more: &str) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        if !self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
             text.push_str(&format!("host: {to}\r\n"));
         }
-        text.push_str(&format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n{more}"));
+        text.push_str(&format!(
+            "traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n{more}"
+        ));
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -152,7 +181,10 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn challenge(&self) -> &str {
@@ -181,12 +213,22 @@ pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Response {
     let mut stream = connect(to);
     // A server that has seen enough may close before it was sent all.
     match stream.write_all(bytes) {
-        Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => panic!("{error}"),
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+            ) =>
+        {
+            panic!("{error}")
+        }
         Ok(()) | Err(_) => {}
     }
     let mut reader = BufReader::new(stream);
     let (status, headers) = head(&mut reader);
-    let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok());
     let mut body = Vec::new();
     match length {
         Some(_) if bytes.starts_with(b"HEAD ") => {}
@@ -197,7 +239,12 @@ pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Response {
         None if status == 204 || status == 202 => {}
         None => read_to_end(&mut reader, &mut body),
     }
-    Response { status, headers, body: String::from_utf8(body).unwrap(), trace: String::new() }
+    Response {
+        status,
+        headers,
+        body: String::from_utf8(body).unwrap(),
+        trace: String::new(),
+    }
 }
 
 /// Reads on while anything comes, but not for ever: a stream that should have been refused would never end.
@@ -230,13 +277,23 @@ fn head(reader: &mut BufReader<TcpStream>) -> (u16, Vec<(String, String)>) {
         }
     }
     let mut lines = lines.into_iter();
-    let status = lines.next().and_then(|first| first.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
-    let split = |line: String| line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
+    let status = lines
+        .next()
+        .and_then(|first| first.split(' ').nth(1)?.parse().ok())
+        .unwrap_or(0);
+    let split = |line: String| {
+        line.split_once(':')
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+    };
     (status, lines.filter_map(split).collect())
 }
 
 fn trace() -> String {
-    format!("{:016x}{:016x}", u64::from(std::process::id()) + 1, unique())
+    format!(
+        "{:016x}{:016x}",
+        u64::from(std::process::id()) + 1,
+        unique()
+    )
 }
 
 /// An answer that comes event by event.
@@ -265,7 +322,9 @@ impl Stream {
 
     /// The next event id.
     pub(crate) fn next_id(&mut self) -> String {
-        self.until("id: ").expect("an event with an id").replace("id: ", "")
+        self.until("id: ")
+            .expect("an event with an id")
+            .replace("id: ", "")
     }
 
     /// Reads to the end; gives what still came, and after how long it was over.

@@ -18,7 +18,10 @@ const FIRST_PORT: u16 = 20_000;
 
 /// Seconds since the epoch.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 /// Asks until there is an answer; the pause keeps the machine free for the one who is to give it.
@@ -35,7 +38,10 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// Runs the binary to its end.
 pub(crate) fn portcullis(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_portcullis")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// A port that nobody has.
@@ -81,7 +87,12 @@ impl Gateway {
         std::fs::write(directory.path().join("portcullis.toml"), file).unwrap();
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let child = launch(&directory);
-        Self { child, directory, address: local(port), admin: local(admin) }
+        Self {
+            child,
+            directory,
+            address: local(port),
+            admin: local(admin),
+        }
     }
 
     fn wait(&mut self, path: &str) {
@@ -143,7 +154,13 @@ impl Gateway {
     /// A token of the embedded issuer.
     pub(crate) fn token(&self, server: &str) -> String {
         let config = self.directory.path().join("portcullis.toml");
-        let printed = portcullis(&["token", "--config", config.to_str().unwrap(), "--server", server]);
+        let printed = portcullis(&[
+            "token",
+            "--config",
+            config.to_str().unwrap(),
+            "--server",
+            server,
+        ]);
         assert!(printed.status.success(), "{printed:?}");
         String::from_utf8(printed.stdout).unwrap().trim().to_owned()
     }
@@ -155,36 +172,56 @@ impl Gateway {
 
     /// Every record so far, in order.
     pub(crate) fn audit(&self) -> Vec<Value> {
-        let Ok(entries) = std::fs::read_dir(self.data().join("audit")) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(self.data().join("audit")) else {
+            return Vec::new();
+        };
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        files.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "jsonl")
+        });
         files.sort();
-        let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        let text: String = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The records of exchanges, which alone say how long they took.
     pub(crate) fn exchanges(&self) -> Vec<Value> {
-        self.audit().into_iter().filter(|record| record["duration_us"].is_u64()).collect()
+        self.audit()
+            .into_iter()
+            .filter(|record| record["duration_us"].is_u64())
+            .collect()
     }
 
     /// Every record of that event and reason so far.
     pub(crate) fn records(&self, event: &str, reason: Option<&str>) -> Vec<Value> {
         let mut records = self.audit();
-        records.retain(|record| record["event"] == event && reason.is_none_or(|reason| record["reason"] == reason));
+        records.retain(|record| {
+            record["event"] == event && reason.is_none_or(|reason| record["reason"] == reason)
+        });
         records
     }
 
     /// Waits for a record of that event and reason.
     pub(crate) fn expect(&self, event: &str, reason: Option<&str>) -> Value {
-        wait_for(&format!("the record {event} {reason:?}"), || self.records(event, reason).pop())
+        wait_for(&format!("the record {event} {reason:?}"), || {
+            self.records(event, reason).pop()
+        })
     }
 
     /// The record of the exchange that had this answer.
     pub(crate) fn record_of(&self, response: &Response) -> Value {
         wait_for("the record of an exchange", || {
-            self.exchanges().into_iter().find(|record| record["trace"] == response.trace.as_str())
+            self.exchanges()
+                .into_iter()
+                .find(|record| record["trace"] == response.trace.as_str())
         })
     }
 
@@ -202,7 +239,11 @@ impl Gateway {
 }
 
 fn launch(directory: &TempDir) -> Child {
-    let stderr = std::fs::OpenOptions::new().create(true).append(true).open(directory.path().join("stderr")).unwrap();
+    let stderr = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.path().join("stderr"))
+        .unwrap();
     Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(["serve", "--config"])
         .arg(directory.path().join("portcullis.toml"))

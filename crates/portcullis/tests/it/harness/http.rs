@@ -16,7 +16,10 @@ pub(crate) struct Seen {
 impl Seen {
     /// The value of a header, by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Everything that was sent, as one text.
@@ -37,7 +40,9 @@ impl Answer {
     /// A JSON answer.
     pub(crate) fn json(status: u16, headers: &str, body: &str) -> Self {
         let length = body.len();
-        let head = format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n"
+        );
         Self::Bytes((head + body).into_bytes())
     }
 
@@ -66,7 +71,11 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn start(handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = Self { address: listener.local_addr().unwrap(), seen: Arc::default(), open: Arc::default() };
+        let host = Self {
+            address: listener.local_addr().unwrap(),
+            seen: Arc::default(),
+            open: Arc::default(),
+        };
         let handler: Arc<Handler> = Arc::new(handler);
         let accepting = host.clone();
         std::thread::spawn(move || {
@@ -134,13 +143,23 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     let mut headers = Vec::new();
     loop {
         let line = line(reader)?;
-        let Some((name, value)) = line.split_once(':') else { break };
+        let Some((name, value)) = line.split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or("0", |(_, value)| value);
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .map_or("0", |(_, value)| value);
     let mut body = vec![0; length.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some(Seen { method, target, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Some(Seen {
+        method,
+        target,
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 fn line(reader: &mut BufReader<TcpStream>) -> Option<String> {

@@ -22,13 +22,21 @@ impl Idp {
     pub(crate) fn start() -> Self {
         let signing = Key::ed("ed-1");
         let published = vec![signing.clone(), Self::rsa(), Key::ec("ec-1")];
-        let state = Arc::new(Mutex::new(State { published, named: None }));
+        let state = Arc::new(Mutex::new(State {
+            published,
+            named: None,
+        }));
         let answering = Arc::clone(&state);
         let address: Arc<OnceLock<String>> = Arc::default();
         let own = Arc::clone(&address);
-        let host = Host::start(move |seen| answer(seen, &answering.lock().unwrap(), own.get().unwrap()));
+        let host =
+            Host::start(move |seen| answer(seen, &answering.lock().unwrap(), own.get().unwrap()));
         address.set(host.url()).unwrap();
-        Self { host, state, signing }
+        Self {
+            host,
+            state,
+            signing,
+        }
     }
 
     /// The RSA key of every issuer here: it takes long to make, and no test changes it.
@@ -43,7 +51,14 @@ impl Idp {
 
     /// The key of this id.
     pub(crate) fn key(&self, id: &str) -> Key {
-        self.state.lock().unwrap().published.iter().find(|key| key.id == id).unwrap().clone()
+        self.state
+            .lock()
+            .unwrap()
+            .published
+            .iter()
+            .find(|key| key.id == id)
+            .unwrap()
+            .clone()
     }
 
     /// Replaces what is published.
@@ -63,7 +78,11 @@ impl Idp {
 
     /// How often the keys were fetched.
     pub(crate) fn fetches(&self) -> usize {
-        self.host.seen().iter().filter(|seen| seen.target == "/jwks").count()
+        self.host
+            .seen()
+            .iter()
+            .filter(|seen| seen.target == "/jwks")
+            .count()
     }
 
     /// A token that is good unless it is changed.
@@ -76,7 +95,11 @@ fn answer(seen: &Seen, state: &State, url: &str) -> Answer {
     match seen.target.as_str() {
         "/.well-known/oauth-authorization-server" => {
             let named = state.named.as_deref().unwrap_or(url);
-            Answer::json(200, "", &json!({ "issuer": named, "jwks_uri": format!("{url}/jwks") }).to_string())
+            Answer::json(
+                200,
+                "",
+                &json!({ "issuer": named, "jwks_uri": format!("{url}/jwks") }).to_string(),
+            )
         }
         "/jwks" => {
             let keys: Vec<Value> = state.published.iter().map(Key::jwk).collect();

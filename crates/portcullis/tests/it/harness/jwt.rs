@@ -6,8 +6,8 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKey};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
-    RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -29,11 +29,17 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn rsa(id: &str) -> Self {
-        Self::new(id, Material::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
+        Self::new(
+            id,
+            Material::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+        )
     }
 
     pub(crate) fn ec(id: &str) -> Self {
-        Self::new(id, Material::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()))
+        Self::new(
+            id,
+            Material::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()),
+        )
     }
 
     pub(crate) fn ed(id: &str) -> Self {
@@ -41,7 +47,10 @@ impl Key {
     }
 
     fn new(id: &str, material: Material) -> Self {
-        Self { id: id.to_owned(), material: Arc::new(material) }
+        Self {
+            id: id.to_owned(),
+            material: Arc::new(material),
+        }
     }
 
     /// The algorithm that it is for.
@@ -58,14 +67,19 @@ impl Key {
         let mut jwk = match &*self.material {
             Material::Rsa(pair) => {
                 let public: &PublicKey = pair.public_key();
-                let (n, e) = (public.modulus().big_endian_without_leading_zero(), public.exponent().big_endian_without_leading_zero());
+                let (n, e) = (
+                    public.modulus().big_endian_without_leading_zero(),
+                    public.exponent().big_endian_without_leading_zero(),
+                );
                 json!({ "kty": "RSA", "n": encode(n), "e": encode(e) })
             }
             Material::Ec(pair) => {
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
                 json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) })
             }
-            Material::Ed(pair) => json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key().as_ref()) }),
+            Material::Ed(pair) => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key().as_ref()) })
+            }
         };
         jwk["kid"] = json!(self.id);
         jwk["use"] = json!("sig");
@@ -74,11 +88,21 @@ impl Key {
 
     /// The public half as the PEM file that attackers take for an HMAC key.
     pub(crate) fn public_pem(&self) -> Vec<u8> {
-        let Material::Rsa(pair) = &*self.material else { panic!("only RSA keys are published so") };
+        let Material::Rsa(pair) = &*self.material else {
+            panic!("only RSA keys are published so")
+        };
         let der = pair.public_key().as_der().unwrap();
         let text = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")).into_bytes()
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            lines.join("\n")
+        )
+        .into_bytes()
     }
 
     fn sign(&self, algorithm: &str, input: &[u8]) -> Vec<u8> {
@@ -114,7 +138,11 @@ impl Draft {
             "iss": issuer, "sub": subject, "aud": audience, "client_id": "agent",
             "iat": now(), "exp": now() + 600, "jti": format!("jti-{}", super::client::unique()),
         });
-        Self { header: json!({ "typ": "at+jwt", "alg": key.algorithm(), "kid": key.id }), claims, key: key.clone() }
+        Self {
+            header: json!({ "typ": "at+jwt", "alg": key.algorithm(), "kid": key.id }),
+            claims,
+            key: key.clone(),
+        }
     }
 
     /// Sets a claim.
@@ -133,14 +161,23 @@ impl Draft {
     pub(crate) fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let header = self.header.as_object_mut().unwrap();
-        if value.is_null() { header.remove(name) } else { header.insert(name.to_owned(), value) };
+        if value.is_null() {
+            header.remove(name)
+        } else {
+            header.insert(name.to_owned(), value)
+        };
         self
     }
 
     /// Signs with another key, and says so.
     pub(crate) fn key(self, key: &Key) -> Self {
-        let draft = Self { key: key.clone(), ..self };
-        draft.header("alg", key.algorithm()).header("kid", key.id.as_str())
+        let draft = Self {
+            key: key.clone(),
+            ..self
+        };
+        draft
+            .header("alg", key.algorithm())
+            .header("kid", key.id.as_str())
     }
 
     pub(crate) fn jti(&self) -> String {
@@ -162,7 +199,11 @@ impl Draft {
     }
 
     fn input(&self) -> String {
-        format!("{}.{}", encode(self.header.to_string().as_bytes()), encode(self.claims.to_string().as_bytes()))
+        format!(
+            "{}.{}",
+            encode(self.header.to_string().as_bytes()),
+            encode(self.claims.to_string().as_bytes())
+        )
     }
 }
 

@@ -1,11 +1,11 @@
 //! The usual scene: one issuer, one upstream, one gateway, and what must be so after each request.
 
+use super::WITH_SESSIONS;
 use super::client::{Request, Response, Stream, post};
 use super::gateway::Gateway;
 use super::idp::Idp;
 use super::jwt::Draft;
 use super::upstream::Upstream;
-use super::WITH_SESSIONS;
 use serde_json::json;
 
 /// One server, of which everyone who is known may use everything.
@@ -37,8 +37,14 @@ impl Scene {
     /// A configuration in which `{idp}` and `{upstream}` stand for theirs.
     pub(crate) fn with(config: &str) -> Self {
         let (idp, upstream) = (Idp::start(), Upstream::start());
-        let config = config.replace("{idp}", &idp.issuer()).replace("{upstream}", &upstream.url());
-        Self { gateway: Gateway::start(&config), upstream, idp }
+        let config = config
+            .replace("{idp}", &idp.issuer())
+            .replace("{upstream}", &upstream.url());
+        Self {
+            gateway: Gateway::start(&config),
+            upstream,
+            idp,
+        }
     }
 
     /// A token of this subject for the usual server, still to be changed.
@@ -59,14 +65,31 @@ impl Scene {
     }
 
     /// Sends what must be refused so, recorded so, and seen by no upstream.
-    pub(crate) fn refuses(&self, request: &Request, (status, code): (u16, i64), (event, reason): (&str, &str)) -> Response {
+    pub(crate) fn refuses(
+        &self,
+        request: &Request,
+        (status, code): (u16, i64),
+        (event, reason): (&str, &str),
+    ) -> Response {
         let before = self.upstream.requests().len();
         let response = self.send(request);
-        assert_eq!((response.status, response.code()), (status, code), "{request:?} {response:?}");
+        assert_eq!(
+            (response.status, response.code()),
+            (status, code),
+            "{request:?} {response:?}"
+        );
         let record = self.gateway.record_of(&response);
-        assert_eq!((&record["event"], &record["reason"]), (&json!(event), &json!(reason)), "{request:?} {record}");
+        assert_eq!(
+            (&record["event"], &record["reason"]),
+            (&json!(event), &json!(reason)),
+            "{request:?} {record}"
+        );
         assert_eq!(record["outcome"]["status"], json!(status), "{record}");
-        assert_eq!(self.upstream.requests().len(), before, "the upstream was reached: {request:?}");
+        assert_eq!(
+            self.upstream.requests().len(),
+            before,
+            "the upstream was reached: {request:?}"
+        );
         response
     }
 
@@ -81,10 +104,23 @@ impl Scene {
         let challenge = response.challenge();
         assert!(challenge.starts_with("Bearer "), "{challenge}");
         assert_eq!(error.is_some(), challenge.contains("error="), "{challenge}");
-        assert!(error.is_none_or(|error| challenge.contains(&format!("error=\"{error}\""))), "{challenge}");
-        let metadata = format!("http://{}/.well-known/oauth-protected-resource/servers/", self.gateway.address);
-        assert!(challenge.contains(&format!("resource_metadata=\"{metadata}")), "{challenge}");
-        assert_eq!(response.json()["error"]["message"], "authentication required", "one text for every reason");
+        assert!(
+            error.is_none_or(|error| challenge.contains(&format!("error=\"{error}\""))),
+            "{challenge}"
+        );
+        let metadata = format!(
+            "http://{}/.well-known/oauth-protected-resource/servers/",
+            self.gateway.address
+        );
+        assert!(
+            challenge.contains(&format!("resource_metadata=\"{metadata}")),
+            "{challenge}"
+        );
+        assert_eq!(
+            response.json()["error"]["message"],
+            "authentication required",
+            "one text for every reason"
+        );
     }
 
     /// The benign twin: permitted, recorded, and seen by the upstream once.
@@ -114,21 +150,34 @@ impl Scene {
     pub(crate) fn session(&self, token: &str) -> String {
         let response = self.send(&self.initialize(token));
         assert_eq!(response.status, 200, "{response:?}");
-        response.header("mcp-session-id").expect("a session id").to_owned()
+        response
+            .header("mcp-session-id")
+            .expect("a session id")
+            .to_owned()
     }
 
     /// A tool call in a session.
     pub(crate) fn call_in(&self, session: &str, token: &str) -> Request {
         let params = json!({ "name": "echo", "arguments": {} });
         let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
-        post(&body.to_string()).token(token).set("mcp-session-id", session).set("mcp-protocol-version", WITH_SESSIONS)
+        post(&body.to_string())
+            .token(token)
+            .set("mcp-session-id", session)
+            .set("mcp-protocol-version", WITH_SESSIONS)
     }
 
     /// The names of the tools that this token is shown.
     pub(crate) fn tools(&self, token: &str) -> Vec<String> {
-        let listed = self.permits(&super::message("tools/list", json!({})).token(token)).json();
-        let tools = listed["result"]["tools"].as_array().cloned().unwrap_or_default();
-        tools.iter().filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+        let listed = self
+            .permits(&super::message("tools/list", json!({})).token(token))
+            .json();
+        let tools = listed["result"]["tools"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        tools
+            .iter()
+            .filter_map(|tool| tool["name"].as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
     }
 }
-

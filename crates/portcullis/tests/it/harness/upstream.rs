@@ -20,7 +20,11 @@ impl Upstream {
         let script: Arc<Mutex<Option<Script>>> = Arc::default();
         let (scripted, sessions) = (Arc::clone(&script), AtomicUsize::new(0));
         let host = Host::start(move |seen| {
-            let scripted = scripted.lock().unwrap().as_ref().and_then(|script| script(seen));
+            let scripted = scripted
+                .lock()
+                .unwrap()
+                .as_ref()
+                .and_then(|script| script(seen));
             scripted.unwrap_or_else(|| answer(seen, &sessions))
         });
         Self { host, script }
@@ -48,7 +52,8 @@ impl Upstream {
     /// Sends a notification with this event id to every open stream; gives how many there are.
     pub(crate) fn notify(&self, id: &str, text: &str) -> usize {
         let params = json!({ "level": "info", "data": text });
-        let message = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": params });
+        let message =
+            json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": params });
         self.host.push(&format!("id: {id}\ndata: {message}\n\n"))
     }
 }
@@ -59,10 +64,18 @@ fn answer(seen: &Seen, sessions: &AtomicUsize) -> Answer {
         "DELETE" => Answer::status(200),
         _ => {
             let message: Value = serde_json::from_str(&seen.body).unwrap_or_default();
-            let Some(id) = message.get("id").filter(|_| message.get("method").is_some()) else { return Answer::status(202) };
+            let Some(id) = message
+                .get("id")
+                .filter(|_| message.get("method").is_some())
+            else {
+                return Answer::status(202);
+            };
             let session = match message["method"].as_str() {
                 Some("initialize") => {
-                    format!("mcp-session-id: upstream-{}\r\n", sessions.fetch_add(1, Ordering::Relaxed))
+                    format!(
+                        "mcp-session-id: upstream-{}\r\n",
+                        sessions.fetch_add(1, Ordering::Relaxed)
+                    )
                 }
                 _ => String::new(),
             };
@@ -81,10 +94,13 @@ fn result(message: &Value) -> Value {
             "serverInfo": { "name": "upstream", "version": "1" },
         }),
         "tools/list" => {
-            let tools = TOOLS.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } }));
+            let tools =
+                TOOLS.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } }));
             json!({ "tools": tools })
         }
-        "tools/call" => json!({ "content": [{ "type": "text", "text": format!("{} done", params["name"]) }] }),
+        "tools/call" => {
+            json!({ "content": [{ "type": "text", "text": format!("{} done", params["name"]) }] })
+        }
         _ => json!({}),
     }
 }

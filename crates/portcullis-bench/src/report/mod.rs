@@ -1,6 +1,7 @@
 //! What came out: rows, footprints, and the table that shows them.
 
-use std::fmt;
+mod table;
+
 use std::fs;
 use std::time::Duration;
 
@@ -67,6 +68,9 @@ pub struct Row {
     pub cell: String,
     /// The target's name.
     pub target: String,
+    /// Calls that became due a second, if that was fixed; such a row says nothing of the most that
+    /// is possible, and its processor time holds the cost of waiting.
+    pub rate: Option<f64>,
     /// Calls answered a second.
     pub requests_per_second: f64,
     /// Latency that half of the calls stay below, in microseconds.
@@ -143,10 +147,14 @@ impl Footprint {
         float(self.idle_kib) / 1024.0
     }
 
+    /// Adds what is resident after all cells, and the most that was.
+    pub fn used(&mut self, memory: Memory) {
+        self.used_kib = Some(memory.resident_kib);
+        self.peak_kib = Some(memory.peak_kib);
+    }
+
     /// Adds what sessions cost: memory before and after `count` of them were opened.
     pub fn sessions(&mut self, before: Memory, after: Memory, count: usize) {
-        self.used_kib = Some(before.resident_kib);
-        self.peak_kib = Some(after.peak_kib);
         let added = after.resident_kib.saturating_sub(before.resident_kib);
         self.session_kib = Some(float(added) / float(count as u64).max(1.0));
     }
@@ -176,8 +184,8 @@ impl Results {
         footprints.find(|footprint| footprint.target == target)
     }
 
-    /// Adds the rows of a cell.
-    pub fn add(&mut self, cell: &str, targets: &[String], rounds: &Rounds) {
+    /// Adds the rows of a cell; `rate` as in [`Row::rate`].
+    pub fn add(&mut self, cell: &str, targets: &[String], rounds: &Rounds, rate: Option<f64>) {
         let direct: Vec<_> = rounds
             .kept
             .iter()
@@ -192,6 +200,7 @@ impl Results {
                     .extend(fault.map(|fault| format!("{cell}, {target}: {fault}")));
             }
             let mut row = Row::of(cell, target, &windows);
+            row.rate = rate;
             row.dropped = rounds.dropped;
             row.noisy = rounds.noisy;
             if index > 0 {
@@ -212,6 +221,7 @@ impl Row {
         Self {
             cell: cell.to_owned(),
             target: target.to_owned(),
+            rate: None,
             requests_per_second: median(windows, rate),
             p50_us: latency(0.5),
             p90_us: latency(0.9),
@@ -225,6 +235,13 @@ impl Row {
             noisy: 0,
             versus: None,
         }
+    }
+}
+
+impl Row {
+    /// How much of a rate was kept, in percent.
+    fn share_of(&self, rate: f64) -> f64 {
+        100.0 * self.requests_per_second / rate.max(1e-9)
     }
 }
 
@@ -277,104 +294,4 @@ fn median(windows: &[&Window], value: impl Fn(&Window) -> f64) -> f64 {
 )]
 fn float(count: u64) -> f64 {
     count as f64
-}
-
-const HEAD: &str = "
-| cell | target | calls/s | p50 µs | p90 µs | p99 µs | p99.9 µs | CPU µs/call | CPU ratio | throughput ratio | added p50 µs |
-| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |
-";
-
-impl fmt::Display for Results {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine {
-            processor,
-            processors,
-            kernel,
-        } = &self.machine;
-        writeln!(out, "{processors} × {processor}, Linux {kernel}.")?;
-        let (rounds, seconds) = (self.rounds, self.seconds);
-        write!(
-            out,
-            "Medians of {rounds} interleaved rounds of {seconds} s."
-        )?;
-        writeln!(
-            out,
-            "{}",
-            if self.quick {
-                " Quick: not to be published."
-            } else {
-                ""
-            }
-        )?;
-        out.write_str(HEAD)?;
-        for row in &self.rows {
-            row.fmt(out)?;
-        }
-        out.write_str("\n| target | idle MiB | used MiB | peak MiB | KiB an idle session |\n| --- | --: | --: | --: | --: |\n")?;
-        for footprint in &self.footprints {
-            footprint.fmt(out)?;
-        }
-        let dropped = self.direct().map(|row| row.dropped).sum::<usize>();
-        let noisy = self.direct().map(|row| row.noisy).sum::<usize>();
-        writeln!(
-            out,
-            "\nRounds dropped because others used the machine: {dropped}; kept although they did (~): {noisy}."
-        )?;
-        for fault in &self.faults {
-            writeln!(out, "INVALID: {fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl Results {
-    fn direct(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| row.versus.is_none())
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (cell, target) = (&self.cell, &self.target);
-        let mark = if self.noisy > 0 { " ~" } else { "" };
-        write!(
-            out,
-            "| {cell}{mark} | {target} | {:.0}",
-            self.requests_per_second
-        )?;
-        for latency in [self.p50_us, self.p90_us, self.p99_us, self.p999_us] {
-            write!(out, " | {latency:.0}")?;
-        }
-        let Some(versus) = &self.versus else {
-            let all_in = self.generator_cpu_us + self.upstream_cpu_us;
-            return writeln!(out, " | {all_in:.1} | 1 | 1 | 0 |");
-        };
-        let [low, high] = versus.cpu_ratio_range;
-        writeln!(
-            out,
-            " | {:.1} | {:.2} ({low:.2}–{high:.2}) | {:.2} | {:+.0} |",
-            self.gate_cpu_us, versus.cpu_ratio, versus.throughput_ratio, versus.added_p50_us
-        )
-    }
-}
-
-impl fmt::Display for Footprint {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |kib: Option<u64>| {
-            kib.map_or_else(
-                || "–".to_owned(),
-                |kib| format!("{:.1}", float(kib) / 1024.0),
-            )
-        };
-        let session = self.session_kib;
-        writeln!(
-            out,
-            "| {} | {} | {} | {} | {} |",
-            self.target,
-            mib(Some(self.idle_kib)),
-            mib(self.used_kib),
-            mib(self.peak_kib),
-            session.map_or_else(|| "–".to_owned(), |kib| format!("{kib:.1}"))
-        )
-    }
 }

@@ -1,0 +1,287 @@
+//! What a configuration means, in plain words and without secrets.
+
+use crate::assemble::own_issuer;
+use crate::config::{
+    Arguments, Checked, Durability, Grant, Issuer, Kind, Names, Server, ServerName, Transport,
+    Upstream, Who, suspect,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What stands where something could be secret.
+const VEIL: &str = "(not shown)";
+
+/// The effective configuration.
+#[derive(Debug, Serialize)]
+pub(super) struct Meaning {
+    pub(super) public_url: String,
+    pub(super) listen: String,
+    pub(super) tls: bool,
+    pub(super) admin: String,
+    pub(super) hosts: Vec<String>,
+    pub(super) origins: Vec<String>,
+    pub(super) data: PathBuf,
+    pub(super) audit: AuditLog,
+    pub(super) bounds: Bounds,
+    pub(super) issuers: BTreeMap<String, Trust>,
+    /// SHA-256 of all policies and grants, as audit records name it.
+    pub(super) policy: String,
+    pub(super) policy_files: Vec<PathBuf>,
+    pub(super) servers: BTreeMap<String, Behind>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AuditLog {
+    pub(super) directory: PathBuf,
+    pub(super) durability: String,
+    pub(super) arguments: &'static str,
+    pub(super) rotate_bytes: u64,
+    pub(super) witnesses: Vec<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Bounds {
+    pub(super) body_bytes: usize,
+    pub(super) connections: usize,
+    pub(super) sessions: usize,
+    pub(super) sessions_per_principal: usize,
+    pub(super) session_idle_seconds: u64,
+    pub(super) session_absolute_seconds: u64,
+    pub(super) requests_per_minute: u32,
+    pub(super) burst: u32,
+    pub(super) concurrency: u32,
+    pub(super) bytes_per_minute: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Trust {
+    pub(super) issuer: String,
+    pub(super) embedded: bool,
+    pub(super) algorithms: Vec<String>,
+    pub(super) max_lifetime_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Behind {
+    pub(super) url: String,
+    pub(super) reached: Reached,
+    /// Whose tokens it accepts: names of `issuers`.
+    pub(super) issuers: Vec<String>,
+    pub(super) audience: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) tools: BTreeMap<String, Rules>,
+    /// Who may do what by the grants of the file.
+    pub(super) grants: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Rules {
+    pub(super) scopes: Vec<String>,
+    pub(super) requests_per_minute: Option<u32>,
+}
+
+/// How a server is reached; the names of headers and variables, never their values.
+#[derive(Debug, Serialize)]
+#[serde(tag = "transport", rename_all = "kebab-case")]
+pub(super) enum Reached {
+    StreamableHttp {
+        url: String,
+        headers: Vec<String>,
+    },
+    Sse {
+        url: String,
+        headers: Vec<String>,
+    },
+    Stdio {
+        command: PathBuf,
+        args: Vec<String>,
+        cwd: PathBuf,
+        env: Vec<String>,
+        max_processes: u32,
+    },
+}
+
+impl Meaning {
+    pub(super) fn of(checked: &Checked, policy: &str) -> Self {
+        let gateway = &checked.gateway;
+        Self {
+            public_url: gateway.public_url.to_string(),
+            listen: gateway.listen.to_string(),
+            tls: gateway.tls.is_some(),
+            admin: gateway.admin.to_string(),
+            hosts: gateway.hosts.iter().cloned().collect(),
+            origins: gateway.origins.iter().cloned().collect(),
+            data: gateway.data.clone(),
+            audit: audit(checked),
+            bounds: bounds(checked),
+            issuers: checked
+                .issuers
+                .iter()
+                .map(|(name, issuer)| (name.clone(), trust(checked, issuer)))
+                .collect(),
+            policy: policy.to_owned(),
+            policy_files: checked
+                .policies
+                .iter()
+                .map(|file| file.path.clone())
+                .collect(),
+            servers: checked
+                .servers
+                .iter()
+                .map(|(name, server)| (name.to_string(), behind(checked, name, server)))
+                .collect(),
+        }
+    }
+}
+
+fn audit(checked: &Checked) -> AuditLog {
+    let audit = &checked.audit;
+    AuditLog {
+        directory: audit.directory.clone(),
+        durability: match audit.durability {
+            Durability::Always => "always".to_owned(),
+            Durability::Within(span) => format!("within {span:?}"),
+        },
+        arguments: match audit.arguments {
+            Arguments::Redacted => "redacted",
+            Arguments::Digest => "digest",
+        },
+        rotate_bytes: audit.rotate_bytes,
+        witnesses: audit.witness.clone(),
+    }
+}
+
+fn bounds(checked: &Checked) -> Bounds {
+    let (limits, sessions, quota) = (&checked.limits, &checked.sessions, &checked.quota);
+    Bounds {
+        body_bytes: limits.body_bytes,
+        connections: limits.connections,
+        sessions: sessions.max,
+        sessions_per_principal: sessions.max_per_principal,
+        session_idle_seconds: sessions.idle.as_secs(),
+        session_absolute_seconds: sessions.absolute.as_secs(),
+        requests_per_minute: quota.requests_per_minute,
+        burst: quota.burst,
+        concurrency: quota.concurrency,
+        bytes_per_minute: quota.bytes_per_minute,
+    }
+}
+
+fn trust(checked: &Checked, issuer: &Issuer) -> Trust {
+    match issuer {
+        Issuer::Embedded { max_lifetime } => Trust {
+            issuer: own_issuer(checked),
+            embedded: true,
+            algorithms: vec!["EdDSA".to_owned()],
+            max_lifetime_seconds: max_lifetime.as_secs(),
+        },
+        Issuer::External(external) => Trust {
+            issuer: external.issuer.clone(),
+            embedded: false,
+            algorithms: external
+                .algorithms
+                .iter()
+                .map(|algorithm| format!("{algorithm:?}"))
+                .collect(),
+            max_lifetime_seconds: external.max_lifetime.as_secs(),
+        },
+    }
+}
+
+fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
+    let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for grant in checked.grants.iter().filter(|grant| grant.server == *name) {
+        grants.entry(who(&grant.who)).or_default().push(what(grant));
+    }
+    let rules = |tool: &crate::config::Tool| Rules {
+        scopes: tool.scopes.iter().cloned().collect(),
+        requests_per_minute: tool.requests_per_minute,
+    };
+    Behind {
+        url: checked
+            .gateway
+            .public_url
+            .below(&format!("/servers/{name}/mcp")),
+        reached: reached(&server.upstream),
+        issuers: server.issuers.iter().cloned().collect(),
+        audience: server.audience.clone(),
+        scopes: server.scopes.iter().cloned().collect(),
+        tools: server
+            .tools
+            .iter()
+            .map(|(name, tool)| (name.clone(), rules(tool)))
+            .collect(),
+        grants,
+    }
+}
+
+fn reached(upstream: &Upstream) -> Reached {
+    match upstream {
+        Upstream::Http(http) => {
+            // A query may hold a key.
+            let query = if http.url.query().is_some() {
+                format!("?{VEIL}")
+            } else {
+                String::new()
+            };
+            let url = format!("{}{}{query}", http.url.origin(), http.url.path());
+            let headers = http.headers.keys().cloned().collect();
+            match http.transport {
+                Transport::StreamableHttp => Reached::StreamableHttp { url, headers },
+                Transport::Sse => Reached::Sse { url, headers },
+            }
+        }
+        Upstream::Stdio(stdio) => Reached::Stdio {
+            command: stdio.command.clone(),
+            args: veiled(&stdio.args),
+            cwd: stdio.cwd.clone(),
+            env: stdio.env.keys().cloned().collect(),
+            max_processes: stdio.max_processes,
+        },
+    }
+}
+
+/// Arguments, without those that look like secrets or follow a flag that names one.
+fn veiled(args: &[String]) -> Vec<String> {
+    let mut before = "";
+    let mut shown = Vec::new();
+    for argument in args {
+        let (flag, value) = argument.split_once('=').unwrap_or((before, argument));
+        let is_named =
+            flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
+        shown.push(
+            if is_named || suspect::is_secret_value(value) || suspect::is_secret_value(argument) {
+                VEIL.to_owned()
+            } else {
+                argument.clone()
+            },
+        );
+        before = argument;
+    }
+    shown
+}
+
+fn who(who: &Who) -> String {
+    match who {
+        Who::Anyone => "anyone".to_owned(),
+        Who::User(name) => format!("user:{name}"),
+        Who::Role(name) => format!("role:{name}"),
+        Who::Group(name) => format!("group:{name}"),
+        Who::Client(name) => format!("client:{name}"),
+    }
+}
+
+fn what(grant: &Grant) -> String {
+    let kind = match grant.pattern.kind {
+        Kind::Tool => "tool",
+        Kind::Resource => "resource",
+        Kind::Prompt => "prompt",
+        Kind::Ask => "question of the server",
+    };
+    match &grant.pattern.names {
+        Names::All => format!("every {kind}"),
+        Names::Prefix(prefix) => format!("every {kind} {prefix}*"),
+        Names::Exact(name) => format!("{kind} {name}"),
+    }
+}

@@ -1,0 +1,148 @@
+//! What a configuration means, as people read it.
+
+use super::meaning::{AuditLog, Behind, Bounds, Meaning, Reached};
+use std::fmt;
+
+impl fmt::Display for Meaning {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = if self.tls {
+            "with TLS"
+        } else {
+            "without TLS, on loopback"
+        };
+        writeln!(
+            out,
+            "Clients    {} (listens on {}, {tls})",
+            self.public_url, self.listen
+        )?;
+        writeln!(out, "           as Host {}", listed(&self.hosts))?;
+        writeln!(out, "           as Origin {}", listed(&self.origins))?;
+        writeln!(out, "Operators  http://{}", self.admin)?;
+        writeln!(out, "Data       {}", self.data.display())?;
+        write!(out, "{}{}", self.audit, self.bounds)?;
+        for (name, trust) in &self.issuers {
+            let kind = if trust.embedded {
+                " (this gateway)"
+            } else {
+                ""
+            };
+            let (issuer, algorithms) = (&trust.issuer, listed(&trust.algorithms));
+            let seconds = trust.max_lifetime_seconds;
+            writeln!(
+                out,
+                "Issuer     {name}: {issuer}{kind}; {algorithms}; tokens live at most {seconds} s"
+            )?;
+        }
+        for (name, server) in &self.servers {
+            write!(out, "\nServer {name}: {}\n{server}", server.url)?;
+        }
+        writeln!(out, "\nPolicy {}", self.policy)?;
+        for file in &self.policy_files {
+            writeln!(out, "  {} may permit or forbid more", file.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for AuditLog {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            directory,
+            durability,
+            arguments,
+            rotate_bytes,
+            witnesses,
+        } = self;
+        writeln!(out, "Audit log  {}", directory.display())?;
+        writeln!(
+            out,
+            "           on disk {durability}; arguments {arguments}; files of {rotate_bytes} bytes"
+        )?;
+        for witness in witnesses {
+            writeln!(out, "           witness {}", witness.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rate, burst) = (self.requests_per_minute, self.burst);
+        let (concurrency, sessions) = (self.concurrency, self.sessions_per_principal);
+        writeln!(
+            out,
+            "Each may   {rate} requests a minute (burst {burst}), {concurrency} at once, {sessions} sessions"
+        )
+    }
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.reached)?;
+        writeln!(
+            out,
+            "  accepts    tokens of {} for {}",
+            listed(&self.issuers),
+            self.audience
+        )?;
+        writeln!(out, "  needs      scopes {}", listed(&self.scopes))?;
+        for (name, rules) in &self.tools {
+            let rate = rules.requests_per_minute;
+            let rate = rate
+                .map(|rate| format!(", {rate} calls a minute"))
+                .unwrap_or_default();
+            writeln!(out, "  tool {name}  scopes {}{rate}", listed(&rules.scopes))?;
+        }
+        if self.grants.is_empty() {
+            writeln!(out, "  grants     (none)")?;
+        }
+        for (who, what) in &self.grants {
+            writeln!(out, "  {who} may  {}", what.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamableHttp { url, headers } => {
+                writeln!(
+                    out,
+                    "  speaks to  {url} (Streamable HTTP), sends {}",
+                    listed(headers)
+                )
+            }
+            Self::Sse { url, headers } => {
+                writeln!(
+                    out,
+                    "  speaks to  {url} (HTTP with SSE), sends {}",
+                    listed(headers)
+                )
+            }
+            Self::Stdio {
+                command,
+                args,
+                cwd,
+                env,
+                max_processes,
+            } => {
+                writeln!(out, "  runs       {} {}", command.display(), args.join(" "))?;
+                writeln!(
+                    out,
+                    "             in {}, at most {max_processes} at once",
+                    cwd.display()
+                )?;
+                writeln!(out, "             with the variables {}", listed(env))
+            }
+        }
+    }
+}
+
+fn listed(words: &[String]) -> String {
+    if words.is_empty() {
+        "(none)".to_owned()
+    } else {
+        words.join(", ")
+    }
+}

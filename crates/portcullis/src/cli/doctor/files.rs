@@ -1,0 +1,190 @@
+//! Who can read and change the files of an installation, and are the keys those that they should be?
+
+use super::Findings;
+use crate::lifecycle::{Home, LOG_NAME};
+use portcullis_audit::SigningKey;
+use portcullis_core::secret::Secret;
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// The most files of secrets that are looked at.
+const MAX_SECRETS: usize = 4096;
+
+pub(super) fn look(data: &Path, file: &Path, findings: &mut Findings) {
+    findings.look("data");
+    let Ok(metadata) = std::fs::metadata(data) else {
+        let fix = "start the gateway once: it makes the directory and its keys";
+        return findings.note(
+            "data.missing",
+            format!("there is no {} yet", data.display()),
+            fix,
+        );
+    };
+    if !metadata.is_dir() {
+        let fix = "name another with --data or `gateway.data`";
+        return findings.error(
+            "data.not_directory",
+            format!("{} is no directory", data.display()),
+            fix,
+        );
+    }
+    private(data, &metadata, "data.mode", "700", findings);
+    owned(data, &metadata, findings);
+    configuration(file, &metadata, findings);
+    keys(&Home(data.to_owned()), &metadata, findings);
+    secrets(&data.join("secrets"), &metadata, findings);
+}
+
+fn configuration(file: &Path, data: &Metadata, findings: &mut Findings) {
+    let Ok(metadata) = std::fs::metadata(file) else {
+        return;
+    };
+    let mode = mode(&metadata);
+    if mode & 0o022 != 0 {
+        let what = format!(
+            "{} can be changed by others (mode {mode:o})",
+            file.display()
+        );
+        findings.error(
+            "config.mode",
+            what,
+            format!("chmod go-w {}", file.display()),
+        );
+    }
+    if ![0, data.uid()].contains(&metadata.uid()) {
+        let what = format!(
+            "{} belongs to user {}, the data to user {}",
+            file.display(),
+            metadata.uid(),
+            data.uid()
+        );
+        findings.error(
+            "config.owner",
+            what,
+            format!("chown {} {}", data.uid(), file.display()),
+        );
+    }
+}
+
+fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
+    findings.look("keys");
+    let directory = home.0.join("keys");
+    let Ok(metadata) = std::fs::metadata(&directory) else {
+        let what = format!("there is no {} yet", directory.display());
+        return findings.note(
+            "keys.missing",
+            what,
+            "start the gateway once: it makes its keys",
+        );
+    };
+    private(&directory, &metadata, "keys.mode", "700", findings);
+    for path in [home.issuer_key(), home.audit_key()] {
+        match std::fs::metadata(&path) {
+            Ok(metadata) => {
+                private(&path, &metadata, "keys.mode", "600", findings);
+                same_owner(&path, &metadata, data, findings);
+            }
+            Err(_) => findings.warning(
+                "keys.missing",
+                format!("there is no {}, though there are other keys", path.display()),
+                "restore it from your backup; otherwise the next start makes another, which nobody knows",
+            ),
+        }
+    }
+    pair(home, findings);
+}
+
+/// The key that signs checkpoints must be the other half of the one that auditors have.
+fn pair(home: &Home, findings: &mut Findings) {
+    let Ok(document) = std::fs::read(home.audit_key()).map(Secret::new) else {
+        return;
+    };
+    let Ok(key) = SigningKey::from_pkcs8(LOG_NAME, document.expose()) else {
+        let what = format!("{} is no Ed25519 key", home.audit_key().display());
+        return findings.error("keys.unusable", what, "restore it from your backup");
+    };
+    match std::fs::read_to_string(home.verifier_key()) {
+        Ok(text) if text.trim() == key.verifier().to_string() => {}
+        Ok(_) => findings.error(
+            "keys.mismatch",
+            format!(
+                "{} is not the other half of {}",
+                home.verifier_key().display(),
+                home.audit_key().display()
+            ),
+            "one of the two was replaced: restore both from your backup",
+        ),
+        Err(_) => findings.note(
+            "keys.unpublished",
+            format!("there is no {} yet", home.verifier_key().display()),
+            "start the gateway once: it writes the key that auditors need",
+        ),
+    }
+}
+
+fn secrets(directory: &Path, data: &Metadata, findings: &mut Findings) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    findings.look("secrets");
+    for entry in entries.flatten().take(MAX_SECRETS) {
+        if let Ok(metadata) = entry.metadata() {
+            private(&entry.path(), &metadata, "secrets.mode", "600", findings);
+            same_owner(&entry.path(), &metadata, data, findings);
+        }
+    }
+}
+
+fn private(
+    path: &Path,
+    metadata: &Metadata,
+    id: &'static str,
+    wanted: &str,
+    findings: &mut Findings,
+) {
+    let mode = mode(metadata);
+    if mode & 0o077 != 0 {
+        let what = format!("{} is open to others (mode {mode:o})", path.display());
+        findings.error(id, what, format!("chmod {wanted} {}", path.display()));
+    }
+}
+
+fn owned(path: &Path, metadata: &Metadata, findings: &mut Findings) {
+    let us = rustix::process::geteuid();
+    if !us.is_root() && metadata.uid() != us.as_raw() {
+        let what = format!(
+            "{} belongs to user {}, not to you",
+            path.display(),
+            metadata.uid()
+        );
+        findings.error(
+            "data.owner",
+            what,
+            format!(
+                "run this as user {}, or chown the directory",
+                metadata.uid()
+            ),
+        );
+    }
+}
+
+fn same_owner(path: &Path, metadata: &Metadata, data: &Metadata, findings: &mut Findings) {
+    if metadata.uid() != data.uid() {
+        let what = format!(
+            "{} belongs to user {}, the data to user {}",
+            path.display(),
+            metadata.uid(),
+            data.uid()
+        );
+        findings.error(
+            "keys.owner",
+            what,
+            format!("chown {} {}", data.uid(), path.display()),
+        );
+    }
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o777
+}

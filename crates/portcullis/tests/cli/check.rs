@@ -1,0 +1,162 @@
+//! `portcullis check`.
+
+use super::run;
+use serde_json::Value;
+use std::path::Path;
+
+const GOOD: &str = r#"
+[issuers.local]
+embedded = true
+
+[servers.notes]
+command = "true"
+args = ["--api-key", "hunter2", "--port=7", "ghp_0123456789abcdefghij"]
+env = { API_TOKEN = { file = "secret" }, LEVEL = "info" }
+allow = ["search"]
+
+[servers.remote]
+url = "https://remote.example/mcp?apiKey=hunter2"
+headers = { Authorization = { file = "secret" } }
+
+[[grants]]
+who = "role:admin"
+allow = ["remote__*"]
+"#;
+
+fn write(directory: &Path, text: &str) {
+    std::fs::write(directory.join("portcullis.toml"), text).unwrap();
+    std::fs::write(directory.join("secret"), "hunter2\n").unwrap();
+}
+
+#[test]
+fn a_good_file_is_good_and_its_meaning_has_no_secret() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), GOOD);
+    for arguments in [
+        &["check"][..],
+        &["check", "portcullis.toml"],
+        &["check", "--config", "portcullis.toml"],
+    ] {
+        let ran = run(home.path(), arguments);
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (0, "portcullis.toml: good\n"),
+            "{ran:?}"
+        );
+    }
+    let text = run(home.path(), &["check", "--print"]);
+    let json = run(home.path(), &["check", "--print", "--json"]);
+    for ran in [&text, &json] {
+        assert_eq!(ran.code, 0);
+        for hidden in ["hunter2", "ghp_"] {
+            assert!(!ran.out.contains(hidden), "{}", ran.out);
+        }
+    }
+    for shown in [
+        "anyone may  tool search",
+        "role:admin may  every tool",
+        "API_TOKEN, LEVEL",
+        "sends authorization",
+        "--port=7",
+    ] {
+        assert!(text.out.contains(shown), "{shown}: {}", text.out);
+    }
+    let json = json.json();
+    assert_eq!(
+        (&json["sound"], &json["problems"]),
+        (&Value::from(true), &Value::Array(Vec::new()))
+    );
+    let notes = &json["meaning"]["servers"]["notes"];
+    assert_eq!(notes["grants"]["anyone"][0], "tool search");
+    assert_eq!(notes["reached"]["transport"], "stdio");
+    assert_eq!(json["meaning"]["policy"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn a_problem_is_shown_with_line_column_and_fix() {
+    let home = tempfile::tempdir().unwrap();
+    write(
+        home.path(),
+        &GOOD
+            .replace("embedded = true", "embeded = true")
+            .replace("\"remote__*\"", "\"remot__*\""),
+    );
+    let text = run(home.path(), &["check"]);
+    assert_eq!(text.code, 1);
+    assert!(
+        text.out.contains("portcullis.toml:3:1\n")
+            && text.out.contains("help: did you mean `embedded`?"),
+        "{}",
+        text.out
+    );
+    assert!(
+        text.out.contains(" | embeded = true\n") && text.out.contains("^^^^^^^"),
+        "{}",
+        text.out
+    );
+    let json = run(home.path(), &["check", "--json"]);
+    assert_eq!(json.code, 1);
+    let json = json.json();
+    assert_eq!(json["sound"], false);
+    let first = &json["problems"][0];
+    assert_eq!(
+        (&first["line"], &first["column"], &first["key"]),
+        (&3.into(), &1.into(), &"issuers.local.embeded".into())
+    );
+    assert!(first["reason"].is_string() && first["fix"].is_string() && first["file"].is_string());
+    write(home.path(), "not toml");
+    assert_eq!(
+        run(home.path(), &["check", "--json"]).json()["problems"][0]["line"],
+        1
+    );
+}
+
+#[test]
+fn a_problem_of_a_policy_is_shown_alike() {
+    let home = tempfile::tempdir().unwrap();
+    write(
+        home.path(),
+        &format!("{GOOD}\n[policy]\nfiles = [\"a.cedar\"]\n"),
+    );
+    let policy = "// mine\npermit (principal, action == Action::\"tools/call\", resource)\nwhen { principal.agee > 3 };\n";
+    std::fs::write(home.path().join("a.cedar"), policy).unwrap();
+    let text = run(home.path(), &["check"]);
+    assert_eq!(text.code, 1, "{text:?}");
+    assert!(
+        text.out.contains("a.cedar:") && text.out.contains("\n  |") | text.out.contains(" |\n"),
+        "{}",
+        text.out
+    );
+    let json = run(home.path(), &["check", "--json"]).json();
+    let first = &json["problems"][0];
+    assert!(
+        first["file"].as_str().unwrap().ends_with("a.cedar"),
+        "{json}"
+    );
+    assert!(
+        first["line"].as_u64().is_some_and(|line| line >= 2) && first["column"].is_u64(),
+        "{json}"
+    );
+    std::fs::write(
+        home.path().join("a.cedar"),
+        policy.replace("principal.agee > 3", "true"),
+    )
+    .unwrap();
+    assert_eq!(run(home.path(), &["check"]).code, 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_ends_with_2() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(home.path(), &["check", "none.toml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("none.toml"));
+}
+
+#[test]
+fn the_schema_is_printed_without_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(home.path(), &["check", "--schema"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.json()["properties"]["servers"].is_object());
+}

@@ -1,0 +1,265 @@
+//! `portcullis doctor`.
+
+use super::log::Home;
+use super::{Ran, command, run};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// An installation: a data directory, a configuration on free ports, and keys and a log of a gateway that ran.
+struct Installation {
+    home: tempfile::TempDir,
+}
+
+impl Installation {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (listen, admin) = (free_port(), free_port());
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let config = format!(
+            "[gateway]\nlisten = \"127.0.0.1:{listen}\"\nadmin = \"127.0.0.1:{admin}\"\n[limits]\nconnections = 100\n\
+             [audit]\nwitness = [\"witness/checkpoint\"]\n[issuers.local]\nembedded = true\n\
+             [servers.notes]\ncommand = \"true\"\ninherit_env = [\"PATH\"]\n"
+        );
+        std::fs::write(home.path().join("portcullis.toml"), config).unwrap();
+        let made = Self { home };
+        let mut gateway = made.start();
+        made.stop(&mut gateway);
+        made
+    }
+
+    fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn start(&self) -> Child {
+        let mut gateway = command(self.path(), &["serve"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..400 {
+            if self.path().join("running.json").exists() {
+                return gateway;
+            }
+            assert!(
+                gateway.try_wait().unwrap().is_none(),
+                "the gateway has ended"
+            );
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        panic!("the gateway does not start");
+    }
+
+    fn stop(&self, gateway: &mut Child) {
+        let id = rustix::process::Pid::from_child(gateway);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        assert!(gateway.wait().unwrap().success());
+        assert!(!self.path().join("running.json").exists());
+    }
+
+    fn doctor(&self) -> Ran {
+        run(
+            self.path(),
+            &["doctor", "--data", self.path().to_str().unwrap(), "--json"],
+        )
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let file = self.path().join("portcullis.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(file, text.replace(from, to)).unwrap();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// What is wrong, by its ids; notes are left out.
+fn wrong(ran: &Ran) -> Vec<String> {
+    let json = ran.json();
+    let findings = json["findings"].as_array().unwrap().iter();
+    for finding in findings.clone() {
+        assert!(
+            finding["what"].is_string() && finding["fix"].is_string(),
+            "{finding}"
+        );
+    }
+    let wrong = findings.filter(|finding| finding["severity"] != "note");
+    wrong
+        .map(|finding| finding["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_good_installation_is_good_whether_or_not_it_runs() {
+    let installation = Installation::new();
+    let ran = installation.doctor();
+    assert_eq!((ran.code, wrong(&ran)), (0, Vec::new()), "{ran:?}");
+    let looked: Vec<Value> = ran.json()["checked"].as_array().unwrap().clone();
+    for what in [
+        "config", "data", "keys", "gateway", "ports", "limits", "servers", "witness", "disk",
+        "clock", "audit",
+    ] {
+        assert!(looked.contains(&what.into()), "{what}");
+    }
+    let mut gateway = installation.start();
+    let ran = installation.doctor();
+    assert_eq!((ran.code, wrong(&ran)), (0, Vec::new()), "{ran:?}");
+    let config = installation.path().join("portcullis.toml");
+    let text = run(
+        installation.path(),
+        &["doctor", "--config", config.to_str().unwrap()],
+    );
+    assert_eq!(text.code, 0);
+    assert!(text.out.ends_with("nothing is wrong\n"), "{}", text.out);
+    installation.stop(&mut gateway);
+}
+
+type Harm = fn(&Installation);
+
+/// What is done to an installation, and what is found.
+const HARMS: [(Harm, &[&str]); 14] = [
+    (
+        |it| it.edit("connections = 100", "conections = 100"),
+        &["config.problem"],
+    ),
+    (
+        |it| std::fs::remove_file(it.path().join("portcullis.toml")).unwrap(),
+        &["config.missing"],
+    ),
+    (
+        |it| chmod(&it.path().join("portcullis.toml"), 0o666),
+        &["config.mode"],
+    ),
+    (|it| chmod(it.path(), 0o755), &["data.mode"]),
+    (
+        |it| chmod(&it.path().join("keys/audit.ed25519"), 0o640),
+        &["keys.mode"],
+    ),
+    (
+        |it| std::fs::remove_file(it.path().join("keys/issuer.ed25519")).unwrap(),
+        &["keys.missing"],
+    ),
+    (
+        |it| {
+            let keys = it.path().join("keys");
+            std::fs::copy(keys.join("issuer.ed25519"), keys.join("audit.ed25519")).unwrap();
+        },
+        &["keys.mismatch"],
+    ),
+    (
+        |it| it.edit("\"true\"", "\"no-such-program\""),
+        &["servers.command"],
+    ),
+    (
+        |it| it.edit("\"true\"", "\"./portcullis.toml\""),
+        &["servers.command"],
+    ),
+    (
+        |it| {
+            std::fs::create_dir(it.path().join("secrets")).unwrap();
+            std::fs::write(it.path().join("secrets/a"), "x").unwrap();
+            chmod(&it.path().join("secrets/a"), 0o644);
+        },
+        &["secrets.mode"],
+    ),
+    (
+        |it| it.edit("witness/checkpoint", "audit/checkpoint"),
+        &["witness.beside"],
+    ),
+    (
+        |it| {
+            std::fs::write(
+                it.path().join("running.json"),
+                r#"{"pid":-1,"public_url":"x"}"#,
+            )
+            .unwrap();
+        },
+        &["gateway.ended"],
+    ),
+    (
+        |it| {
+            let other = Home::new();
+            std::fs::copy(other.witness(), it.path().join("witness/checkpoint")).unwrap();
+        },
+        &["audit.witness"],
+    ),
+    (
+        |it| {
+            let first = it.path().join("audit").join(format!("{:020}.jsonl", 0));
+            std::fs::write(first, "").unwrap();
+        },
+        &["audit.cut", "audit.cut"],
+    ),
+];
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_found_and_how_to_mend_it() {
+    for (number, (harm, expected)) in HARMS.iter().enumerate() {
+        let installation = Installation::new();
+        harm(&installation);
+        let ran = installation.doctor();
+        assert_eq!(
+            (ran.code, wrong(&ran)),
+            (1, expected.iter().map(ToString::to_string).collect()),
+            "{number}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_found() {
+    let installation = Installation::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = std::fs::read_to_string(installation.path().join("portcullis.toml")).unwrap();
+    let listen = text
+        .lines()
+        .find_map(|line| line.strip_prefix("listen = "))
+        .unwrap();
+    installation.edit(listen, &format!("\"{}\"", taken.local_addr().unwrap()));
+    let ran = installation.doctor();
+    assert_eq!(
+        (ran.code, wrong(&ran)),
+        (1, vec!["ports.listen".to_owned()]),
+        "{ran:?}"
+    );
+    let text = run(installation.path(), &["doctor", "--data", "."]);
+    assert!(
+        text.out.contains("error[ports.listen]: ") && text.out.contains("\n  fix: "),
+        "{}",
+        text.out
+    );
+}
+
+#[test]
+fn where_there_is_nothing_nothing_can_be_told() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["doctor", "--data", "none"][..],
+        &["doctor"],
+        &["doctor", "--config", "none.toml"],
+    ] {
+        let ran = run(home.path(), arguments);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("nothing to look at"));
+    }
+    let json = run(home.path(), &["doctor", "--data", "none", "--json"]);
+    assert_eq!(
+        (json.code, json.json()["findings"].as_array().map(Vec::len)),
+        (2, Some(0))
+    );
+}
