@@ -237,13 +237,23 @@ pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Response {
             reader.read_exact(&mut body).unwrap();
         }
         None if status == 204 || status == 202 => {}
-        None => drop(reader.read_to_end(&mut body)),
+        None => read_to_end(&mut reader, &mut body),
     }
     Response {
         status,
         headers,
         body: String::from_utf8(body).unwrap(),
         trace: String::new(),
+    }
+}
+
+/// Reads on while anything comes, but not for ever: a stream that should have been refused would never end.
+fn read_to_end(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
+    let began = Instant::now();
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = reader.read(&mut chunk) {
+        body.extend_from_slice(&chunk[..length]);
+        assert!(began.elapsed() < PATIENCE, "an answer without an end: {}", String::from_utf8_lossy(body));
     }
 }
 
@@ -329,6 +339,7 @@ impl Stream {
 
     /// A line of the body without its chunks' framing, which never looks like a field of an event.
     fn line(&mut self) -> Option<String> {
+        assert!(self.began.elapsed() < PATIENCE, "a stream without an end");
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
