@@ -7,7 +7,12 @@ use crate::shell;
 use crate::workspace::Workspace;
 
 pub(super) fn fmt(workspace: &Workspace) -> anyhow::Result<()> {
-    shell::run(workspace.cargo("fmt").args(["--all", "--check"]))
+    shell::run(workspace.cargo("fmt").args(["--all", "--check"]))?;
+    shell::run(
+        workspace
+            .cargo("fmt")
+            .args(["--check", "--manifest-path", "fuzz/Cargo.toml"]),
+    )
 }
 
 pub(super) fn clippy(workspace: &Workspace) -> anyhow::Result<()> {
