@@ -6,6 +6,7 @@
 mod cargo;
 mod deny;
 mod fuzz;
+mod machine;
 pub(crate) mod peers;
 
 use std::fmt::Write as _;
@@ -25,6 +26,11 @@ struct Step {
 /// The steps of the whole, in order. Clippy and rustdoc share what `cargo check` makes; build and test
 /// share what is compiled: both are made once. The peers come before the tests that use them.
 const STEPS: &[Step] = &[
+    Step {
+        name: "machine",
+        what: "the machine has what the steps need",
+        run: machine::is_complete,
+    },
     Step {
         name: "fmt",
         what: "the sources are formatted",
