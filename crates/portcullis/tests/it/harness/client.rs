@@ -253,7 +253,11 @@ fn read_to_end(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
     let mut chunk = [0; 4096];
     while let Ok(length @ 1..) = reader.read(&mut chunk) {
         body.extend_from_slice(&chunk[..length]);
-        assert!(began.elapsed() < PATIENCE, "an answer without an end: {}", String::from_utf8_lossy(body));
+        assert!(
+            began.elapsed() < PATIENCE,
+            "an answer without an end: {}",
+            String::from_utf8_lossy(body)
+        );
     }
 }
 
