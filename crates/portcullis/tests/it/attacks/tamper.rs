@@ -1,6 +1,6 @@
 //! ATK-089: somebody with all rights on the machine, and a log that says too much.
 
-use crate::harness::{Gateway, Scene, call, portcullis};
+use crate::harness::{Gateway, Scene, call, hex, portcullis};
 use aws_lc_rs::digest;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,10 @@ impl Log {
 
     /// Puts these lines in the place of the log's; tells what the verifier says.
     fn replaced(&self, lines: &[String]) -> (Option<i32>, String) {
-        let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let whole: String = lines
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect();
         std::fs::write(&self.file, whole).unwrap();
         verify(&self.gateway.data())
     }
@@ -77,13 +80,7 @@ fn relinked(lines: &[String]) -> Vec<String> {
         let (rest, _) = line.rsplit_once("\"prev\":\"").unwrap();
         let previous = linked.last().map_or_else(
             || "0".repeat(64),
-            |line| {
-                digest::digest(&digest::SHA256, line.as_bytes())
-                    .as_ref()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect()
-            },
+            |line| hex(digest::digest(&digest::SHA256, line.as_bytes()).as_ref()),
         );
         linked.push(format!("{rest}\"prev\":\"{previous}\"}}"));
     }
