@@ -285,8 +285,14 @@ fn ses_13_an_ended_session_is_no_session() {
     let head = head("notes", Some(&id));
     let bind = |trail: &mut Trail| pipeline::converse(&rules, &state, user(1), &head, (NOW, trail));
     let session = bind(&mut trail).unwrap();
-    assert_eq!(pipeline::end(&state, &session).unwrap().reason, "deleted");
-    assert!(pipeline::end(&state, &session).is_none());
+    let now = Circumstances {
+        now: NOW,
+        network: None,
+    };
+    let closed = pipeline::end(&rules, &state, &session, now, &mut trail).unwrap();
+    assert_eq!(closed.reason, "deleted");
+    let again = pipeline::end(&rules, &state, &session, now, &mut trail).unwrap_err();
+    assert_eq!(again.event(), ("session.reject", "missing"));
     assert_eq!(bind(&mut trail).unwrap_err().public(false).status, 404);
 }
 

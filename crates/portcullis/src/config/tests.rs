@@ -538,7 +538,6 @@ const AUDIENCES: &[(&str, usize, &str, &str)] = &[
     ("audience = \"\"", 12, ".audience", "an empty audience"),
     ("audience = \"*\"", 12, ".audience", "without asterisk"),
     ("audience = \"a b\"", 12, ".audience", "without asterisk and spaces"),
-    ("audience = \"http://127.0.0.1:8848/mcp\"", 12, ".audience", "the same audience as the endpoint /mcp"),
     ("issuers = [\"onw\"]", 12, ".issuers[0]", "did you mean `own`?"),
     ("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope"),
     ("allow = [\"a*b\"]", 10, ".allow[0]", "at the end"),

@@ -1,0 +1,176 @@
+//! What a suite says, and what two of its runs say together.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The suites, and the least checks that must pass: fewer mean that the suite or the fixture lost some.
+pub(super) const SUITES: &[(&str, u64)] = &[
+    ("stable", 40),
+    ("2025-11-25", 84),
+    ("2026-07-28", 164),
+    ("2026-07-28-all", 152),
+];
+
+/// One run of a suite, as `tests/peers/conformance/run.mjs` prints it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Verdict {
+    passed: u64,
+    failed: u64,
+    warnings: u64,
+    scored_failed: u64,
+    rc: i32,
+    failures: Vec<Failure>,
+}
+
+/// A check that failed.
+#[derive(Debug, Clone, Deserialize)]
+struct Failure {
+    scenario: String,
+    check: String,
+    scored: bool,
+    message: String,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            failed,
+            warnings,
+            scored_failed,
+            ..
+        } = self;
+        write!(
+            f,
+            "{passed} passed, {failed} failed, {warnings} warnings; {scored_failed} scored failures"
+        )
+    }
+}
+
+/// What is wrong with the two runs; nothing, if the gateway was not noticed and nothing that counts failed.
+pub(super) fn compare(suite: &str, least: u64, direct: &Verdict, through: &Verdict) -> Vec<String> {
+    let mut faults = Vec::new();
+    if direct.passed < least {
+        faults.push(format!(
+            "{suite}: {} checks passed directly, once there were {least}",
+            direct.passed
+        ));
+    }
+    let counts = |run: &Verdict| {
+        (
+            run.passed,
+            run.failed,
+            run.warnings,
+            run.scored_failed,
+            run.rc,
+        )
+    };
+    if counts(direct) != counts(through) {
+        faults.push(format!(
+            "{suite}: the counts differ\n  direct:  {direct}\n  gateway: {through}"
+        ));
+    }
+    let known: BTreeSet<_> = direct.failures.iter().map(Failure::key).collect();
+    for failure in through
+        .failures
+        .iter()
+        .filter(|failure| !known.contains(&failure.key()))
+    {
+        faults.push(format!(
+            "{suite}: fails through the gateway only: {failure}"
+        ));
+    }
+    for failure in direct.failures.iter().filter(|failure| failure.scored) {
+        faults.push(format!("{suite}: fails directly: {failure}"));
+    }
+    if direct.rc != 0 || through.rc != 0 {
+        faults.push(format!(
+            "{suite}: ended with {} directly and {} through the gateway",
+            direct.rc, through.rc
+        ));
+    }
+    faults
+}
+
+impl Failure {
+    fn key(&self) -> (&str, &str) {
+        (&self.scenario, &self.check)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}: {}", self.scenario, self.check, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, Verdict, compare};
+
+    fn run(passed: u64, failures: &[(&str, bool)]) -> Verdict {
+        let failure = |&(check, scored): &(&str, bool)| Failure {
+            scenario: "s".into(),
+            check: check.into(),
+            scored,
+            message: String::new(),
+        };
+        let scored_failed =
+            u64::try_from(failures.iter().filter(|(_, scored)| *scored).count()).unwrap();
+        Verdict {
+            passed,
+            failed: u64::try_from(failures.len()).unwrap(),
+            warnings: 0,
+            scored_failed,
+            rc: i32::from(scored_failed > 0),
+            failures: failures.iter().map(failure).collect(),
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_is_not_noticed_passes() {
+        assert!(compare("suite", 9, &run(9, &[]), &run(9, &[])).is_empty());
+        let unscored = run(9, &[("tasks", false)]);
+        assert!(compare("suite", 9, &unscored, &unscored).is_empty());
+    }
+
+    #[test]
+    fn every_difference_is_a_fault() {
+        let good = run(9, &[]);
+        let warned = Verdict {
+            warnings: 1,
+            ..good.clone()
+        };
+        let ended = Verdict {
+            rc: 1,
+            ..good.clone()
+        };
+        for (case, direct, through) in [
+            ("fewer passed", &good, &run(8, &[])),
+            ("more passed", &good, &run(10, &[])),
+            ("a warning", &good, &warned),
+            ("another end", &good, &ended),
+            ("a failure", &good, &run(9, &[("a", true)])),
+            (
+                "a failure that is not scored",
+                &good,
+                &run(9, &[("a", false)]),
+            ),
+            (
+                "another failure",
+                &run(9, &[("a", false)]),
+                &run(9, &[("b", false)]),
+            ),
+            (
+                "a scored failure on both sides",
+                &run(9, &[("a", true)]),
+                &run(9, &[("a", true)]),
+            ),
+            ("lost checks on both sides", &run(8, &[]), &run(8, &[])),
+        ] {
+            assert!(!compare("suite", 9, direct, through).is_empty(), "{case}");
+        }
+    }
+}
