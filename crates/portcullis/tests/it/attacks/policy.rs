@@ -234,6 +234,8 @@ fn authz_03_keeps_clients_off_the_operators_listener_and_back() {
             "{path} for clients"
         );
     }
+    scene.gateway.expect("admin.rejected", Some("host"));
+    scene.gateway.expect("admin.rejected", Some("origin"));
     assert_eq!(scene.upstream.requests().len(), 0);
     assert_eq!(Request::new("GET", "/healthz").send(admin).status, 200);
     assert!(

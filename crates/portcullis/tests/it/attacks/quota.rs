@@ -123,3 +123,17 @@ fn tok_01_counts_bytes() {
     exhausted(&scene, &large(&alice), "bytes");
     scene.permits(&large(&bob));
 }
+
+#[test]
+fn tok_01_counts_guesses_too() {
+    let scene = Scene::and("[quota]\nrequests_per_minute = 1\nburst = 5\n");
+    let (mallory, bob) = (scene.token("mallory"), scene.token("bob"));
+    let guess = call_in("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &mallory);
+    for _ in 0..5 {
+        scene.refuses(&guess, (404, 404), ("session.reject", "unknown"));
+    }
+    exhausted(&scene, &guess, "principal");
+    let garbage = call("echo").token(&mallory).body("{");
+    exhausted(&scene, &garbage, "principal");
+    scene.permits(&call("echo").token(&bob));
+}
