@@ -43,7 +43,7 @@ fn server(scopes: &[&str]) -> Server {
     };
     let few = Rate {
         per_minute: 6,
-        burst: 4,
+        burst: 7,
     };
     Server {
         gate: Gate {
@@ -253,7 +253,7 @@ fn authz_02_each_room_says_no_in_its_turn() {
     let other = ping.replace("ping", "shell/run");
     let unknown = event(walk(world, (1, Some(&id)), &other, trail));
     assert_eq!(unknown, ("authz.deny", "unknown_method"));
-    // Quota: `initialize` and the three above were the burst.
+    // Quota: the seven requests of this principal, whatever came of them, were the burst.
     let over = walk(world, (1, Some(&id)), ping, trail).unwrap_err();
     assert_eq!(over.event(), ("ratelimit.triggered", "principal"));
     assert_eq!(
@@ -285,8 +285,14 @@ fn ses_13_an_ended_session_is_no_session() {
     let head = head("notes", Some(&id));
     let bind = |trail: &mut Trail| pipeline::converse(&rules, &state, user(1), &head, (NOW, trail));
     let session = bind(&mut trail).unwrap();
-    assert_eq!(pipeline::end(&state, &session).unwrap().reason, "deleted");
-    assert!(pipeline::end(&state, &session).is_none());
+    let now = Circumstances {
+        now: NOW,
+        network: None,
+    };
+    let closed = pipeline::end(&rules, &state, &session, now, &mut trail).unwrap();
+    assert_eq!(closed.reason, "deleted");
+    let again = pipeline::end(&rules, &state, &session, now, &mut trail).unwrap_err();
+    assert_eq!(again.event(), ("session.reject", "missing"));
     assert_eq!(bind(&mut trail).unwrap_err().public(false).status, 404);
 }
 
@@ -305,6 +311,7 @@ fn tok_01_a_place_in_the_quota_lasts_as_long_as_the_ticket() {
     let tickets: Vec<Ticket> = (0..4).map(|_| begin().unwrap().1).collect();
     assert_eq!(begin().unwrap_err().event().1, "concurrency");
     drop(tickets);
+    drop((begin().unwrap(), begin().unwrap()));
     assert_eq!(begin().unwrap_err().event().1, "principal");
 }
 

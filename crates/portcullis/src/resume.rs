@@ -63,7 +63,7 @@ mod tests {
     use super::Seal;
 
     #[test]
-    fn sess_03_opens_for_its_owner_only() {
+    fn ses_03_opens_for_its_owner_only() {
         let seal = Seal::new().unwrap();
         let id = seal.seal("alice", "s-1").unwrap();
         assert_eq!(seal.open("alice", &id).as_deref(), Some("s-1"));

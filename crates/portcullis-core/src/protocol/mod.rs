@@ -5,6 +5,7 @@
 //! upstream cannot read it differently.
 
 mod call;
+mod reading;
 mod envelope;
 mod headers;
 mod method;

@@ -195,8 +195,12 @@ fn authz_02_charges_all_or_nothing() {
         per_minute: 60,
         burst: 1,
     };
+    let size = call("delete").body().len() as u64;
     let limits = Limits {
-        requests: SLOW,
+        bytes: Rate {
+            per_minute: size,
+            burst: 3 * size,
+        },
         per_tool: HashMap::from([("delete".to_owned(), one)]),
         ..limits()
     };
@@ -204,10 +208,10 @@ fn authz_02_charges_all_or_nothing() {
     for _ in 0..10 {
         assert_eq!(take(&quota, (1, "delete"), &limits, 0), "tool 1000");
     }
-    // The refusals cost nothing: two of the burst of three are left.
-    assert_eq!(take(&quota, (1, "read"), &limits, 0), "ok");
-    assert_eq!(take(&quota, (1, "read"), &limits, 0), "ok");
-    assert_eq!(take(&quota, (1, "read"), &limits, 0), "principal 10000");
+    // The refusals cost no bytes: two messages of the burst of three are left.
+    assert_eq!(take(&quota, (1, "search"), &limits, 0), "ok");
+    assert_eq!(take(&quota, (1, "search"), &limits, 0), "ok");
+    assert_eq!(take(&quota, (1, "search"), &limits, 0), "bytes 60000");
     // Nor do they take a place among the exchanges under way.
     assert!(quota.held.lock().unwrap().under_way.is_empty());
 }

@@ -6,6 +6,8 @@ mod frame;
 mod local;
 mod stream;
 mod walk;
+mod intake;
+mod reply;
 
 use crate::clock;
 use crate::issuers::Issuers;

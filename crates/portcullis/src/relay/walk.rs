@@ -1,33 +1,24 @@
 //! The steps of an exchange over HTTP, in order.
 
 use super::stream::{Listening, Stream};
-use super::{Gateway, Live};
+use super::{Gateway, Live, intake};
 use crate::clock;
-use crate::listener::{Body, Seen, events, message, metadata, plain, preflight, seen};
-use crate::random;
-use crate::record::{Came, Exchange, note, note_closed};
-use crate::upstream::{Content, Events, Reply, Upstream};
-use bytes::{Bytes, BytesMut};
+use crate::listener::{Body, Seen, metadata, plain, preflight, seen};
+use crate::record::{Came, Exchange, note_closed};
+use crate::upstream::{Content, Upstream};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use portcullis_audit::Record;
 use portcullis_core::authenticate::Unauthenticated;
 use portcullis_core::authorize::Circumstances;
-use portcullis_core::inspect::{Released, Said};
-use portcullis_core::pipeline::{self, Head, Reading, Settled};
+use portcullis_core::pipeline::{self, Head, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
-use portcullis_core::route::Ticket;
-use portcullis_core::session::{NoSession, Session, SessionId};
+use portcullis_core::session::{NoSession, Session};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::time::timeout;
-
-/// What may come before the answer to `initialize` on its stream.
-const MAX_PREAMBLE: usize = 64;
 
 /// What an exchange has come to.
 pub(super) enum Walked {
@@ -64,14 +55,14 @@ impl<'a> Place<'a> {
 }
 
 /// What every step needs.
-struct Step<'a> {
-    live: &'a Arc<Live>,
-    seen: Seen<'a>,
-    network: String,
+pub(super) struct Step<'a> {
+    pub(super) live: &'a Arc<Live>,
+    pub(super) seen: Seen<'a>,
+    pub(super) network: String,
 }
 
 impl Step<'_> {
-    fn circumstances(&self) -> Circumstances<'_> {
+    pub(super) fn circumstances(&self) -> Circumstances<'_> {
         Circumstances {
             now: clock::now(),
             network: Some(&self.network),
@@ -202,8 +193,8 @@ impl Gateway {
         {
             return Err(Unacceptable::MediaType.into());
         }
-        let body = read(body, step.live).await?;
-        exchange.bytes_in = length(&body);
+        let body = intake::read(body, step.live).await?;
+        exchange.bytes_in = intake::length(&body);
         let upstream = upstream(step.live, session.server())?;
         let owner = (
             session.principal().clone(),
@@ -230,141 +221,6 @@ impl Gateway {
             }
         }
         self.reply(step, ticket, reply, exchange).await
-    }
-
-    /// From the upstream's reply to the client's answer.
-    async fn reply(
-        self: &Arc<Self>,
-        step: &Step<'_>,
-        ticket: Ticket,
-        reply: Reply,
-        exchange: &mut Exchange,
-    ) -> Result<Walked, Refusal> {
-        let is_first = ticket.method() == Some(&portcullis_core::protocol::Method::Initialize);
-        match reply.content {
-            Content::Message(bytes) => {
-                let released =
-                    pipeline::release(&step.live.rules, &ticket, bytes, step.circumstances())?;
-                let Said::Answer { code, revision } = released.said() else {
-                    return Err(Unanswered::Foreign.into());
-                };
-                let code = *code;
-                let session = match (is_first, revision) {
-                    (true, Some(revision)) => Some(
-                        self.open(step, &ticket, (revision, reply.session), exchange)
-                            .await?,
-                    ),
-                    (true, None) | (false, _) => None,
-                };
-                self.settle(exchange, (reply.status, code), &released)
-                    .await?;
-                Ok(Walked::Whole(message(
-                    reply.status,
-                    released,
-                    session.as_deref(),
-                )))
-            }
-            Content::Events(incoming) if is_first => {
-                self.first_events(step, &ticket, (incoming, reply.session), exchange)
-                    .await
-            }
-            Content::Events(incoming) => Ok(Walked::Stream(Stream::of_call(
-                Arc::clone(self),
-                ticket,
-                incoming,
-                step.network.clone(),
-            ))),
-            Content::Empty if ticket.id().is_none() && (200..300).contains(&reply.status) => {
-                exchange
-                    .settle(accepted())
-                    .await
-                    .map_err(Refusal::Unavailable)?;
-                Ok(Walked::Whole(plain(202)))
-            }
-            Content::Empty => Err(Unanswered::Foreign.into()),
-        }
-    }
-
-    /// `initialize` answered as a stream: the session's id stands in the head, so the answer is awaited.
-    async fn first_events(
-        &self,
-        step: &Step<'_>,
-        ticket: &Ticket,
-        (mut incoming, upstream): (Events, Option<Arc<str>>),
-        exchange: &mut Exchange,
-    ) -> Result<Walked, Refusal> {
-        let mut whole = BytesMut::new();
-        for _ in 0..MAX_PREAMBLE {
-            let frame = incoming.next().await?.ok_or(Unanswered::Ended)?;
-            let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
-                continue;
-            };
-            let released = pipeline::release(&step.live.rules, ticket, data, step.circumstances())?;
-            let said = released.said().clone();
-            whole.extend_from_slice(&super::frame::rewrite(&frame, None, &released.into_bytes()));
-            let Said::Answer { code, revision } = said else {
-                continue;
-            };
-            let session = match &revision {
-                Some(revision) => Some(
-                    self.open(step, ticket, (revision, upstream), exchange)
-                        .await?,
-                ),
-                None => None,
-            };
-            exchange.bytes_out = length(&whole);
-            let came = completed(200, code);
-            exchange.settle(came).await.map_err(Refusal::Unavailable)?;
-            return Ok(Walked::Whole(events(
-                Body::whole(whole.freeze()),
-                session.as_deref(),
-            )));
-        }
-        Err(Unanswered::Foreign.into())
-    }
-
-    /// Opens the session that an answered `initialize` asks for; gives the id for the wire.
-    async fn open(
-        &self,
-        step: &Step<'_>,
-        ticket: &Ticket,
-        (revision, theirs): (&str, Option<Arc<str>>),
-        exchange: &mut Exchange,
-    ) -> Result<String, Refusal> {
-        let id = SessionId::from_entropy(random::bytes()?);
-        let settled = Settled {
-            revision,
-            upstream: theirs.clone(),
-            agent: step.seen.agent,
-        };
-        let opened = pipeline::open(
-            &step.live.rules,
-            &self.state,
-            ticket,
-            (id, settled),
-            clock::now(),
-        );
-        let upstream = upstream(step.live, ticket.server())?;
-        let evicted = match opened {
-            Ok(evicted) => evicted,
-            Err(refusal) => {
-                if let Some(theirs) = theirs {
-                    upstream.end(&theirs).await;
-                }
-                return Err(refusal);
-            }
-        };
-        exchange.trail.session = Some(id.fingerprint());
-        let mut record = Record::new("session.created");
-        record.session = Some(id.fingerprint().as_str().into());
-        record.server = Some((&**ticket.server()).into());
-        record.trace = Some(exchange.trace.as_str().into());
-        record.detail.set("owner", &*ticket.principal().key);
-        note(&self.recorder, record);
-        if let Some(evicted) = evicted {
-            self.ended(step.live, evicted);
-        }
-        Ok(id.wire())
     }
 
     /// Opens the stream on which the server speaks unasked.
@@ -444,20 +300,6 @@ impl Gateway {
             self.tasks.spawn(async move { upstream.end(&theirs).await });
         }
     }
-
-    async fn settle(
-        &self,
-        exchange: &mut Exchange,
-        (status, code): (u16, Option<i64>),
-        released: &Released,
-    ) -> Result<(), Refusal> {
-        exchange.bytes_out = released.size();
-        self.completed(exchange);
-        exchange
-            .settle(completed(status, code))
-            .await
-            .map_err(Refusal::Unavailable)
-    }
 }
 
 /// How an answered call is recorded.
@@ -502,46 +344,10 @@ fn is_stateless(step: &Step<'_>) -> bool {
         .is_some_and(Revision::is_stateless)
 }
 
-fn upstream<'a>(live: &'a Live, server: &str) -> Result<&'a Arc<Upstream>, Refusal> {
+pub(super) fn upstream<'a>(live: &'a Live, server: &str) -> Result<&'a Arc<Upstream>, Refusal> {
     live.upstreams
         .get(server)
         .ok_or(Refusal::Unacceptable(Unacceptable::Path))
-}
-
-async fn read(body: Incoming, live: &Live) -> Result<Bytes, Refusal> {
-    let most = u64::try_from(live.body_bytes).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > most {
-        return Err(Unacceptable::TooLarge.into());
-    }
-    timeout(live.body_timeout, collect(body, live.body_bytes))
-        .await
-        .map_err(|_| Unacceptable::Slow)?
-}
-
-async fn collect(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unacceptable::Broken)?.into_data() else {
-            continue;
-        };
-        if first.len() + rest.len() + data.len() > most {
-            return Err(Unacceptable::TooLarge.into());
-        }
-        if first.is_empty() {
-            first = data;
-        } else {
-            rest.extend_from_slice(&data);
-        }
-    }
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    Ok([first.as_ref(), rest.as_ref()].concat().into())
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ fn auth_07_keeps_the_keys_of_each_issuer_apart() {
         .sign();
     scene.unauthenticated(&call("echo").token(&posing), "signature");
     let own_id = Key::ed("only-theirs");
-    other.publish(&[own_id.clone()]);
+    other.publish(std::slice::from_ref(&own_id));
     let posing = scene.draft("alice").key(&own_id).sign();
     scene.unauthenticated(&call("echo").token(&posing), "kid");
     scene.permits(&call("echo").token(&scene.token("alice")));

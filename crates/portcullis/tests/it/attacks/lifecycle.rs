@@ -1,6 +1,6 @@
 //! How sessions end, and that they do.
 
-use crate::harness::{Answer, Request, Scene, call, wait_for};
+use crate::harness::{Answer, Request, Scene, call, call_in, initialize, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ fn ses_11_ends_a_session_that_is_deleted() {
     });
     assert_eq!(goodbye.header("mcp-session-id"), Some("upstream-0"));
     for request in [
-        scene.call_in(&gone, &token),
+        call_in(&gone, &token),
         Request::in_session("GET", &gone).token(&token),
         Request::in_session("DELETE", &gone).token(&token),
     ] {
         scene.refuses(&request, (404, 404), ("session.reject", "unknown"));
     }
-    scene.permits(&scene.call_in(&kept, &token));
+    scene.permits(&call_in(&kept, &token));
     // What the upstream says from now on is for nobody.
     scene.upstream.notify("late", "after-the-end");
     let (rest, _) = stream.end();
@@ -49,7 +49,7 @@ fn ses_11_ends_idle_sessions_and_ses_14_clears_them_away() {
     let (idle, busy) = (scene.session(&alice), scene.session(&bob));
     let record = wait_for("the end of the idle session", || {
         std::thread::sleep(Duration::from_millis(500));
-        scene.permits(&scene.call_in(&busy, &bob));
+        scene.permits(&call_in(&busy, &bob));
         scene
             .gateway
             .records("session.terminated", Some("idle"))
@@ -63,7 +63,7 @@ fn ses_11_ends_idle_sessions_and_ses_14_clears_them_away() {
         "{record}"
     );
     scene.refuses(
-        &scene.call_in(&idle, &alice),
+        &call_in(&idle, &alice),
         (404, 404),
         ("session.reject", "unknown"),
     );
@@ -75,7 +75,7 @@ fn ses_11_ends_idle_sessions_and_ses_14_clears_them_away() {
             .any(|seen| seen.method == "DELETE")
             .then_some(())
     });
-    scene.permits(&scene.call_in(&busy, &bob));
+    scene.permits(&call_in(&busy, &bob));
 }
 
 #[test]
@@ -94,22 +94,22 @@ fn ses_14_bounds_the_sessions_of_a_principal() {
             .then_some(())
     });
     scene.refuses(
-        &scene.call_in(&first, &alice),
+        &call_in(&first, &alice),
         (404, 404),
         ("session.reject", "unknown"),
     );
     for session in [second, third] {
-        scene.permits(&scene.call_in(&session, &alice));
+        scene.permits(&call_in(&session, &alice));
     }
-    scene.permits(&scene.call_in(&other, &bob));
+    scene.permits(&call_in(&other, &bob));
     // Over all principals the table is full; nobody else's session makes room.
-    let refused = scene.send(&scene.initialize(&scene.token("carol")));
+    let refused = scene.send(&initialize(&scene.token("carol")));
     assert_eq!(
         (refused.status, refused.header("mcp-session-id")),
         (503, None)
     );
     assert_eq!(scene.gateway.record_of(&refused)["reason"], "full");
-    scene.permits(&scene.call_in(&other, &bob));
+    scene.permits(&call_in(&other, &bob));
 }
 
 #[test]
@@ -122,16 +122,16 @@ fn ses_11_ends_a_session_that_the_upstream_forgot() {
             .contains("tools/call")
             .then(|| Answer::status(404))
     });
-    assert_eq!(scene.send(&scene.call_in(&session, &token)).status, 404);
+    assert_eq!(scene.send(&call_in(&session, &token)).status, 404);
     scene.gateway.expect("session.terminated", Some("upstream"));
     scene.upstream.misbehave(|_| None);
     scene.refuses(
-        &scene.call_in(&session, &token),
+        &call_in(&session, &token),
         (404, 404),
         ("session.reject", "unknown"),
     );
     let again = scene.session(&token);
-    scene.permits(&scene.call_in(&again, &token));
+    scene.permits(&call_in(&again, &token));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn siem_03_records_one_end_for_each_beginning() {
         match record["event"].as_str().unwrap() {
             "session.created" => assert!(open.insert(session), "created twice: {record}"),
             "session.terminated" => {
-                assert!(open.remove(&session), "ended without a beginning: {record}")
+                assert!(open.remove(&session), "ended without a beginning: {record}");
             }
             _ => {}
         }
@@ -189,14 +189,14 @@ fn siem_03_records_one_end_for_each_beginning() {
 fn ses_10_notices_when_the_client_s_software_changes() {
     let scene = Scene::new();
     let token = scene.token("alice");
-    let opened = scene.send(&scene.initialize(&token).set("user-agent", "claude/1"));
+    let opened = scene.send(&initialize(&token).set("user-agent", "claude/1"));
     let session = opened.header("mcp-session-id").unwrap();
-    let same = scene.permits(&scene.call_in(session, &token).set("user-agent", "claude/1"));
+    let same = scene.permits(&call_in(session, &token).set("user-agent", "claude/1"));
     assert_eq!(
         scene.gateway.record_of(&same)["detail"]["session_context"],
         json!(null)
     );
-    let other = scene.permits(&scene.call_in(session, &token).set("user-agent", "curl/8"));
+    let other = scene.permits(&call_in(session, &token).set("user-agent", "curl/8"));
     assert_eq!(
         scene.gateway.record_of(&other)["detail"]["session_context"],
         "changed"

@@ -1,6 +1,6 @@
 //! ATK-008: tokens before, after and without their time.
 
-use crate::harness::{Answer, Request, Scene, call, now, wait_for};
+use crate::harness::{Answer, Request, Scene, call, call_in, now, wait_for};
 use serde_json::{Value, json};
 
 const EXACT: &str = r#"
@@ -69,9 +69,9 @@ fn tok_09_asks_for_the_time_again_on_each_use() {
     scene.permits(&call("echo").token(&token)); // verified, and remembered so
     wait_for("the end of the token", || (now() > end).then_some(()));
     scene.unauthenticated(&call("echo").token(&token), "expired");
-    scene.unauthenticated(&scene.call_in(&session, &token), "expired");
+    scene.unauthenticated(&call_in(&session, &token), "expired");
     scene.permits(&call("echo").token(&scene.token("alice")));
-    scene.permits(&scene.call_in(&session, &scene.token("alice")));
+    scene.permits(&call_in(&session, &scene.token("alice")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! ATK-026: headers that say one thing to whoever routes by them, and a body that says another.
 
-use crate::harness::{Scene, call, message, post};
+use crate::harness::{Scene, call, call_in, message, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -93,8 +93,7 @@ fn authz_02_does_not_let_an_older_version_around_the_policy() {
             .to_string()
     };
     for version in ["2025-11-25", "2025-06-18", "2025-03-26"] {
-        let request = scene
-            .call_in(&session, &token)
+        let request = call_in(&session, &token)
             .set("mcp-protocol-version", version)
             .set("mcp-name", "read_note");
         scene.refuses(

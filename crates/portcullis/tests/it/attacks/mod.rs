@@ -18,4 +18,5 @@ mod rebinding;
 mod tls;
 mod quota;
 mod record;
+mod tamper;
 mod faults;

@@ -1,6 +1,8 @@
 //! ATK-002 and ATK-031: what the client brings must not reach the upstream, nor decide where it goes.
 
-use crate::harness::{Host, Request, STATELESS, Scene, WITH_SESSIONS, call, post, raw, wait_for};
+use crate::harness::{
+    Host, Request, STATELESS, Scene, WITH_SESSIONS, call, call_in, initialize, post, raw, wait_for,
+};
 use serde_json::json;
 
 /// The only headers that an upstream is ever sent.
@@ -63,9 +65,9 @@ fn man_1_never_passes_on_what_the_client_brought() {
         .token(&token)
         .add("user-agent", "internal-marker");
     scene.permits(&burdened(plain));
-    let opened = scene.send(&burdened(scene.initialize(&token)));
+    let opened = scene.send(&burdened(initialize(&token)));
     let session = opened.header("mcp-session-id").unwrap().to_owned();
-    scene.permits(&burdened(scene.call_in(&session, &token)));
+    scene.permits(&burdened(call_in(&session, &token)));
     let notification = post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     let notification = notification
         .token(&token)
@@ -192,7 +194,7 @@ fn tok_01_has_no_other_way_in() {
     ] {
         let hosts: String = hosts
             .iter()
-            .map(|host| format!("host: {host}\r\n"))
+            .flat_map(|host| ["host: ", host, "\r\n"])
             .collect();
         let response = raw(
             own,
@@ -206,14 +208,14 @@ fn tok_01_has_no_other_way_in() {
     // The upstream's session id, which only the gateway may know, is no session of ours.
     let session = scene.session(&token);
     let before = scene.upstream.requests().len();
-    let forwarded = scene.call_in("upstream-0", &token);
+    let forwarded = call_in("upstream-0", &token);
     assert_eq!(scene.send(&forwarded).status, 404);
     assert_eq!(
         (scene.upstream.requests().len(), foreign.seen().len()),
         (before, 0)
     );
 
-    scene.permits(&scene.call_in(&session, &token));
+    scene.permits(&call_in(&session, &token));
     let response = raw(
         own,
         format!("POST http://{own}/servers/notes/mcp HTTP/1.1\r\nhost: {own}\r\n{rest}").as_bytes(),

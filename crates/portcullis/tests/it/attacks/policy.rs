@@ -1,6 +1,6 @@
 //! What no rule permits, and who may not even ask.
 
-use crate::harness::{Request, Scene, call, message};
+use crate::harness::{Request, Scene, call, call_in, message};
 use serde_json::json;
 
 const GRANTED: &str = r#"
@@ -114,19 +114,19 @@ fn authz_02_denies_methods_that_no_rule_can_name() {
         }
         let body =
             json!({ "jsonrpc": "2.0", "id": 3, "method": method, "params": { "name": "echo" } });
-        let request = scene.call_in(&session, &token).body(&body.to_string());
+        let request = call_in(&session, &token).body(&body.to_string());
         scene.refuses(&request, (200, -32601), ("authz.deny", "unknown_method"));
     }
     let notification =
         r#"{"jsonrpc":"2.0","method":"notifications/tools/call","params":{"name":"echo"}}"#;
     let before = scene.upstream.requests().len();
-    let response = scene.send(&scene.call_in(&session, &token).body(notification));
+    let response = scene.send(&call_in(&session, &token).body(notification));
     assert_eq!(
         scene.gateway.record_of(&response)["reason"],
         "unknown_method"
     );
     assert_eq!(scene.upstream.requests().len(), before);
-    scene.permits(&scene.call_in(&session, &token));
+    scene.permits(&call_in(&session, &token));
     scene.permits(&call("echo").token(&token));
 }
 
@@ -234,6 +234,8 @@ fn authz_03_keeps_clients_off_the_operators_listener_and_back() {
             "{path} for clients"
         );
     }
+    scene.gateway.expect("admin.rejected", Some("host"));
+    scene.gateway.expect("admin.rejected", Some("origin"));
     assert_eq!(scene.upstream.requests().len(), 0);
     assert_eq!(Request::new("GET", "/healthz").send(admin).status, 200);
     assert!(

@@ -1,6 +1,6 @@
 //! ATK-077: too much, spread over everything that can be spread over.
 
-use crate::harness::{Answer, Request, Scene, call, message};
+use crate::harness::{Answer, Request, Scene, call, call_in, initialize, message};
 use serde_json::json;
 
 /// So slow that no test sees a bucket refilled.
@@ -27,9 +27,7 @@ fn tok_01_counts_a_principal_whatever_it_hides_behind() {
     for round in 0..3 {
         for (token, session) in agents.iter().zip(&sessions) {
             let request = match round {
-                0 => scene
-                    .call_in(session, token)
-                    .set("x-forwarded-for", &format!("192.0.2.{passed}")),
+                0 => call_in(session, token).set("x-forwarded-for", &format!("192.0.2.{passed}")),
                 1 => call("echo")
                     .token(token)
                     .set("user-agent", &format!("agent/{passed}")),
@@ -41,16 +39,16 @@ fn tok_01_counts_a_principal_whatever_it_hides_behind() {
     }
     assert_eq!((passed, scene.upstream.requests().len()), (12, 12));
     for (token, session) in agents.iter().zip(&sessions) {
-        exhausted(&scene, &scene.call_in(session, token), "principal");
+        exhausted(&scene, &call_in(session, token), "principal");
         exhausted(&scene, &call("echo").token(token), "principal");
         exhausted(&scene, &call("read_note").token(token), "principal");
-        exhausted(&scene, &scene.initialize(token), "principal");
+        exhausted(&scene, &initialize(token), "principal");
     }
     let fresh = scene.draft("alice").claim("client_id", "four").sign();
     exhausted(&scene, &call("echo").token(&fresh), "principal");
     scene.permits(&call("echo").token(&scene.token("bob")));
     let bob = scene.session(&scene.token("bob"));
-    scene.permits(&scene.call_in(&bob, &scene.token("bob")));
+    scene.permits(&call_in(&bob, &scene.token("bob")));
 }
 
 #[test]
@@ -87,7 +85,7 @@ fn tok_01_counts_each_tool() {
     scene.permits(&call("echo").token(&alice));
     exhausted(&scene, &call("echo").token(&alice), "tool");
     let session = scene.session(&alice);
-    exhausted(&scene, &scene.call_in(&session, &alice), "tool");
+    exhausted(&scene, &call_in(&session, &alice), "tool");
     scene.permits(&call("read_note").token(&alice));
     scene.permits(&call("echo").token(&bob));
 }
@@ -124,4 +122,18 @@ fn tok_01_counts_bytes() {
     scene.permits(&large(&alice));
     exhausted(&scene, &large(&alice), "bytes");
     scene.permits(&large(&bob));
+}
+
+#[test]
+fn tok_01_counts_guesses_too() {
+    let scene = Scene::and("[quota]\nrequests_per_minute = 1\nburst = 5\n");
+    let (mallory, bob) = (scene.token("mallory"), scene.token("bob"));
+    let guess = call_in("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &mallory);
+    for _ in 0..5 {
+        scene.refuses(&guess, (404, 404), ("session.reject", "unknown"));
+    }
+    exhausted(&scene, &guess, "principal");
+    let garbage = call("echo").token(&mallory).body("{");
+    exhausted(&scene, &garbage, "principal");
+    scene.permits(&call("echo").token(&bob));
 }

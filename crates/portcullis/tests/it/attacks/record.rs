@@ -1,6 +1,6 @@
 //! ATK-089 and what the audit log says of all the others.
 
-use crate::harness::{Request, Scene, WITH_SESSIONS, call, message, now, post};
+use crate::harness::{Request, Scene, WITH_SESSIONS, call, call_in, message, now, post};
 use serde_json::{Value, json};
 
 #[test]
@@ -13,11 +13,7 @@ fn authz_04_records_every_request_and_every_decision_once() {
     let expired = scene.draft("alice").claim("exp", now() - 100).sign();
     let requests = [
         (call("echo").token(&alice), "call.completed", Some("allow")),
-        (
-            scene.call_in(&session, &alice),
-            "call.completed",
-            Some("allow"),
-        ),
+        (call_in(&session, &alice), "call.completed", Some("allow")),
         (
             message("tools/list", json!({})).token(&alice),
             "call.completed",
@@ -32,7 +28,7 @@ fn authz_04_records_every_request_and_every_decision_once() {
         (call("echo"), "authn.reject", None),
         (call("echo").token(&expired), "authn.reject", None),
         (
-            scene.call_in(&session, &mallory),
+            call_in(&session, &mallory),
             "session.principal_mismatch",
             None,
         ),
@@ -68,9 +64,9 @@ fn authz_04_records_every_request_and_every_decision_once() {
     std::thread::scope(|scope| {
         for _ in 0..ROUNDS {
             scope.spawn(|| {
-                requests
-                    .iter()
-                    .for_each(|(request, _, _)| drop(scene.send(request)))
+                for (request, _, _) in &requests {
+                    scene.send(request);
+                }
             });
         }
     });

@@ -1,6 +1,6 @@
 //! ATK-009: more than the token was given for.
 
-use crate::harness::{Request, Scene, call, message};
+use crate::harness::{Request, Scene, call, call_in, initialize, message};
 use serde_json::json;
 
 const SCOPED: &str = r#"
@@ -48,7 +48,7 @@ fn auth_10_names_exactly_what_a_call_needs() {
         &message("tools/list", json!({})).token(&none),
         "notes.read",
     );
-    insufficient(&scene, &scene.initialize(&none), "notes.read");
+    insufficient(&scene, &initialize(&none), "notes.read");
     insufficient(
         &scene,
         &call("write_note").token(&with("notes.write")),
@@ -115,8 +115,7 @@ fn auth_10_takes_no_permission_from_headers() {
     let session = scene.session(&read);
     let body = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"write_note"}}"#;
     // Before 2026-07-28 nobody compares these headers, so nobody may believe them either.
-    let request = scene
-        .call_in(&session, &read)
+    let request = call_in(&session, &read)
         .body(body)
         .set("mcp-name", "read_note")
         .set("mcp-method", "tools/list");
@@ -125,7 +124,7 @@ fn auth_10_takes_no_permission_from_headers() {
         &request.set("mcp-param-scope", "notes.write"),
         "notes.read notes.write",
     );
-    scene.permits(&scene.call_in(&session, &read));
+    scene.permits(&call_in(&session, &read));
 }
 
 #[test]
@@ -160,15 +159,15 @@ fn tok_10_judges_each_request_by_its_own_token() {
     let narrow = scene.draft("alice").claim("scope", "notes.read").sign();
     let session = scene.session(&broad);
     let body = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"write_note"}}"#;
-    scene.permits(&scene.call_in(&session, &broad).body(body));
+    scene.permits(&call_in(&session, &broad).body(body));
     // After a refresh that gave less, the session gives no more than the token.
     insufficient(
         &scene,
-        &scene.call_in(&session, &narrow).body(body),
+        &call_in(&session, &narrow).body(body),
         "notes.read notes.write",
     );
-    scene.permits(&scene.call_in(&session, &narrow));
-    scene.permits(&scene.call_in(&session, &broad).body(body));
+    scene.permits(&call_in(&session, &narrow));
+    scene.permits(&call_in(&session, &broad).body(body));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! ATK-015, ATK-016 and ATK-017: session ids as tokens, other people's sessions, guessed and chosen ids.
 
-use crate::harness::{Idp, Request, Scene, call, encode, now};
+use crate::harness::{Idp, Request, Scene, call, call_in, encode, hex, initialize, now};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashSet;
@@ -11,9 +11,9 @@ const BUSY: &str = "[quota]\nrequests_per_minute = 1000000\nburst = 1000000\n";
 const NEVER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The three things that can be done with a session.
-fn three(scene: &Scene, session: &str, token: &str) -> [Request; 3] {
+fn three(session: &str, token: &str) -> [Request; 3] {
     [
-        scene.call_in(session, token),
+        call_in(session, token),
         Request::in_session("GET", session).token(token),
         Request::in_session("DELETE", session).token(token),
     ]
@@ -25,7 +25,7 @@ fn man_2_lets_nobody_in_for_a_session_id() {
     let token = scene.token("alice");
     let session = scene.session(&token);
     let expired = scene.draft("alice").claim("exp", now() - 100).sign();
-    for request in three(&scene, &session, "") {
+    for request in three(&session, "") {
         scene.unauthenticated(&request.clone().unset("authorization"), "missing");
         scene.unauthenticated(
             &request
@@ -38,14 +38,12 @@ fn man_2_lets_nobody_in_for_a_session_id() {
         scene.unauthenticated(&request.token(&expired), "expired");
     }
     // Nor does a connection on which somebody was known before know the next one.
-    let first = scene
-        .call_in(&session, &token)
-        .body(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
+    let first = call_in(&session, &token).body(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
     let mut stream = scene.open(&first);
     assert_eq!(stream.response.status, 200);
     stream.until("result").unwrap();
     scene.unauthenticated(&first.unset("authorization"), "missing");
-    scene.permits(&scene.call_in(&session, &token));
+    scene.permits(&call_in(&session, &token));
 }
 
 #[test]
@@ -53,10 +51,7 @@ fn ses_02_tells_a_stolen_id_from_nothing() {
     let scene = Scene::new();
     let (alice, mallory) = (scene.token("alice"), scene.token("mallory"));
     let session = scene.session(&alice);
-    for (stolen, random) in three(&scene, &session, &mallory)
-        .iter()
-        .zip(three(&scene, NEVER, &mallory))
-    {
+    for (stolen, random) in three(&session, &mallory).iter().zip(three(NEVER, &mallory)) {
         let stolen = scene.refuses(
             stolen,
             (404, 404),
@@ -66,7 +61,7 @@ fn ses_02_tells_a_stolen_id_from_nothing() {
         assert_eq!(stolen.shape(), random.shape());
         assert!(!stolen.body.contains(&session));
     }
-    scene.permits(&scene.call_in(&session, &alice));
+    scene.permits(&call_in(&session, &alice));
 }
 
 #[test]
@@ -94,7 +89,7 @@ fn ses_08_binds_a_session_to_its_principal_and_server() {
         scene.token(&format!("{one}|alice")),
         scene.token("alice|"),
     ] {
-        for request in three(&scene, &session, &token) {
+        for request in three(&session, &token) {
             scene.refuses(
                 &request,
                 (404, 404),
@@ -104,12 +99,12 @@ fn ses_08_binds_a_session_to_its_principal_and_server() {
     }
     for id in ["alice:", "alice|", "alice%7C"].map(|prefix| format!("{prefix}{session}")) {
         scene.refuses(
-            &scene.call_in(&id, &scene.token("mallory")),
+            &call_in(&id, &scene.token("mallory")),
             (404, 404),
             ("session.reject", "unknown"),
         );
         scene.refuses(
-            &scene.call_in(&id, &alice),
+            &call_in(&id, &alice),
             (404, 404),
             ("session.reject", "unknown"),
         );
@@ -119,7 +114,7 @@ fn ses_08_binds_a_session_to_its_principal_and_server() {
         .idp
         .draft("alice", &scene.gateway.url("finance"))
         .sign();
-    for request in three(&scene, &session, &finance) {
+    for request in three(&session, &finance) {
         scene.refuses(
             &request.to("/servers/finance/mcp"),
             (404, 404),
@@ -127,7 +122,7 @@ fn ses_08_binds_a_session_to_its_principal_and_server() {
         );
     }
     // A new token of the same principal: what is bound is the principal, not the token.
-    scene.permits(&scene.call_in(&session, &scene.token("alice")));
+    scene.permits(&call_in(&session, &scene.token("alice")));
 }
 
 #[test]
@@ -139,12 +134,12 @@ fn ses_02_binds_a_session_to_the_client_too() {
         .draft("alice")
         .claim("client_id", "another-app")
         .sign();
-    let response = scene.send(&scene.call_in(&session, &other));
+    let response = scene.send(&call_in(&session, &other));
     assert_eq!(
         response.status, 404,
         "another client of the same user has the session"
     );
-    scene.permits(&scene.call_in(&session, &own));
+    scene.permits(&call_in(&session, &own));
 }
 
 #[test]
@@ -200,13 +195,13 @@ fn ses_07_forgets_sessions_over_a_restart() {
     let session = scene.session(&token);
     scene.gateway.restart();
     scene.refuses(
-        &scene.call_in(&session, &token),
+        &call_in(&session, &token),
         (404, 404),
         ("session.reject", "unknown"),
     );
     let again = scene.session(&token);
     assert_ne!(again, session);
-    scene.permits(&scene.call_in(&again, &token));
+    scene.permits(&call_in(&again, &token));
 }
 
 #[test]
@@ -225,7 +220,7 @@ fn ses_06_knows_one_form_of_an_id() {
         format!("{session}="),
         base64::engine::general_purpose::STANDARD.encode([0xff; 32]),
         base64::engine::general_purpose::STANDARD_NO_PAD.encode([0xff; 32]),
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        hex(&bytes),
         not_canonical,
         session.to_lowercase() + "a",
         format!("{session}{session}"),
@@ -241,7 +236,7 @@ fn ses_06_knows_one_form_of_an_id() {
         String::new(),
     ] {
         let response = scene.refuses(
-            &scene.call_in(&id, &token),
+            &call_in(&id, &token),
             (404, 404),
             ("session.reject", "unknown"),
         );
@@ -250,13 +245,11 @@ fn ses_06_knows_one_form_of_an_id() {
             "an unknown id was echoed"
         );
     }
-    let twice = scene
-        .call_in(&session, &token)
-        .add("mcp-session-id", &session);
+    let twice = call_in(&session, &token).add("mcp-session-id", &session);
     assert_eq!(scene.send(&twice).status, 400);
-    let none = scene.call_in(&session, &token).unset("mcp-session-id");
+    let none = call_in(&session, &token).unset("mcp-session-id");
     scene.refuses(&none, (400, -32600), ("session.reject", "missing"));
-    scene.permits(&scene.call_in(&session, &token));
+    scene.permits(&call_in(&session, &token));
 }
 
 #[test]
@@ -264,11 +257,11 @@ fn ses_04_never_takes_an_id_that_a_client_chose() {
     let scene = Scene::new();
     let token = scene.token("alice");
     for chosen in [NEVER, "upstream-0", "chosen"] {
-        let request = scene.initialize(&token).set("mcp-session-id", chosen);
+        let request = initialize(&token).set("mcp-session-id", chosen);
         let response = scene.refuses(&request, (404, 404), ("session.reject", "unknown"));
         assert_eq!(response.header("mcp-session-id"), None);
         scene.refuses(
-            &scene.call_in(chosen, &token),
+            &call_in(chosen, &token),
             (404, 404),
             ("session.reject", "unknown"),
         );
@@ -276,7 +269,7 @@ fn ses_04_never_takes_an_id_that_a_client_chose() {
     assert_eq!(scene.gateway.records("session.created", None).len(), 0);
     // Nor does an attacker's session become the victim's by a login in it.
     let mallory = scene.session(&scene.token("mallory"));
-    let request = scene.initialize(&token).set("mcp-session-id", &mallory);
+    let request = initialize(&token).set("mcp-session-id", &mallory);
     scene.refuses(
         &request,
         (404, 404),
@@ -284,6 +277,6 @@ fn ses_04_never_takes_an_id_that_a_client_chose() {
     );
     let own = scene.session(&token);
     assert_ne!(own, mallory);
-    scene.permits(&scene.call_in(&own, &token));
+    scene.permits(&call_in(&own, &token));
     scene.permits(&call("echo").token(&token).set("mcp-session-id", NEVER)); // of no meaning where there are no sessions
 }

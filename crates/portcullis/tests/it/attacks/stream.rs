@@ -1,6 +1,6 @@
 //! ATK-018 and ATK-019: streams that are read by a second reader, and streams that are taken up again by another.
 
-use crate::harness::{Request, Scene, wait_for};
+use crate::harness::{Request, Scene, call_in, wait_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -126,5 +126,5 @@ fn ses_03_has_no_streams_to_steal_where_there_are_no_sessions() {
             ("http.rejected", "method"),
         );
     }
-    scene.permits(&scene.call_in(&session, &token));
+    scene.permits(&call_in(&session, &token));
 }

@@ -1,6 +1,6 @@
 //! A client that sends exactly what it is told, also what no library would send.
 
-use super::STATELESS;
+use super::{STATELESS, WITH_SESSIONS};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing here takes so long; a test that waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The endpoint that most tests attack.
 const ENDPOINT: &str = "/servers/notes/mcp";
@@ -55,6 +55,27 @@ pub(crate) fn post(body: &str) -> Request {
     request
         .set("content-type", "application/json")
         .set("accept", "application/json, text/event-stream")
+}
+
+/// `initialize` of the revision that has sessions.
+pub(crate) fn initialize(token: &str) -> Request {
+    let params = json!({
+        "protocolVersion": WITH_SESSIONS,
+        "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" },
+    });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    post(&body.to_string()).token(token)
+}
+
+/// A tool call in a session.
+pub(crate) fn call_in(session: &str, token: &str) -> Request {
+    let params = json!({ "name": "echo", "arguments": {} });
+    let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+    post(&body.to_string())
+        .token(token)
+        .set("mcp-session-id", session)
+        .set("mcp-protocol-version", WITH_SESSIONS)
 }
 
 impl Request {
@@ -253,7 +274,11 @@ fn read_to_end(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
     let mut chunk = [0; 4096];
     while let Ok(length @ 1..) = reader.read(&mut chunk) {
         body.extend_from_slice(&chunk[..length]);
-        assert!(began.elapsed() < PATIENCE, "an answer without an end: {}", String::from_utf8_lossy(body));
+        assert!(
+            began.elapsed() < PATIENCE,
+            "an answer without an end: {}",
+            String::from_utf8_lossy(body)
+        );
     }
 }
 

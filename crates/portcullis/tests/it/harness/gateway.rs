@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// How long anything is waited for before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Ports below those that the system gives to outgoing connections.
 const PORTS: u16 = 12_000;
 const FIRST_PORT: u16 = 20_000;
@@ -80,9 +80,9 @@ impl Gateway {
     fn spawn(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (port, admin) = (free_port(), free_port());
-        let data = directory.path().join("data");
+        let data = directory.path().join("data").display().to_string();
         let file = format!(
-            "[gateway]\nlisten = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:{admin}\"\ndata = {data:?}\ndrain = \"2s\"\n{config}"
+            "[gateway]\nlisten = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:{admin}\"\ndata = '{data}'\ndrain = \"2s\"\n{config}"
         );
         std::fs::write(directory.path().join("portcullis.toml"), file).unwrap();
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));

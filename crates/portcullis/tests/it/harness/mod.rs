@@ -8,11 +8,11 @@ mod jwt;
 mod scene;
 mod upstream;
 
-pub(crate) use client::{Request, call, message, post, raw};
+pub(crate) use client::{Request, call, call_in, initialize, message, post, raw};
 pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host};
 pub(crate) use idp::Idp;
-pub(crate) use jwt::{Draft, Key, encode, unsigned};
+pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
 pub(crate) use scene::Scene;
 pub(crate) use upstream::Upstream;
 

@@ -1,7 +1,6 @@
 //! The usual scene: one issuer, one upstream, one gateway, and what must be so after each request.
 
-use super::WITH_SESSIONS;
-use super::client::{Request, Response, Stream, post};
+use super::client::{Request, Response, Stream, initialize};
 use super::gateway::Gateway;
 use super::idp::Idp;
 use super::jwt::Draft;
@@ -135,35 +134,14 @@ impl Scene {
         response
     }
 
-    /// `initialize` of the revision that has sessions.
-    pub(crate) fn initialize(&self, token: &str) -> Request {
-        let params = json!({
-            "protocolVersion": WITH_SESSIONS,
-            "capabilities": {},
-            "clientInfo": { "name": "test", "version": "1" },
-        });
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
-        post(&body.to_string()).token(token)
-    }
-
     /// Opens a session; gives its id.
     pub(crate) fn session(&self, token: &str) -> String {
-        let response = self.send(&self.initialize(token));
+        let response = self.send(&initialize(token));
         assert_eq!(response.status, 200, "{response:?}");
         response
             .header("mcp-session-id")
             .expect("a session id")
             .to_owned()
-    }
-
-    /// A tool call in a session.
-    pub(crate) fn call_in(&self, session: &str, token: &str) -> Request {
-        let params = json!({ "name": "echo", "arguments": {} });
-        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
-        post(&body.to_string())
-            .token(token)
-            .set("mcp-session-id", session)
-            .set("mcp-protocol-version", WITH_SESSIONS)
     }
 
     /// The names of the tools that this token is shown.

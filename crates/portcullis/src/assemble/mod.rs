@@ -1,18 +1,14 @@
 //! From a checked configuration to everything that a reload replaces.
 
-use crate::config::{self, Checked, HttpUrl};
+mod upstreams;
+
+use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
 use crate::relay::Live;
-use crate::tls;
 use crate::upstream::Upstream;
-use crate::upstream::http::{Http, Site};
-use crate::upstream::pipes::{Pipes, Plan, Report};
-use crate::upstream::stdio::{Launch, Limits as PipeLimits};
+use crate::upstream::pipes::Report;
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hyper::header::{HeaderName, HeaderValue};
 use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
 use portcullis_core::authorize::Gate;
 use portcullis_core::authorize::policy::{Grant, Policy, Sources};
@@ -21,18 +17,14 @@ use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota::{self, Rate};
 use portcullis_core::secret::Secret;
 use portcullis_core::session;
-use portcullis_sandbox::Spec;
-use rustls::pki_types::ServerName;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
+use upstreams::{connector_for, fingerprint, upstream};
 
 /// A token of our own issuer is never accepted with more clock skew than this.
 const OWN_SKEW: Duration = Duration::from_secs(5);
-/// How this very binary is started again, even while its file is being replaced.
-const SELF: &str = "/proc/self/exe";
 
 /// The upstreams by name, each with the fingerprint of its configuration.
 pub(crate) type Upstreams = BTreeMap<Arc<str>, (String, Arc<Upstream>)>;
@@ -319,118 +311,4 @@ fn token_type(name: config::TokenType) -> String {
         config::TokenType::Jwt => "jwt",
     }
     .to_owned()
-}
-
-fn connector_for(
-    is_https: bool,
-    ca: Option<&config::TextFile>,
-) -> Result<Option<tokio_rustls::TlsConnector>, tls::BadTls> {
-    if is_https {
-        tls::connector(ca.map(|ca| ca.text.as_str())).map(Some)
-    } else {
-        Ok(None)
-    }
-}
-
-fn upstream(
-    name: &Arc<str>,
-    server: &config::Server,
-    workshop: &Workshop<'_>,
-) -> anyhow::Result<Upstream> {
-    Ok(match &server.upstream {
-        config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
-            anyhow::bail!(
-                "`transport = \"sse\"` (HTTP with SSE of 2024-11-05) is not spoken yet: use the server's `/mcp` endpoint"
-            )
-        }
-        config::Upstream::Http(http) => {
-            Upstream::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
-        }
-        config::Upstream::Stdio(stdio) => {
-            let plan = Plan {
-                server: Arc::clone(name),
-                launch: launch(stdio, server),
-                timeout: server.upstream_timeout,
-                most: usize::try_from(stdio.max_processes).unwrap_or(usize::MAX),
-            };
-            Upstream::Pipes(Pipes::new(
-                plan,
-                workshop.tasks.clone(),
-                Arc::clone(workshop.report),
-            ))
-        }
-    })
-}
-
-fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {
-    let url: &HttpUrl = &http.url;
-    let host = url
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    let tls = match connector_for(url.is_https(), http.ca.as_ref())? {
-        None => None,
-        Some(connector) => Some((
-            connector,
-            ServerName::try_from(host.clone()).context("no TLS server name")?,
-        )),
-    };
-    let mut headers = Vec::new();
-    for (name, value) in &http.headers {
-        let name: HeaderName = name.parse().context("header name")?;
-        let mut value = HeaderValue::from_str(value.expose())
-            .with_context(|| format!("value of header {name}"))?;
-        value.set_sensitive(true);
-        headers.push((name, value));
-    }
-    Ok(Site {
-        address: (host, url.port()),
-        host: HeaderValue::from_str(&url.authority()).context("host")?,
-        path: url.query().map_or_else(
-            || url.path().to_owned(),
-            |query| format!("{}?{query}", url.path()),
-        ),
-        tls,
-        headers,
-        timeout: server.upstream_timeout,
-        most: server.response_bytes,
-    })
-}
-
-fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
-    Launch {
-        launcher: PathBuf::from(SELF),
-        spec: Spec {
-            command: stdio.command.clone().into_os_string(),
-            args: stdio.args.iter().map(Into::into).collect(),
-            cwd: Some(stdio.cwd.clone()),
-            env: stdio
-                .env
-                .iter()
-                .map(|(name, value)| (name.into(), value.expose().into()))
-                .collect(),
-        },
-        limits: PipeLimits {
-            line_bytes: u32::try_from(server.response_bytes).unwrap_or(u32::MAX),
-            ..PipeLimits::default()
-        },
-    }
-}
-
-/// Tells whether an upstream's configuration has changed, secrets included, without keeping any.
-fn fingerprint(server: &config::Server) -> String {
-    let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    hash.update(format!("{server:?}").as_bytes());
-    let secrets = match &server.upstream {
-        config::Upstream::Http(http) => &http.headers,
-        config::Upstream::Stdio(stdio) => &stdio.env,
-    };
-    for (name, value) in secrets {
-        for part in [name, value.expose()] {
-            hash.update(part.as_bytes());
-            hash.update(&[0]);
-        }
-    }
-    URL_SAFE_NO_PAD.encode(hash.finish())
 }
