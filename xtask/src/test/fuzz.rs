@@ -76,10 +76,8 @@ fn build(workspace: &Workspace, folder: &Path) -> anyhow::Result<PathBuf> {
         .current_dir(folder)
         .args(["--release", "--bins", "--target", &triple]);
     command.arg("--target-dir").arg(&target);
-    // With a target named, the flags reach no build script. The pinned compiler knows the sanitizer too.
-    command
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", FLAGS.join(" "));
+    // With a target named, the flags reach no build script.
+    command.env("RUSTFLAGS", FLAGS.join(" "));
     shell::run(&mut command)?;
     Ok(target.join(triple).join("release"))
 }
