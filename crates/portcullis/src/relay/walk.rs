@@ -6,7 +6,6 @@ use crate::clock;
 use crate::listener::{Body, Seen, metadata, plain, preflight, seen};
 use crate::record::{Came, Exchange, note_closed};
 use crate::upstream::{Content, Upstream};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
