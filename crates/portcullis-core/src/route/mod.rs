@@ -101,8 +101,8 @@ impl Ticket {
     pub(crate) fn resuming(session: &Session, slot: Slot, asked: Option<(Id, Method)>) -> Self {
         let (id, method) = asked.unzip();
         Self {
-            id,
             method,
+            id,
             ..Self::listening(session, Some(slot))
         }
     }
