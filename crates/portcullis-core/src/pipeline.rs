@@ -23,7 +23,7 @@
 use crate::authenticate::{self, Credentials, Principal, Trust, Verified};
 use crate::authorize::{self, Circumstances, Gate, policy::Policy};
 use crate::inspect::{self, Released, Summary, View};
-use crate::protocol::{Call, Headers, Kind, Method, Revision, Target};
+use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
 use crate::quota::{self, Quota};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
 use crate::route::{self, Dispatch, Ticket};
@@ -88,7 +88,7 @@ pub struct Trail {
     /// Whether the policy was asked, so that there is a decision to record.
     pub is_decided: bool,
     /// The request's id, to answer a refusal with.
-    pub id: Option<crate::protocol::Id>,
+    pub id: Option<Id>,
 }
 
 /// A request before its body was read.
@@ -201,24 +201,24 @@ pub fn admit_listener(
     trail: &mut Trail,
 ) -> Result<Ticket, Refusal> {
     permit_use(rules, session, circumstances, trail)?;
-    let slot = match reading {
-        Reading::Whole => None,
-        Reading::Rest => Some(
-            state
-                .quota
-                .take_slot(session, &rules.server(session.server())?.quota)?,
-        ),
-    };
-    Ok(Ticket::listening(session, slot))
+    match reading {
+        Reading::Whole => Ok(Ticket::listening(session, None)),
+        Reading::Rest(asked) => {
+            let limits = &rules.server(session.server())?.quota;
+            let slot = state.quota.take_slot(session, limits)?;
+            Ok(Ticket::resuming(session, slot, asked))
+        }
+    }
 }
 
 /// Which stream a `GET` wants to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// The session's own: there is one, with one reader, so the number of sessions bounds them.
     Whole,
-    /// The rest of one that broke (`Last-Event-ID`): counts among the exchanges under way.
-    Rest,
+    /// The rest of one that broke (`Last-Event-ID`), with the request that it answers: counts among
+    /// the exchanges under way.
+    Rest(Option<(Id, Method)>),
 }
 
 /// Ends the session that a `DELETE` names.

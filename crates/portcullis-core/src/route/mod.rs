@@ -96,6 +96,16 @@ impl Ticket {
             _slot: slot,
         }
     }
+
+    /// The ticket of a stream that is read on after it broke: what was asked there may be answered here.
+    pub(crate) fn resuming(session: &Session, slot: Slot, asked: Option<(Id, Method)>) -> Self {
+        let (id, method) = asked.unzip();
+        Self {
+            method,
+            id,
+            ..Self::listening(session, Some(slot))
+        }
+    }
 }
 
 /// Splits a cleared call into what goes up and what its answers are held against.

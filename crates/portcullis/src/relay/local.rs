@@ -46,7 +46,7 @@ impl Local {
     }
 
     /// Takes one line through the walk; what is to be answered goes to the client.
-    pub(crate) async fn line(&self, line: Bytes) {
+    pub(crate) async fn line(&self, sent: Bytes) {
         let live = self.gateway.live.load_full();
         let begun = Exchange::begin(&self.gateway.recorder, None, Arc::clone(&live.policy)).await;
         let mut exchange = match begun {
@@ -54,8 +54,8 @@ impl Local {
             Err(why) => return self.refuse(&Refusal::Unavailable(why), None).await,
         };
         exchange.server = Some(Arc::clone(&self.server));
-        exchange.bytes_in = u64::try_from(line.len()).unwrap_or(u64::MAX);
-        let Err(refusal) = self.walk(line, &mut exchange).await else {
+        exchange.bytes_in = u64::try_from(sent.len()).unwrap_or(u64::MAX);
+        let Err(refusal) = self.walk(sent, &mut exchange).await else {
             return;
         };
         self.gateway.counters.refused(&refusal);
@@ -87,9 +87,9 @@ impl Local {
         }
     }
 
-    async fn walk(&self, line: Bytes, exchange: &mut Exchange) -> Result<(), Refusal> {
+    async fn walk(&self, sent: Bytes, exchange: &mut Exchange) -> Result<(), Refusal> {
         let live = self.gateway.live.load_full();
-        if line.len() > live.body_bytes {
+        if sent.len() > live.body_bytes {
             return Err(Unacceptable::TooLarge.into());
         }
         let rules = &live.rules;
@@ -121,7 +121,7 @@ impl Local {
             rules,
             &self.gateway.state,
             session,
-            (line, &headers),
+            (sent, &headers),
             (circumstances(), &mut exchange.trail),
         )?;
         exchange.sent = Some(clock::now());

@@ -12,10 +12,12 @@ use portcullis_core::authenticate::Principal;
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::{BadAnswer, Said};
 use portcullis_core::pipeline;
-use portcullis_core::protocol::Frame;
-use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
+use portcullis_core::protocol::{Frame, Id, Method};
+use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered, Unavailable};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
+use serde_json::json;
+use serde_json::value::RawValue;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -33,6 +35,7 @@ pub(super) struct Stream {
     network: String,
     listening: Option<Listening>,
     answers: bool,
+    is_resumable: bool,
 }
 
 /// The one reader of a session's own stream.
@@ -74,6 +77,35 @@ pub(super) fn binding(principal: &Principal, session: Option<SessionId>, server:
     format!("{}\n{session}\n{server}", principal.key)
 }
 
+/// What an event id is sealed with: the upstream's own id, and the request whose answer is still to come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) asked: Option<(Id, Method)>,
+    pub(super) id: String,
+}
+
+impl Mark {
+    fn written(ticket: &Ticket, id: &str) -> String {
+        let asked = ticket.id().map(Id::json);
+        json!([asked, ticket.method().map(Method::name), id]).to_string()
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (asked, method, id): (Option<String>, Option<String>, String) =
+            serde_json::from_str(text).ok()?;
+        let asked: Option<&RawValue> = asked
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .ok()?;
+        let asked = asked.map(Id::read).transpose().ok()?;
+        Some(Self {
+            asked: asked.zip(method.as_deref().map(Method::parse)),
+            id,
+        })
+    }
+}
+
 /// Why a stream ends.
 enum End {
     Upstream,
@@ -112,6 +144,7 @@ impl Stream {
             network,
             listening: None,
             answers: true,
+            is_resumable: false,
         }
     }
 
@@ -129,6 +162,7 @@ impl Stream {
             network,
             listening: None,
             answers: false,
+            is_resumable: false,
         }
     }
 
@@ -209,12 +243,15 @@ impl Stream {
                 },
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None)) if exchange.is_settled() => return End::Upstream,
+                Ok(Ok(None)) if self.is_resumable => return self.suspend(exchange).await,
                 Ok(Ok(None)) => return End::Refused(Unanswered::Ended.into()),
                 Ok(Err(flaw)) => return End::Refused(flaw.into()),
             };
             if !self.answers && self.is_over() {
                 return End::SessionOver;
             }
+            let has_id = frame.id.as_deref().is_some_and(|id| !id.is_empty());
+            self.is_resumable |= has_id && !self.ticket.revision().is_stateless();
             if let Err(end) = self.pass(&frame, outlet, exchange).await {
                 return end;
             }
@@ -282,8 +319,39 @@ impl Stream {
             self.gateway.completed(exchange);
             let settled = exchange.settle(walk::completed(200, *code)).await;
             settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
+        } else if let Said::Answer { code, .. } = released.said() {
+            let settled = self.settle_resumed(*code, exchange).await;
+            settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
         }
         Ok(Some(released.into_bytes()))
+    }
+
+    /// The server closed a stream that it gave event ids to: the client comes back for the answer.
+    async fn suspend(&self, exchange: &mut Exchange) -> End {
+        match exchange.settle(walk::suspended()).await {
+            Ok(()) => End::Upstream,
+            Err(why) => End::Refused(Refusal::Unavailable(why)),
+        }
+    }
+
+    /// Records the answer that came on a stream which was read on after it broke.
+    async fn settle_resumed(
+        &self,
+        code: Option<i64>,
+        exchange: &Exchange,
+    ) -> Result<(), Unavailable> {
+        let came = walk::completed(200, code);
+        let reserved = self.gateway.recorder.reserve().await;
+        let mut entry = reserved.map_err(|_| Unavailable::Audit)?;
+        entry.record = self.closing(&End::Upstream, exchange);
+        entry.record.event = came.event.into();
+        entry.record.reason = came.reason.map(Into::into);
+        entry.record.method = self.ticket.method().map(|method| method.name().into());
+        entry
+            .settle()
+            .await
+            .map(drop)
+            .map_err(|_| Unavailable::Audit)
     }
 
     fn sealed(&self, frame: &Frame) -> Result<Option<String>, Refusal> {
@@ -300,7 +368,7 @@ impl Stream {
         );
         self.gateway
             .seal
-            .seal(&binding, id)
+            .seal(&binding, &Mark::written(&self.ticket, id))
             .map(Some)
             .map_err(Refusal::Unavailable)
     }

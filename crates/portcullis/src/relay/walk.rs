@@ -1,12 +1,11 @@
 //! The steps of an exchange over HTTP, in order.
 
-use super::stream::{Listening, Stream};
+use super::stream::{Listening, Mark, Stream};
 use super::{Gateway, Live, intake};
 use crate::clock;
 use crate::listener::{Body, Seen, metadata, plain, preflight, seen};
 use crate::record::{Came, Exchange, note_closed};
 use crate::upstream::{Content, Upstream};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -235,12 +234,20 @@ impl Gateway {
         let binding = super::stream::binding(session.principal(), Some(open.id), session.server());
         let last = match step.seen.last_event {
             None => None,
-            Some(last) => Some(self.seal.open(&binding, last).ok_or(Unacceptable::Resume)?),
+            Some(last) => {
+                let opened = self.seal.open(&binding, last);
+                Some(
+                    opened
+                        .as_deref()
+                        .and_then(Mark::read)
+                        .ok_or(Unacceptable::Resume)?,
+                )
+            }
         };
         // Resuming is reading on where a broken stream ended; a second reader of a whole one is not.
-        let (reading, listening) = match last {
-            None => (Reading::Whole, Some(Listening::claim(self, open.id)?)),
-            Some(_) => (Reading::Rest, None),
+        let (reading, last, listening) = match last {
+            None => (Reading::Whole, None, Some(Listening::claim(self, open.id)?)),
+            Some(mark) => (Reading::Rest(mark.asked), Some(mark.id), None),
         };
         let ticket = pipeline::admit_listener(
             &step.live.rules,
@@ -322,6 +329,16 @@ pub(super) const fn accepted() -> Came {
         event: "message.accepted",
         reason: None,
         status: 202,
+        code: None,
+    }
+}
+
+/// How a call is recorded whose stream the server closed before the answer, to be read on.
+pub(super) const fn suspended() -> Came {
+    Came {
+        event: "call.suspended",
+        reason: None,
+        status: 200,
         code: None,
     }
 }

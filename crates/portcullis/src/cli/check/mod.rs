@@ -23,6 +23,10 @@ use tokio_util::task::TaskTracker;
 #[command(
     after_help = "Exit codes: 0 the file is good, 1 it is not, 2 wrong usage or it cannot be read."
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct Check {
     /// The configuration file [default: portcullis.toml].
     file: Option<PathBuf>,
