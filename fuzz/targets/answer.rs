@@ -30,7 +30,12 @@ permit (principal, action in [Action::"list", Action::"server/use"], resource);
 permit (principal, action == Action::"tools/call", resource == Tool::"notes__seen");
 permit (principal, action == Action::"roots/list", resource);
 "#;
-const METHODS: [&str; 4] = ["tools/list", "resources/list", "ping", "server/discover"];
+const METHODS: [&str; 4] = [
+    "tools/list",
+    "resources/list",
+    "prompts/list",
+    "server/discover",
+];
 const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 static WORLD: LazyLock<(Rules, Vec<Ticket>)> = LazyLock::new(|| {

@@ -33,6 +33,7 @@ fn read(input: &[u8]) -> Option<(Headers<'_>, &[u8])> {
         version: header()?,
         method: header()?,
         name: header()?,
+        is_absent: false,
         is_ambiguous: false,
     };
     Some((headers, parts.next()?))

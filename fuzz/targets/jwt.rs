@@ -46,6 +46,7 @@ fn trust() -> Trust {
         token_types: vec!["at+jwt".to_owned(), "jwt".to_owned()],
         max_lifetime: Duration::from_secs(3600),
         skew: Duration::from_secs(30),
+        scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
         groups_claim: "groups".to_owned(),
     };
