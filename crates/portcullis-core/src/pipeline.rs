@@ -276,6 +276,23 @@ pub fn release(
     )?)
 }
 
+/// Our no to a server's request that the client is not asked: it goes up in place of the client's answer.
+///
+/// `None` if the exchange has no session, or none any more: then no answer would be understood.
+pub fn decline(state: &State, ticket: &Ticket, id: &Id) -> Option<Dispatch> {
+    let open = state
+        .sessions
+        .find(&ticket.principal().key, ticket.session()?)?;
+    let error = r#"{"code":-32601,"message":"not permitted"}"#;
+    let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.json());
+    let headers = Headers {
+        is_absent: true,
+        ..Headers::default()
+    };
+    let call = Call::parse(body.into(), &headers, Some(open.revision)).ok()?;
+    Some(route::reply(ticket, open, call))
+}
+
 /// What the upstream settled in its answer to `initialize`.
 #[derive(Debug)]
 pub struct Settled<'a> {

@@ -124,9 +124,6 @@ pub enum Unavailable {
     /// The random source failed, so no id can be drawn.
     #[error("no entropy")]
     Entropy,
-    /// It is shutting down.
-    #[error("draining")]
-    Draining,
     /// A bug ended this exchange, and only this one.
     #[error("internal error")]
     Bug,
@@ -201,7 +198,6 @@ impl Refusal {
             Self::BadAnswer(why) => ("upstream.refused", why.reason()),
             Self::Unavailable(Unavailable::Audit) => ("gateway.unavailable", "audit"),
             Self::Unavailable(Unavailable::Entropy) => ("gateway.unavailable", "entropy"),
-            Self::Unavailable(Unavailable::Draining) => ("gateway.unavailable", "draining"),
             Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
         }
     }

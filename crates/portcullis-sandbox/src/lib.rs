@@ -56,12 +56,6 @@ pub const EXIT_NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
 pub const EXIT_NOT_FOUND: u8 = 127;
 
-/// The variables a server gets of the gateway's own environment: where programs are, where caches and temporary
-/// files go, and the encoding of text. It is enough for `npx`, `uvx`, `node` and `python`.
-///
-/// Not here on purpose: proxy variables (they may hold a password), `SSH_AUTH_SOCK`, everything of a cloud.
-pub const BASE_ENV: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"];
-
 /// What to run. Its `Debug` shows the names of the variables, never their values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -73,16 +67,6 @@ pub struct Spec {
     pub cwd: Option<PathBuf>,
     /// The whole environment: nothing is added to it.
     pub env: Vec<(OsString, OsString)>,
-}
-
-impl Spec {
-    /// The variables of [`BASE_ENV`] that `lookup` knows, to begin [`Spec::env`] with.
-    pub fn base_env(lookup: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
-        BASE_ENV
-            .iter()
-            .filter_map(|name| lookup(name).map(|value| (OsString::from(name), value)))
-            .collect()
-    }
 }
 
 impl fmt::Debug for Spec {
@@ -250,11 +234,5 @@ mod tests {
         assert!(!format!("{spec:?}").contains("hush"));
         let command = launch_command(Path::new("/x"), &spec, Duration::ZERO).unwrap();
         assert!(command.get_args().all(|argument| argument != "hush"));
-    }
-
-    #[test]
-    fn the_base_environment_is_what_the_caller_knows_of_it() {
-        let base = Spec::base_env(|name| (name == "HOME" || name == "SECRET").then(|| "/h".into()));
-        assert_eq!(base, [(OsString::from("HOME"), OsString::from("/h"))]);
     }
 }

@@ -144,7 +144,11 @@ pub fn decide(
     let asked = Asked {
         action,
         target: call.target(),
-        arguments: call.arguments(),
+        arguments: if policy.depends_on_context() {
+            call.arguments()
+        } else {
+            None
+        },
         era: call.revision().name(),
     };
     let rule = ask(

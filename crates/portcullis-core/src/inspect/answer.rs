@@ -66,8 +66,13 @@ pub enum BadAnswer {
     #[error("answer to another request")]
     NotAsked,
     /// It asks the client for what no rule permits.
-    #[error("request to the client refused: {0}")]
-    Reverse(Forbidden),
+    #[error("request to the client refused: {why}")]
+    Reverse {
+        /// Under which id, so that the server can be told.
+        id: Id,
+        /// Why not.
+        why: Forbidden,
+    },
     /// Its list cannot be read, so it cannot be narrowed to what the caller may see.
     #[error("unreadable list")]
     List,
@@ -79,7 +84,7 @@ impl BadAnswer {
         match self {
             Self::Malformed(_) => "malformed_answer",
             Self::NotAsked => "answer_not_asked",
-            Self::Reverse(_) => "reverse_request",
+            Self::Reverse { .. } => "reverse_request",
             Self::List => "unreadable_list",
         }
     }
@@ -121,9 +126,10 @@ fn judge(
             };
             let asked = (&method, ticket.revision().name());
             let (principal, server) = (ticket.principal(), ticket.server());
-            authorize::decide_reverse(policy, principal, server, asked, circumstances)
-                .map_err(BadAnswer::Reverse)?;
-            Ok((None, Said::Request { method, id }))
+            match authorize::decide_reverse(policy, principal, server, asked, circumstances) {
+                Ok(_rule) => Ok((None, Said::Request { method, id })),
+                Err(why) => Err(BadAnswer::Reverse { id, why }),
+            }
         }
         (None, Some(result), None) => {
             expect_asked(id, ticket)?;

@@ -108,6 +108,16 @@ impl Ticket {
     }
 }
 
+/// A message of our own to the server of an exchange, in place of the client's answer.
+pub(crate) fn reply(ticket: &Ticket, open: Open, call: Call) -> Dispatch {
+    Dispatch {
+        server: Arc::clone(&ticket.server),
+        owner: Arc::clone(&ticket.principal.key),
+        session: Some(open),
+        call,
+    }
+}
+
 /// Splits a cleared call into what goes up and what its answers are held against.
 pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
     let (session, call, slot) = cleared.into_parts();

@@ -214,6 +214,18 @@ impl Sessions {
         self.table().remove(&(Arc::clone(owner), id), reason)
     }
 
+    /// That session, if it is open.
+    pub(crate) fn find(&self, owner: &Arc<str>, id: SessionId) -> Option<Open> {
+        let table = self.table();
+        let record = table.records.get(&(Arc::clone(owner), id))?;
+        Some(Open {
+            id,
+            upstream: record.upstream.clone(),
+            revision: record.revision,
+            changed: false,
+        })
+    }
+
     /// Whether that session is open.
     pub fn is_open(&self, owner: &Arc<str>, id: SessionId) -> bool {
         self.table().records.contains_key(&(Arc::clone(owner), id))

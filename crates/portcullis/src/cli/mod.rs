@@ -112,6 +112,15 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The process of that number, as a file told it; numbers below 1 are of none.
+fn process(number: i32) -> Option<rustix::process::Pid> {
+    if number > 0 {
+        rustix::process::Pid::from_raw(number)
+    } else {
+        None
+    }
+}
+
 /// The data directory where none is named.
 fn default_data() -> anyhow::Result<PathBuf> {
     if let Some(data) = environment("XDG_DATA_HOME").filter(|data| data.starts_with('/')) {

@@ -139,8 +139,7 @@ fn running(
     let told = std::fs::read_to_string(Home(data.to_owned()).running()).ok();
     let told: Option<RunningGateway> = told.and_then(|told| serde_json::from_str(&told).ok());
     let told = told.filter(|told| {
-        rustix::process::Pid::from_raw(told.pid)
-            .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+        super::process(told.pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
     });
     match told {
         None => serve::read(file),

@@ -135,7 +135,7 @@ fn to_carry(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 }
 
 /// The trace id and the `traceparent` for the upstream (W3C Trace Context level 1, section 3.2).
-fn trace(headers: &HeaderMap) -> Result<(String, String), Refusal> {
+pub(crate) fn trace(headers: &HeaderMap) -> Result<(String, String), Refusal> {
     let own: [u8; 24] = random::bytes()?;
     let hex: String = hex(&own);
     let (fresh, span) = hex.split_at_checked(32).unwrap_or_default();

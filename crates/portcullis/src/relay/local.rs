@@ -2,20 +2,21 @@
 
 use super::{Gateway, walk};
 use crate::clock;
-use crate::listener::{Refused, error};
+use crate::listener::{Refused, error, trace};
 use crate::random;
 use crate::record::{Exchange, note, note_closed};
 use crate::upstream::{Carried, Content, Events, Upstream};
 use bytes::Bytes;
+use hyper::HeaderMap;
 use portcullis_audit::Record;
 use portcullis_core::authenticate::Principal;
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::{BadAnswer, Said};
-use portcullis_core::pipeline::{self, Head, Reading, Settled};
+use portcullis_core::pipeline::{self, Head, Reading, Rules, Settled};
 use portcullis_core::protocol::{Headers, Method};
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::Ticket;
-use portcullis_core::session::{NoSession, SessionId};
+use portcullis_core::session::{NoSession, Session, SessionId};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -93,26 +94,7 @@ impl Local {
             return Err(Unacceptable::TooLarge.into());
         }
         let rules = &live.rules;
-        let now = clock::now();
-        let known = self
-            .conversation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let session = known.as_deref().map(|id| (id, 0));
-        let head = Head {
-            server: &self.server,
-            session,
-            ..Head::default()
-        };
-        let principal = self.principal.clone();
-        let session = pipeline::converse(
-            rules,
-            &self.gateway.state,
-            principal,
-            &head,
-            (now, &mut exchange.trail),
-        )?;
+        let session = self.session(rules, exchange)?;
         let headers = Headers {
             is_absent: true,
             ..Headers::default()
@@ -143,6 +125,25 @@ impl Local {
         }
     }
 
+    /// The client's conversation, as far as there is one yet.
+    fn session(&self, rules: &Rules, exchange: &mut Exchange) -> Result<Session, Refusal> {
+        exchange.trace = trace(&HeaderMap::new())?.0;
+        exchange.server = Some(Arc::clone(&self.server));
+        let known = self
+            .conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let head = Head {
+            server: &self.server,
+            session: known.as_deref().map(|id| (id, 0)),
+            ..Head::default()
+        };
+        let principal = self.principal.clone();
+        let now = (clock::now(), &mut exchange.trail);
+        pipeline::converse(rules, &self.gateway.state, principal, &head, now)
+    }
+
     async fn pass_all(
         &self,
         mut events: Events,
@@ -153,8 +154,12 @@ impl Local {
             let Some(message) = frame.data else { continue };
             match self.pass(message, ticket, None, exchange).await {
                 Ok(()) => {}
-                Err(refusal @ Refusal::BadAnswer(BadAnswer::Reverse(_) | BadAnswer::NotAsked)) => {
-                    self.note_refused(&refusal);
+                Err(Refusal::BadAnswer(
+                    why @ (BadAnswer::Reverse { .. } | BadAnswer::NotAsked),
+                )) => {
+                    self.gateway
+                        .withhold(&why, ticket, self.told(exchange))
+                        .await;
                 }
                 Err(refusal) => return Err(refusal),
             }
@@ -177,6 +182,9 @@ impl Local {
         let live = self.gateway.live.load_full();
         let released = pipeline::release(&live.rules, ticket, message, circumstances())?;
         if let Said::Answer { code, revision } = released.said().clone() {
+            if exchange.is_settled() {
+                return Err(BadAnswer::NotAsked.into());
+            }
             if let (Some(Method::Initialize), Some(revision)) = (ticket.method(), revision) {
                 self.open(ticket, &revision, started)?;
             }
@@ -237,26 +245,9 @@ impl Local {
     /// Passes on what the server says unasked, until it ends.
     pub(crate) async fn listen(&self) -> Result<(), Refusal> {
         let live = self.gateway.live.load_full();
-        let known = self
-            .conversation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let session = known.as_deref().map(|id| (id, 0));
-        let head = Head {
-            server: &self.server,
-            session,
-            ..Head::default()
-        };
         let mut exchange =
             Exchange::begin(&self.gateway.recorder, None, Arc::clone(&live.policy)).await?;
-        let session = pipeline::converse(
-            &live.rules,
-            &self.gateway.state,
-            self.principal.clone(),
-            &head,
-            (clock::now(), &mut exchange.trail),
-        )?;
+        let session = self.session(&live.rules, &mut exchange)?;
         let open = session.open().ok_or(NoSession::Missing)?.clone();
         let ticket = pipeline::admit_listener(
             &live.rules,
@@ -277,19 +268,26 @@ impl Local {
         };
         while let Some(frame) = events.next().await? {
             let Some(message) = frame.data else { continue };
-            if let Err(refusal) = self.pass(message, &ticket, None, &mut exchange).await {
-                self.note_refused(&refusal);
+            match self.pass(message, &ticket, None, &mut exchange).await {
+                Ok(()) => {}
+                Err(Refusal::BadAnswer(why)) => {
+                    self.gateway
+                        .withhold(&why, &ticket, self.told(&exchange))
+                        .await;
+                }
+                Err(refusal) => return Err(refusal),
             }
         }
         Ok(())
     }
 
-    fn note_refused(&self, refusal: &Refusal) {
-        let (event, reason) = refusal.event();
-        let mut record = Record::new(event);
-        record.reason = Some(reason.into());
+    /// A record of what belongs to this exchange, without its event.
+    fn told(&self, exchange: &Exchange) -> Record {
+        let mut record = Record::new("upstream.refused");
         record.server = Some((&*self.server).into());
-        note(&self.gateway.recorder, record);
+        record.session = exchange.trail.session.as_deref().map(Into::into);
+        record.trace = Some(exchange.trace.as_str().into());
+        record
     }
 }
 

@@ -15,7 +15,7 @@ use crate::listener::{Body, Edge, Refused, refuse};
 use crate::record::{Exchange, note};
 use crate::resume::Seal;
 use crate::telemetry::Counters;
-use crate::upstream::Upstream;
+use crate::upstream::{Carried, Upstream};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -24,19 +24,25 @@ use hyper::header::{
 };
 use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
-use portcullis_core::pipeline::{Rules, State};
+use portcullis_core::inspect::BadAnswer;
+use portcullis_core::pipeline::{self, Rules, State};
 use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use walk::Walked;
 
 pub(crate) use local::Local;
+
+/// How long a server may take to hear that its request is declined.
+const DECLINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything that a reload replaces, whole.
 #[derive(Debug)]
@@ -165,6 +171,37 @@ impl Gateway {
                 exchange.bytes_out,
                 &server.quota,
                 clock::now(),
+            );
+        }
+    }
+}
+
+impl Gateway {
+    /// Records a message of a server's that the client is not passed. A request that no rule permits is
+    /// declined in the client's place, so that the server does not wait for an answer.
+    async fn withhold(&self, why: &BadAnswer, ticket: &Ticket, mut record: Record) {
+        record.event = "upstream.refused".into();
+        record.reason = Some(why.reason().into());
+        note(&self.recorder, record);
+        let BadAnswer::Reverse { id, .. } = why else {
+            return;
+        };
+        let Some(no) = pipeline::decline(&self.state, ticket, id) else {
+            return;
+        };
+        let live = self.live.load_full();
+        let Some(upstream) = live.upstreams.get(ticket.server()) else {
+            return;
+        };
+        let carried = Carried {
+            version: Some(ticket.revision().name().to_owned()),
+            ..Carried::default()
+        };
+        let told = timeout(DECLINE_TIMEOUT, upstream.call(no, &carried)).await;
+        if !matches!(told, Ok(Ok(_))) {
+            tracing::debug!(
+                server = &**ticket.server(),
+                "the server did not take our no"
             );
         }
     }

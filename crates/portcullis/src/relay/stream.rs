@@ -36,6 +36,9 @@ pub(super) struct Stream {
     listening: Option<Listening>,
     answers: bool,
     is_resumable: bool,
+    is_answered: bool,
+    /// When the caller's token ends, and the stream with it.
+    expiry: Instant,
 }
 
 /// The one reader of a session's own stream.
@@ -137,6 +140,7 @@ impl Stream {
         incoming: Events,
         network: String,
     ) -> Self {
+        let expires = ticket.principal().expires;
         Self {
             gateway,
             ticket,
@@ -145,10 +149,12 @@ impl Stream {
             listening: None,
             answers: true,
             is_resumable: false,
+            is_answered: false,
+            expiry: Instant::now() + expires.since(clock::now()).min(FAR),
         }
     }
 
-    /// The stream on which a server speaks unasked.
+    /// The stream on which a server speaks unasked, or the rest of one that broke.
     pub(super) fn of_server(
         gateway: Arc<Gateway>,
         ticket: Ticket,
@@ -156,13 +162,8 @@ impl Stream {
         network: String,
     ) -> Self {
         Self {
-            gateway,
-            ticket,
-            incoming,
-            network,
-            listening: None,
             answers: false,
-            is_resumable: false,
+            ..Self::of_call(gateway, ticket, incoming, network)
         }
     }
 
@@ -223,14 +224,12 @@ impl Stream {
     }
 
     async fn pass_all(&mut self, outlet: &Outlet, exchange: &mut Exchange) -> End {
-        let remaining = self.ticket.principal().expires.since(clock::now()).min(FAR);
-        let expiry = Instant::now() + remaining;
         let drain = self.gateway.drain.clone();
         loop {
             let next = tokio::select! {
                 biased;
                 () = outlet.closed() => return End::Client,
-                () = sleep_until(expiry) => return End::TokenExpired,
+                () = sleep_until(self.expiry) => return End::TokenExpired,
                 () = drain.cancelled(), if !self.answers => return End::Draining,
                 next = timeout(KEEP_ALIVE, self.incoming.next()) => next,
             };
@@ -268,7 +267,7 @@ impl Stream {
 
     /// Passes one frame on, if its message is released.
     async fn pass(
-        &self,
+        &mut self,
         frame: &Frame,
         outlet: &Outlet,
         exchange: &mut Exchange,
@@ -290,37 +289,46 @@ impl Stream {
             }
         };
         exchange.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        outlet.send(bytes).await.map_err(|_| End::Client)
+        // A client that does not read must not keep the stream beyond its token.
+        tokio::select! {
+            biased;
+            () = sleep_until(self.expiry) => Err(End::TokenExpired),
+            sent = outlet.send(bytes) => sent.map_err(|_| End::Client),
+        }
     }
 
     /// The released message; none if it was refused and the stream may go on.
-    async fn release(&self, message: Bytes, exchange: &mut Exchange) -> Result<Option<Bytes>, End> {
+    async fn release(
+        &mut self,
+        message: Bytes,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Bytes>, End> {
         // The rules of now, not of when the stream began: a reload that tightens them tightens this too.
         let live = self.gateway.live.load_full();
         let circumstances = Circumstances {
             now: clock::now(),
             network: Some(&self.network),
         };
-        let released = match pipeline::release(&live.rules, &self.ticket, message, circumstances) {
+        let released = pipeline::release(&live.rules, &self.ticket, message, circumstances);
+        let released = match released {
+            // One answer a request: a second one was not asked for.
+            Ok(second) if self.is_answered && matches!(second.said(), Said::Answer { .. }) => {
+                Err(Refusal::BadAnswer(BadAnswer::NotAsked))
+            }
+            other => other,
+        };
+        let released = match released {
             Ok(released) => released,
-            Err(refusal @ Refusal::BadAnswer(BadAnswer::Reverse(_) | BadAnswer::NotAsked)) => {
-                let (event, reason) = refusal.event();
-                let mut record = self.closing(&End::Upstream, exchange);
-                record.event = event.into();
-                record.reason = Some(reason.into());
-                note(&self.gateway.recorder, record);
+            Err(Refusal::BadAnswer(why @ (BadAnswer::Reverse { .. } | BadAnswer::NotAsked))) => {
+                let record = self.closing(&End::Upstream, exchange);
+                self.gateway.withhold(&why, &self.ticket, record).await;
                 return Ok(None);
             }
             Err(refusal) => return Err(End::Refused(refusal)),
         };
-        if let (Said::Answer { code, .. }, true) = (released.said(), self.answers) {
-            exchange.answered = Some(clock::now());
-            exchange.bytes_out += released.size();
-            self.gateway.completed(exchange);
-            let settled = exchange.settle(walk::completed(200, *code)).await;
-            settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
-        } else if let Said::Answer { code, .. } = released.said() {
-            let settled = self.settle_resumed(*code, exchange).await;
+        if let Said::Answer { code, .. } = released.said() {
+            self.is_answered = true;
+            let settled = self.settle(*code, released.size(), exchange).await;
             settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
         }
         Ok(Some(released.into_bytes()))
@@ -334,13 +342,21 @@ impl Stream {
         }
     }
 
-    /// Records the answer that came on a stream which was read on after it broke.
-    async fn settle_resumed(
+    /// Records the answer before it leaves. On a stream that was read on after it broke, the exchange has its
+    /// record already (`stream.opened`), so the answer gets one of its own.
+    async fn settle(
         &self,
         code: Option<i64>,
-        exchange: &Exchange,
+        size: u64,
+        exchange: &mut Exchange,
     ) -> Result<(), Unavailable> {
         let came = walk::completed(200, code);
+        self.gateway.completed(exchange);
+        if self.answers {
+            exchange.answered = Some(clock::now());
+            exchange.bytes_out += size;
+            return exchange.settle(came).await;
+        }
         let reserved = self.gateway.recorder.reserve().await;
         let mut entry = reserved.map_err(|_| Unavailable::Audit)?;
         entry.record = self.closing(&End::Upstream, exchange);

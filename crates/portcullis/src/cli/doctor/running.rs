@@ -36,7 +36,7 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> O
         .and_then(|text| serde_json::from_str::<Told>(text).ok());
     let alive = told
         .as_ref()
-        .and_then(|told| pid_of(told.pid))
+        .and_then(|told| crate::cli::process(told.pid))
         .filter(|pid| is_alive(*pid));
     if let (Some(told), Some(pid)) = (&told, alive) {
         // `up --listen` listens elsewhere than the file says.
@@ -63,11 +63,6 @@ pub(super) fn look(data: &Path, checked: &Checked, findings: &mut Findings) -> O
     free("ports.listen", "listen", checked.gateway.listen, findings);
     free("ports.admin", "admin", checked.gateway.admin, findings);
     None
-}
-
-/// Numbers below 1 are of no process.
-fn pid_of(pid: i32) -> Option<Pid> {
-    if pid > 0 { Pid::from_raw(pid) } else { None }
 }
 
 /// A process of another user cannot be signalled, but is there.

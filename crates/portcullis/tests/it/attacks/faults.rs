@@ -1,6 +1,6 @@
 //! Upstreams that break, lie or lead away: the client learns nothing of it, the log does, and the next request is served.
 
-use crate::harness::{Answer, Host, Request, Scene, call, message};
+use crate::harness::{Answer, Host, Request, Scene, call, message, wait_for};
 use serde_json::json;
 
 const MARK: &str = "Traceback: /srv/app.py line 7, password=hunter2";
@@ -173,8 +173,7 @@ fn authz_02_passes_no_request_of_a_server_on_that_nobody_permitted() {
         "tools/call",
         "x",
     ] {
-        let request =
-            json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": { "mark": "reverse" } });
+        let request = json!({ "jsonrpc": "2.0", "id": method, "method": method, "params": { "mark": "reverse" } });
         scene.upstream.push(&format!("data: {request}\n\n"));
     }
     scene
@@ -199,4 +198,27 @@ fn authz_02_passes_no_request_of_a_server_on_that_nobody_permitted() {
             .len(),
         1
     );
+    // The server is told no at once, in its own session, instead of waiting for an answer.
+    wait_for("the gateway's five answers", || {
+        let told = scene.upstream.requests().into_iter().filter(|seen| {
+            seen.body.contains(r#""code":-32601"#)
+                && seen.header("mcp-session-id") == Some("upstream-0")
+        });
+        let ids: Vec<String> = told.map(|seen| seen.body).collect();
+        [
+            "sampling/createMessage",
+            "elicitation/create",
+            "roots/list",
+            "tools/call",
+            "x",
+        ]
+        .iter()
+        .all(|id| {
+            ids.iter()
+                .filter(|body| body.contains(&format!(r#""id":"{id}""#)))
+                .count()
+                == 1
+        })
+        .then_some(())
+    });
 }

@@ -113,3 +113,31 @@ fn auth_09_cuts_streams_when_the_token_ends() {
     scene.upstream.notify("n", "still-here");
     twin.until("still-here").expect("another's stream goes on");
 }
+
+#[test]
+fn auth_09_cuts_a_stream_that_nobody_reads() {
+    let scene = Scene::with(EXACT);
+    // More than the sockets on the way hold, so that the gateway has to wait for the client.
+    let event = format!(
+        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":\"{}\"}}\n\n",
+        "x".repeat(512 * 1024)
+    );
+    let flood = event.repeat(40);
+    scene
+        .upstream
+        .misbehave(move |seen| (seen.method == "GET").then(|| Answer::events(&flood)));
+    let end = now() + 5;
+    let token = scene.draft("alice").claim("exp", end).sign();
+    let session = scene.session(&token);
+    let stalled = scene.open(&Request::in_session("GET", &session).token(&token));
+    assert_eq!(stalled.response.status, 200);
+    wait_for("the end of the stream", || {
+        let cut = scene
+            .gateway
+            .records("stream.closed", Some("token_expired"));
+        (cut.len() == 1).then_some(())
+    });
+    assert!(now() >= end, "cut before the token ended");
+    drop(stalled);
+    scene.permits(&call("echo").token(&scene.token("alice")));
+}

@@ -1,6 +1,6 @@
 //! ATK-018 and ATK-019: streams that are read by a second reader, and streams that are taken up again by another.
 
-use crate::harness::{Request, Scene, call_in, wait_for};
+use crate::harness::{Answer, Request, Scene, call_in, wait_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -108,6 +108,53 @@ fn ses_03_resumes_for_the_one_who_was_given_the_id() {
     let after = scene.send(&resume(&session, &alice, &id));
     assert_eq!(after.status, 404);
     assert_eq!(scene.gateway.record_of(&after)["event"], "session.reject");
+}
+
+#[test]
+fn ses_03_passes_one_narrowed_answer_on_a_stream_that_is_taken_up_again() {
+    let scene = Scene::with(
+        "[issuers.idp]\nissuer = \"{idp}\"\n[servers.notes]\nurl = \"{upstream}\"\nallow = [\"echo\"]\n",
+    );
+    let token = scene.token("alice");
+    let session = scene.session(&token);
+    let whole = |body: &str| {
+        let head = "HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\ncontent-length:";
+        Answer::Bytes(format!("{head} {}\r\n\r\n{body}", body.len()).into_bytes())
+    };
+    // The server closes before it answers, and answers when the client comes back (SEP-1699): here twice.
+    scene.upstream.misbehave(move |seen| {
+        let tools = r#"{"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"echo"},{"name":"delete_all"}]}}"#;
+        match seen.header("last-event-id") {
+            Some("up-1") => Some(whole(&format!("id: up-2\ndata: {tools}\n\nid: up-3\ndata: {tools}\n\n"))),
+            Some(_) => None,
+            None if seen.body.contains("tools/list") => Some(whole("id: up-1\nretry: 1\ndata: \n\n")),
+            None => None,
+        }
+    });
+    let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}"#;
+    let mut asked = scene.open(&call_in(&session, &token).body(list));
+    let id = asked.next_id();
+    let (rest, _) = asked.end();
+    assert!(
+        !rest.contains("error"),
+        "an end to be continued is no answer: {rest}"
+    );
+    let resumed = scene.open(&listen(&session, &token).set("last-event-id", &id));
+    let (rest, _) = resumed.end();
+    assert_eq!(rest.matches("\"echo\"").count(), 1, "{rest}");
+    assert!(
+        !rest.contains("delete_all") && !rest.contains("up-"),
+        "{rest}"
+    );
+    wait_for("the records", || {
+        let counted = |event, reason| scene.gateway.records(event, reason).len();
+        let all = (
+            counted("call.suspended", None),
+            counted("call.completed", None),
+            counted("upstream.refused", Some("answer_not_asked")),
+        );
+        (all == (1, 2, 1)).then_some(()) // `initialize` is the other one that was completed
+    });
 }
 
 #[test]
