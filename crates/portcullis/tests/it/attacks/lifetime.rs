@@ -122,7 +122,7 @@ fn auth_09_cuts_a_stream_that_nobody_reads() {
         "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":\"{}\"}}\n\n",
         "x".repeat(512 * 1024)
     );
-    let flood = event.repeat(40);
+    let flood = event.repeat(120);
     scene
         .upstream
         .misbehave(move |seen| (seen.method == "GET").then(|| Answer::events(&flood)));
