@@ -117,16 +117,17 @@ fn auth_09_cuts_streams_when_the_token_ends() {
 #[test]
 fn auth_09_cuts_a_stream_that_nobody_reads() {
     let scene = Scene::with(EXACT);
-    // More than the sockets on the way hold, so that the gateway has to wait for the client.
-    let event = format!(
-        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":\"{}\"}}\n\n",
-        "x".repeat(512 * 1024)
+    // More than all sockets on the way hold, so that the gateway has to wait for the client.
+    let head = b"HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let text = "x".repeat(512 * 1024);
+    let wave = format!(
+        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{text}\"}}}}\n\n"
     );
-    let flood = event.repeat(120);
-    scene
-        .upstream
-        .misbehave(move |seen| (seen.method == "GET").then(|| Answer::events(&flood)));
-    let end = now() + 5;
+    scene.upstream.misbehave(move |seen| {
+        let flood = || Answer::Flood(head.to_vec(), wave.clone().into_bytes());
+        (seen.method == "GET").then(flood)
+    });
+    let end = now() + 8;
     let token = scene.draft("alice").claim("exp", end).sign();
     let session = scene.session(&token);
     let stalled = scene.open(&Request::in_session("GET", &session).token(&token));

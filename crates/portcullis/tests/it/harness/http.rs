@@ -34,7 +34,12 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// These bytes, and the connection is kept open for more.
     Open(Vec<u8>),
+    /// These bytes, and then the others again and again, as long as they are taken.
+    Flood(Vec<u8>, Vec<u8>),
 }
+
+/// How often a flood comes at most.
+const WAVES: usize = 600;
 
 impl Answer {
     /// A JSON answer.
@@ -123,6 +128,13 @@ impl Host {
                     if (&stream).write_all(&bytes).is_err() || is_last {
                         return;
                     }
+                }
+                Answer::Flood(first, wave) => {
+                    let waves = std::iter::once(&first).chain(std::iter::repeat_n(&wave, WAVES));
+                    let _taken = waves
+                        .map_while(|wave| (&stream).write_all(wave).ok())
+                        .count();
+                    return;
                 }
                 Answer::Open(bytes) => {
                     let mut open = self.open.lock().unwrap();
