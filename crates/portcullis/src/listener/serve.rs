@@ -99,7 +99,6 @@ async fn connection<F, R>(
         .header_read_timeout(bounds.head)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
     let ended = tokio::select! {
