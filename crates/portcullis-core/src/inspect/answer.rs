@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
-use crate::protocol::{Envelope, Id, Malformed, Method};
+use crate::protocol::{Envelope, Id, Input, Malformed, Method};
 use crate::route::Ticket;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -73,6 +73,12 @@ pub enum BadAnswer {
         /// Why not.
         why: Forbidden,
     },
+    /// Its answer asks the client for what no rule permits (2026-07-28, `input_required`).
+    #[error("question to the client refused: {why}")]
+    Question {
+        /// Why not.
+        why: Forbidden,
+    },
     /// Its list cannot be read, so it cannot be narrowed to what the caller may see.
     #[error("unreadable list")]
     List,
@@ -84,7 +90,7 @@ impl BadAnswer {
         match self {
             Self::Malformed(_) => "malformed_answer",
             Self::NotAsked => "answer_not_asked",
-            Self::Reverse { .. } => "reverse_request",
+            Self::Reverse { .. } | Self::Question { .. } => "reverse_request",
             Self::List => "unreadable_list",
         }
     }
@@ -133,6 +139,7 @@ fn judge(
         }
         (None, Some(result), None) => {
             expect_asked(id, ticket)?;
+            permit_questions(result.get(), ticket, policy, circumstances)?;
             let eye = (policy, gate, circumstances.now);
             let narrowed = list::narrow(message, result, ticket, eye)?;
             let revision = match ticket.method() {
@@ -154,6 +161,33 @@ fn judge(
         }
         (None | Some(_), _, _) => Err(BadAnswer::Malformed(Malformed::Envelope)),
     }
+}
+
+/// A server without sessions asks in its answers; what it asks for needs the same rules as a request would.
+fn permit_questions(
+    result: &str,
+    ticket: &Ticket,
+    policy: &Policy,
+    circumstances: Circumstances<'_>,
+) -> Result<(), BadAnswer> {
+    let can_ask = matches!(
+        ticket.method(),
+        Some(Method::ToolsCall | Method::ResourcesRead | Method::PromptsGet)
+    );
+    // A name that is written with escapes is no reason to look away.
+    let may_ask = || result.contains("input") || result.contains("\\u");
+    if !ticket.revision().is_stateless() || !can_ask || !may_ask() {
+        return Ok(());
+    }
+    let input =
+        Input::read(result).map_err(|_| BadAnswer::Malformed(Malformed::Params { id: None }))?;
+    for question in input.iter().flat_map(|input| input.requests.values()) {
+        let asked = (&Method::parse(&question.method), ticket.revision().name());
+        let (principal, server) = (ticket.principal(), ticket.server());
+        authorize::decide_reverse(policy, principal, server, asked, circumstances)
+            .map_err(|why| BadAnswer::Question { why })?;
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -30,3 +30,16 @@ pub fn decode_mirrored(value: &str) -> Option<Cow<'_, str>> {
     let bytes = STANDARD.decode(encoded).ok()?;
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
+
+/// A value as a mirrored header may hold it: in the sentinel where it is no plain visible ASCII (SEP-2243).
+pub fn encode_mirrored(value: &str) -> Cow<'_, str> {
+    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && !value.starts_with(' ')
+        && !value.ends_with(' ')
+        && !value.starts_with("=?base64?");
+    if is_plain {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(format!("=?base64?{}?=", STANDARD.encode(value)))
+    }
+}

@@ -8,6 +8,7 @@ mod call;
 mod reading;
 mod envelope;
 mod headers;
+mod input;
 mod method;
 mod revision;
 mod splice;
@@ -15,7 +16,8 @@ mod sse;
 
 pub use call::{Call, Kind, Places, Target};
 pub use envelope::{Envelope, Id, check_strict};
-pub use headers::{Headers, decode_mirrored};
+pub use headers::{Headers, decode_mirrored, encode_mirrored};
+pub use input::{Input, Question};
 pub use method::Method;
 pub use revision::Revision;
 pub use splice::{field_range, replace, splice};

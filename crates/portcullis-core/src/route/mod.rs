@@ -1,5 +1,8 @@
 //! Where does it go? A cleared call becomes what the upstream is sent, and the ticket that its answers are held against.
 
+pub mod bridge;
+pub mod remap;
+
 use crate::authenticate::Principal;
 use crate::inspect::Cleared;
 use crate::protocol::{Call, Id, Method, Revision};
@@ -14,7 +17,7 @@ pub struct Dispatch {
     server: Arc<str>,
     call: Call,
     session: Option<Open>,
-    owner: Arc<str>,
+    principal: Principal,
 }
 
 impl Dispatch {
@@ -33,9 +36,14 @@ impl Dispatch {
         self.session.as_ref()
     }
 
+    /// For whom it goes.
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// The key of the principal for whom it goes ([`crate::authenticate::Identity::key`]).
-    pub const fn owner(&self) -> &Arc<str> {
-        &self.owner
+    pub fn owner(&self) -> &Arc<str> {
+        &self.principal.key
     }
 }
 
@@ -112,7 +120,7 @@ impl Ticket {
 pub(crate) fn reply(ticket: &Ticket, open: Open, call: Call) -> Dispatch {
     Dispatch {
         server: Arc::clone(&ticket.server),
-        owner: Arc::clone(&ticket.principal.key),
+        principal: ticket.principal.clone(),
         session: Some(open),
         call,
     }
@@ -132,7 +140,7 @@ pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
     };
     let dispatch = Dispatch {
         server: Arc::clone(session.server()),
-        owner: Arc::clone(&session.principal().key),
+        principal: session.principal().clone(),
         session: session.open().cloned(),
         call,
     };

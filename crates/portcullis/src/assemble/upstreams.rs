@@ -3,10 +3,10 @@
 use super::Workshop;
 use crate::config::{self, HttpUrl};
 use crate::tls;
-use crate::upstream::Upstream;
 use crate::upstream::http::{Http, Site};
 use crate::upstream::pipes::{Pipes, Plan};
 use crate::upstream::stdio::{Launch, Limits as PipeLimits};
+use crate::upstream::{Direct, Upstream};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,14 +35,14 @@ pub(super) fn upstream(
     server: &config::Server,
     workshop: &Workshop<'_>,
 ) -> anyhow::Result<Upstream> {
-    Ok(match &server.upstream {
+    let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
             anyhow::bail!(
                 "`transport = \"sse\"` (HTTP with SSE of 2024-11-05) is not spoken yet: use the server's `/mcp` endpoint"
             )
         }
         config::Upstream::Http(http) => {
-            Upstream::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
+            Direct::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
         }
         config::Upstream::Stdio(stdio) => {
             let plan = Plan {
@@ -51,13 +51,14 @@ pub(super) fn upstream(
                 timeout: server.upstream_timeout,
                 most: usize::try_from(stdio.max_processes).unwrap_or(usize::MAX),
             };
-            Upstream::Pipes(Pipes::new(
+            Direct::Pipes(Pipes::new(
                 plan,
                 workshop.tasks.clone(),
                 Arc::clone(workshop.report),
             ))
         }
-    })
+    };
+    Ok(Upstream::new(direct, workshop.tasks.clone()))
 }
 
 fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {

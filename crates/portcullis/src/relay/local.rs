@@ -258,7 +258,9 @@ impl Local {
         )?;
         let upstream: &Arc<Upstream> =
             live.upstreams.get(&self.server).ok_or(Unacceptable::Path)?;
-        let reply = upstream.listen(&open, None, &Carried::default()).await?;
+        let reply = upstream
+            .listen((&ticket, &open), None, &Carried::default())
+            .await?;
         exchange
             .settle(walk::opened())
             .await

@@ -257,7 +257,7 @@ impl Gateway {
             &mut exchange.trail,
         )?;
         let reply = upstream(step.live, session.server())?
-            .listen(open, last.as_deref(), &step.seen.carried)
+            .listen((&ticket, open), last.as_deref(), &step.seen.carried)
             .await?;
         let Content::Events(incoming) = reply.content else {
             return Err(if reply.status == 405 {

@@ -1,5 +1,6 @@
 //! The other side: an MCP server over HTTP, or a process of ours behind pipes.
 
+mod bridge;
 pub(crate) mod http;
 pub(crate) mod pipes;
 pub(crate) mod stdio;
@@ -24,14 +25,16 @@ pub(crate) struct Carried {
     pub(crate) mirrored: Vec<(hyper::header::HeaderName, hyper::header::HeaderValue)>,
 }
 
-/// One server behind the gate.
+/// How a server is reached.
 #[derive(Debug)]
-pub(crate) enum Upstream {
+pub(crate) enum Direct {
     /// Streamable HTTP.
     Http(http::Http),
     /// A process, its stdin and its stdout.
     Pipes(pipes::Pipes),
 }
+
+pub(crate) use bridge::Upstream;
 
 /// What an upstream answered.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub(crate) enum Events {
     Http(http::EventStream),
     /// Lines of a process, already sorted to this exchange.
     Pipes(pipes::Lines),
+    /// The answer of a server that speaks the other era.
+    Bridged(bridge::Bridged),
 }
 
 impl Events {
@@ -70,6 +75,7 @@ impl Events {
         match self {
             Self::Http(stream) => stream.next().await,
             Self::Pipes(lines) => Ok(lines.next().await.map(framed)),
+            Self::Bridged(bridged) => bridged.next().await,
         }
     }
 }
@@ -83,21 +89,17 @@ pub(crate) fn framed(message: Bytes) -> Frame {
     }
 }
 
-impl Upstream {
+impl Direct {
     /// Sends a message and waits for the first of its answer.
-    pub(crate) async fn call(
-        &self,
-        dispatch: Dispatch,
-        carried: &Carried,
-    ) -> Result<Reply, Unanswered> {
+    async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
         match self {
-            Self::Http(http) => http.call(&dispatch, carried).await,
-            Self::Pipes(pipes) => pipes.call(&dispatch).await,
+            Self::Http(http) => http.call(dispatch, carried).await,
+            Self::Pipes(pipes) => pipes.call(dispatch).await,
         }
     }
 
     /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
-    pub(crate) async fn listen(
+    async fn listen(
         &self,
         open: &Open,
         last: Option<&str>,
@@ -110,7 +112,7 @@ impl Upstream {
     }
 
     /// Tells the upstream that the session which it knows by this id has ended; nobody waits for what it says.
-    pub(crate) async fn end(&self, session: &str) {
+    async fn end(&self, session: &str) {
         match self {
             Self::Http(http) => http.end(session).await,
             Self::Pipes(pipes) => pipes.end(session).await,
@@ -118,7 +120,7 @@ impl Upstream {
     }
 
     /// Ends what nobody used for a while.
-    pub(crate) async fn reap(&self, now: Timestamp) {
+    async fn reap(&self, now: Timestamp) {
         match self {
             Self::Http(_) => {}
             Self::Pipes(pipes) => pipes.reap(now.micros() / 1000).await,
@@ -126,7 +128,7 @@ impl Upstream {
     }
 
     /// Ends everything that runs for it.
-    pub(crate) async fn stop(&self) {
+    async fn stop(&self) {
         match self {
             Self::Http(_) => {}
             Self::Pipes(pipes) => pipes.stop().await,

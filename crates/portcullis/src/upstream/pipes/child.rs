@@ -1,12 +1,12 @@
 //! One process and the exchanges under way with it.
 
-use super::remap::{self, Chosen, Outward};
 use super::{Plan, Report};
 use crate::upstream::stdio::{self, Event, Process, log, single_line};
 use crate::upstream::{Line, Queue};
 use bytes::Bytes;
 use portcullis_core::protocol::{Call, Id, Kind};
 use portcullis_core::refusal::Unanswered;
+use portcullis_core::route::remap::{self, Chosen, Outward};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

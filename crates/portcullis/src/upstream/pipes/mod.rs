@@ -4,7 +4,6 @@
 //! numbers of ours on the way in and put back on the way out, so callers cannot meet in them.
 
 mod child;
-mod remap;
 
 use super::stdio::{Backoff, Launch};
 use super::{Content, Events, Line, Queue, Reply};

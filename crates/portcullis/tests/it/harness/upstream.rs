@@ -1,5 +1,6 @@
 //! An MCP server of both eras that records every request and misbehaves on command.
 
+use super::STATELESS;
 use super::http::{Answer, Host, Seen};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,7 +80,11 @@ fn answer(seen: &Seen, sessions: &AtomicUsize) -> Answer {
                 }
                 _ => String::new(),
             };
-            let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result(&message) });
+            let mut result = result(&message);
+            if seen.header("mcp-protocol-version") == Some(STATELESS) {
+                result["resultType"] = json!("complete");
+            }
+            let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
             Answer::json(200, &session, &answer.to_string())
         }
     }
@@ -92,6 +97,10 @@ fn result(message: &Value) -> Value {
             "protocolVersion": params["protocolVersion"],
             "capabilities": { "tools": {}, "logging": {} },
             "serverInfo": { "name": "upstream", "version": "1" },
+        }),
+        "server/discover" => json!({
+            "supportedVersions": [STATELESS],
+            "capabilities": { "tools": {}, "logging": {} },
         }),
         "tools/list" => {
             let tools =

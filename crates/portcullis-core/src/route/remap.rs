@@ -1,20 +1,22 @@
 //! Numbers of ours in place of what callers chose, and back.
 
+use crate::protocol::{Call, Envelope, Id, Method, field_range, replace, splice};
 use bytes::Bytes;
-use portcullis_core::protocol::{Call, Envelope, Id, Method, field_range, replace, splice};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::ops::Range;
 
 /// What a caller chose and must get back, as it stood in its message.
 #[derive(Debug, Clone)]
-pub(super) struct Chosen {
-    pub(super) id: Bytes,
-    pub(super) token: Option<Bytes>,
+pub struct Chosen {
+    /// The request's id.
+    pub id: Bytes,
+    /// Its progress token, if it had one.
+    pub token: Option<Bytes>,
 }
 
 /// A request under our number, and what has to be put back later.
-pub(super) fn inward(call: &Call, number: u64) -> (Bytes, Chosen) {
+pub fn inward(call: &Call, number: u64) -> (Bytes, Chosen) {
     let number = number.to_string();
     let places = call.places();
     let part = |range: &Range<usize>| call.body().slice(range.clone());
@@ -35,7 +37,8 @@ pub(super) fn inward(call: &Call, number: u64) -> (Bytes, Chosen) {
 }
 
 /// What a line of the server's is, and for whom.
-pub(super) enum Outward {
+#[derive(Debug)]
+pub enum Outward {
     /// The answer to the request of that number, with the `id` to be put back.
     Answer(u64, Range<usize>),
     /// Progress of the request of that number, with the token to be put back.
@@ -61,7 +64,7 @@ struct Meta<'a> {
 }
 
 /// Sorts a line; `None` if it is no message.
-pub(super) fn outward(line: &[u8]) -> Option<Outward> {
+pub fn outward(line: &[u8]) -> Option<Outward> {
     let envelope = Envelope::parse(line).ok()?;
     let number = |raw: &RawValue| raw.get().trim_matches('"').parse::<u64>().ok();
     let Some(method) = &envelope.method else {
@@ -90,17 +93,17 @@ pub(super) fn outward(line: &[u8]) -> Option<Outward> {
 }
 
 /// The line with what the caller chose put back.
-pub(super) fn put_back(line: &[u8], range: Range<usize>, chosen: &[u8]) -> Bytes {
+pub fn put_back(line: &[u8], range: Range<usize>, chosen: &[u8]) -> Bytes {
     replace(line, range, chosen)
 }
 
 /// `notifications/cancelled` for the request of that number.
-pub(super) fn cancellation(number: u64) -> Bytes {
+pub fn cancellation(number: u64) -> Bytes {
     format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{number}}}}}"#).into()
 }
 
 /// The id that a client's `notifications/cancelled` names, and where.
-pub(super) fn cancelled(call: &Call) -> Option<(Id, Range<usize>)> {
+pub fn cancelled(call: &Call) -> Option<(Id, Range<usize>)> {
     let range = call.places().cancelled.clone()?;
     let text = std::str::from_utf8(call.body().get(range.clone())?).ok()?;
     let raw: &RawValue = serde_json::from_str(text).ok()?;

@@ -1,0 +1,288 @@
+//! One server behind the gate, whichever era its client speaks.
+//!
+//! Where client and server speak the same one, every message goes through as it came. Which eras a server speaks is
+//! found out when it first refuses one, and remembered.
+
+mod outward;
+mod upward;
+mod downward;
+mod mirror;
+
+use super::{Carried, Content, Direct, Events, Reply, framed};
+use crate::clock;
+use bytes::Bytes;
+use downward::Guests;
+use mirror::Mirrors;
+use portcullis_core::protocol::{Frame, Kind, Method};
+use portcullis_core::refusal::Unanswered;
+use portcullis_core::route::{Dispatch, Ticket, bridge};
+use portcullis_core::session::Open;
+use portcullis_core::time::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use upward::Conversations;
+
+/// After so long a server is asked again for an era that it did not speak.
+const ASK_AGAIN: Duration = Duration::from_mins(10);
+/// A process that does not answer `server/discover` in this time does not speak without a handshake.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// `Unsupported protocol version` of the stateless revisions: a server that has it is stateless.
+const UNSUPPORTED_VERSION: i64 = -32022;
+/// Codes that only a stateless server gives (2026-07-28 basic/transports/streamable-http, "Fallback").
+const STATELESS_CODES: std::ops::RangeInclusive<i64> = UNSUPPORTED_VERSION..=-32020;
+
+/// One server behind the gate.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    direct: Direct,
+    tasks: TaskTracker,
+    stateless: Era,
+    sessions: Era,
+    /// Our own sessions with it, for clients that have none.
+    conversations: Conversations,
+    /// Sessions of clients with us, where it has none.
+    guests: Guests,
+    /// Which arguments its tools want in headers.
+    mirrors: Mirrors,
+}
+
+/// Whether a server speaks an era: unknown at first; a no is doubted after a while.
+#[derive(Debug, Default)]
+struct Era(AtomicU64);
+
+impl Era {
+    const YES: u64 = u64::MAX;
+
+    fn spoken(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::YES => Some(true),
+            until if clock::millis() < until => Some(false),
+            _ => None,
+        }
+    }
+
+    fn is(&self, spoken: bool) {
+        let again = u64::try_from(ASK_AGAIN.as_millis()).unwrap_or(u64::MAX);
+        let known = if spoken {
+            Self::YES
+        } else {
+            clock::millis().saturating_add(again)
+        };
+        self.0.store(known, Ordering::Relaxed);
+    }
+}
+
+/// Messages of a server that speaks the other era, as its client is to read them.
+#[derive(Debug)]
+pub(crate) enum Bridged {
+    /// The stream that answers a stateless client's request.
+    Answering(Box<outward::Answering>),
+    /// A stateless client's subscription.
+    Listening(Box<upward::Listening>),
+    /// What a task of ours says.
+    Told(mpsc::Receiver<Result<Bytes, Unanswered>>),
+}
+
+impl Bridged {
+    /// The next event; `None` at the end. If the future is dropped, nothing is lost.
+    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Unanswered> {
+        match self {
+            Self::Answering(answering) => answering.next().await,
+            Self::Listening(listening) => Ok(listening.next().await.map(framed)),
+            Self::Told(told) => told.recv().await.transpose().map(|next| next.map(framed)),
+        }
+    }
+}
+
+impl Upstream {
+    pub(crate) fn new(direct: Direct, tasks: TaskTracker) -> Self {
+        Self {
+            direct,
+            tasks,
+            stateless: Era::default(),
+            sessions: Era::default(),
+            conversations: Conversations::default(),
+            guests: Guests::default(),
+            mirrors: Mirrors::default(),
+        }
+    }
+
+    /// Sends a message and waits for the first of its answer.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        dispatch: Dispatch,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
+        if dispatch.call().revision().is_stateless() {
+            return match self.stateless.spoken() {
+                Some(true) => self.direct.call(&dispatch, carried).await,
+                Some(false) => upward::call(self, &dispatch, carried).await,
+                None => self.first_stateless(&dispatch, carried).await,
+            };
+        }
+        if let Some(guest) = self.guests.of(dispatch.session(), dispatch.owner()) {
+            return downward::call(self, &guest, dispatch, carried).await;
+        }
+        let is_first = is_handshake(&dispatch);
+        if !is_first {
+            return self.direct.call(&dispatch, carried).await;
+        }
+        if self.sessions.spoken() == Some(false) {
+            return downward::welcome(self, &dispatch, carried).await;
+        }
+        let reply = self.direct.call(&dispatch, carried).await?;
+        if self.sessions.spoken().is_none() {
+            if !is_refused(&reply) {
+                self.sessions.is(true);
+            } else if self.discovers(&dispatch, carried).await? {
+                self.sessions.is(false);
+                self.stateless.is(true);
+                if let Some(theirs) = reply.session {
+                    self.direct.end(&theirs).await;
+                }
+                return downward::welcome(self, &dispatch, carried).await;
+            }
+        }
+        Ok(reply)
+    }
+
+    /// A stateless request before it is known whether the server takes one.
+    async fn first_stateless(
+        self: &Arc<Self>,
+        dispatch: &Dispatch,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
+        if matches!(self.direct, Direct::Pipes(_)) {
+            // Before its handshake a process may answer anything, or nothing at all: it is asked what it is.
+            return if self.discovers(dispatch, carried).await? {
+                self.stateless.is(true);
+                self.direct.call(dispatch, carried).await
+            } else {
+                self.stateless.is(false);
+                upward::call(self, dispatch, carried).await
+            };
+        }
+        let reply = self.direct.call(dispatch, carried).await?;
+        if !is_refused(&reply) {
+            return Ok(reply);
+        }
+        let is_stateless = match &reply.content {
+            Content::Message(said) => {
+                bridge::error_code(said).is_some_and(|code| STATELESS_CODES.contains(&code))
+            }
+            Content::Empty | Content::Events(_) => false,
+        };
+        if is_stateless || self.discovers(dispatch, carried).await? {
+            self.stateless.is(true);
+            return Ok(reply);
+        }
+        // A server with sessions does nothing for whoever has none: what it refused can be asked again.
+        match upward::call(self, dispatch, carried).await {
+            Err(Unanswered::Foreign) => Ok(reply),
+            answered => {
+                self.stateless.is(false);
+                answered
+            }
+        }
+    }
+
+    /// Whether the server speaks the stateless era.
+    async fn discovers(&self, asked: &Dispatch, carried: &Carried) -> Result<bool, Unanswered> {
+        let discover = bridge::discover(asked).ok_or(Unanswered::Foreign)?;
+        let carried = mirror::carried(&discover, carried);
+        let answer = timeout(PROBE_TIMEOUT, self.direct.call(&discover, &carried)).await;
+        match (answer, &self.direct) {
+            (Ok(Ok(reply)), _) => Ok(match reply.content {
+                Content::Message(said) => bridge::is_discovered(&said),
+                Content::Empty | Content::Events(_) => false,
+            }),
+            // To end, or to say nothing, is one way of not knowing a method.
+            (Ok(Err(Unanswered::Ended | Unanswered::Timeout)) | Err(_), Direct::Pipes(_)) => {
+                Ok(false)
+            }
+            (Ok(Err(why)), _) => Err(why),
+            (Err(_), _) => Err(Unanswered::Timeout),
+        }
+    }
+
+    /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
+    pub(crate) async fn listen(
+        self: &Arc<Self>,
+        (ticket, open): (&Ticket, &Open),
+        last: Option<&str>,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
+        match self.guests.of(Some(open), &ticket.principal().key) {
+            Some(guest) => downward::listen(self, guest, (ticket, open), carried),
+            None => self.direct.listen(open, last, carried).await,
+        }
+    }
+
+    /// Tells the upstream that the session which it knows by this id has ended; nobody waits for what it says.
+    pub(crate) async fn end(&self, session: &str) {
+        if !self.guests.end(session) {
+            self.direct.end(session).await;
+        }
+    }
+
+    /// Ends what nobody used for a while.
+    pub(crate) async fn reap(&self, now: Timestamp) {
+        for over in self.conversations.reap(now.micros() / 1000) {
+            self.direct.end(&over).await;
+        }
+        self.direct.reap(now).await;
+    }
+
+    /// Ends everything that runs for it.
+    pub(crate) async fn stop(&self) {
+        for theirs in self.conversations.drain() {
+            self.direct.end(&theirs).await;
+        }
+        self.direct.stop().await;
+    }
+}
+
+fn is_handshake(dispatch: &Dispatch) -> bool {
+    matches!(dispatch.call().kind(), Kind::Request(_))
+        && *dispatch.call().method() == Method::Initialize
+}
+
+/// Whether a reply may mean that the server does not speak the era of the request.
+fn is_refused(reply: &Reply) -> bool {
+    let is_error = match &reply.content {
+        Content::Message(said) => bridge::error_code(said).is_some(),
+        Content::Empty | Content::Events(_) => false,
+    };
+    (400..500).contains(&reply.status) || is_error
+}
+
+/// An answer in one piece.
+const fn whole(message: Bytes, status: u16) -> Reply {
+    Reply {
+        status,
+        session: None,
+        content: Content::Message(message),
+    }
+}
+
+/// An answer in pieces.
+const fn stream(bridged: Bridged) -> Reply {
+    Reply {
+        status: 200,
+        session: None,
+        content: Content::Events(Events::Bridged(bridged)),
+    }
+}
+
+/// That a message without an answer was taken.
+const fn taken() -> Reply {
+    Reply {
+        status: 202,
+        session: None,
+        content: Content::Empty,
+    }
+}
