@@ -167,8 +167,9 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
             .tasks
             .spawn(reload::watch(Arc::clone(&running), file, reread, drain));
     }
+    let told = told_to_end()?;
     ready();
-    until_told_to_end().await?;
+    told.await;
     end(&running, checked.gateway.drain).await
 }
 
@@ -225,7 +226,7 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     gateway.serving.close();
     let drained = tokio::select! {
         drained = timeout(patience, gateway.serving.wait()) => drained.is_ok(),
-        told = until_told_to_end() => { told?; false }
+        () = told_to_end()? => false,
     };
     for upstream in gateway.live.load().upstreams.values() {
         upstream.stop().await;
@@ -278,14 +279,16 @@ async fn reap(gateway: &Gateway) {
     }
 }
 
-async fn until_told_to_end() -> anyhow::Result<()> {
+/// The next SIGTERM or SIGINT; one that comes before the future is polled counts.
+fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn open_log(
