@@ -16,10 +16,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(whole, frames(stream, usize::from(width % 64) + 1));
 
     let (frames, _) = whole;
-    let kept: Vec<u8> = frames.iter().flat_map(|frame| frame.raw.to_vec()).collect();
-    let body = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
-    assert!(body.starts_with(&kept), "frames are the bytes that came");
-    assert!(frames.iter().all(|frame| frame.raw.len() <= MOST_BYTES));
+    let size = |frame: &Frame| frame.data.as_ref().map_or(0, |data| data.len());
+    assert!(frames.iter().all(|frame| size(frame) <= MOST_BYTES));
 });
 
 /// The frames of a stream that comes in chunks, up to the first that is bad.

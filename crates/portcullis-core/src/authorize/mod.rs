@@ -4,7 +4,7 @@ mod actions;
 pub mod policy;
 
 use crate::authenticate::{Principal, Resource};
-use crate::protocol::{Call, Kind, Method, Target};
+use crate::protocol::{Call, Filter, Kind, Method, Target};
 use crate::quota::Slot;
 use crate::session::Session;
 use crate::time::Timestamp;
@@ -141,6 +141,7 @@ pub fn decide(
         Kind::Response(_) => Action::UseServer,
     };
     gate.check_scopes(session.principal(), call.target())?;
+    permit_subscriptions(policy, &session, &call, circumstances)?;
     let asked = Asked {
         action,
         target: call.target(),
@@ -164,6 +165,35 @@ pub fn decide(
         slot,
         rule,
     })
+}
+
+/// One `subscriptions/listen` watches many resources: each is decided about as if it were read.
+fn permit_subscriptions(
+    policy: &Policy,
+    session: &Session,
+    call: &Call,
+    circumstances: Circumstances<'_>,
+) -> Result<(), Forbidden> {
+    if *call.method() != Method::Listen {
+        return Ok(());
+    }
+    let filter = Filter::of(call).ok_or(Forbidden::Indeterminate)?;
+    for uri in filter.resource_subscriptions {
+        let asked = Asked {
+            action: Action::ReadResource,
+            target: &Target::Resource(uri.into()),
+            arguments: None,
+            era: call.revision().name(),
+        };
+        ask(
+            policy,
+            session.principal(),
+            session.server(),
+            &asked,
+            circumstances,
+        )?;
+    }
+    Ok(())
 }
 
 /// Decides whether they may use the server at all, for what is no message: HTTP `GET` and `DELETE`.

@@ -61,6 +61,18 @@ methods! {
 }
 
 impl Method {
+    /// Whether it is about a task: an experiment in 2025-11-25, an extension of another shape after it.
+    pub const fn is_of_tasks(&self) -> bool {
+        matches!(
+            self,
+            Self::TasksList
+                | Self::TasksGet
+                | Self::TasksResult
+                | Self::TasksUpdate
+                | Self::TasksCancel
+        )
+    }
+
     /// The method as a stateless revision knows it: what 2026-07-28 removed is unknown there.
     pub(super) fn of_stateless(self) -> Self {
         const REMOVED: [Method; 7] = [

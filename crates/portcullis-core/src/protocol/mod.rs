@@ -5,8 +5,10 @@
 //! upstream cannot read it differently.
 
 mod call;
+mod change;
 mod reading;
 mod envelope;
+mod filter;
 mod headers;
 mod input;
 mod method;
@@ -15,7 +17,10 @@ mod splice;
 mod sse;
 
 pub use call::{Call, Kind, Places, Target};
+pub(crate) use change::{Members, with_meta, with_params};
 pub use envelope::{Envelope, Id, check_strict};
+pub use filter::Filter;
+pub(crate) use filter::META_SUBSCRIPTION;
 pub use headers::{Headers, decode_mirrored, encode_mirrored};
 pub use input::{Input, Question};
 pub use method::Method;

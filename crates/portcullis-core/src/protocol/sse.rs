@@ -1,4 +1,4 @@
-//! Server-sent events (WHATWG HTML section 9.2), frame by frame, each kept as the bytes that came.
+//! Server-sent events (WHATWG HTML section 9.2), frame by frame, as far as MCP uses them.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -7,10 +7,10 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// One event, or a comment between events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Everything up to and including the blank line.
-    pub raw: Bytes,
     /// The `id` field, if there is one.
     pub id: Option<String>,
+    /// The `retry` field, if there is one, in milliseconds.
+    pub retry: Option<u32>,
     /// The `data` fields, joined by newlines; `None` if there is none.
     pub data: Option<Bytes>,
 }
@@ -69,7 +69,7 @@ impl Frames {
         if end > self.most {
             return Err(BadStream::TooLarge);
         }
-        frame(self.held.split_to(end).freeze()).map(Some)
+        frame(&self.held.split_to(end).freeze()).map(Some)
     }
 
     /// Takes off the byte order mark that a stream, and only a stream, may begin with.
@@ -107,9 +107,9 @@ fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn frame(raw: Bytes) -> Result<Frame, BadStream> {
-    let text = std::str::from_utf8(&raw).map_err(|_| BadStream::Encoding)?;
-    let mut id = None;
+fn frame(raw: &Bytes) -> Result<Frame, BadStream> {
+    let text = std::str::from_utf8(raw).map_err(|_| BadStream::Encoding)?;
+    let (mut id, mut retry) = (None, None);
     let mut lines: Vec<&str> = Vec::new();
     for line in text.split(['\n', '\r']) {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
@@ -117,6 +117,9 @@ fn frame(raw: Bytes) -> Result<Frame, BadStream> {
         match name {
             "id" if value.contains('\0') => return Err(BadStream::Encoding),
             "id" => id = Some(value.to_owned()),
+            "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                retry = value.parse().ok();
+            }
             "data" => lines.push(value),
             _ => {}
         }
@@ -126,5 +129,5 @@ fn frame(raw: Bytes) -> Result<Frame, BadStream> {
         [one] => Some(raw.slice_ref(one.as_bytes())),
         many => Some(Bytes::from(many.join("\n"))),
     };
-    Ok(Frame { raw, id, data })
+    Ok(Frame { id, retry, data })
 }

@@ -236,8 +236,8 @@ impl Stream {
             let frame = match next {
                 Err(_) if self.is_over() => return End::SessionOver,
                 Err(_) => Frame {
-                    raw: Bytes::from_static(b": keep-alive\n\n"),
                     id: None,
+                    retry: None,
                     data: None,
                 },
                 Ok(Ok(Some(frame))) => frame,
@@ -279,13 +279,7 @@ impl Stream {
                 let Some(message) = self.release(message, exchange).await? else {
                     return Ok(());
                 };
-                let is_same =
-                    id.is_none() && frame.id.is_none() && frame.data.as_ref() == Some(&message);
-                if is_same && !frame.raw.is_empty() {
-                    frame.raw.clone()
-                } else {
-                    frame::rewrite(frame, id.as_deref(), &message)
-                }
+                frame::rewrite(frame, id.as_deref(), &message)
             }
         };
         exchange.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);

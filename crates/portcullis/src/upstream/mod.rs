@@ -83,8 +83,8 @@ impl Events {
 /// A bare message as one server-sent event.
 pub(crate) fn framed(message: Bytes) -> Frame {
     Frame {
-        raw: Bytes::new(),
         id: None,
+        retry: None,
         data: Some(message),
     }
 }

@@ -35,9 +35,12 @@ fn header(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((name, HeaderValue::from_str(&encode_mirrored(value)).ok()?))
 }
 
-/// For each tool, the arguments that go into headers: the way to the argument, and the header.
+/// For each tool, the arguments that go into headers.
 #[derive(Debug, Default)]
-pub(super) struct Mirrors(Mutex<HashMap<String, Vec<(Vec<String>, HeaderName)>>>);
+pub(super) struct Mirrors(Mutex<HashMap<String, Vec<Mirrored>>>);
+
+/// The way to an argument, and the header that it goes into.
+type Mirrored = (Vec<String>, HeaderName);
 
 impl Mirrors {
     /// Learns from an answer to `tools/list`; gives the cursor of the next page.
@@ -45,15 +48,18 @@ impl Mirrors {
         let result = Envelope::parse(answer).ok()?.result?;
         let result: Value = serde_json::from_str(result.get()).ok()?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for tool in result["tools"].as_array().into_iter().flatten() {
-            let Some(name) = tool["name"].as_str().filter(|_| known.len() < MAX_TOOLS) else {
+        let tools = result.get("tools").and_then(Value::as_array);
+        for tool in tools.into_iter().flatten() {
+            let name = tool.get("name").and_then(Value::as_str);
+            let Some(name) = name.filter(|_| known.len() < MAX_TOOLS) else {
                 continue;
             };
             let mut found = Vec::new();
-            find(&tool["inputSchema"], &mut Vec::new(), &mut found);
+            let schema = tool.get("inputSchema").unwrap_or(&Value::Null);
+            find(schema, &mut Vec::new(), &mut found);
             known.insert(name.to_owned(), found);
         }
-        result["nextCursor"].as_str().map(str::to_owned)
+        result.get("nextCursor")?.as_str().map(str::to_owned)
     }
 
     /// The headers that a call of a tool needs beside the usual ones.
@@ -87,11 +93,13 @@ impl Mirrors {
 }
 
 /// Every property of a schema, however deep, that says into which header it goes.
-fn find(schema: &Value, way: &mut Vec<String>, found: &mut Vec<(Vec<String>, HeaderName)>) {
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+fn find(schema: &Value, way: &mut Vec<String>, found: &mut Vec<Mirrored>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
         way.push(name.clone());
-        let header = property["x-mcp-header"]
-            .as_str()
+        let header = property
+            .get("x-mcp-header")
+            .and_then(Value::as_str)
             .and_then(|name| format!("mcp-param-{name}").parse().ok());
         found.extend(header.map(|header| (way.clone(), header)));
         find(property, way, found);

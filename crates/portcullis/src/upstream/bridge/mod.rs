@@ -3,7 +3,6 @@
 //! Where client and server speak the same one, every message goes through as it came. Which eras a server speaks is
 //! found out when it first refuses one, and remembered.
 
-mod outward;
 mod upward;
 mod downward;
 mod mirror;
@@ -80,7 +79,7 @@ impl Era {
 #[derive(Debug)]
 pub(crate) enum Bridged {
     /// The stream that answers a stateless client's request.
-    Answering(Box<outward::Answering>),
+    Answering(Box<upward::Answering>),
     /// A stateless client's subscription.
     Listening(Box<upward::Listening>),
     /// What a task of ours says.
@@ -135,19 +134,22 @@ impl Upstream {
             return downward::welcome(self, &dispatch, carried).await;
         }
         let reply = self.direct.call(&dispatch, carried).await?;
-        if self.sessions.spoken().is_none() {
-            if !is_refused(&reply) {
-                self.sessions.is(true);
-            } else if self.discovers(&dispatch, carried).await? {
-                self.sessions.is(false);
-                self.stateless.is(true);
-                if let Some(theirs) = reply.session {
-                    self.direct.end(&theirs).await;
-                }
-                return downward::welcome(self, &dispatch, carried).await;
-            }
+        if self.sessions.spoken().is_some() {
+            return Ok(reply);
         }
-        Ok(reply)
+        if !is_refused(&reply) {
+            self.sessions.is(true);
+            return Ok(reply);
+        }
+        if !self.discovers(&dispatch, carried).await? {
+            return Ok(reply);
+        }
+        self.sessions.is(false);
+        self.stateless.is(true);
+        if let Some(theirs) = reply.session {
+            self.direct.end(&theirs).await;
+        }
+        downward::welcome(self, &dispatch, carried).await
     }
 
     /// A stateless request before it is known whether the server takes one.

@@ -123,6 +123,57 @@ fn siem_08_records_clients_that_hang_up() {
 }
 
 #[test]
+fn authz_02_hides_no_message_between_the_events_of_a_stream() {
+    let scene = Scene::new();
+    let token = scene.token("alice");
+    let asks =
+        r#"{"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{"SMUGGLED":1}}"#;
+    let done = |text: &str| {
+        format!(
+            "data: {{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{{\"resultType\":\"complete\",\"content\":[{{\"type\":\"text\",\"text\":\"{text}\"}}]}}}}\n\n"
+        )
+    };
+    // What one reader takes for a comment, an unknown field or a text, and another for an event.
+    for (before, text) in [
+        (
+            format!("\u{feff}\u{feff}data: {asks}\n\n"),
+            "done".to_owned(),
+        ),
+        (format!(": c\u{2028}data: {asks}\n\n"), "done".to_owned()),
+        (format!("other: c\u{85}data: {asks}\n\n"), "done".to_owned()),
+        (
+            String::new(),
+            format!("done\u{2028}data: {}", asks.replace('"', "\\\"")),
+        ),
+    ] {
+        let body = before + &done(&text);
+        let answer = format!(
+            "HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        scene.upstream.misbehave(move |seen| {
+            seen.body
+                .contains("tools/call")
+                .then(|| Answer::Bytes(answer.clone().into_bytes()))
+        });
+        let response = scene.send(&call("echo").token(&token));
+        let lines = |text: &str| {
+            let is_end = |c: char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
+            text.split(is_end)
+                .filter(|line| line.contains("data:"))
+                .count()
+        };
+        assert!(response.body.contains("done"), "{body:?} {response:?}");
+        assert!(!response.body.contains('\u{feff}'), "{response:?}");
+        assert_eq!(lines(&response.body), 1, "{body:?} {response:?}");
+        assert_eq!(
+            scene.gateway.record_of(&response)["event"],
+            "call.completed"
+        );
+    }
+}
+
+#[test]
 fn authz_02_lets_no_list_around_the_policy() {
     let scene = Scene::with(
         "[issuers.idp]\nissuer = \"{idp}\"\n[servers.notes]\nurl = \"{upstream}\"\nallow = [\"echo\"]\n",

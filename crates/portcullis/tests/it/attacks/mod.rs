@@ -20,3 +20,4 @@ mod quota;
 mod record;
 mod tamper;
 mod faults;
+mod eras;

@@ -10,7 +10,7 @@ mod upstream;
 
 pub(crate) use client::{Request, call, call_in, initialize, message, post, raw};
 pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
-pub(crate) use http::{Answer, Host};
+pub(crate) use http::{Answer, Host, Seen};
 pub(crate) use idp::Idp;
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
 pub(crate) use scene::Scene;

@@ -3,16 +3,22 @@
 //! Up to 2025-11-25 a client shakes hands and keeps a session; since 2026-07-28 every request stands alone.
 //! Whatever goes up belongs to an exchange that was decided: each function takes its [`Dispatch`].
 
+mod introduced;
+
 use super::remap::{self, Chosen};
 use super::{Dispatch, Ticket};
-use crate::protocol::{Call, Envelope, Headers, Id, Method, Revision, field_range, splice};
+use crate::protocol::{
+    Call, Envelope, Headers, META_SUBSCRIPTION, Members, Method, Revision, field_range, splice,
+    with_params,
+};
 use crate::session::Open;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use introduced::Introduced;
 
 /// The revision in which servers with sessions are spoken to.
 pub const WITH_SESSIONS: Revision = Revision::V2025_11_25;
@@ -24,7 +30,6 @@ const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_SERVER: &str = "io.modelcontextprotocol/serverInfo";
 const META_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// `Resource not found` up to 2025-11-25; 2026-07-28 says [`INVALID_PARAMS`].
 const RESOURCE_NOT_FOUND: i64 = -32002;
@@ -32,9 +37,6 @@ const RESOURCE_NOT_FOUND: i64 = -32002;
 const ELICITATION_REQUIRED: i64 = -32042;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
-
-/// The members of an object, each value as it stood.
-type Members = BTreeMap<String, Box<RawValue>>;
 
 impl Dispatch {
     /// Another message of the same exchange.
@@ -63,8 +65,6 @@ pub fn listening(ticket: &Ticket, open: &Open) -> Option<Dispatch> {
     let call = Call::parse(body, &headers, Some(open.revision)).ok()?;
     Some(super::reply(ticket, open.clone(), call))
 }
-
-// --- A client without sessions, a server with them ---
 
 /// `initialize` in our own name. We offer the server nothing, so it asks the client for nothing.
 pub fn initialize(asked: &Dispatch) -> Option<Dispatch> {
@@ -144,106 +144,13 @@ pub fn cancel(asked: &Dispatch, open: &Open, number: u64) -> Option<Dispatch> {
 
 /// The answer to a request of the server's: `{}` to `ping`, and else that we have not what it wants.
 pub fn answer(asked: &Dispatch, open: &Open, method: &Method, id: &RawValue) -> Option<Dispatch> {
-    let said = match method {
-        Method::Ping => r#""result":{}"#,
-        _ => r#""error":{"code":-32601,"message":"not offered"}"#,
+    let said = if *method == Method::Ping {
+        r#""result":{}"#
+    } else {
+        r#""error":{"code":-32601,"message":"not offered"}"#
     };
     let body = format!(r#"{{"jsonrpc":"2.0","id":{},{said}}}"#, id.get());
     asked.instead(body, Some(open.clone()))
-}
-
-/// What a stateless client may be told of its subscription (`subscriptions/listen`).
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Filter {
-    /// `notifications/tools/list_changed`.
-    #[serde(default)]
-    pub tools_list_changed: bool,
-    /// `notifications/prompts/list_changed`.
-    #[serde(default)]
-    pub prompts_list_changed: bool,
-    /// `notifications/resources/list_changed`.
-    #[serde(default)]
-    pub resources_list_changed: bool,
-    /// `notifications/resources/updated` for these.
-    #[serde(default)]
-    pub resource_subscriptions: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Wanted {
-    notifications: Filter,
-}
-
-#[derive(Deserialize)]
-struct Updated {
-    uri: String,
-}
-
-impl Filter {
-    /// What a `subscriptions/listen` asks for; `None` if it is none.
-    pub fn of(call: &Call) -> Option<Self> {
-        let envelope = Envelope::parse(call.body()).ok()?;
-        let wanted: Wanted = serde_json::from_str(envelope.params?.get()).ok()?;
-        Some(wanted.notifications)
-    }
-
-    /// The first message on the stream: everything asked for is watched.
-    pub fn acknowledgement(&self, id: &Id) -> Bytes {
-        let params = format!(
-            r#"{{"_meta":{{"{META_SUBSCRIPTION}":{}}},"notifications":{}}}"#,
-            id.json(),
-            self.json()
-        );
-        format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{params}}}"#
-        )
-        .into()
-    }
-
-    fn json(&self) -> Value {
-        let mut filter = serde_json::Map::new();
-        for (name, wanted) in [
-            ("toolsListChanged", self.tools_list_changed),
-            ("promptsListChanged", self.prompts_list_changed),
-            ("resourcesListChanged", self.resources_list_changed),
-        ] {
-            if wanted {
-                filter.insert(name.to_owned(), true.into());
-            }
-        }
-        if !self.resource_subscriptions.is_empty() {
-            filter.insert(
-                "resourceSubscriptions".to_owned(),
-                json!(self.resource_subscriptions),
-            );
-        }
-        filter.into()
-    }
-
-    /// A notification of the server's, tagged for this subscription; `None` if it was not asked for.
-    pub fn tagged(&self, notification: &[u8], id: &Id) -> Option<Bytes> {
-        let envelope = Envelope::parse(notification).ok()?;
-        let is_wanted = match &**envelope.method.as_ref()? {
-            "notifications/tools/list_changed" => self.tools_list_changed,
-            "notifications/prompts/list_changed" => self.prompts_list_changed,
-            "notifications/resources/list_changed" => self.resources_list_changed,
-            "notifications/resources/updated" => {
-                let updated: Updated = serde_json::from_str(envelope.params?.get()).ok()?;
-                self.resource_subscriptions.contains(&updated.uri)
-            }
-            _ => false,
-        };
-        if !is_wanted || envelope.id.is_some() {
-            return None;
-        }
-        with_params(notification, |params| {
-            let tag = RawValue::from_string(id.json()).ok()?;
-            with_meta(params, |meta| {
-                meta.insert(META_SUBSCRIPTION.to_owned(), tag);
-            })
-        })
-    }
 }
 
 /// An answer of a server with sessions as a stateless client is to read it, and its HTTP status.
@@ -316,107 +223,9 @@ const fn is_cacheable(method: &Method) -> bool {
     )
 }
 
-// --- A client with a session, a server without ---
-
-/// What a client with a session said of itself, for every request that it makes.
-#[derive(Debug, Clone)]
-pub struct Introduced {
-    /// The revision that it asked for, or the newest with sessions.
-    pub revision: Revision,
-    capabilities: Box<RawValue>,
-    client: Option<Box<RawValue>>,
-    /// The least severe log message that it wants.
-    pub level: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Hello<'a> {
-    #[serde(rename = "protocolVersion")]
-    revision: String,
-    #[serde(borrow)]
-    capabilities: Option<&'a RawValue>,
-    #[serde(borrow, rename = "clientInfo")]
-    client: Option<&'a RawValue>,
-}
-
-impl Introduced {
-    /// Reads `initialize`; `None` if it does not introduce anybody.
-    pub fn by(call: &Call) -> Option<Self> {
-        let envelope = Envelope::parse(call.body()).ok()?;
-        let hello: Hello<'_> = serde_json::from_str(envelope.params?.get()).ok()?;
-        Some(Self {
-            revision: Revision::parse(&hello.revision)
-                .filter(|revision| !revision.is_stateless())
-                .unwrap_or(WITH_SESSIONS),
-            capabilities: match hello.capabilities {
-                Some(own) => own.to_owned(),
-                None => raw(&json!({}))?,
-            },
-            client: hello.client.map(ToOwned::to_owned),
-            level: None,
-        })
-    }
-
-    fn meta(&self) -> Option<Members> {
-        let mut meta = Members::from([
-            (META_VERSION.to_owned(), raw(&json!(STATELESS.name()))?),
-            (META_CAPABILITIES.to_owned(), self.capabilities.clone()),
-        ]);
-        meta.extend(
-            self.client
-                .clone()
-                .map(|client| (META_CLIENT.to_owned(), client)),
-        );
-        if let Some(level) = &self.level {
-            meta.insert(META_LEVEL.to_owned(), raw(&json!(level))?);
-        }
-        Some(meta)
-    }
-
-    /// The client's own request, complete in itself.
-    pub fn stateless(&self, asked: &Dispatch) -> Option<Dispatch> {
-        let own = self.meta()?;
-        let body = with_params(asked.call().body(), |params| {
-            with_meta(params, |meta| meta.extend(own))
-        })?;
-        asked.instead(body, None)
-    }
-
-    /// The same request once more, with what the client answered to what the server asked.
-    pub fn again(
-        &self,
-        asked: &Dispatch,
-        responses: &BTreeMap<String, Box<RawValue>>,
-        state: Option<&RawValue>,
-    ) -> Option<Dispatch> {
-        let own = self.meta()?;
-        let body = with_params(asked.call().body(), |params| {
-            with_meta(params, |meta| meta.extend(own))?;
-            params.insert("inputResponses".to_owned(), to_raw_value(responses).ok()?);
-            params.extend(state.map(|state| ("requestState".to_owned(), state.to_owned())));
-            Some(())
-        })?;
-        asked.instead(body, None)
-    }
-
-    /// A request of our own about the same exchange: `server/discover`, `tools/list`, `subscriptions/listen`.
-    pub fn ask(&self, asked: &Dispatch, method: &Method, params: &Value) -> Option<Dispatch> {
-        let own = self.meta()?;
-        let body = message(method.name(), params, 0);
-        let body = with_params(&body, |params| with_meta(params, |meta| meta.extend(own)))?;
-        asked.instead(body, None)
-    }
-}
-
 /// `server/discover` in our own name: does the server speak the stateless revision?
 pub fn discover(asked: &Dispatch) -> Option<Dispatch> {
-    let us = Introduced {
-        revision: WITH_SESSIONS,
-        capabilities: raw(&json!({}))?,
-        client: raw(&json!({"name": "portcullis", "version": env!("CARGO_PKG_VERSION")})),
-        level: None,
-    };
-    us.ask(asked, &Method::Discover, &json!({}))
+    Introduced::us()?.ask(asked, &Method::Discover, &json!({}))
 }
 
 /// Whether this is a stateless server's answer to `server/discover`.
@@ -512,32 +321,4 @@ fn raw(value: &Value) -> Option<Box<RawValue>> {
 fn message(method: &str, params: &Value, id: u64) -> Bytes {
     let method = json!(method);
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#).into()
-}
-
-/// The message with its `params` changed, and the rest as it stood.
-fn with_params(body: &[u8], change: impl FnOnce(&mut Members) -> Option<()>) -> Option<Bytes> {
-    let envelope = Envelope::parse(body).ok()?;
-    let mut params: Members = match envelope.params {
-        Some(params) => serde_json::from_str(params.get()).ok()?,
-        None => Members::new(),
-    };
-    change(&mut params)?;
-    let params = to_raw_value(&params).ok()?;
-    if let Some(old) = envelope.params {
-        let place = field_range(body, old);
-        return Some(splice(body, &[(place, params.get().as_bytes())]));
-    }
-    let end = body.iter().rposition(|byte| *byte == b'}')?;
-    let added = format!(r#","params":{}"#, params.get());
-    Some(splice(body, &[(end..end, added.as_bytes())]))
-}
-
-fn with_meta(params: &mut Members, change: impl FnOnce(&mut Members)) -> Option<()> {
-    let mut meta: Members = match params.get("_meta") {
-        Some(meta) => serde_json::from_str(meta.get()).ok()?,
-        None => Members::new(),
-    };
-    change(&mut meta);
-    params.insert("_meta".to_owned(), to_raw_value(&meta).ok()?);
-    Some(())
 }

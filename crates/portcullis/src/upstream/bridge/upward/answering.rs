@@ -1,9 +1,9 @@
 //! The answer of a server with sessions, for a client that has none.
 
-use super::super::{Carried, Direct};
-use super::{Content, Events, Frame, Unanswered, Upstream, framed, mirror};
+use super::super::{Carried, Content, Direct, Events, Frame, Upstream, framed, mirror};
 use bytes::Bytes;
 use portcullis_core::protocol::{Envelope, Method};
+use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::remap::{self, Chosen, Outward};
 use portcullis_core::route::{Dispatch, bridge};
 use portcullis_core::session::Open;
@@ -93,13 +93,10 @@ struct Logged {
 
 impl Answering {
     /// The next event; `None` at the end. If the future is dropped, nothing is lost.
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Unanswered> {
+    pub(in crate::upstream::bridge) async fn next(&mut self) -> Result<Option<Frame>, Unanswered> {
         loop {
-            let Some(frame) = Box::pin(self.incoming.next()).await? else {
-                if self.under_way.cancel.is_none() || !self.resume().await? {
-                    return Ok(None);
-                }
-                continue;
+            let Some(frame) = self.next_frame().await? else {
+                return Ok(None);
             };
             if let Some(id) = frame.id.filter(|id| !id.is_empty()) {
                 self.last = Some(id);
@@ -109,6 +106,17 @@ impl Answering {
             };
             if let Some(message) = self.pass(data) {
                 return Ok(Some(framed(message)));
+            }
+        }
+    }
+
+    /// The next of the server's own frames, on this stream or on one that it is continued on.
+    async fn next_frame(&mut self) -> Result<Option<Frame>, Unanswered> {
+        loop {
+            let next = Box::pin(self.incoming.next()).await?;
+            let is_over = next.is_some() || self.under_way.cancel.is_none();
+            if is_over || !self.resume().await? {
+                return Ok(next);
             }
         }
     }
@@ -130,7 +138,7 @@ impl Answering {
         let Content::Events(events) = reply.content else {
             return Ok(false);
         };
-        self.incoming = Box::new(events);
+        *self.incoming = events;
         self.resumed += 1;
         Ok(true)
     }
