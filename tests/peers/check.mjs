@@ -9,10 +9,12 @@ import { text } from 'node:stream/consumers';
 
 import { say, usage } from './lib/cli.mjs';
 
-const SERVERS = ['sdk-v1.mjs', 'sdk-v2.mjs', 'mcp_server.py', 'fastmcp_server.py'];
+const OLD = 'servers/sdk-v1.mjs';
+const SERVERS = [OLD, 'servers/sdk-v2.mjs', 'servers/mcp_server.py', 'servers/fastmcp_server.py', 'rmcp-server'];
 const CLIENTS = [
-  ['sdk-v1.mjs', 'legacy'],
-  ...['sdk-v2.mjs', 'mcp_client.py', 'fastmcp_client.py'].flatMap((client) => [[client, 'legacy'], [client, 'modern']]),
+  ['clients/sdk-v1.mjs', 'legacy'],
+  ...['clients/sdk-v2.mjs', 'clients/mcp_client.py', 'clients/fastmcp_client.py', 'rmcp-client']
+    .flatMap((client) => [[client, 'legacy'], [client, 'modern']]),
 ];
 const CALLS = [
   { tool: 'echo', args: { text: 'né' }, text: 'né' },
@@ -34,7 +36,7 @@ const peer = join(import.meta.dirname, 'peer');
 const counts = { passed: 0, failed: 0 };
 
 for (const server of SERVERS) {
-  const command = [peer, dir, `servers/${server}`];
+  const command = [peer, dir, server];
   await serving(command.concat('--http', '0'), async (url) => {
     for (const [client, era] of able(server)) await tour(client, era, server, [url, 'token']);
   });
@@ -52,14 +54,14 @@ process.exitCode = counts.failed === 0 ? 0 : 1;
 
 /** The first version of the SDK has no modern era to offer. */
 function able(server) {
-  return CLIENTS.filter(([, era]) => era === 'legacy' || server !== 'sdk-v1.mjs');
+  return CLIENTS.filter(([, era]) => era === 'legacy' || server !== OLD);
 }
 
 /** Every call of one client to one server. */
 async function tour(client, era, server, target) {
   for (const { tool, args = {}, can, text: said, progress, asked = [] } of CALLS) {
     const what = ['--era', era, '--tool', tool, '--args', JSON.stringify(args), ...can ? ['--can', can] : []];
-    const [line] = await lines(peer, [dir, `clients/${client}`, ...what, ...target]);
+    const [line] = await lines(peer, [dir, client, ...what, ...target]);
     const { protocol, call, resources, prompts } = line;
     expect(`${client} ${era} ${target[0]} ${server} ${tool} ${can ?? ''}`, {
       protocol,

@@ -2,6 +2,7 @@
 # Installs what the peers are made of into DIR, outside the repository:
 #   DIR/node, DIR/js, DIR/conformance-stable, DIR/conformance-alpha   npm, from the lock files here
 #   DIR/python                                                       a virtual environment
+#   DIR/rmcp                                                         two programs of Rust, compiled
 #   DIR/resolve.mjs                                                  lets our files find DIR/js
 # Run it before every use: what is already there for the same lock files is left alone.
 set -euo pipefail
@@ -38,11 +39,17 @@ install_venv() {
   "$1/bin/pip" check >&2
 }
 
+install_cargo() {
+  (cd "$1" && cargo build --quiet --locked --target-dir build >&2)
+}
+
 for name in node js conformance-stable conformance-alpha; do
   once npm "$name" &
   jobs+=($!)
 done
 once venv python &
+jobs+=($!)
+once cargo rmcp &
 jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job"; done
 

@@ -6,13 +6,19 @@ use super::peers;
 use crate::shell;
 use crate::workspace::Workspace;
 
+/// Packages that are no members of the workspace.
+const ALONE: &[&str] = &["fuzz/Cargo.toml", "tests/peers/packages/rmcp/Cargo.toml"];
+
 pub(super) fn fmt(workspace: &Workspace) -> anyhow::Result<()> {
     shell::run(workspace.cargo("fmt").args(["--all", "--check"]))?;
-    shell::run(
-        workspace
-            .cargo("fmt")
-            .args(["--check", "--manifest-path", "fuzz/Cargo.toml"]),
-    )
+    for alone in ALONE {
+        shell::run(
+            workspace
+                .cargo("fmt")
+                .args(["--check", "--manifest-path", alone]),
+        )?;
+    }
+    Ok(())
 }
 
 pub(super) fn clippy(workspace: &Workspace) -> anyhow::Result<()> {

@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portcullis-sandbox",
         ],
     ),
+    ("portcullis-peer-rmcp", &[]),
     ("portcullis-sandbox", &[]),
     ("xtask", &[]),
 ];
