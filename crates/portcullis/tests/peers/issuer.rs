@@ -1,0 +1,98 @@
+//! The identity provider: npm `oidc-provider`, started and asked as its users ask it.
+
+use crate::harness::Request;
+use crate::peer::Served;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// What the provider says of itself on its first line.
+#[derive(Deserialize)]
+struct Told {
+    issuer: String,
+    token_endpoint: String,
+    admin: String,
+    clients: HashMap<String, Client>,
+}
+
+#[derive(Deserialize)]
+struct Client {
+    client_secret: String,
+}
+
+/// A running provider.
+pub(crate) struct Issuer {
+    told: Told,
+    _served: Served,
+}
+
+impl Issuer {
+    /// Starts one that knows these users beside `rs`, `es` and `ed`.
+    pub(crate) fn start(users: &[&str]) -> Self {
+        let served = Served::start("idp.mjs", &["--users", &users.join(",")]);
+        Self {
+            told: serde_json::from_str(&served.first).unwrap(),
+            _served: served,
+        }
+    }
+
+    /// What `iss` says.
+    pub(crate) fn name(&self) -> &str {
+        &self.told.issuer
+    }
+
+    /// An access token of `user` for `resource`, by the client credentials grant (RFC 8707 section 2).
+    pub(crate) fn token(&self, user: &str, resource: &str) -> String {
+        self.token_with(user, &format!("resource={}", encode(resource)))
+    }
+
+    /// What the grant gives for any other parameters.
+    pub(crate) fn token_with(&self, user: &str, parameters: &str) -> String {
+        let secret = encode(&self.told.clients[user].client_secret);
+        let form = format!(
+            "grant_type=client_credentials&client_id={user}&client_secret={secret}&{parameters}"
+        );
+        let answer = ask(
+            &self.told.token_endpoint,
+            &Request::new("POST", "")
+                .set("content-type", "application/x-www-form-urlencoded")
+                .body(&form),
+        );
+        let token = answer["access_token"].as_str();
+        token
+            .unwrap_or_else(|| panic!("no token: {answer}"))
+            .to_owned()
+    }
+
+    /// Uses one of the controls that stand at the head of `idp.mjs`.
+    pub(crate) fn control(&self, method: &str, path: &str) -> Value {
+        ask(
+            &format!("{}{path}", self.told.admin),
+            &Request::new(method, ""),
+        )
+    }
+}
+
+/// Sends a request to a URL of loopback and reads the JSON that comes, in chunks or not.
+fn ask(url: &str, request: &Request) -> Value {
+    let (address, path) = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .unwrap();
+    let address: SocketAddr = address.parse().unwrap();
+    let body = request.clone().to(&format!("/{path}")).send(address).body;
+    let json = body.find('{').zip(body.rfind('}'));
+    let (from, to) = json.unwrap_or_else(|| panic!("{url} answered {body:?}"));
+    serde_json::from_str(&body[from..=to]).unwrap()
+}
+
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| {
+        if byte.is_ascii_alphanumeric() {
+            encoded + char::from(byte).encode_utf8(&mut [0; 4])
+        } else {
+            encoded + &format!("%{byte:02X}")
+        }
+    })
+}
