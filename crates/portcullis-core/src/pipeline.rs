@@ -21,7 +21,7 @@
 //! ```
 
 use crate::authenticate::{self, Credentials, Principal, Trust, Verified};
-use crate::authorize::{self, Circumstances, Gate, policy::Policy};
+use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
 use crate::inspect::{self, Released, Summary, View};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
 use crate::quota::{self, Quota};
@@ -189,6 +189,46 @@ pub fn admit(
     Ok(route::resolve(inspect::request(permit)))
 }
 
+/// From an exchange with all servers together to the door of one of them, which decides for itself.
+///
+/// `body` is the stateless message in that server's own names.
+///
+/// # Errors
+/// [`Refusal`] of the first room that says no; [`Forbidden::NoRule`] too if the server does not trust the issuer
+/// that vouches for the caller.
+pub fn admit_member(
+    rules: &Rules,
+    state: &State,
+    asked: &Dispatch,
+    (name, body): (&str, Bytes),
+    (circumstances, trail): (Circumstances<'_>, &mut Trail),
+) -> Result<(Dispatch, Ticket), Refusal> {
+    let server = rules.server(name)?;
+    let resource = &server.gate.resource;
+    let session = Session::at_member(asked.principal().clone(), Arc::clone(&resource.server));
+    trail.principal = Some(asked.principal().clone());
+    let call = Call::parse(body, &Headers::absent(), None)?;
+    note(&call, rules.view, trail);
+    if !call.revision().is_stateless() {
+        return Err(NoSession::Missing.into());
+    }
+    trail.is_decided = true;
+    if server.gate.is_aggregate || !resource.issuers.contains(&asked.principal().issuer) {
+        return Err(Forbidden::NoRule.into());
+    }
+    let quota = &state.quota;
+    quota.take_tool(&session, &call, &server.quota, circumstances.now)?;
+    let slot = quota.take_member_slot(&session, &server.quota)?;
+    let permit = authorize::decide(
+        &rules.policy,
+        &server.gate,
+        (session, call, slot),
+        circumstances,
+    )?;
+    trail.rule = Some(permit.rule().to_owned());
+    Ok(route::resolve(inspect::request(permit)))
+}
+
 /// From a `GET` to the upstream's door: the stream on which the server speaks unasked, up to 2025-11-25.
 ///
 /// # Errors
@@ -285,11 +325,7 @@ pub fn decline(state: &State, ticket: &Ticket, id: &Id) -> Option<Dispatch> {
         .find(&ticket.principal().key, ticket.session()?)?;
     let error = r#"{"code":-32601,"message":"not permitted"}"#;
     let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.json());
-    let headers = Headers {
-        is_absent: true,
-        ..Headers::default()
-    };
-    let call = Call::parse(body.into(), &headers, Some(open.revision)).ok()?;
+    let call = Call::parse(body.into(), &Headers::absent(), Some(open.revision)).ok()?;
     Some(route::reply(ticket, open, call))
 }
 

@@ -56,6 +56,7 @@ fn server(scopes: &[&str]) -> Server {
                 scopes_supported: Vec::new(),
             },
             tool_scopes: HashMap::from([("admin".to_owned(), vec!["notes:admin".to_owned()])]),
+            is_aggregate: false,
         },
         quota: Limits {
             requests: few,

@@ -114,7 +114,7 @@ pub struct Issuer {
 /// One protected resource (RFC 9728): a server of ours as its clients know it.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    /// The server's name in the configuration; empty for the aggregate.
+    /// The server's name in the configuration, or [`crate::route::aggregate::AGGREGATE`].
     pub server: Arc<str>,
     /// The only accepted `aud`: its canonical URI (RFC 8707).
     pub audience: String,

@@ -12,6 +12,9 @@ use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
+/// The rule by which a message to all servers together goes on to those that decide about it.
+const MEMBERS_DECIDE: &str = "members decide";
+
 /// Proof that a policy permitted this call. Only this room makes one.
 #[derive(Debug)]
 #[must_use]
@@ -84,6 +87,9 @@ pub struct Gate {
     pub resource: Resource,
     /// What single tools need on top of the server's scopes.
     pub tool_scopes: HashMap<String, Vec<String>>,
+    /// Whether it stands for other servers: then each of those decides for itself
+    /// ([`crate::pipeline::admit_member`]), and nothing is decided here.
+    pub is_aggregate: bool,
 }
 
 impl Gate {
@@ -141,6 +147,14 @@ pub fn decide(
         Kind::Response(_) => Action::UseServer,
     };
     gate.check_scopes(session.principal(), call.target())?;
+    if gate.is_aggregate {
+        return Ok(Permit {
+            session,
+            call,
+            slot,
+            rule: MEMBERS_DECIDE.to_owned(),
+        });
+    }
     permit_subscriptions(policy, &session, &call, circumstances)?;
     let asked = Asked {
         action,
@@ -207,6 +221,9 @@ pub fn decide_use(
     circumstances: Circumstances<'_>,
 ) -> Result<String, Forbidden> {
     gate.check_scopes(session.principal(), &Target::Server)?;
+    if gate.is_aggregate {
+        return Ok(MEMBERS_DECIDE.to_owned());
+    }
     let era = session.open().map_or("", |open| open.revision.name());
     let asked = Asked {
         action: Action::UseServer,
@@ -229,12 +246,16 @@ pub fn decide_use(
 /// [`Forbidden`], for every answer that is not a clear yes.
 pub fn decide_reverse(
     policy: &Policy,
+    gate: &Gate,
     principal: &Principal,
-    server: &str,
     (method, era): (&Method, &str),
     circumstances: Circumstances<'_>,
 ) -> Result<String, Forbidden> {
     let action = actions::of_server(method).ok_or(Forbidden::Method)?;
+    if gate.is_aggregate {
+        return Ok(MEMBERS_DECIDE.to_owned());
+    }
+    let server = &gate.resource.server;
     let asked = Asked {
         action,
         target: &Target::Server,
@@ -252,6 +273,9 @@ pub fn is_visible(
     target: &Target,
     now: Timestamp,
 ) -> bool {
+    if gate.is_aggregate {
+        return true;
+    }
     let action = match target {
         Target::Tool(_) => Action::CallTool,
         Target::Resource(_) => Action::ReadResource,

@@ -131,15 +131,15 @@ fn judge(
                 return Ok((None, Said::Notification { method }));
             };
             let asked = (&method, ticket.revision().name());
-            let (principal, server) = (ticket.principal(), ticket.server());
-            match authorize::decide_reverse(policy, principal, server, asked, circumstances) {
+            match authorize::decide_reverse(policy, gate, ticket.principal(), asked, circumstances)
+            {
                 Ok(_rule) => Ok((None, Said::Request { method, id })),
                 Err(why) => Err(BadAnswer::Reverse { id, why }),
             }
         }
         (None, Some(result), None) => {
             expect_asked(id, ticket)?;
-            permit_questions(result.get(), ticket, policy, circumstances)?;
+            permit_questions(result.get(), ticket, (policy, gate), circumstances)?;
             let eye = (policy, gate, circumstances.now);
             let narrowed = list::narrow(message, result, ticket, eye)?;
             let revision = match ticket.method() {
@@ -167,24 +167,19 @@ fn judge(
 fn permit_questions(
     result: &str,
     ticket: &Ticket,
-    policy: &Policy,
+    (policy, gate): (&Policy, &Gate),
     circumstances: Circumstances<'_>,
 ) -> Result<(), BadAnswer> {
-    let can_ask = matches!(
-        ticket.method(),
-        Some(Method::ToolsCall | Method::ResourcesRead | Method::PromptsGet)
-    );
     // A name that is written with escapes is no reason to look away.
     let may_ask = || result.contains("input") || result.contains("\\u");
-    if !ticket.revision().is_stateless() || !can_ask || !may_ask() {
+    if !ticket.revision().is_stateless() || !may_ask() {
         return Ok(());
     }
     let input =
         Input::read(result).map_err(|_| BadAnswer::Malformed(Malformed::Params { id: None }))?;
     for question in input.iter().flat_map(|input| input.requests.values()) {
         let asked = (&Method::parse(&question.method), ticket.revision().name());
-        let (principal, server) = (ticket.principal(), ticket.server());
-        authorize::decide_reverse(policy, principal, server, asked, circumstances)
+        authorize::decide_reverse(policy, gate, ticket.principal(), asked, circumstances)
             .map_err(|why| BadAnswer::Question { why })?;
     }
     Ok(())

@@ -43,6 +43,7 @@ fn gate() -> Gate {
             scopes_supported: Vec::new(),
         },
         tool_scopes: HashMap::new(),
+        is_aggregate: false,
     }
 }
 

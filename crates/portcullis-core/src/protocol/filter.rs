@@ -58,7 +58,8 @@ impl Filter {
         .into()
     }
 
-    fn json(&self) -> Value {
+    /// The filter as a message has it.
+    pub(crate) fn json(&self) -> Value {
         let mut filter = serde_json::Map::new();
         for (name, wanted) in [
             ("toolsListChanged", self.tools_list_changed),

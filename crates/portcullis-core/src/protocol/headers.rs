@@ -19,6 +19,16 @@ pub struct Headers<'a> {
     pub is_ambiguous: bool,
 }
 
+impl Headers<'_> {
+    /// Those of a message that came without any.
+    pub fn absent() -> Self {
+        Self {
+            is_absent: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// A mirrored value without its `=?base64?…?=` sentinel; `None` if that is broken.
 pub fn decode_mirrored(value: &str) -> Option<Cow<'_, str>> {
     let Some(encoded) = value

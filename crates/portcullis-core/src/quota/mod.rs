@@ -132,6 +132,27 @@ impl Quota {
             self.hasher.hash_one((0u8, who)),
             self.hasher.hash_one((1u8, server)),
         ];
+        self.take_places(places, limits)
+    }
+
+    /// Takes a place at one of the servers behind the aggregate, whose own place the exchange has already.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if there is none for this principal or this upstream.
+    pub fn take_member_slot(
+        self: &Arc<Self>,
+        session: &Session,
+        limits: &Limits,
+    ) -> Result<Slot, Exhausted> {
+        let (who, server) = (&*session.principal().key, &**session.server());
+        let places = [
+            self.hasher.hash_one((5u8, who, server)),
+            self.hasher.hash_one((1u8, server)),
+        ];
+        self.take_places(places, limits)
+    }
+
+    fn take_places(self: &Arc<Self>, places: [u64; 2], limits: &Limits) -> Result<Slot, Exhausted> {
         let mut held = self.held();
         held.check_concurrency(places, [limits.concurrency, limits.upstream_concurrency])?;
         for place in places {
@@ -162,21 +183,38 @@ impl Quota {
             size(call),
             "bytes",
         );
+        match self.of_tool(session, call, limits) {
+            Some(tool) => self.held().charge(&[bytes, tool], now),
+            None => self.held().charge(&[bytes], now),
+        }
+    }
+
+    /// Takes what a tool costs, where the message's bytes were taken already.
+    ///
+    /// # Errors
+    /// [`Exhausted`], with the time after which it would pass.
+    pub fn take_tool(
+        &self,
+        session: &Session,
+        call: &Call,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Exhausted> {
+        match self.of_tool(session, call, limits) {
+            Some(tool) => self.held().charge(&[tool], now),
+            None => Ok(()),
+        }
+    }
+
+    fn of_tool(&self, session: &Session, call: &Call, limits: &Limits) -> Option<Charge> {
         let Target::Tool(tool) = call.target() else {
-            return self.held().charge(&[bytes], now);
+            return None;
         };
-        let Some(rate) = limits
-            .per_tool
-            .get(&**tool)
-            .copied()
-            .or(limits.tool_requests)
-        else {
-            return self.held().charge(&[bytes], now);
-        };
-        let bucket = self
-            .hasher
-            .hash_one((4u8, who, &**session.server(), &**tool));
-        self.held().charge(&[bytes, (bucket, rate, 1, "tool")], now)
+        let own = limits.per_tool.get(&**tool).copied();
+        let rate = own.or(limits.tool_requests)?;
+        let (who, server) = (&*session.principal().key, &**session.server());
+        let bucket = self.hasher.hash_one((4u8, who, server, &**tool));
+        Some((bucket, rate, 1, "tool"))
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {

@@ -1,5 +1,6 @@
 //! Where does it go? A cleared call becomes what the upstream is sent, and the ticket that its answers are held against.
 
+pub mod aggregate;
 pub mod bridge;
 pub mod remap;
 

@@ -36,6 +36,15 @@ pub struct Open {
 }
 
 impl Session {
+    /// The same caller at one of the servers behind the aggregate, in no conversation.
+    pub(crate) const fn at_member(principal: Principal, server: Arc<str>) -> Self {
+        Self {
+            principal,
+            server,
+            open: None,
+        }
+    }
+
     /// Whose it is.
     pub const fn principal(&self) -> &Principal {
         &self.principal

@@ -6,8 +6,8 @@ use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
 use crate::relay::Live;
-use crate::upstream::Upstream;
 use crate::upstream::pipes::Report;
+use crate::upstream::{Inner, Upstream};
 use anyhow::Context as _;
 use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
 use portcullis_core::authorize::Gate;
@@ -15,9 +15,10 @@ use portcullis_core::authorize::policy::{Grant, Policy, Sources};
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota::{self, Rate};
+use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::secret::Secret;
 use portcullis_core::session;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -35,6 +36,8 @@ pub(crate) struct Workshop<'a> {
     pub(crate) key: &'a Secret<Vec<u8>>,
     /// Where connections and processes run.
     pub(crate) tasks: &'a TaskTracker,
+    /// What answers for all servers together.
+    pub(crate) aggregate: Arc<dyn Inner>,
     /// Told of what servers do wrong.
     pub(crate) report: &'a Report,
     /// Upstreams of before, kept where nothing about them has changed.
@@ -70,6 +73,11 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         };
         upstreams.insert(name, (fingerprint, upstream));
     }
+    if let Some(audience) = &checked.gateway.aggregate {
+        let name: Arc<str> = AGGREGATE.into();
+        servers.insert(Arc::clone(&name), rules_of_all(checked, &name, audience));
+        upstreams.insert(Arc::clone(&name), all_together(workshop, &name));
+    }
     let live = Live {
         policy: policy.hash().into(),
         rules: Rules {
@@ -91,10 +99,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
             origins: checked.gateway.origins.iter().cloned().collect(),
         },
         admin_edge: admin_edge(checked.gateway.admin.port()),
-        upstreams: upstreams
-            .iter()
-            .map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream)))
-            .collect(),
+        upstreams: by_name(&upstreams),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
@@ -206,12 +211,70 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 scopes_supported: supported,
             },
             tool_scopes,
+            is_aggregate: false,
         },
-        quota: quota_of(&checked.quota, server),
+        quota: quota_of(&checked.quota, &server.tools),
     }
 }
 
-fn quota_of(quota: &config::Quota, server: &config::Server) -> quota::Limits {
+fn by_name(upstreams: &Upstreams) -> BTreeMap<Arc<str>, Arc<Upstream>> {
+    let named = upstreams.iter();
+    named
+        .map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream)))
+        .collect()
+}
+
+/// All servers together as one upstream, which every reload keeps.
+fn all_together(workshop: &Workshop<'_>, name: &Arc<str>) -> (String, Arc<Upstream>) {
+    let made = || {
+        let inner = Arc::clone(&workshop.aggregate);
+        (
+            String::new(),
+            Arc::new(Upstream::inner(inner, workshop.tasks.clone())),
+        )
+    };
+    workshop.kept.get(name).cloned().unwrap_or_else(made)
+}
+
+/// All servers together as one protected resource; what may be done with each, each decides.
+fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
+    let servers = || checked.servers.values();
+    let issuers: BTreeSet<&String> = servers().flat_map(|server| &server.issuers).collect();
+    let issuers = issuers
+        .into_iter()
+        .filter_map(|issuer| checked.issuers.get(issuer));
+    let scopes: BTreeSet<&String> = servers()
+        .flat_map(|server| {
+            let tools = server.tools.values().flat_map(|tool| &tool.scopes);
+            server.scopes.iter().chain(tools)
+        })
+        .collect();
+    let public = &checked.gateway.public_url;
+    Server {
+        gate: Gate {
+            resource: Resource {
+                server: Arc::clone(name),
+                audience: audience.to_owned(),
+                metadata_url: format!(
+                    "{}/.well-known/oauth-protected-resource{}/mcp",
+                    public.origin(),
+                    public.path().trim_end_matches('/')
+                ),
+                issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
+                scopes: Vec::new(),
+                scopes_supported: scopes.into_iter().cloned().collect(),
+            },
+            tool_scopes: HashMap::new(),
+            is_aggregate: true,
+        },
+        quota: quota::Limits {
+            tool_requests: None,
+            ..quota_of(&checked.quota, &BTreeMap::new())
+        },
+    }
+}
+
+fn quota_of(quota: &config::Quota, tools: &BTreeMap<String, config::Tool>) -> quota::Limits {
     let per_minute = |count: u32| Rate {
         per_minute: count.into(),
         burst: quota.burst.min(count).into(),
@@ -223,8 +286,7 @@ fn quota_of(quota: &config::Quota, server: &config::Server) -> quota::Limits {
             burst: quota.burst.into(),
         },
         tool_requests: Some(per_minute(quota.tool_requests_per_minute)),
-        per_tool: server
-            .tools
+        per_tool: tools
             .iter()
             .filter_map(|(name, tool)| Some((name.clone(), own(tool)?)))
             .collect(),

@@ -9,7 +9,9 @@ use crate::keys;
 use crate::lifecycle::Home;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_core::route::aggregate::AGGREGATE;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ pub(super) struct Token {
     /// The configuration file [default: portcullis.toml in the data directory].
     #[arg(long, short)]
     config: Option<PathBuf>,
-    /// The server that the token is for.
+    /// The server that the token is for, or `*` for the endpoint of all servers.
     #[arg(long)]
     server: String,
     /// Whom it names.
@@ -65,29 +67,13 @@ impl Token {
     }
 
     fn token(&self, checked: &Checked) -> anyhow::Result<String> {
-        let server = checked
-            .servers
-            .iter()
-            .find(|(name, _)| name.as_str() == self.server);
-        let Some((_, server)) = server else {
-            let known: Vec<&str> = checked
-                .servers
-                .keys()
-                .map(config::ServerName::as_str)
-                .collect();
-            bail!(
-                "no server {:?}; there are: {}",
-                self.server,
-                known.join(", ")
-            );
-        };
+        let servers = self.servers(checked)?;
+        let trusts = |name| servers.iter().any(|server| server.issuers.contains(name));
         let own = checked
             .issuers
             .iter()
             .find_map(|(name, issuer)| match issuer {
-                config::Issuer::Embedded { max_lifetime } if server.issuers.contains(name) => {
-                    Some(*max_lifetime)
-                }
+                config::Issuer::Embedded { max_lifetime } if trusts(name) => Some(*max_lifetime),
                 config::Issuer::Embedded { .. } | config::Issuer::External(_) => None,
             });
         let Some(longest) = own else {
@@ -101,7 +87,7 @@ impl Token {
             bail!("--lifetime must be from 1 to {} seconds", longest.as_secs());
         }
         let scopes = if self.scope.is_empty() {
-            all_scopes(server)
+            all_scopes(&servers)
         } else {
             self.scope.clone()
         };
@@ -110,25 +96,58 @@ impl Token {
         let claims = Claims {
             issuer: &own_issuer(checked),
             subject: &self.subject,
-            audience: &server.audience,
+            audience: self.audience(checked, &servers)?,
             scopes: &scopes,
             lifetime,
         };
         Ok(mint(&key, &claims, clock::now())?.expose().clone())
     }
+
+    /// The server of that name, or all of them.
+    fn servers<'a>(&self, checked: &'a Checked) -> anyhow::Result<Vec<&'a config::Server>> {
+        let is_meant =
+            |name: &config::ServerName| self.server == AGGREGATE || name.as_str() == self.server;
+        let meant = checked.servers.iter();
+        let meant: Vec<_> = meant.filter(|(name, _)| is_meant(name)).collect();
+        if meant.is_empty() {
+            let known: Vec<&str> = checked
+                .servers
+                .keys()
+                .map(config::ServerName::as_str)
+                .collect();
+            bail!(
+                "no server {:?}; there are: {}",
+                self.server,
+                known.join(", ")
+            );
+        }
+        Ok(meant.into_iter().map(|(_, server)| server).collect())
+    }
+
+    fn audience<'a>(
+        &self,
+        checked: &'a Checked,
+        servers: &[&'a config::Server],
+    ) -> anyhow::Result<&'a str> {
+        let all = checked.gateway.aggregate.as_deref();
+        if self.server == AGGREGATE {
+            return all
+                .context("there is no endpoint for all servers: [gateway] aggregate = false");
+        }
+        let server = servers.first().context("no server")?;
+        Ok(&server.audience)
+    }
 }
 
-fn all_scopes(server: &config::Server) -> Vec<String> {
-    let mut scopes: Vec<String> = server.scopes.iter().cloned().collect();
-    scopes.extend(
-        server
-            .tools
-            .values()
-            .flat_map(|tool| tool.scopes.iter().cloned()),
-    );
-    scopes.sort();
-    scopes.dedup();
-    scopes
+fn all_scopes(servers: &[&config::Server]) -> Vec<String> {
+    let scopes: BTreeSet<&String> = servers
+        .iter()
+        .flat_map(|server| {
+            let tools = server.tools.values().flat_map(|tool| &tool.scopes);
+            server.scopes.iter().chain(tools)
+        })
+        .collect();
+    scopes.into_iter().cloned().collect()
 }
 
 /// The configuration, under the address that the gateway runs at.

@@ -56,6 +56,8 @@ pub(crate) struct Gateway {
     pub(crate) origins: BTreeSet<String>,
     /// How long a stop waits for requests.
     pub(crate) drain: Duration,
+    /// The audience of the endpoint for all servers; none if there is no such endpoint.
+    pub(crate) aggregate: Option<String>,
     /// Certificate and key.
     pub(crate) tls: Option<Tls>,
 }

@@ -60,6 +60,10 @@ pub(super) struct Gateway {
     /// How long a stop waits for requests that are under way.
     #[schemars(extend("default" = bounds::DRAIN.default_text(), "x-range" = bounds::DRAIN.words()))]
     pub(super) drain: Option<Span>,
+    /// Whether there is an endpoint `/mcp` for all servers that a caller may use, with tools called
+    /// `server__tool`. Its tokens have the audience `PUBLIC_URL/mcp`.
+    #[schemars(extend("default" = true))]
+    pub(super) aggregate: Option<bool>,
     pub(super) tls: Option<Tls>,
 }
 

@@ -7,7 +7,7 @@ use crate::config::{self, Checked};
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, accept, admin};
 use crate::record::{note, note_closed};
-use crate::relay::Gateway;
+use crate::relay::{Aggregate, Gateway};
 use crate::resume::Seal;
 use crate::telemetry::Counters;
 use crate::upstream::pipes::Report;
@@ -98,6 +98,7 @@ pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) key: Secret<Vec<u8>>,
     pub(crate) report: Report,
+    pub(crate) aggregate: Arc<Aggregate>,
     pub(crate) upstreams: Mutex<Upstreams>,
     writer: Mutex<Option<Writer>>,
 }
@@ -109,7 +110,9 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
     let tasks = TaskTracker::new();
     let report = reporter(recorder.clone());
+    let aggregate = Arc::new(Aggregate::default());
     let workshop = Workshop {
+        aggregate: aggregate.clone(),
         key: &key,
         tasks: &tasks,
         report: &report,
@@ -134,7 +137,9 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         listening: Mutex::default(),
         counters: Counters::default(),
     });
+    aggregate.bind(&gateway);
     Ok(Running {
+        aggregate,
         gateway,
         key,
         report,

@@ -63,6 +63,7 @@ async fn reload(running: &Running, reread: &Reread) {
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone();
             let workshop = Workshop {
+                aggregate: running.aggregate.clone(),
                 key: &running.key,
                 tasks: &gateway.tasks,
                 report: &running.report,

@@ -88,6 +88,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
         trace,
         carried: Carried {
             traceparent,
+            network: None,
             version: version.map(str::to_owned),
             mirrored: if is_stateless {
                 to_carry(headers)

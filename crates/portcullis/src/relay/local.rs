@@ -95,10 +95,7 @@ impl Local {
         }
         let rules = &live.rules;
         let session = self.session(rules, exchange)?;
-        let headers = Headers {
-            is_absent: true,
-            ..Headers::default()
-        };
+        let headers = Headers::absent();
         let (dispatch, ticket) = pipeline::admit(
             rules,
             &self.gateway.state,

@@ -2,6 +2,7 @@
 //!
 //! The core decides, the upstream waits, the record brackets. Nothing is decided here.
 
+mod aggregate;
 mod frame;
 mod local;
 mod stream;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use walk::Walked;
 
+pub(crate) use aggregate::Aggregate;
 pub(crate) use local::Local;
 
 /// How long a server may take to hear that its request is declined.

@@ -15,6 +15,7 @@ use portcullis_core::authorize::Circumstances;
 use portcullis_core::pipeline::{self, Head, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
+use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::session::{NoSession, Session};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,11 +45,14 @@ impl<'a> Place<'a> {
                 Self::Metadata(_) | Self::Nowhere => Self::Nowhere,
             };
         }
+        if path == "/mcp" {
+            return Self::Endpoint(AGGREGATE);
+        }
         let server = path
             .strip_prefix("/servers/")
             .and_then(|rest| rest.strip_suffix("/mcp"));
         server
-            .filter(|name| !name.contains('/'))
+            .filter(|name| !name.contains('/') && *name != AGGREGATE)
             .map_or(Self::Nowhere, Place::Endpoint)
     }
 }
@@ -97,10 +101,15 @@ impl Gateway {
             .servers
             .get_key_value(server)
             .map(|(name, _)| Arc::clone(name));
+        let mut seen = seen(parts)?;
+        let network = peer.ip().to_string();
+        if server == AGGREGATE {
+            seen.carried.network = Some(network.clone());
+        }
         let step = Step {
             live,
-            seen: seen(parts)?,
-            network: peer.ip().to_string(),
+            seen,
+            network,
         };
         exchange.trace.clone_from(&step.seen.trace);
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
@@ -369,7 +378,7 @@ pub(super) fn upstream<'a>(live: &'a Live, server: &str) -> Result<&'a Arc<Upstr
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use super::{AGGREGATE, Place};
 
     #[test]
     fn paths_lead_where_they_say() {
@@ -379,6 +388,12 @@ mod tests {
                 "/.well-known/oauth-protected-resource/servers/demo/mcp",
                 Place::Metadata("demo"),
             ),
+            ("/mcp", Place::Endpoint(AGGREGATE)),
+            (
+                "/.well-known/oauth-protected-resource/mcp",
+                Place::Metadata(AGGREGATE),
+            ),
+            ("/servers/*/mcp", Place::Nowhere),
             ("/servers/a/b/mcp", Place::Nowhere),
             ("/Servers/demo/mcp", Place::Nowhere),
             ("/servers/demo/mcp/", Place::Nowhere),

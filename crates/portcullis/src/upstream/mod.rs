@@ -6,11 +6,13 @@ pub(crate) mod pipes;
 pub(crate) mod stdio;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use portcullis_core::protocol::{BadStream, Frame, Frames};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
 use portcullis_core::time::Timestamp;
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -19,6 +21,8 @@ use tokio::sync::mpsc;
 pub(crate) struct Carried {
     /// W3C trace context, for the upstream's own logs.
     pub(crate) traceparent: String,
+    /// The client's network address, for servers that decide about the message once more.
+    pub(crate) network: Option<String>,
     /// `MCP-Protocol-Version`, as the client sent it.
     pub(crate) version: Option<String>,
     /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, which a stateless request mirrors.
@@ -32,9 +36,22 @@ pub(crate) enum Direct {
     Http(http::Http),
     /// A process, its stdin and its stdout.
     Pipes(pipes::Pipes),
+    /// Something inside this process, which speaks the stateless era only.
+    Inner(Arc<dyn Inner>),
 }
 
-pub(crate) use bridge::Upstream;
+/// A server that is inside this process.
+pub(crate) trait Inner: fmt::Debug + Send + Sync {
+    /// Sends a stateless message and waits for the first of its answer.
+    fn call<'a>(
+        &'a self,
+        dispatch: &'a Dispatch,
+        carried: &'a Carried,
+    ) -> BoxFuture<'a, Result<Reply, Unanswered>>;
+}
+
+pub(crate) use bridge::mirror::carried as beside;
+pub(crate) use bridge::{Upstream, taken, told, whole};
 
 /// What an upstream answered.
 #[derive(Debug)]
@@ -95,6 +112,7 @@ impl Direct {
         match self {
             Self::Http(http) => http.call(dispatch, carried).await,
             Self::Pipes(pipes) => pipes.call(dispatch).await,
+            Self::Inner(inner) => inner.call(dispatch, carried).await,
         }
     }
 
@@ -108,6 +126,7 @@ impl Direct {
         match self {
             Self::Http(http) => http.listen(open, last, carried).await,
             Self::Pipes(pipes) => pipes.listen(open),
+            Self::Inner(_) => Err(Unanswered::Foreign),
         }
     }
 
@@ -116,13 +135,14 @@ impl Direct {
         match self {
             Self::Http(http) => http.end(session).await,
             Self::Pipes(pipes) => pipes.end(session).await,
+            Self::Inner(_) => {}
         }
     }
 
     /// Ends what nobody used for a while.
     async fn reap(&self, now: Timestamp) {
         match self {
-            Self::Http(_) => {}
+            Self::Http(_) | Self::Inner(_) => {}
             Self::Pipes(pipes) => pipes.reap(now.micros() / 1000).await,
         }
     }
@@ -130,7 +150,7 @@ impl Direct {
     /// Ends everything that runs for it.
     async fn stop(&self) {
         match self {
-            Self::Http(_) => {}
+            Self::Http(_) | Self::Inner(_) => {}
             Self::Pipes(pipes) => pipes.stop().await,
         }
     }

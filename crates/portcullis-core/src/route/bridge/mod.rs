@@ -41,10 +41,7 @@ const INTERNAL_ERROR: i64 = -32603;
 impl Dispatch {
     /// Another message of the same exchange.
     fn instead(&self, body: impl Into<Bytes>, session: Option<Open>) -> Option<Self> {
-        let headers = Headers {
-            is_absent: true,
-            ..Headers::default()
-        };
+        let headers = Headers::absent();
         let settled = session.as_ref().map(|open| open.revision);
         Some(Self {
             server: Arc::clone(&self.server),
@@ -57,10 +54,7 @@ impl Dispatch {
 
 /// The dispatch of a stream that is opened to listen, to make messages of.
 pub fn listening(ticket: &Ticket, open: &Open) -> Option<Dispatch> {
-    let headers = Headers {
-        is_absent: true,
-        ..Headers::default()
-    };
+    let headers = Headers::absent();
     let body = message("ping", &json!({}), 0);
     let call = Call::parse(body, &headers, Some(open.revision)).ok()?;
     Some(super::reply(ticket, open.clone(), call))

@@ -6,6 +6,7 @@ mod words;
 use super::{Ending, environment, out};
 use crate::assemble::{Upstreams, Workshop, assemble};
 use crate::config::{self, Checked};
+use crate::relay::Aggregate;
 use crate::upstream::pipes::Report;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -137,6 +138,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
     );
     let report: Report = Arc::new(|_: &str, _: &'static str| ());
     let workshop = Workshop {
+        aggregate: Arc::<Aggregate>::default(),
         key: &key,
         tasks: &TaskTracker::new(),
         report: &report,

@@ -57,6 +57,10 @@ pub(super) fn gateway(desk: &mut Desk<'_>, raw: raw::Gateway) -> Option<Gateway>
     };
     let drain = desk.span(&place.key("drain"), raw.drain, &bounds::DRAIN);
     let (listen, public_url) = (listen?, public_url?);
+    let aggregate = raw
+        .aggregate
+        .unwrap_or(true)
+        .then(|| public_url.below("/mcp"));
     let hosts = hosts(desk, &raw.allowed_hosts, listen, &public_url);
     let origins = origins(desk, &raw.allowed_origins, listen, &public_url);
     Some(Gateway {
@@ -67,6 +71,7 @@ pub(super) fn gateway(desk: &mut Desk<'_>, raw: raw::Gateway) -> Option<Gateway>
         hosts,
         origins,
         drain,
+        aggregate,
         tls,
     })
 }

@@ -35,6 +35,9 @@ pub(super) fn servers(
     let mut servers = Servers::default();
     let mut grants = Vec::new();
     let mut audiences: BTreeMap<String, String> = BTreeMap::new();
+    if let Some(all) = around.gateway.and_then(|gateway| gateway.aggregate.clone()) {
+        audiences.insert(all, "the endpoint for all servers".to_owned());
+    }
     if raw.is_empty() {
         desk.refuse_missing(
             &top,

@@ -14,7 +14,7 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const MAX_TOOLS: usize = 4096;
 
 /// What goes up beside a message of ours: the version, and what mirrors it if it has none but that.
-pub(super) fn carried(dispatch: &Dispatch, of: &Carried) -> Carried {
+pub(crate) fn carried(dispatch: &Dispatch, of: &Carried) -> Carried {
     let call = dispatch.call();
     let mut mirrored = Vec::new();
     if call.revision().is_stateless() {
@@ -26,6 +26,7 @@ pub(super) fn carried(dispatch: &Dispatch, of: &Carried) -> Carried {
     let is_settled = dispatch.session().is_some() || call.revision().is_stateless();
     Carried {
         traceparent: of.traceparent.clone(),
+        network: of.network.clone(),
         version: is_settled.then(|| call.revision().name().to_owned()),
         mirrored,
     }

@@ -5,9 +5,9 @@
 
 mod upward;
 mod downward;
-mod mirror;
+pub(super) mod mirror;
 
-use super::{Carried, Content, Direct, Events, Reply, framed};
+use super::{Carried, Content, Direct, Events, Inner, Reply, framed};
 use crate::clock;
 use bytes::Bytes;
 use downward::Guests;
@@ -55,6 +55,7 @@ struct Era(AtomicU64);
 
 impl Era {
     const YES: u64 = u64::MAX;
+    const NEVER: u64 = u64::MAX - 1;
 
     fn spoken(&self) -> Option<bool> {
         match self.0.load(Ordering::Relaxed) {
@@ -108,6 +109,14 @@ impl Upstream {
             guests: Guests::default(),
             mirrors: Mirrors::default(),
         }
+    }
+
+    /// One that is known to be stateless.
+    pub(crate) fn inner(inner: Arc<dyn Inner>, tasks: TaskTracker) -> Self {
+        let upstream = Self::new(Direct::Inner(inner), tasks);
+        upstream.stateless.is(true);
+        upstream.sessions.0.store(Era::NEVER, Ordering::Relaxed);
+        upstream
     }
 
     /// Sends a message and waits for the first of its answer.
@@ -263,12 +272,17 @@ fn is_refused(reply: &Reply) -> bool {
 }
 
 /// An answer in one piece.
-const fn whole(message: Bytes, status: u16) -> Reply {
+pub(crate) const fn whole(message: Bytes, status: u16) -> Reply {
     Reply {
         status,
         session: None,
         content: Content::Message(message),
     }
+}
+
+/// An answer that a task of ours gives.
+pub(crate) const fn told(told: mpsc::Receiver<Result<Bytes, Unanswered>>) -> Reply {
+    stream(Bridged::Told(told))
 }
 
 /// An answer in pieces.
@@ -281,7 +295,7 @@ const fn stream(bridged: Bridged) -> Reply {
 }
 
 /// That a message without an answer was taken.
-const fn taken() -> Reply {
+pub(crate) const fn taken() -> Reply {
     Reply {
         status: 202,
         session: None,

@@ -21,3 +21,4 @@ mod record;
 mod tamper;
 mod faults;
 mod eras;
+mod together;

@@ -95,6 +95,7 @@ pub(super) async fn call(
             let (tell, told) = mpsc::channel(QUEUE);
             let carried = Carried {
                 traceparent: carried.traceparent.clone(),
+                network: carried.network.clone(),
                 ..Carried::default()
             };
             let talk = Talk {

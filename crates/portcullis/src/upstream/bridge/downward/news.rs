@@ -28,6 +28,7 @@ pub(in crate::upstream::bridge) fn listen(
     let (tell, told) = mpsc::channel(QUEUE);
     let carried = Carried {
         traceparent: carried.traceparent.clone(),
+        network: carried.network.clone(),
         ..Carried::default()
     };
     let listening = Arc::clone(upstream);

@@ -156,6 +156,7 @@ async fn ask(
         open: open.clone(),
         carried: Carried {
             traceparent: carried.traceparent.clone(),
+            network: carried.network.clone(),
             ..Carried::default()
         },
         cancel: bridge::cancel(asked, open, number),

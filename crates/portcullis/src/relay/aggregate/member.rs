@@ -1,0 +1,242 @@
+//! One server's part in an exchange with all of them: admitted, asked, released and recorded by itself.
+
+use super::super::{Gateway, Live, walk};
+use crate::clock;
+use crate::listener::{Refused, error};
+use crate::record::Exchange;
+use crate::upstream::{Carried, Content, Events, Reply, Upstream, beside, told, whole};
+use bytes::Bytes;
+use portcullis_core::authorize::Circumstances;
+use portcullis_core::inspect::Said;
+use portcullis_core::pipeline::{self, Trail};
+use portcullis_core::protocol::Method;
+use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
+use portcullis_core::route::aggregate::{AGGREGATE, renamed};
+use portcullis_core::route::{Dispatch, Ticket};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Messages that may wait for a client that does not read.
+pub(super) const QUEUE: usize = 16;
+/// How the headers of mirrored arguments begin.
+const PARAM: &str = "mcp-param-";
+
+/// What is asked of all servers, or of one by its name here.
+pub(super) struct Asked<'a> {
+    pub(super) gateway: &'a Arc<Gateway>,
+    pub(super) live: Arc<Live>,
+    pub(super) dispatch: &'a Dispatch,
+    pub(super) carried: &'a Carried,
+}
+
+/// A server that was asked, what its answers are held against, and its record.
+pub(super) struct Part {
+    gateway: Arc<Gateway>,
+    ticket: Ticket,
+    server: Arc<str>,
+    network: Option<String>,
+    /// Its own record, if it gets one.
+    exchange: Option<Exchange>,
+}
+
+impl Asked<'_> {
+    /// The server of that name.
+    pub(super) fn member(&self, name: &str) -> Option<Arc<str>> {
+        let known = self.live.upstreams.get_key_value(name);
+        known
+            .map(|(name, _)| Arc::clone(name))
+            .filter(|name| &**name != AGGREGATE)
+    }
+
+    /// All servers.
+    pub(super) fn members(&self) -> Vec<Arc<str>> {
+        let names = self.live.upstreams.keys();
+        names
+            .filter(|name| &***name != AGGREGATE)
+            .cloned()
+            .collect()
+    }
+
+    /// Admits a message to a server.
+    pub(super) fn admit(
+        &self,
+        server: &Arc<str>,
+        body: Bytes,
+        trail: &mut Trail,
+    ) -> Result<(Dispatch, Part), Refusal> {
+        let circumstances = Circumstances {
+            now: clock::now(),
+            network: self.carried.network.as_deref(),
+        };
+        let (dispatch, ticket) = pipeline::admit_member(
+            &self.live.rules,
+            &self.gateway.state,
+            self.dispatch,
+            (server, body),
+            (circumstances, trail),
+        )?;
+        let part = Part {
+            gateway: Arc::clone(self.gateway),
+            ticket,
+            server: Arc::clone(server),
+            network: self.carried.network.clone(),
+            exchange: None,
+        };
+        Ok((dispatch, part))
+    }
+
+    /// The trace id of the whole exchange.
+    pub(super) fn trace(&self) -> &str {
+        let trace = self.carried.traceparent.split('-').nth(1);
+        trace.unwrap_or_default()
+    }
+
+    /// Asks a server.
+    pub(super) async fn ask(&self, part: &mut Part, dispatch: Dispatch) -> Result<Reply, Refusal> {
+        let upstream: &Arc<Upstream> = self
+            .live
+            .upstreams
+            .get(&part.server)
+            .ok_or(Unacceptable::Path)?;
+        let mut carried = beside(&dispatch, self.carried);
+        let params = self.carried.mirrored.iter();
+        let params = params.filter(|(name, _)| name.as_str().starts_with(PARAM));
+        carried.mirrored.extend(params.cloned());
+        let sent = clock::now();
+        let reply = upstream.call(dispatch, &carried).await;
+        if let Some(exchange) = &mut part.exchange {
+            exchange.sent = Some(sent);
+            exchange.answered = Some(clock::now());
+        }
+        Ok(reply?)
+    }
+
+    /// Does what the message asks of the one server that it names.
+    pub(super) async fn one(&self, server: &Arc<str>, body: Bytes) -> Result<Reply, Unanswered> {
+        let begun = Exchange::begin(&self.gateway.recorder, None, Arc::clone(&self.live.policy));
+        let mut exchange = match begun.await {
+            Ok(exchange) => exchange,
+            Err(why) => return Ok(self.refuse(&why.into(), None).await),
+        };
+        exchange.server = Some(Arc::clone(server));
+        self.trace().clone_into(&mut exchange.trace);
+        exchange.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let (dispatch, mut part) = match self.admit(server, body, &mut exchange.trail) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Ok(self.refuse(&refusal, Some(exchange)).await),
+        };
+        part.exchange = Some(exchange);
+        let reply = match self.ask(&mut part, dispatch).await {
+            Ok(reply) => reply,
+            Err(refusal) => return Ok(self.refuse(&refusal, part.exchange).await),
+        };
+        match reply.content {
+            Content::Message(message) => match part.release(message, reply.status).await {
+                Ok((message, _)) => Ok(whole(message, reply.status)),
+                Err(refusal) => Ok(self.refuse(&refusal, part.exchange).await),
+            },
+            Content::Events(events) => {
+                let (tell, said) = mpsc::channel(QUEUE);
+                self.gateway.tasks.spawn(part.pass_all(events, tell));
+                Ok(told(said))
+            }
+            Content::Empty => {
+                let refusal = Refusal::Unanswered(Unanswered::Foreign);
+                Ok(self.refuse(&refusal, part.exchange).await)
+            }
+        }
+    }
+
+    /// Records a refusal; gives the answer that says so.
+    async fn refuse(&self, refusal: &Refusal, exchange: Option<Exchange>) -> Reply {
+        let mut told = refusal.clone();
+        let mut trace = String::new();
+        if let Some(mut exchange) = exchange {
+            trace.clone_from(&exchange.trace);
+            if let Err(why) = exchange.refuse(refusal, true).await {
+                told = Refusal::Unavailable(why);
+            }
+        }
+        let status = told.public(true).status;
+        let answer = error(Refused {
+            refusal: &told,
+            id: self.dispatch.call().id(),
+            is_stateless: true,
+            resource: None,
+            trace: &trace,
+        });
+        whole(answer, status)
+    }
+}
+
+impl Part {
+    pub(super) const fn server(&self) -> &Arc<str> {
+        &self.server
+    }
+
+    /// Releases a message of the server's under its own rules, and records it if it is the answer.
+    pub(super) async fn release(
+        &mut self,
+        message: Bytes,
+        status: u16,
+    ) -> Result<(Bytes, bool), Refusal> {
+        // The rules of now: a reload that tightens them tightens this too.
+        let live = self.gateway.live.load_full();
+        let circumstances = Circumstances {
+            now: clock::now(),
+            network: self.network.as_deref(),
+        };
+        let released = pipeline::release(&live.rules, &self.ticket, message, circumstances)?;
+        let code = match released.said() {
+            Said::Answer { code, .. } => Some(*code),
+            Said::Request { .. } | Said::Notification { .. } => None,
+        };
+        if let (Some(code), Some(exchange)) = (code, &mut self.exchange) {
+            exchange.bytes_out = released.size();
+            let settled = exchange.settle(walk::completed(status, code)).await;
+            settled.map_err(Refusal::Unavailable)?;
+        }
+        let method = self.ticket.method().unwrap_or(&Method::Ping);
+        let message = renamed(method, &self.server, released.into_bytes());
+        Ok((message, code.is_some()))
+    }
+
+    /// Passes on what a server says in answer, until it has answered.
+    async fn pass_all(mut self, mut events: Events, tell: mpsc::Sender<Result<Bytes, Unanswered>>) {
+        let passed = tokio::select! {
+            // Dropped, the exchange is recorded as abandoned.
+            () = tell.closed() => return,
+            passed = self.pass(&mut events, &tell) => passed,
+        };
+        let (Err(refusal), Some(mut exchange)) = (passed, self.exchange) else {
+            return;
+        };
+        let recorded = exchange.refuse(&refusal, true).await;
+        let refused = recorded.err().map_or(refusal, Refusal::Unavailable);
+        let answer = error(Refused {
+            refusal: &refused,
+            id: self.ticket.id(),
+            is_stateless: true,
+            resource: None,
+            trace: &exchange.trace,
+        });
+        tell.send(Ok(answer)).await.ok();
+    }
+
+    async fn pass(
+        &mut self,
+        events: &mut Events,
+        tell: &mpsc::Sender<Result<Bytes, Unanswered>>,
+    ) -> Result<(), Refusal> {
+        while let Some(frame) = events.next().await? {
+            let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
+                continue;
+            };
+            let (message, is_answer) = self.release(data, 200).await?;
+            if tell.send(Ok(message)).await.is_err() || is_answer {
+                return Ok(());
+            }
+        }
+        Err(Unanswered::Ended.into())
+    }
+}

@@ -1,0 +1,271 @@
+//! One endpoint for all servers: it opens nothing that a server's own endpoint would not, and one server harms no other.
+
+use crate::harness::{
+    Answer, Gateway, Idp, Request, STATELESS, Seen, Upstream, WITH_SESSIONS, call, call_in,
+    initialize, message,
+};
+use serde_json::{Value, json};
+
+struct Together {
+    gateway: Gateway,
+    idp: Idp,
+    notes: Upstream,
+    files: Upstream,
+}
+
+/// Two servers of different eras, one that is down, and one that trusts another issuer.
+const CONFIG: &str = r#"
+[issuers.idp]
+issuer = "{idp}"
+
+[issuers.local]
+embedded = true
+
+[servers.notes]
+url = "{notes}"
+issuers = ["idp"]
+allow = ["echo", "delete_all", "resource:note://*"]
+
+[servers.files]
+url = "{files}"
+issuers = ["idp"]
+allow = ["read_note"]
+
+[servers.dead]
+url = "http://127.0.0.1:9/mcp"
+issuers = ["idp"]
+allow = ["*"]
+
+[servers.own]
+url = "{notes}"
+issuers = ["local"]
+allow = ["*"]
+
+[servers.notes.tools.delete_all]
+scopes = ["notes:delete"]
+"#;
+
+impl Together {
+    fn new() -> Self {
+        let (idp, notes, files) = (Idp::start(), Upstream::start(), Upstream::start());
+        files.misbehave(with_sessions);
+        let config = CONFIG
+            .replace("{idp}", &idp.issuer())
+            .replace("{notes}", &notes.url())
+            .replace("{files}", &files.url());
+        Self {
+            gateway: Gateway::start(&config),
+            idp,
+            notes,
+            files,
+        }
+    }
+
+    fn audience(&self) -> String {
+        format!("http://{}/mcp", self.gateway.address)
+    }
+
+    fn token(&self, subject: &str) -> String {
+        self.idp.draft(subject, &self.audience()).sign()
+    }
+
+    fn send(&self, request: Request) -> crate::harness::Response {
+        request.to("/mcp").send(self.gateway.address)
+    }
+
+    fn names(&self, token: &str) -> Vec<String> {
+        let listed = self.send(message("tools/list", json!({})).token(token));
+        assert_eq!(listed.status, 200, "{listed:?}");
+        let tools = listed.json()["result"]["tools"].as_array().cloned();
+        let tools = tools.unwrap_or_default().into_iter();
+        tools
+            .filter_map(|tool| tool["name"].as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+fn with_sessions(seen: &Seen) -> Option<Answer> {
+    let is_first = seen.body.contains("\"initialize\"");
+    let is_stateless = seen.header("mcp-protocol-version") == Some(STATELESS);
+    let is_lost = seen.header("mcp-session-id").is_none() && !is_first;
+    (is_stateless || is_lost).then(|| Answer::json(400, "", "{\"error\":\"no session\"}"))
+}
+
+#[test]
+fn authz_03_lists_of_all_servers_what_each_would_list_and_no_more() {
+    let all = Together::new();
+    let token = all.token("alice");
+    assert_eq!(
+        all.names(&token),
+        ["files__read_note", "notes__echo", "notes__delete_all"],
+        "of the server that is down nothing, of the one that trusts another issuer nothing"
+    );
+    let missing = all.gateway.expect("upstream.failed", Some("unreachable"));
+    assert_eq!(missing["server"], "dead");
+    let called = all.send(call("notes__echo").token(&token));
+    assert_eq!(called.status, 200, "{called:?}");
+    assert!(called.body.contains("echo"), "{called:?}");
+    let records = all.gateway.records("call.completed", None);
+    let of = |server: &str, target: &str| {
+        records
+            .iter()
+            .any(|record| record["server"] == server && record["target"] == target)
+    };
+    assert!(of("notes", "echo") && of("*", "notes__echo"), "{records:?}");
+    let called = all.send(call("files__read_note").token(&token));
+    assert_eq!(called.status, 200, "{called:?}");
+    let seen = all.files.requests();
+    let last = seen.last().expect("a request");
+    assert!(last.header("mcp-session-id").is_some(), "{last:?}");
+    assert!(last.body.contains("\"read_note\""), "{last:?}");
+    assert!(
+        [&all.notes, &all.files]
+            .iter()
+            .flat_map(|server| server.requests())
+            .all(|seen| !seen.whole().contains(&token)),
+        "no server sees the caller's token"
+    );
+}
+
+#[test]
+fn authz_02_lets_nothing_through_the_endpoint_for_all_that_a_server_s_own_would_refuse() {
+    let all = Together::new();
+    let token = all.token("alice");
+    for (tool, event, reason) in [
+        ("files__delete_all", "authz.deny", "no_rule"),
+        ("own__echo", "authz.deny", "no_rule"),
+        ("notes__delete_all", "authz.deny", "scope"),
+    ] {
+        let before = all.notes.requests().len() + all.files.requests().len();
+        let denied = all.send(call(tool).token(&token));
+        assert_eq!(denied.status, 403, "{tool} {denied:?}");
+        let record = all.gateway.expect(event, Some(reason));
+        let (server, own) = tool.split_once("__").unwrap_or_default();
+        assert_eq!(record["server"], server, "{record}");
+        assert_eq!(record["target"], own, "{record}");
+        assert_eq!(record["decision"]["effect"], "deny", "{record}");
+        let after = all.notes.requests().len() + all.files.requests().len();
+        assert_eq!(before, after, "{tool} reached a server");
+    }
+    for nowhere in ["echo", "nobody__echo", "*__notes__echo", "__echo"] {
+        let unknown = all.send(call(nowhere).token(&token));
+        assert_eq!((unknown.status, unknown.code()), (200, -32602), "{nowhere}");
+    }
+    let scope = all.idp.draft("alice", &all.audience());
+    let scope = scope.claim("scope", "notes:delete").sign();
+    assert_eq!(
+        all.send(call("notes__delete_all").token(&scope)).status,
+        200
+    );
+}
+
+#[test]
+fn auth_06_keeps_tokens_for_all_servers_and_for_one_apart() {
+    let all = Together::new();
+    let (of_all, of_notes) = (
+        all.token("alice"),
+        all.idp.draft("alice", &all.gateway.url("notes")).sign(),
+    );
+    let refused = all.send(call("notes__echo").token(&of_notes));
+    assert_eq!(refused.status, 401, "{refused:?}");
+    assert!(
+        refused
+            .challenge()
+            .contains("oauth-protected-resource/mcp\"")
+    );
+    all.gateway.expect("authn.reject", Some("audience"));
+    let refused = call("echo").token(&of_all).send(all.gateway.address);
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let metadata = Request::new("GET", "/.well-known/oauth-protected-resource/mcp")
+        .send(all.gateway.address)
+        .json();
+    assert_eq!(metadata["resource"], all.audience());
+    assert_eq!(metadata["scopes_supported"], json!(["notes:delete"]));
+    assert_eq!(all.send(call("notes__echo").token(&of_all)).status, 200);
+    // The gateway's own issuer opens what trusts it, and nothing else.
+    let own = all.gateway.token("*");
+    assert_eq!(all.send(call("own__echo").token(&own)).status, 200);
+    assert_eq!(all.send(call("notes__echo").token(&own)).status, 403);
+}
+
+#[test]
+fn ses_02_keeps_sessions_with_all_servers_apart() {
+    let all = Together::new();
+    let (alice, bob) = (all.token("alice"), all.token("bob"));
+    let opened = all.send(initialize(&alice));
+    assert_eq!(opened.status, 200, "{opened:?}");
+    assert_eq!(opened.json()["result"]["protocolVersion"], WITH_SESSIONS);
+    let session = opened
+        .header("mcp-session-id")
+        .expect("a session")
+        .to_owned();
+    let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+    let listed = all.send(call_in(&session, &alice).body(list));
+    assert!(listed.body.contains("files__read_note"), "{listed:?}");
+    let own = json!({
+        "jsonrpc": "2.0", "id": 3, "method": "tools/call",
+        "params": { "name": "files__read_note", "arguments": {} },
+    });
+    let called = all.send(call_in(&session, &alice).body(&own.to_string()));
+    assert_eq!(called.status, 200, "{called:?}");
+    assert_eq!(called.json()["id"], 3);
+    let stolen = all.send(call_in(&session, &bob).body(list));
+    assert_eq!(stolen.status, 404, "{stolen:?}");
+    let elsewhere = call_in(
+        &session,
+        &all.idp.draft("alice", &all.gateway.url("notes")).sign(),
+    );
+    assert_eq!(elsewhere.send(all.gateway.address).status, 404);
+}
+
+#[test]
+fn authz_02_decides_about_each_resource_under_its_own_server() {
+    let all = Together::new();
+    let token = all.token("alice");
+    all.notes.misbehave(|seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let contents = json!([{ "uri": body["params"]["uri"], "text": "x" }]);
+        let result = json!({
+            "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "contents": contents,
+        });
+        let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "result": result });
+        seen.body
+            .contains("resources/read")
+            .then(|| Answer::json(200, "", &answer.to_string()))
+    });
+    let read = |uri: &str| {
+        let params = json!({ "uri": uri });
+        all.send(
+            message("resources/read", params)
+                .set("mcp-name", uri)
+                .token(&token),
+        )
+    };
+    let found = read("notes+note://a");
+    assert_eq!(found.status, 200, "{found:?}");
+    assert_eq!(
+        found.json()["result"]["contents"][0]["uri"],
+        "notes+note://a"
+    );
+    let seen = all.notes.requests();
+    let sent = seen
+        .last()
+        .map(|seen| seen.body.clone())
+        .unwrap_or_default();
+    assert!(sent.contains("\"note://a\""), "{sent}");
+    for denied in ["files+note://a", "notes+file:///etc/passwd"] {
+        assert_eq!(read(denied).status, 403, "{denied}");
+    }
+    let filter = json!({ "notifications": { "resourceSubscriptions": ["files+note://a"] } });
+    let watched = message("subscriptions/listen", filter)
+        .token(&token)
+        .to("/mcp");
+    let mut stream = watched.open(all.gateway.address);
+    assert!(stream.until("acknowledged").is_some());
+    let heard = all.files.requests();
+    assert!(
+        heard
+            .iter()
+            .all(|seen| !seen.body.contains("resources/subscribe"))
+    );
+}
