@@ -296,7 +296,7 @@ async fn reap(gateway: &Gateway) {
 }
 
 /// The next SIGTERM or SIGINT; one that comes before the future is polled counts.
-fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

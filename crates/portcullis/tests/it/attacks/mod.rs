@@ -27,3 +27,5 @@ mod abandoned;
 mod bodies;
 mod answers;
 mod process;
+mod wrapped;
+mod arguments;

@@ -47,6 +47,11 @@ impl Script {
         &self.mark
     }
 
+    /// The arguments of `/bin/sh`.
+    pub(crate) fn arguments(&self) -> [&str; 2] {
+        ["-c", &self.text]
+    }
+
     /// Its table in a configuration, as the server `notes` that everyone may use.
     pub(crate) fn server(&self) -> String {
         format!(
