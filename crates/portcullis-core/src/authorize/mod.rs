@@ -202,13 +202,8 @@ fn permit_subscriptions(
             arguments: None,
             era: call.revision().name(),
         };
-        ask(
-            policy,
-            session.principal(),
-            session.server(),
-            &asked,
-            circumstances,
-        )?;
+        let question = question(session.principal(), session.server(), &asked, circumstances);
+        ask(policy, &question)?;
     }
     Ok(())
 }
