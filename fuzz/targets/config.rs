@@ -49,7 +49,10 @@ fn read(text: &str) -> String {
                 assert!((1..=lines).contains(&problem.line), "{problem:?}");
                 assert!(problem.column >= 1 && !problem.reason.is_empty());
             }
-            let told = format!("{problems} {}", serde_json::to_string(&problems).expect("JSON"));
+            let told = format!(
+                "{problems} {}",
+                serde_json::to_string(&problems).expect("JSON")
+            );
             assert!(told.len() < MOST, "{} bytes about one file", told.len());
             told
         }
