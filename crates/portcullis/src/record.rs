@@ -212,12 +212,28 @@ pub(crate) fn note(recorder: &Recorder, record: Record) {
 
 /// Records the end of a session.
 pub(crate) fn note_closed(recorder: &Recorder, closed: &Closed) {
+    note(recorder, record_of(closed));
+}
+
+/// The same where thousands may end at once: waits for a place instead of leaving a record out.
+pub(crate) async fn note_closed_in_turn(recorder: &Recorder, closed: &Closed) {
+    let reserved = timeout(RESERVE_TIMEOUT, recorder.reserve()).await;
+    let Ok(Ok(mut entry)) = reserved else {
+        return tracing::error!("the end of a session was not recorded");
+    };
+    entry.record = record_of(closed);
+    if let Err(error) = entry.submit() {
+        tracing::error!(%error, "the end of a session was not recorded");
+    }
+}
+
+fn record_of(closed: &Closed) -> Record {
     let mut record = Record::new("session.terminated");
     record.reason = Some(closed.reason.into());
     record.session = Some(closed.id.fingerprint().as_str().into());
     record.server = Some((&*closed.server).into());
     record.detail.set("owner", &*closed.owner);
-    note(recorder, record);
+    record
 }
 
 fn micros(span: Duration) -> u64 {

@@ -115,6 +115,8 @@ pub(crate) fn start(filter: Option<String>) {
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would be told on stderr too, by a macro that panics where stderr takes no more.
+        .log_internal_errors(false)
         .try_init();
     if let Err(error) = started {
         tracing::debug!(%error, "logging was already started");

@@ -79,6 +79,12 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Whether a file could not be opened only because the process, or the system, has too many open at this moment
+/// (Linux: `ENFILE`, `EMFILE`). Clients cause that, so it must not end a log.
+pub(crate) fn is_for_now(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// Replaces a file as a whole: whoever reads it sees the old or the new content.
 pub(crate) fn replace(path: &Path, content: &[u8], sync: Sync) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::state::{self, End};
 use crate::checkpoint::SigningKey;
-use crate::files::{CHECKPOINTS, LEAVES, Sync, append, replace};
+use crate::files::{CHECKPOINTS, LEAVES, Sync, append, is_for_now, replace};
 use crate::hash::Hash;
 use crate::merkle::Tree;
 use crate::recorder::{Job, Shared};
@@ -69,7 +69,11 @@ impl Keeper {
         self.leaves.write_all(work.leaves.as_flattened())?;
         let Some(end) = &work.seal else { return Ok(()) };
         self.seal(&end.tree())?;
-        state::save(&self.dir, end)
+        match state::save(&self.dir, end) {
+            // It only saves time at the next start.
+            Err(error) if is_for_now(&error) => Ok(()),
+            saved => saved,
+        }
     }
 
     /// Makes the first checkpoint, in place of one that a crash may have left unfinished.

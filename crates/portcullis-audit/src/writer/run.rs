@@ -17,6 +17,8 @@ use crate::recorder::{Clock, Job, Pending, Shared};
 
 const MAX_BATCH_RECORDS: usize = 512;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// How much more goes into a segment whose successor could not be begun.
+const ROTATE_AGAIN_BYTES: u64 = 64 * 1024;
 const IDLE: Duration = Duration::from_hours(1);
 
 /// The state of the thread.
@@ -29,6 +31,8 @@ pub(super) struct Run {
     clock: Clock,
     limits: Limits,
     written: Vec<Written>,
+    /// The length of the segment at which the next is begun.
+    rotate_at: u64,
     /// Since when there is something that is not durable.
     dirty: Option<u64>,
     /// How many records the last checkpoint covers, and when it was asked for.
@@ -86,6 +90,7 @@ impl Run {
             clock,
             limits,
             written: Vec::new(),
+            rotate_at: settings.segment_bytes,
             dirty: None,
             sealed,
             sealed_at: 0,
@@ -183,9 +188,14 @@ impl Run {
 
     /// Begins a segment, or asks the keeper, if it is time to.
     fn keep(&mut self) -> io::Result<()> {
-        if self.store.length() >= self.limits.segment_bytes {
-            self.store.rotate()?;
-            (self.dirty, self.is_seal_wanted) = (None, true);
+        if self.store.length() >= self.rotate_at {
+            let is_new = self.store.rotate()?;
+            self.rotate_at = if is_new {
+                self.limits.segment_bytes
+            } else {
+                self.store.length().saturating_add(ROTATE_AGAIN_BYTES)
+            };
+            (self.dirty, self.is_seal_wanted) = (None, is_new);
         }
         let is_new = self.dirty.is_some() || self.sealed < self.store.end().frontier.size();
         if self.is_keeping || !is_new {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::state::End;
-use crate::files::{Place, append, create, segment_name};
+use crate::files::{Place, append, create, is_for_now, segment_name};
 use crate::hash::{Hash, sha256};
 use crate::line::{self, Stamp};
 
@@ -110,15 +110,22 @@ impl Store {
         Ok(())
     }
 
-    /// Begins the next segment; all of this one must be durable.
-    pub(super) fn rotate(&mut self) -> io::Result<()> {
+    /// Begins the next segment, before which all of this one is made durable; says whether there is one. Without
+    /// descriptors this one goes on for now.
+    pub(super) fn rotate(&mut self) -> io::Result<bool> {
         self.file.sync_data()?;
         let segment = self.end.frontier.size();
-        self.file = Arc::new(create(&self.dir.join(segment_name(segment)))?);
-        File::open(&self.dir)?.sync_all()?;
+        let opened = File::open(&self.dir)
+            .and_then(|folder| Ok((folder, create(&self.dir.join(segment_name(segment)))?)));
+        let (folder, file) = match opened {
+            Err(error) if is_for_now(&error) => return Ok(false),
+            opened => opened?,
+        };
+        folder.sync_all()?;
+        self.file = Arc::new(file);
         self.segment = segment;
         self.length = 0;
-        Ok(())
+        Ok(true)
     }
 
     /// How long the segment is.

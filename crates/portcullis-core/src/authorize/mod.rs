@@ -102,6 +102,27 @@ impl Gate {
         scopes
     }
 
+    /// What was denied although a policy would permit it with more scopes: then it says which (AUTH-10, TOK-10).
+    fn step_up(
+        &self,
+        why: Forbidden,
+        policy: &Policy,
+        question: &Question<'_>,
+        target: &Target,
+    ) -> Forbidden {
+        match why {
+            Forbidden::NoRule | Forbidden::Rule { .. } => {}
+            Forbidden::Scope { .. } | Forbidden::Indeterminate | Forbidden::Method => return why,
+        }
+        let missing = policy.missing_scopes(question);
+        if missing.is_empty() {
+            return why;
+        }
+        let mut required = self.scopes(target);
+        required.extend(missing);
+        Forbidden::Scope { required }
+    }
+
     fn check_scopes(&self, principal: &Principal, target: &Target) -> Result<(), Forbidden> {
         let own = self.resource.scopes.iter();
         let tool = match target {
@@ -166,13 +187,9 @@ pub fn decide(
         },
         era: call.revision().name(),
     };
-    let rule = ask(
-        policy,
-        session.principal(),
-        session.server(),
-        &asked,
-        circumstances,
-    )?;
+    let question = question(session.principal(), session.server(), &asked, circumstances);
+    let rule = ask(policy, &question)
+        .map_err(|why| gate.step_up(why, policy, &question, call.target()))?;
     Ok(Permit {
         session,
         call,
@@ -199,13 +216,8 @@ fn permit_subscriptions(
             arguments: None,
             era: call.revision().name(),
         };
-        ask(
-            policy,
-            session.principal(),
-            session.server(),
-            &asked,
-            circumstances,
-        )?;
+        let question = question(session.principal(), session.server(), &asked, circumstances);
+        ask(policy, &question)?;
     }
     Ok(())
 }
@@ -231,13 +243,8 @@ pub fn decide_use(
         arguments: None,
         era,
     };
-    ask(
-        policy,
-        session.principal(),
-        session.server(),
-        &asked,
-        circumstances,
-    )
+    let question = question(session.principal(), session.server(), &asked, circumstances);
+    ask(policy, &question).map_err(|why| gate.step_up(why, policy, &question, &Target::Server))
 }
 
 /// Decides about a request of the server's to the client (`sampling`, `elicitation`, `roots`).
@@ -262,7 +269,7 @@ pub fn decide_reverse(
         arguments: None,
         era,
     };
-    ask(policy, principal, server, &asked, circumstances)
+    ask(policy, &question(principal, server, &asked, circumstances))
 }
 
 /// Whether a list may show this to them: exactly if some call of it could be permitted.
@@ -302,14 +309,13 @@ struct Asked<'a> {
     era: &'a str,
 }
 
-fn ask(
-    policy: &Policy,
-    principal: &Principal,
-    server: &str,
-    asked: &Asked<'_>,
-    circumstances: Circumstances<'_>,
-) -> Result<String, Forbidden> {
-    let question = Question {
+fn question<'a>(
+    principal: &'a Principal,
+    server: &'a str,
+    asked: &Asked<'a>,
+    circumstances: Circumstances<'a>,
+) -> Question<'a> {
+    Question {
         subject: subject(principal),
         action: asked.action,
         target: policy_target(server, asked.target),
@@ -317,8 +323,11 @@ fn ask(
         time: seconds(circumstances.now),
         era: asked.era,
         network: circumstances.network,
-    };
-    match policy.decide(&question) {
+    }
+}
+
+fn ask(policy: &Policy, question: &Question<'_>) -> Result<String, Forbidden> {
+    match policy.decide(question) {
         Ok(allowed) => Ok(allowed.rule),
         Err(Denied::NoRule) => Err(Forbidden::NoRule),
         Err(Denied::Forbidden { rule }) => Err(Forbidden::Rule { rule }),

@@ -5,7 +5,7 @@
 
 use super::{Ending, default_data, environment, runtime};
 use crate::config::{self, Checked, Upstream};
-use crate::lifecycle::{build, end};
+use crate::lifecycle::{build, end, told_to_end};
 use crate::relay::Local;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -51,7 +51,11 @@ impl Wrap {
             let home = data.join(format!("{name}-{copy}"));
             let mut checked = self.checked(&name, &home)?;
             adapt(&mut checked);
-            match runtime()?.block_on(serve(&checked, &name)) {
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve(&checked, &name));
+            // A client that keeps our stdin open and says nothing must not keep us: a thread still reads there.
+            runtime.shutdown_background();
+            match served {
                 Err(error) if is_taken(&error) => {} // another client runs this copy
                 ended => return ended,
             }
@@ -141,10 +145,19 @@ async fn serve(checked: &Checked, name: &str) -> anyhow::Result<Ending> {
     );
     let (local, under_way) = (Arc::new(local), TaskTracker::new());
     let writing = under_way.spawn(write(lines));
-    let ended = converse(&local, &under_way, checked.limits.body_bytes).await;
+    let told = told_to_end()?;
+    let ended = tokio::select! {
+        ended = converse(&local, &under_way, checked.limits.body_bytes) => ended,
+        () = told => Ok(Ending::Good),
+    };
     drop(local);
     under_way.close();
-    if tokio::time::timeout(PATIENCE, writing).await.is_err() {
+    let told = told_to_end()?;
+    let is_written = tokio::select! {
+        written = tokio::time::timeout(PATIENCE, writing) => written.is_ok(),
+        () = told => false,
+    };
+    if !is_written {
         tracing::warn!("requests were still under way when the client left");
     }
     end(&running, Duration::from_secs(1)).await?;

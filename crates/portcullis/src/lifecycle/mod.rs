@@ -1,12 +1,13 @@
 //! From start to end of the process: open, serve, reload, drain.
 
+mod descriptors;
 mod reload;
 
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{self, Checked};
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, accept, admin};
-use crate::record::{note, note_closed};
+use crate::record::{note, note_closed_in_turn};
 use crate::relay::{Aggregate, Gateway};
 use crate::resume::Seal;
 use crate::telemetry::Counters;
@@ -16,6 +17,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
 use portcullis_core::pipeline::State;
+use portcullis_core::refusal::{Refusal, Unacceptable};
 use portcullis_core::secret::Secret;
 use std::fmt;
 use std::net::SocketAddr;
@@ -185,18 +187,20 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
         .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
         .transpose()?;
     let bounds = Bounds {
-        connections: checked.limits.connections,
+        connections: descriptors::connections(checked.limits.connections),
         head: checked.limits.header_timeout,
     };
     let running = (gateway.serving.clone(), gateway.drain.clone());
     let answering = Arc::clone(gateway);
     let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
+    let refusing = Arc::clone(gateway);
+    let unread = move |why, peer| note_unread(&refusing, why, peer);
     gateway.tasks.spawn(accept(
         tokio_listener(&start.listener)?,
         tls,
         bounds,
         running.clone(),
-        answer,
+        (answer, unread.clone()),
     ));
     let answering = Arc::clone(gateway);
     let answer = move |request, peer: SocketAddr| {
@@ -212,9 +216,20 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
         None,
         bounds,
         running,
-        answer,
+        (answer, unread),
     ));
     Ok(())
+}
+
+/// Records a request whose head could not be read.
+fn note_unread(gateway: &Gateway, why: Unacceptable, peer: SocketAddr) {
+    let refusal = Refusal::from(why);
+    gateway.counters.refused(&refusal);
+    let (event, reason) = refusal.event();
+    let mut record = Record::new(event);
+    record.reason = Some(reason.into());
+    record.peer = Some(peer);
+    note(&gateway.recorder, record);
 }
 
 fn tokio_listener(listener: &std::net::TcpListener) -> anyhow::Result<TcpListener> {
@@ -237,7 +252,7 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
         upstream.stop().await;
     }
     for closed in gateway.state.sessions.end_all("stopped") {
-        note_closed(&gateway.recorder, &closed);
+        note_closed_in_turn(&gateway.recorder, &closed).await;
     }
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());
@@ -277,7 +292,8 @@ async fn reap(gateway: &Gateway) {
         .sessions
         .reap(&live.rules.sessions, clock::now())
     {
-        gateway.ended(&live, closed);
+        note_closed_in_turn(&gateway.recorder, &closed).await;
+        gateway.say_goodbye(&live, closed);
     }
     for upstream in live.upstreams.values() {
         upstream.reap(clock::now()).await;
@@ -285,7 +301,7 @@ async fn reap(gateway: &Gateway) {
 }
 
 /// The next SIGTERM or SIGINT; one that comes before the future is polled counts.
-fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -6,12 +6,13 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_core::refusal::Unacceptable;
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -26,6 +27,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long nobody is accepted after the system had no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a client is told that did not send a whole head in time (RFC 9110 section 15.5.9), and how long it may take.
+const TOO_SLOW: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest request head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most header lines.
@@ -40,16 +45,17 @@ pub(crate) struct Bounds {
     pub(crate) head: Duration,
 }
 
-/// Accepts connections until `drain`; each request is put to `answer`.
-pub(crate) async fn accept<F, R>(
+/// Accepts connections until `drain`; each request is put to `answer`, and what never became one to `unread`.
+pub(crate) async fn accept<F, R, U>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     bounds: Bounds,
     (tasks, drain): (TaskTracker, CancellationToken),
-    answer: F,
+    (answer, unread): (F, U),
 ) where
-    F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + Sync + 'static,
+    F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + Sync + Unpin + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
+    U: Fn(Unacceptable, SocketAddr) + Clone + Send + Sync + 'static,
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
@@ -64,19 +70,21 @@ pub(crate) async fn accept<F, R>(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (tls, drain, answer) = (tls.clone(), drain.clone(), answer.clone());
+        let (tls, drain) = (tls.clone(), drain.clone());
+        let (answer, unread) = (answer.clone(), unread.clone());
         tasks.spawn(async move {
             let _place = place;
             if stream.set_nodelay(true).is_err() {
                 return;
             }
             let answer = move |request| answer(request, peer);
+            let unread = move |why| unread(why, peer);
             let Some(tls) = tls else {
-                return connection(stream, bounds, drain, answer).await;
+                return connection(stream, bounds, drain, (answer, unread)).await;
             };
             let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
             if let Ok(Ok(stream)) = shaken {
-                connection(stream, bounds, drain, answer).await;
+                connection(stream, bounds, drain, (answer, unread)).await;
             } else {
                 tracing::debug!(%peer, "tls handshake failed");
             }
@@ -84,13 +92,14 @@ pub(crate) async fn accept<F, R>(
     }
 }
 
+/// Serves a connection to its end, which may be a head that cannot be read.
 async fn connection<F, R>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     bounds: Bounds,
     drain: CancellationToken,
-    answer: F,
+    (answer, unread): (F, impl Fn(Unacceptable)),
 ) where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    F: Fn(Request<Incoming>) -> R + Clone + Send + Unpin + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(move |request| {
@@ -99,21 +108,41 @@ async fn connection<F, R>(
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STALL_TIMEOUT));
-    let serving = Builder::new()
+    let mut serving = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut serving = pin!(serving);
     let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
+        ended = &mut serving => ended,
         () = drain.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            Pin::new(&mut serving).graceful_shutdown();
+            (&mut serving).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
+    let Err(error) = ended else { return };
+    tracing::debug!(%error, "connection ended");
+    let left = serving.into_parts();
+    if error.is_parse_too_large() {
+        unread(Unacceptable::TooLarge); // and answered by hyper, as the next
+    } else if error.is_parse() {
+        unread(Unacceptable::Broken);
+    } else if is_of_head(&error) && !left.read_buf.is_empty() {
+        // If nothing of a head had come, the connection would only have been idle.
+        unread(Unacceptable::Slow);
+        farewell(left.io.into_inner()).await;
+    }
+}
+
+/// A head that did not come in time; a client that did not read in time is a fault of the stream below.
+fn is_of_head(error: &hyper::Error) -> bool {
+    error.is_timeout() && error.source().is_none()
+}
+
+async fn farewell(mut stream: impl AsyncWrite + Unpin) {
+    let told = timeout(FAREWELL_TIMEOUT, stream.write_all(TOO_SLOW)).await;
+    if !matches!(told, Ok(Ok(()))) {
+        tracing::debug!("a slow client was gone before it was told");
     }
 }

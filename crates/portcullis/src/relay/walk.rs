@@ -311,6 +311,11 @@ impl Gateway {
     /// Records the end of a session and tells its upstream, behind the answer.
     pub(crate) fn ended(&self, live: &Live, closed: portcullis_core::session::Closed) {
         note_closed(&self.recorder, &closed);
+        self.say_goodbye(live, closed);
+    }
+
+    /// Tells the upstream that a session has ended; nobody waits for it.
+    pub(crate) fn say_goodbye(&self, live: &Live, closed: portcullis_core::session::Closed) {
         let upstream = live.upstreams.get(&closed.server).cloned();
         if let (Some(upstream), Some(theirs)) = (upstream, closed.upstream) {
             self.tasks.spawn(async move { upstream.end(&theirs).await });

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,10 @@ const MAX_IDLE: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nobody waits for an answer to `DELETE`.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many sessions are told to have ended at once: thousands may end in the same moment.
+const MAX_GOODBYES: usize = 8;
+/// How long a session waits for its turn; then the upstream has to find out by itself.
+const GOODBYE_WAIT: Duration = Duration::from_mins(1);
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -62,6 +67,7 @@ type Sender = SendRequest<Full<Bytes>>;
 pub(crate) struct Http {
     site: Site,
     idle: Arc<Mutex<Vec<Sender>>>,
+    goodbyes: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -76,6 +82,7 @@ impl Http {
         Self {
             site,
             idle: Arc::default(),
+            goodbyes: Semaphore::new(MAX_GOODBYES),
             tasks,
         }
     }
@@ -113,6 +120,10 @@ impl Http {
 
     pub(super) async fn end(&self, session: &str) {
         let Ok(id) = HeaderValue::from_str(session) else {
+            return;
+        };
+        let Ok(Ok(_turn)) = timeout(GOODBYE_WAIT, self.goodbyes.acquire()).await else {
+            tracing::debug!(upstream = ?self, "upstream was not told the end of a session");
             return;
         };
         let mut request = self.request(Method::DELETE, None, &Carried::default(), Bytes::new());

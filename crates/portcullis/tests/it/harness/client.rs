@@ -282,7 +282,7 @@ fn read_to_end(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
     }
 }
 
-fn connect(to: SocketAddr) -> TcpStream {
+pub(super) fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -313,7 +313,7 @@ fn head(reader: &mut BufReader<TcpStream>) -> (u16, Vec<(String, String)>) {
     (status, lines.filter_map(split).collect())
 }
 
-fn trace() -> String {
+pub(super) fn trace() -> String {
     format!(
         "{:016x}{:016x}",
         u64::from(std::process::id()) + 1,

@@ -1,6 +1,7 @@
 //! The real binary: started, asked, watched, ended.
 
 use super::client::{Request, Response};
+use super::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::net::{SocketAddr, TcpListener};
@@ -58,6 +59,7 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) struct Gateway {
     child: Child,
     directory: TempDir,
+    before: String,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -65,19 +67,24 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one; `config` follows the addresses, so it may begin with more keys of `[gateway]`.
     pub(crate) fn start(config: &str) -> Self {
-        let mut gateway = Self::spawn(config);
+        Self::start_after("", config)
+    }
+
+    /// Starts one in a process in which a shell ran `before` first: limits, variables and signals are inherited.
+    pub(crate) fn start_after(before: &str, config: &str) -> Self {
+        let mut gateway = Self::spawn(before, config);
         gateway.wait("/readyz");
         gateway
     }
 
     /// Starts one that has no reason to become ready.
     pub(crate) fn start_unready(config: &str) -> Self {
-        let mut gateway = Self::spawn(config);
+        let mut gateway = Self::spawn("", config);
         gateway.wait("/healthz");
         gateway
     }
 
-    fn spawn(config: &str) -> Self {
+    fn spawn(before: &str, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (port, admin) = (free_port(), free_port());
         let data = directory.path().join("data").display().to_string();
@@ -86,10 +93,11 @@ impl Gateway {
         );
         std::fs::write(directory.path().join("portcullis.toml"), file).unwrap();
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let child = launch(&directory);
+        let child = launch(&directory, before);
         Self {
             child,
             directory,
+            before: before.to_owned(),
             address: local(port),
             admin: local(admin),
         }
@@ -123,8 +131,28 @@ impl Gateway {
         if self.child.try_wait().unwrap().is_none() {
             self.stop();
         }
-        self.child = launch(&self.directory);
+        self.child = launch(&self.directory, &self.before);
         self.wait("/readyz");
+    }
+
+    /// Starts it again without what was done before its first start.
+    pub(crate) fn restart_plainly(&mut self) {
+        self.before.clear();
+        self.restart();
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// What `audit verify` says of its log.
+    pub(crate) fn verify(&self) -> Output {
+        portcullis(&["audit", "verify", "--data", self.data().to_str().unwrap()])
+    }
+
+    /// Sends a request to the operators' listener.
+    pub(crate) fn ask_admin(&self, path: &str) -> Response {
+        Request::new("GET", path).send(self.admin)
     }
 
     /// Replaces a text in the configuration and has it read again.
@@ -170,8 +198,8 @@ impl Gateway {
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap()
     }
 
-    /// Every record so far, in order.
-    pub(crate) fn audit(&self) -> Vec<Value> {
+    /// The files of its log, in order.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.data().join("audit")) else {
             return Vec::new();
         };
@@ -181,7 +209,13 @@ impl Gateway {
                 .is_some_and(|extension| extension == "jsonl")
         });
         files.sort();
-        let text: String = files
+        files
+    }
+
+    /// Every record so far, in order.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        let text: String = self
+            .segments()
             .iter()
             .map(|file| std::fs::read_to_string(file).unwrap())
             .collect();
@@ -238,21 +272,23 @@ impl Gateway {
     }
 }
 
-fn launch(directory: &TempDir) -> Child {
+fn launch(directory: &TempDir, before: &str) -> Child {
     let stderr = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(directory.path().join("stderr"))
         .unwrap();
-    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", &format!("{before}\nexec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_portcullis"))
         .args(["serve", "--config"])
         .arg(directory.path().join("portcullis.toml"))
         .env("RUST_LOG", "debug")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr)
-        .spawn()
-        .unwrap()
+        .stderr(stderr);
+    command.spawn().unwrap()
 }
 
 impl Drop for Gateway {

@@ -5,7 +5,10 @@ mod gateway;
 mod http;
 mod idp;
 mod jwt;
+mod kept;
+mod process;
 mod scene;
+mod script;
 mod upstream;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
@@ -13,9 +16,15 @@ pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host, Seen};
 pub(crate) use idp::Idp;
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
+pub(crate) use kept::Kept;
+pub(crate) use process::{Process, marked};
 pub(crate) use scene::Scene;
+pub(crate) use script::Script;
 pub(crate) use upstream::Upstream;
 
 /// The revision that has sessions, and the one that has none.
 pub(crate) const WITH_SESSIONS: &str = "2025-11-25";
 pub(crate) const STATELESS: &str = "2026-07-28";
+
+/// Quotas that no test uses up: for tests in which something else must be the bound.
+pub(crate) const AMPLE: &str = "[quota]\nrequests_per_minute = 1000000\nburst = 1000000\ntool_requests_per_minute = 1000000\nbytes_per_minute = \"1024GiB\"\n";

@@ -33,14 +33,24 @@ impl Scene {
         Self::with(&format!("{OPEN}{more}"))
     }
 
+    /// The usual configuration and more, in a process in which a shell ran `before` first.
+    pub(crate) fn after(before: &str, more: &str) -> Self {
+        Self::started(before, &format!("{OPEN}{more}"))
+    }
+
     /// A configuration in which `{idp}` and `{upstream}` stand for theirs.
     pub(crate) fn with(config: &str) -> Self {
+        Self::started("", config)
+    }
+
+    /// Both.
+    pub(crate) fn started(before: &str, config: &str) -> Self {
         let (idp, upstream) = (Idp::start(), Upstream::start());
         let config = config
             .replace("{idp}", &idp.issuer())
             .replace("{upstream}", &upstream.url());
         Self {
-            gateway: Gateway::start(&config),
+            gateway: Gateway::start_after(before, &config),
             upstream,
             idp,
         }
