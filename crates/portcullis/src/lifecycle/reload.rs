@@ -2,8 +2,10 @@
 
 use super::Reread;
 use super::Running;
-use crate::assemble::{Assembled, Workshop, assemble};
+use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::record::note;
+use crate::relay::Gateway;
+use crate::upstream::Upstream;
 use portcullis_audit::Record;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -94,15 +96,7 @@ async fn reload(running: &Running, reread: &Reread) {
                     .unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *held, upstreams)
             };
-            let now = gateway.live.load_full();
-            let gone = before.into_iter().filter_map(|(name, (_, old))| {
-                let is_kept = now
-                    .upstreams
-                    .get(&name)
-                    .is_some_and(|new| Arc::ptr_eq(new, &old));
-                (!is_kept).then_some(old)
-            });
-            for upstream in gone {
+            for upstream in replaced(gateway, before) {
                 upstream.stop().await;
             }
             gateway.issuers.refresh_all().await;
@@ -110,4 +104,21 @@ async fn reload(running: &Running, reread: &Reread) {
             tracing::info!("configuration reloaded");
         }
     }
+}
+
+/// Ends the sessions with every upstream that is there no more, as another one does not know them; gives those.
+fn replaced(gateway: &Gateway, before: Upstreams) -> Vec<Arc<Upstream>> {
+    let now = gateway.live.load_full();
+    let mut gone = Vec::new();
+    for (name, (_, old)) in before {
+        let new = now.upstreams.get(&name);
+        if new.is_some_and(|new| Arc::ptr_eq(new, &old)) {
+            continue;
+        }
+        for closed in gateway.state.sessions.end_of(&name, "reloaded") {
+            gateway.ended_at(&old, closed);
+        }
+        gone.push(old);
+    }
+    gone
 }

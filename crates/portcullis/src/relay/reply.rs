@@ -154,6 +154,16 @@ impl Gateway {
         if let Some(evicted) = evicted {
             self.ended(step.live, evicted);
         }
+        // A reload that came since then did not see this session.
+        let now = self.live.load_full();
+        let now = now.upstreams.get(ticket.server());
+        if !now.is_some_and(|now| Arc::ptr_eq(now, upstream)) {
+            let sessions = &self.state.sessions;
+            let closed = sessions.end(&ticket.principal().key, id, "reloaded");
+            if let Some(closed) = closed {
+                self.ended_at(upstream, closed);
+            }
+        }
         Ok(id.wire())
     }
 

@@ -15,7 +15,7 @@ use portcullis_core::authorize::Circumstances;
 use portcullis_core::pipeline::{self, Head, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
-use portcullis_core::session::{NoSession, Session};
+use portcullis_core::session::{Closed, NoSession, Session};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -300,10 +300,18 @@ impl Gateway {
     }
 
     /// Records the end of a session and tells its upstream, behind the answer.
-    pub(crate) fn ended(&self, live: &Live, closed: portcullis_core::session::Closed) {
+    pub(crate) fn ended(&self, live: &Live, closed: Closed) {
+        match live.upstreams.get(&closed.server) {
+            Some(upstream) => self.ended_at(upstream, closed),
+            None => note_closed(&self.recorder, &closed),
+        }
+    }
+
+    /// The same, where the upstream is at hand.
+    pub(crate) fn ended_at(&self, upstream: &Arc<Upstream>, closed: Closed) {
         note_closed(&self.recorder, &closed);
-        let upstream = live.upstreams.get(&closed.server).cloned();
-        if let (Some(upstream), Some(theirs)) = (upstream, closed.upstream) {
+        if let Some(theirs) = closed.upstream {
+            let upstream = Arc::clone(upstream);
             self.tasks.spawn(async move { upstream.end(&theirs).await });
         }
     }

@@ -101,13 +101,13 @@ impl Direct {
     /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
     async fn listen(
         &self,
-        open: &Open,
+        (open, owner): (&Open, &Arc<str>),
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
         match self {
             Self::Http(http) => http.listen(open, last, carried).await,
-            Self::Pipes(pipes) => pipes.listen(open),
+            Self::Pipes(pipes) => pipes.listen(open, owner),
         }
     }
 

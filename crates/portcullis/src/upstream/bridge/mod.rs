@@ -218,9 +218,10 @@ impl Upstream {
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
-        match self.guests.of(Some(open), &ticket.principal().key) {
+        let owner = &ticket.principal().key;
+        match self.guests.of(Some(open), owner) {
             Some(guest) => downward::listen(self, guest, (ticket, open), carried),
-            None => self.direct.listen(open, last, carried).await,
+            None => self.direct.listen((open, owner), last, carried).await,
         }
     }
 

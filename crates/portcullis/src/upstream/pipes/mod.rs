@@ -24,6 +24,9 @@ use tokio_util::task::TaskTracker;
 /// A process for stateless requests ends after so long without one.
 const IDLE: Duration = Duration::from_mins(5);
 
+/// Names of processes: one count for all servers and reloads, so that no name ever means another process.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
 /// Told of what a server did that no exchange can tell of: the server's name, and the audit record's reason.
 pub(crate) type Report = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
 
@@ -44,7 +47,6 @@ pub(crate) struct Pipes {
     plan: Plan,
     tasks: TaskTracker,
     report: Report,
-    numbers: AtomicU64,
     table: Arc<Mutex<Table>>,
 }
 
@@ -91,7 +93,6 @@ impl Pipes {
             plan,
             tasks,
             report,
-            numbers: AtomicU64::new(0),
             table: Arc::default(),
         }
     }
@@ -164,9 +165,8 @@ impl Pipes {
         })
     }
 
-    pub(super) fn listen(&self, open: &Open) -> Result<Reply, Unanswered> {
-        let child = open.upstream.as_ref().and_then(|name| self.find(name));
-        let Some(child) = child else {
+    pub(super) fn listen(&self, open: &Open, owner: &Arc<str>) -> Result<Reply, Unanswered> {
+        let Some(child) = self.find_of(open, owner) else {
             return Ok(lost());
         };
         let queue = child.unasked().ok_or(Unanswered::Foreign)?;
@@ -226,13 +226,19 @@ impl Pipes {
         }
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Child>> {
+    /// The running process of that name, if it is this owner's.
+    fn find(&self, name: &str, owner: &Arc<str>) -> Option<Arc<Child>> {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table
             .children
             .get(name)
-            .filter(|child| child.is_running())
+            .filter(|child| child.is_running() && child.owner() == owner)
             .cloned()
+    }
+
+    /// The process of that session.
+    fn find_of(&self, open: &Open, owner: &Arc<str>) -> Option<Arc<Child>> {
+        self.find(open.upstream.as_deref()?, owner)
     }
 
     /// The process that this message is for; `None` if its session has lost it.
@@ -241,17 +247,18 @@ impl Pipes {
         dispatch: &Dispatch,
         is_first: bool,
     ) -> Result<Option<Arc<Child>>, Unanswered> {
+        let owner = dispatch.owner();
         if is_first {
-            let name = format!("session:{}", self.numbers.fetch_add(1, Ordering::Relaxed));
-            return self.start(name.into(), dispatch.owner()).await.map(Some);
+            let name = format!("session:{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
+            return self.start(name.into(), owner).await.map(Some);
         }
         if let Some(open) = dispatch.session() {
-            return Ok(open.upstream.as_ref().and_then(|name| self.find(name)));
+            return Ok(self.find_of(open, owner));
         }
-        let name: Arc<str> = format!("principal:{}", dispatch.owner()).into();
-        match self.find(&name) {
+        let name: Arc<str> = format!("principal:{owner}").into();
+        match self.find(&name, owner) {
             Some(child) => Ok(Some(child)),
-            None => self.start(name, dispatch.owner()).await.map(Some),
+            None => self.start(name, owner).await.map(Some),
         }
     }
 

@@ -142,6 +142,18 @@ impl Gateway {
         kill_process(pid, signal).unwrap();
     }
 
+    /// How many processes it has started that still run: launchers, one for each stdio server.
+    pub(crate) fn children(&self) -> usize {
+        let parent = self.child.id().to_string();
+        let is_child = |entry: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (_, after) = stat.rsplit_once(") ")?;
+            (after.split(' ').nth(1)? == parent && !after.starts_with('Z')).then_some(())
+        };
+        let entries = std::fs::read_dir("/proc").unwrap();
+        entries.filter_map(|entry| is_child(entry.ok()?)).count()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }

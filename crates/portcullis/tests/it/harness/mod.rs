@@ -8,7 +8,7 @@ mod jwt;
 mod scene;
 mod upstream;
 
-pub(crate) use client::{Request, call, call_in, initialize, message, post, raw};
+pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
 pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host, Seen};
 pub(crate) use idp::Idp;

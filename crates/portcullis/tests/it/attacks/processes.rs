@@ -1,0 +1,138 @@
+//! Servers that are processes: whose they are, how many there may be, and that none is left behind.
+
+use crate::harness::{Gateway, Idp, Request, Response, WITH_SESSIONS, initialize, post, wait_for};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A server that keeps one text, and dies or hangs when it is told to.
+const SERVER: &str = r#"
+kept=nothing
+while IFS= read -r line; do
+  case "$line" in *'"id":'*) ;; *) continue ;; esac
+  case "$line" in *'"method":'*) ;; *) continue ;; esac
+  id=${line#*'"id":'}
+  id=${id%%[,\}]*}
+  text=${line#*'"text":"'}
+  text=${text%%\"*}
+  case "$line" in
+  *'"server/discover"'*) result='"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete"}' ;;
+  *'"refused"'*) result='"error":{"code":-32000,"message":"no"}' ;;
+  *'"silent"'*) continue ;;
+  *'"initialize"'*) result='"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}' ;;
+  *'"die"'*) exit 1 ;;
+  *'"hang"'*) continue ;;
+  *)
+    case "$line" in *'"keep"'*) kept=$text ;; esac
+    result='"result":{"content":[{"type":"text","text":"'"$kept of $$"'"}],"resultType":"complete"}' ;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$id" "$result"
+done
+[ "$1" = stubborn ] && trap '' TERM && sleep 60
+"#;
+
+const CONFIG: &str = r#"
+[issuers.idp]
+issuer = "{idp}"
+
+[servers.notes]
+command = "/bin/sh"
+args = ["{script}", "usual"]
+env = { TAG = "a" }
+allow = ["*"]
+"#;
+
+struct Scene {
+    gateway: Gateway,
+    idp: Idp,
+    _directory: TempDir,
+}
+
+impl Scene {
+    /// The usual configuration and more keys of the server.
+    fn and(more: &str) -> Self {
+        let (idp, directory) = (Idp::start(), tempfile::tempdir().unwrap());
+        let script = directory.path().join("server.sh");
+        std::fs::write(&script, SERVER).unwrap();
+        let config = format!("{CONFIG}{more}")
+            .replace("{idp}", &idp.issuer())
+            .replace("{script}", script.to_str().unwrap());
+        Self {
+            gateway: Gateway::start(&config),
+            idp,
+            _directory: directory,
+        }
+    }
+
+    fn token(&self, subject: &str) -> String {
+        self.idp.draft(subject, &self.gateway.url("notes")).sign()
+    }
+
+    fn send(&self, request: &Request) -> Response {
+        request.send(self.gateway.address)
+    }
+
+    fn session(&self, token: &str) -> String {
+        let response = self.send(&initialize(token));
+        assert_eq!(response.status, 200, "{response:?}");
+        let id = response.header("mcp-session-id").expect("a session id");
+        id.to_owned()
+    }
+
+    /// What the server of that session says to a tool call.
+    fn asks(&self, session: &str, token: &str, tool: &str, text: &str) -> Response {
+        let params = json!({ "name": tool, "arguments": { "text": text } });
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+        let request = post(&body.to_string()).token(token);
+        self.send(
+            &request
+                .set("mcp-session-id", session)
+                .set("mcp-protocol-version", WITH_SESSIONS),
+        )
+    }
+
+    fn says(&self, session: &str, token: &str) -> String {
+        let response = self.asks(session, token, "echo", "");
+        assert_eq!(response.status, 200, "{response:?}");
+        response.body
+    }
+
+    fn has_children(&self, count: usize) {
+        wait_for(&format!("{count} processes"), || {
+            (self.gateway.children() == count).then_some(())
+        });
+    }
+}
+
+#[test]
+fn ses_08_gives_nobody_the_process_of_another_after_a_reload() {
+    let scene = Scene::and("");
+    let (alice, bob) = (scene.token("alice"), scene.token("bob"));
+    let old = scene.session(&alice);
+    assert!(scene.says(&old, &alice).contains("nothing of"));
+    scene.gateway.reload(r#"TAG = "a""#, r#"TAG = "b""#);
+    let ended = scene.gateway.expect("session.terminated", Some("reloaded"));
+    assert_eq!(ended["server"], "notes", "{ended}");
+    scene.has_children(0);
+    let new = scene.session(&bob);
+    scene.asks(&new, &bob, "keep", "bobs-own");
+    // The session that was before the reload is over, and never another's.
+    let refused = scene.asks(&old, &alice, "echo", "");
+    assert_eq!((refused.status, refused.code()), (404, 404), "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    assert_eq!(
+        (&record["event"], &record["reason"]),
+        (&json!("session.reject"), &json!("unknown")),
+        "{record}"
+    );
+    let delete = Request::in_session("DELETE", &old).token(&alice);
+    assert_eq!(scene.send(&delete).status, 404);
+    assert!(scene.says(&new, &bob).contains("bobs-own of"));
+    // A reload that does not touch the server leaves its sessions alone.
+    scene.gateway.reload("drain = \"2s\"", "drain = \"3s\"");
+    wait_for("the second reload", || {
+        (scene.gateway.records("config.reloaded", None).len() == 2).then_some(())
+    });
+    assert!(scene.says(&new, &bob).contains("bobs-own of"));
+    let again = scene.session(&alice);
+    assert!(scene.says(&again, &alice).contains("nothing of"));
+}
