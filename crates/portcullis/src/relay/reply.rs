@@ -8,7 +8,7 @@ use crate::clock;
 use crate::listener::{Body, events, message, plain};
 use crate::random;
 use crate::record::{Exchange, note};
-use crate::upstream::{Content, Events, Reply};
+use crate::upstream::{Begun, Content, Events, Reply};
 use bytes::BytesMut;
 use portcullis_audit::Record;
 use portcullis_core::inspect::{Released, Said};
@@ -80,7 +80,7 @@ impl Gateway {
         &self,
         step: &Step<'_>,
         ticket: &Ticket,
-        (mut incoming, upstream): (Events, Option<Arc<str>>),
+        (mut incoming, upstream): (Events, Option<Begun>),
         exchange: &mut Exchange,
     ) -> Result<Walked, Refusal> {
         let mut whole = BytesMut::new();
@@ -118,13 +118,13 @@ impl Gateway {
         &self,
         step: &Step<'_>,
         ticket: &Ticket,
-        (revision, theirs): (&str, Option<Arc<str>>),
+        (revision, theirs): (&str, Option<Begun>),
         exchange: &mut Exchange,
     ) -> Result<String, Refusal> {
         let id = SessionId::from_entropy(random::bytes()?);
         let settled = Settled {
             revision,
-            upstream: theirs.clone(),
+            upstream: theirs.as_ref().map(|begun| Arc::clone(begun.id())),
             agent: step.seen.agent,
         };
         let opened = pipeline::open(
@@ -139,11 +139,12 @@ impl Gateway {
             Ok(evicted) => evicted,
             Err(refusal) => {
                 if let Some(theirs) = theirs {
-                    upstream.end(&theirs).await;
+                    upstream.end(theirs.id()).await;
                 }
                 return Err(refusal);
             }
         };
+        theirs.into_iter().for_each(Begun::keep);
         exchange.trail.session = Some(id.fingerprint());
         let mut record = Record::new("session.created");
         record.session = Some(id.fingerprint().as_str().into());

@@ -1,5 +1,6 @@
 //! The other side: an MCP server over HTTP, or a process of ours behind pipes.
 
+mod begun;
 mod bridge;
 pub(crate) mod http;
 pub(crate) mod pipes;
@@ -34,6 +35,7 @@ pub(crate) enum Direct {
     Pipes(pipes::Pipes),
 }
 
+pub(crate) use begun::Begun;
 pub(crate) use bridge::Upstream;
 
 /// What an upstream answered.
@@ -42,7 +44,7 @@ pub(crate) struct Reply {
     /// The HTTP status, or what it would have been.
     pub(crate) status: u16,
     /// The session id that the upstream gave.
-    pub(crate) session: Option<Arc<str>>,
+    pub(crate) session: Option<Begun>,
     /// The answer itself.
     pub(crate) content: Content,
 }

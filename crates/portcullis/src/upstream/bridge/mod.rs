@@ -147,7 +147,7 @@ impl Upstream {
         self.sessions.is(false);
         self.stateless.is(true);
         if let Some(theirs) = reply.session {
-            self.direct.end(&theirs).await;
+            self.direct.end(theirs.id()).await;
         }
         downward::welcome(self, &dispatch, carried).await
     }

@@ -6,7 +6,7 @@
 mod child;
 
 use super::stdio::{Backoff, Launch};
-use super::{Content, Events, Line, Queue, Reply};
+use super::{Begun, Content, Events, Line, Queue, Reply};
 use bytes::Bytes;
 use child::{Child, Exchange};
 use portcullis_core::protocol::{Kind, Method};
@@ -102,6 +102,8 @@ impl Pipes {
         let Some(child) = self.child(dispatch, is_first).await? else {
             return Ok(lost());
         };
+        // Whoever leaves before the session is open leaves no process behind.
+        let session = is_first.then(|| self.begun(&child));
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
             child.tell(dispatch.call()).await?;
             return Ok(Reply {
@@ -120,7 +122,6 @@ impl Pipes {
             }
         };
         if first.is_last {
-            let session = is_first.then(|| Arc::clone(child.name()));
             return Ok(Reply {
                 status: 200,
                 session,
@@ -128,7 +129,7 @@ impl Pipes {
             });
         }
         if is_first {
-            return self.settle(&child, first, queue).await;
+            return self.settle(session, first, queue).await;
         }
         let lines = Lines {
             first: Some(first),
@@ -145,7 +146,7 @@ impl Pipes {
     /// An answer to `initialize` that something else came before: only the answer counts.
     async fn settle(
         &self,
-        child: &Arc<Child>,
+        session: Option<Begun>,
         first: Line,
         mut queue: Queue,
     ) -> Result<Reply, Unanswered> {
@@ -160,7 +161,7 @@ impl Pipes {
             .map_err(|_| Unanswered::Timeout)?;
         Ok(Reply {
             status: 200,
-            session: Some(Arc::clone(child.name())),
+            session,
             content: Content::Message(last.bytes),
         })
     }
@@ -179,6 +180,18 @@ impl Pipes {
             status: 200,
             session: None,
             content: Content::Events(Events::Pipes(lines)),
+        })
+    }
+
+    /// The session of a process that just started.
+    fn begun(&self, child: &Arc<Child>) -> Begun {
+        let (table, tasks) = (Arc::clone(&self.table), self.tasks.clone());
+        let begun = Arc::clone(child);
+        Begun::or_else(Arc::clone(child.name()), move || {
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.forget(&begun);
+            drop(table);
+            tasks.spawn(async move { begun.stop().await });
         })
     }
 
@@ -291,12 +304,7 @@ impl Pipes {
         self.tasks.spawn(async move {
             let ran_for = running.read(events, &report).await;
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-            if table
-                .children
-                .get(&name)
-                .is_some_and(|now| Arc::ptr_eq(now, &running))
-            {
-                table.children.remove(&name);
+            if table.forget(&running) {
                 table.fell(ran_for);
             }
         });
@@ -306,20 +314,21 @@ impl Pipes {
         Ok(child)
     }
 
-    /// Room for one more process: the owner's own least recently used one has to go where there is none.
+    /// Room for one more process: where there is none, or the owner has its share, its own least recently used
+    /// one has to go.
     fn make_room(&self, owner: &Arc<str>) -> Result<Option<Arc<Child>>, Unanswered> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if crate::clock::millis() < table.not_before_ms {
             return Err(Unanswered::NotRunning);
         }
-        if table.children.len() < self.plan.most {
+        let own = || table.children.values().filter(|own| own.owner() == owner);
+        // Half is enough for one: whoever comes next finds room, whatever the first one does.
+        let share = self.plan.most.div_ceil(2);
+        if table.children.len() < self.plan.most && own().count() < share {
             return Ok(None);
         }
-        let own = table
-            .children
-            .values()
-            .filter(|child| child.owner() == owner && !child.is_busy());
-        let oldest = own
+        let oldest = own()
+            .filter(|own| !own.is_busy())
             .min_by_key(|child| child.used_ms())
             .map(|child| Arc::clone(child.name()));
         let oldest = oldest.ok_or(Unanswered::NotRunning)?;
@@ -328,6 +337,13 @@ impl Pipes {
 }
 
 impl Table {
+    /// Takes that process out; `false` if it is not in any more.
+    fn forget(&mut self, child: &Arc<Child>) -> bool {
+        let held = self.children.get(child.name());
+        let is_in = held.is_some_and(|held| Arc::ptr_eq(held, child));
+        is_in && self.children.remove(child.name()).is_some()
+    }
+
     /// A process ended that nobody had stopped: the next start may have to wait.
     fn fell(&mut self, ran_for: Duration) {
         let jitter = crate::random::bytes::<2>().map_or(u16::MAX, u16::from_le_bytes);

@@ -15,12 +15,14 @@ while IFS= read -r line; do
   text=${line#*'"text":"'}
   text=${text%%\"*}
   case "$line" in
-  *'"server/discover"'*) result='"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete"}' ;;
+  *'"server/discover"'*)
+    result='"error":{"code":-32601,"message":"method not found"}'
+    [ "$1" = stateless ] && result='"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete"}' ;;
   *'"refused"'*) result='"error":{"code":-32000,"message":"no"}' ;;
   *'"silent"'*) continue ;;
   *'"initialize"'*) result='"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}' ;;
   *'"die"'*) exit 1 ;;
-  *'"hang"'*) continue ;;
+  *'"hang"'*) echo hung >> "$2" && continue ;;
   *)
     case "$line" in *'"keep"'*) kept=$text ;; esac
     result='"result":{"content":[{"type":"text","text":"'"$kept of $$"'"}],"resultType":"complete"}' ;;
@@ -36,7 +38,7 @@ issuer = "{idp}"
 
 [servers.notes]
 command = "/bin/sh"
-args = ["{script}", "usual"]
+args = ["{script}", "usual", "{marks}"]
 env = { TAG = "a" }
 allow = ["*"]
 "#;
@@ -44,7 +46,7 @@ allow = ["*"]
 struct Scene {
     gateway: Gateway,
     idp: Idp,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Scene {
@@ -55,11 +57,12 @@ impl Scene {
         std::fs::write(&script, SERVER).unwrap();
         let config = format!("{CONFIG}{more}")
             .replace("{idp}", &idp.issuer())
+            .replace("{marks}", directory.path().join("marks").to_str().unwrap())
             .replace("{script}", script.to_str().unwrap());
         Self {
             gateway: Gateway::start(&config),
             idp,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -96,11 +99,30 @@ impl Scene {
         response.body
     }
 
+    /// Waits until so many calls hang.
+    fn hang(&self, count: usize) {
+        wait_for(&format!("{count} calls that hang"), || {
+            let marks = std::fs::read_to_string(self.directory.path().join("marks")).ok()?;
+            (marks.lines().count() == count).then_some(())
+        });
+    }
+
     fn has_children(&self, count: usize) {
         wait_for(&format!("{count} processes"), || {
             (self.gateway.children() == count).then_some(())
         });
     }
+}
+
+/// An `initialize` in which the client calls itself so.
+fn initialize_as(name: &str, token: &str) -> Request {
+    let params = json!({
+        "protocolVersion": WITH_SESSIONS,
+        "capabilities": {},
+        "clientInfo": { "name": name, "version": "1" },
+    });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    post(&body.to_string()).token(token)
 }
 
 #[test]
@@ -135,4 +157,71 @@ fn ses_08_gives_nobody_the_process_of_another_after_a_reload() {
     assert!(scene.says(&new, &bob).contains("bobs-own of"));
     let again = scene.session(&alice);
     assert!(scene.says(&again, &alice).contains("nothing of"));
+}
+
+#[test]
+fn tok_01_leaves_no_process_of_an_initialize_that_opened_nothing() {
+    let scene =
+        Scene::and("[servers.notes.limits]\nmax_processes = 4\nupstream_timeout = \"1s\"\n");
+    let (alice, bob) = (scene.token("alice"), scene.token("bob"));
+    let open = scene.session(&bob);
+    scene.has_children(1);
+    for _ in 0..3 {
+        let refused = scene.send(&initialize_as("refused", &alice));
+        assert_eq!(
+            (refused.code(), refused.header("mcp-session-id")),
+            (-32000, None)
+        );
+        assert_eq!(scene.gateway.record_of(&refused)["event"], "call.failed");
+        scene.has_children(1);
+        let late = scene.send(&initialize_as("silent", &alice));
+        assert_eq!((late.status, late.code()), (504, -32603), "{late:?}");
+        assert_eq!(scene.gateway.record_of(&late)["reason"], "timeout");
+        scene.has_children(1);
+        initialize_as("silent", &alice).send_and_leave(scene.gateway.address);
+        scene.has_children(1);
+    }
+    assert_eq!(scene.gateway.records("exchange.abandoned", None).len(), 3);
+    // What was opened lives on, and there is room for more.
+    assert!(scene.says(&open, &bob).contains("nothing of"));
+    let more = scene.session(&alice);
+    scene.has_children(2);
+    assert!(scene.says(&more, &alice).contains("nothing of"));
+}
+
+#[test]
+fn tok_01_leaves_half_of_the_processes_to_others() {
+    let scene =
+        Scene::and("[servers.notes.limits]\nmax_processes = 4\nupstream_timeout = \"5s\"\n");
+    let (alice, bob) = (scene.token("alice"), scene.token("bob"));
+    let [first, second, third] = [(); 3].map(|()| scene.session(&alice));
+    let [one, two] = [(); 2].map(|()| scene.session(&bob));
+    scene.has_children(4);
+    let gone = scene.asks(&first, &alice, "echo", "");
+    assert_eq!((gone.status, gone.code()), (404, 404), "{gone:?}");
+    let ended = scene.gateway.expect("session.terminated", Some("upstream"));
+    assert!(
+        ended["detail"]["owner"]
+            .as_str()
+            .unwrap()
+            .ends_with("|alice"),
+        "{ended}"
+    );
+    // Whoever keeps its share busy gets no more, and takes nothing from anybody.
+    std::thread::scope(|scope| {
+        for session in [&second, &third] {
+            scope.spawn(|| scene.asks(session, &alice, "hang", ""));
+        }
+        scene.hang(2);
+        let refused = scene.send(&initialize(&alice));
+        assert_eq!(
+            (refused.status, refused.code()),
+            (502, -32603),
+            "{refused:?}"
+        );
+        assert_eq!(scene.gateway.record_of(&refused)["reason"], "not_running");
+        for session in [&one, &two] {
+            assert!(scene.says(session, &bob).contains("nothing of"));
+        }
+    });
 }
