@@ -24,6 +24,9 @@ use tokio_util::task::TaskTracker;
 /// A process for stateless requests ends after so long without one.
 const IDLE: Duration = Duration::from_mins(5);
 
+/// Principals whose processes fell that are remembered; one more forgets the one that may start again first.
+const MAX_FALLEN: usize = 1024;
+
 /// Names of processes: one count for all servers and reloads, so that no name ever means another process.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -53,6 +56,12 @@ pub(crate) struct Pipes {
 #[derive(Default)]
 struct Table {
     children: HashMap<Arc<str>, Arc<Child>>,
+    /// Whose processes fell: nobody waits for what another one's did.
+    fallen: HashMap<Arc<str>, Fallen>,
+}
+
+#[derive(Default)]
+struct Fallen {
     backoff: Backoff,
     not_before_ms: u64,
 }
@@ -305,7 +314,7 @@ impl Pipes {
             let ran_for = running.read(events, &report).await;
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
             if table.forget(&running) {
-                table.fell(ran_for);
+                table.fell(running.owner(), ran_for);
             }
         });
         if let Some(evicted) = evicted {
@@ -318,7 +327,8 @@ impl Pipes {
     /// one has to go.
     fn make_room(&self, owner: &Arc<str>) -> Result<Option<Arc<Child>>, Unanswered> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if crate::clock::millis() < table.not_before_ms {
+        let fallen = table.fallen.get(owner);
+        if fallen.is_some_and(|fallen| crate::clock::millis() < fallen.not_before_ms) {
             return Err(Unanswered::NotRunning);
         }
         let own = || table.children.values().filter(|own| own.owner() == owner);
@@ -344,12 +354,20 @@ impl Table {
         is_in && self.children.remove(child.name()).is_some()
     }
 
-    /// A process ended that nobody had stopped: the next start may have to wait.
-    fn fell(&mut self, ran_for: Duration) {
+    /// A process ended that nobody had stopped: its owner's next start may have to wait.
+    fn fell(&mut self, owner: &Arc<str>, ran_for: Duration) {
+        if self.fallen.len() >= MAX_FALLEN && !self.fallen.contains_key(owner) {
+            let all = self.fallen.iter();
+            let first = all.min_by_key(|(_, fallen)| fallen.not_before_ms);
+            if let Some(first) = first.map(|(owner, _)| Arc::clone(owner)) {
+                self.fallen.remove(&first);
+            }
+        }
+        let fallen = self.fallen.entry(Arc::clone(owner)).or_default();
         let jitter = crate::random::bytes::<2>().map_or(u16::MAX, u16::from_le_bytes);
-        let wait = self.backoff.next(ran_for, jitter);
+        let wait = fallen.backoff.next(ran_for, jitter);
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        self.not_before_ms = crate::clock::millis().saturating_add(wait);
+        fallen.not_before_ms = crate::clock::millis().saturating_add(wait);
     }
 }
 
@@ -359,5 +377,25 @@ const fn lost() -> Reply {
         status: 404,
         session: None,
         content: Content::Empty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tok_01_remembers_a_bounded_number_of_those_whose_processes_fell() {
+        let mut table = Table::default();
+        let names = || (0..=MAX_FALLEN).map(|number| Arc::from(format!("user-{number}")));
+        for name in names() {
+            table.fell(&name, Duration::ZERO);
+        }
+        assert_eq!(table.fallen.len(), MAX_FALLEN);
+        let last = names().next_back().unwrap();
+        let first = table.fallen[&last].not_before_ms;
+        table.fell(&last, Duration::ZERO);
+        assert_eq!(table.fallen.len(), MAX_FALLEN);
+        assert!(table.fallen[&last].not_before_ms >= first);
     }
 }

@@ -225,3 +225,32 @@ fn tok_01_leaves_half_of_the_processes_to_others() {
         }
     });
 }
+
+#[test]
+fn tok_01_lets_nobody_wait_for_what_another_one_s_server_did() {
+    let scene = Scene::and("");
+    let (alice, bob) = (scene.token("alice"), scene.token("bob"));
+    for round in 1..=2 {
+        let session = wait_for("a start for alice", || {
+            let opened = scene.send(&initialize(&alice));
+            opened.header("mcp-session-id").map(str::to_owned)
+        });
+        let died = scene.asks(&session, &alice, "die", "");
+        assert_eq!((died.status, died.code()), (502, -32603), "{died:?}");
+        assert_eq!(scene.gateway.record_of(&died)["reason"], "ended");
+        wait_for("the end of the server", || {
+            let told = scene.gateway.stderr();
+            (told.matches("server ended").count() == round).then_some(())
+        });
+    }
+    // Now alice waits between half a second and one, and bob does not.
+    let refused = scene.send(&initialize(&alice));
+    assert_eq!(
+        (refused.status, refused.code()),
+        (502, -32603),
+        "{refused:?}"
+    );
+    assert_eq!(scene.gateway.record_of(&refused)["reason"], "not_running");
+    let session = scene.session(&bob);
+    assert!(scene.says(&session, &bob).contains("nothing of"));
+}
