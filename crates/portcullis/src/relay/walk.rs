@@ -107,7 +107,7 @@ impl Gateway {
         let session = self.identify(&step, server, exchange).await?;
         self.counters.authenticated();
         match parts.method {
-            Method::POST => self.post(&step, session, (parts, body), exchange).await,
+            Method::POST => self.post(step, session, (parts, body), exchange).await,
             Method::GET | Method::DELETE if is_stateless(&step) => Err(Unacceptable::Method.into()),
             Method::GET => self.listen(&step, session, exchange).await,
             Method::DELETE => self.delete(&step, &session, exchange).await,
@@ -175,7 +175,7 @@ impl Gateway {
 
     async fn post(
         self: &Arc<Self>,
-        step: &Step<'_>,
+        step: Step<'_>,
         session: Session,
         (parts, body): (&Parts, Incoming),
         exchange: &mut Exchange,
@@ -194,6 +194,10 @@ impl Gateway {
         }
         let body = intake::read(body, step.live).await?;
         exchange.bytes_in = intake::length(&body);
+        // A body takes its time: it is the rules of now that decide.
+        let live = &self.live.load_full();
+        let step = &Step { live, ..step };
+        exchange.policy = Arc::clone(&live.policy);
         let upstream = upstream(step.live, session.server())?;
         let owner = (
             session.principal().clone(),

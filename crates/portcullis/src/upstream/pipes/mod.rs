@@ -16,7 +16,7 @@ use portcullis_core::session::Open;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -58,7 +58,12 @@ struct Table {
     children: HashMap<Arc<str>, Arc<Child>>,
     /// Whose processes fell: nobody waits for what another one's did.
     fallen: HashMap<Arc<str>, Fallen>,
+    /// Nothing is started any more.
+    is_stopped: bool,
 }
+
+/// A running process, and one that had to make room for it and is still to be stopped.
+type Found = (Arc<Child>, Option<Arc<Child>>);
 
 #[derive(Default)]
 struct Fallen {
@@ -108,11 +113,14 @@ impl Pipes {
 
     pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
         let is_first = *dispatch.call().method() == Method::Initialize;
-        let Some(child) = self.child(dispatch, is_first).await? else {
+        let Some((child, evicted)) = self.child(dispatch, is_first)? else {
             return Ok(lost());
         };
         // Whoever leaves before the session is open leaves no process behind.
         let session = is_first.then(|| self.begun(&child));
+        if let Some(evicted) = evicted {
+            evicted.stop().await;
+        }
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
             child.tell(dispatch.call()).await?;
             return Ok(Reply {
@@ -197,21 +205,14 @@ impl Pipes {
         let (table, tasks) = (Arc::clone(&self.table), self.tasks.clone());
         let begun = Arc::clone(child);
         Begun::or_else(Arc::clone(child.name()), move || {
-            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-            table.forget(&begun);
-            drop(table);
+            lock(&table).forget(&begun);
             tasks.spawn(async move { begun.stop().await });
         })
     }
 
     /// Ends the process of that name.
     pub(super) async fn end(&self, name: &str) {
-        let child = self
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .children
-            .remove(name);
+        let child = lock(&self.table).children.remove(name);
         if let Some(child) = child {
             child.stop().await;
         }
@@ -220,7 +221,7 @@ impl Pipes {
     /// Ends processes for stateless requests that nobody used for a while.
     pub(super) async fn reap(&self, now_ms: u64) {
         let over: Vec<Arc<Child>> = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = lock(&self.table);
             let idle = |child: &Arc<Child>| {
                 !child.is_of_session()
                     && !child.is_busy()
@@ -239,7 +240,8 @@ impl Pipes {
 
     pub(super) async fn stop(&self) {
         let all: Vec<Arc<Child>> = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = lock(&self.table);
+            table.is_stopped = true;
             table.children.drain().map(|(_, child)| child).collect()
         };
         let stops: Vec<_> = all.iter().map(|child| child.stop()).collect();
@@ -248,105 +250,85 @@ impl Pipes {
         }
     }
 
-    /// The running process of that name, if it is this owner's.
-    fn find(&self, name: &str, owner: &Arc<str>) -> Option<Arc<Child>> {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table
-            .children
-            .get(name)
-            .filter(|child| child.is_running() && child.owner() == owner)
-            .cloned()
-    }
-
     /// The process of that session.
     fn find_of(&self, open: &Open, owner: &Arc<str>) -> Option<Arc<Child>> {
-        self.find(open.upstream.as_deref()?, owner)
+        lock(&self.table).find(open.upstream.as_deref()?, owner)
     }
 
-    /// The process that this message is for; `None` if its session has lost it.
-    async fn child(
-        &self,
-        dispatch: &Dispatch,
-        is_first: bool,
-    ) -> Result<Option<Arc<Child>>, Unanswered> {
+    /// The process that this message is for, and one that had to go for it; `None` if its session has lost it.
+    fn child(&self, dispatch: &Dispatch, is_first: bool) -> Result<Option<Found>, Unanswered> {
         let owner = dispatch.owner();
         if is_first {
             let name = format!("session:{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
-            return self.start(name.into(), owner).await.map(Some);
+            return self.start(name.into(), owner).map(Some);
         }
         if let Some(open) = dispatch.session() {
-            return Ok(self.find_of(open, owner));
+            return Ok(self.find_of(open, owner).map(|child| (child, None)));
         }
-        let name: Arc<str> = format!("principal:{owner}").into();
-        match self.find(&name, owner) {
-            Some(child) => Ok(Some(child)),
-            None => self.start(name, owner).await.map(Some),
-        }
+        self.start(format!("principal:{owner}").into(), owner)
+            .map(Some)
     }
 
-    async fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Arc<Child>, Unanswered> {
-        let evicted = self.make_room(owner)?;
-        let (child, events) = Child::start(
-            &self.plan,
-            (Arc::clone(&name), Arc::clone(owner)),
-            &self.tasks,
-        )?;
-        let child = Arc::new(child);
-        let raced = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            let other = table
-                .children
-                .get(&name)
-                .filter(|other| other.is_running())
-                .cloned();
-            if other.is_none() {
-                table.children.insert(Arc::clone(&name), Arc::clone(&child));
-            }
-            other
-        };
-        if let Some(first) = raced {
-            child.stop().await;
-            return Ok(first);
+    /// The process of that name; if none runs, one is started.
+    fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Found, Unanswered> {
+        // INVARIANT: looked up, counted, started and put in under one lock, so that there are never too many and
+        // never two of a name. Nothing waits in between; a start takes about a millisecond.
+        let mut table = lock(&self.table);
+        if let Some(running) = table.find(&name, owner) {
+            return Ok((running, None));
         }
+        let oldest = table.make_room(owner, self.plan.most)?;
+        let names = (Arc::clone(&name), Arc::clone(owner));
+        let (child, events) = Child::start(&self.plan, names, &self.tasks)?;
+        let evicted = oldest.and_then(|oldest| table.children.remove(&oldest));
+        let child = Arc::new(child);
+        table.children.insert(name, Arc::clone(&child));
+        drop(table);
         let (table, report) = (Arc::clone(&self.table), Arc::clone(&self.report));
         let running = Arc::clone(&child);
         self.tasks.spawn(async move {
             let ran_for = running.read(events, &report).await;
-            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = lock(&table);
             if table.forget(&running) {
                 table.fell(running.owner(), ran_for);
             }
         });
-        if let Some(evicted) = evicted {
-            evicted.stop().await;
-        }
-        Ok(child)
-    }
-
-    /// Room for one more process: where there is none, or the owner has its share, its own least recently used
-    /// one has to go.
-    fn make_room(&self, owner: &Arc<str>) -> Result<Option<Arc<Child>>, Unanswered> {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let fallen = table.fallen.get(owner);
-        if fallen.is_some_and(|fallen| crate::clock::millis() < fallen.not_before_ms) {
-            return Err(Unanswered::NotRunning);
-        }
-        let own = || table.children.values().filter(|own| own.owner() == owner);
-        // Half is enough for one: whoever comes next finds room, whatever the first one does.
-        let share = self.plan.most.div_ceil(2);
-        if table.children.len() < self.plan.most && own().count() < share {
-            return Ok(None);
-        }
-        let oldest = own()
-            .filter(|own| !own.is_busy())
-            .min_by_key(|child| child.used_ms())
-            .map(|child| Arc::clone(child.name()));
-        let oldest = oldest.ok_or(Unanswered::NotRunning)?;
-        Ok(table.children.remove(&oldest))
+        Ok((child, evicted))
     }
 }
 
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Table {
+    /// The running process of that name, if it is this owner's.
+    fn find(&self, name: &str, owner: &Arc<str>) -> Option<Arc<Child>> {
+        let child = self.children.get(name);
+        child
+            .filter(|child| child.is_running() && child.owner() == owner)
+            .cloned()
+    }
+
+    /// Room for one more process: where there is none, or the owner has its share, the name of its own least
+    /// recently used one, which has to go.
+    fn make_room(&self, owner: &Arc<str>, most: usize) -> Result<Option<Arc<str>>, Unanswered> {
+        let fallen = self.fallen.get(owner);
+        let is_soon = fallen.is_some_and(|fallen| crate::clock::millis() < fallen.not_before_ms);
+        if self.is_stopped || is_soon {
+            return Err(Unanswered::NotRunning);
+        }
+        let own = || self.children.values().filter(|own| own.owner() == owner);
+        // Half is enough for one: whoever comes next finds room, whatever the first one does.
+        if self.children.len() < most && own().count() < most.div_ceil(2) {
+            return Ok(None);
+        }
+        let idle = own().filter(|own| !own.is_busy());
+        let oldest = idle.min_by_key(|own| own.used_ms());
+        let oldest = oldest.ok_or(Unanswered::NotRunning)?;
+        Ok(Some(Arc::clone(oldest.name())))
+    }
+
     /// Takes that process out; `false` if it is not in any more.
     fn forget(&mut self, child: &Arc<Child>) -> bool {
         let held = self.children.get(child.name());

@@ -2,6 +2,9 @@
 
 use crate::harness::{Gateway, Idp, Request, Response, WITH_SESSIONS, initialize, post, wait_for};
 use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A server that keeps one text, and dies or hangs when it is told to.
@@ -39,6 +42,7 @@ issuer = "{idp}"
 [servers.notes]
 command = "/bin/sh"
 args = ["{script}", "usual", "{marks}"]
+cwd = "{cwd}"
 env = { TAG = "a" }
 allow = ["*"]
 "#;
@@ -55,9 +59,12 @@ impl Scene {
         let (idp, directory) = (Idp::start(), tempfile::tempdir().unwrap());
         let script = directory.path().join("server.sh");
         std::fs::write(&script, SERVER).unwrap();
+        let cwd = directory.path().join("cwd");
+        std::fs::create_dir(&cwd).unwrap();
         let config = format!("{CONFIG}{more}")
             .replace("{idp}", &idp.issuer())
             .replace("{marks}", directory.path().join("marks").to_str().unwrap())
+            .replace("{cwd}", cwd.to_str().unwrap())
             .replace("{script}", script.to_str().unwrap());
         Self {
             gateway: Gateway::start(&config),
@@ -83,14 +90,33 @@ impl Scene {
 
     /// What the server of that session says to a tool call.
     fn asks(&self, session: &str, token: &str, tool: &str, text: &str) -> Response {
-        let params = json!({ "name": tool, "arguments": { "text": text } });
-        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
-        let request = post(&body.to_string()).token(token);
-        self.send(
-            &request
-                .set("mcp-session-id", session)
-                .set("mcp-protocol-version", WITH_SESSIONS),
-        )
+        self.send(&tool_call(session, token, tool, text))
+    }
+
+    /// Sends all but the end of a request, does something, and sends the rest.
+    fn sends_around(&self, request: &Request, between: impl FnOnce()) -> (u16, String) {
+        let bytes = request.bytes(
+            self.gateway.address,
+            &"ab".repeat(16),
+            "connection: close\r\n",
+        );
+        let (first, rest) = bytes.split_at(bytes.len() - 9);
+        let mut stream = TcpStream::connect(self.gateway.address).unwrap();
+        stream.write_all(first).unwrap();
+        // Whoever is known by now was so by the old rules: what is refused before the body is read has an answer.
+        stream
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        assert!(
+            stream.read(&mut [0; 1]).is_err(),
+            "an answer before the end"
+        );
+        between();
+        stream.write_all(rest).unwrap();
+        stream.set_read_timeout(None).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        (answer[9..12].parse().unwrap(), answer)
     }
 
     fn says(&self, session: &str, token: &str) -> String {
@@ -112,6 +138,16 @@ impl Scene {
             (self.gateway.children() == count).then_some(())
         });
     }
+}
+
+/// A tool call in a session.
+fn tool_call(session: &str, token: &str, tool: &str, text: &str) -> Request {
+    let params = json!({ "name": tool, "arguments": { "text": text } });
+    let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+    let request = post(&body.to_string()).token(token);
+    request
+        .set("mcp-session-id", session)
+        .set("mcp-protocol-version", WITH_SESSIONS)
 }
 
 /// An `initialize` in which the client calls itself so.
@@ -253,4 +289,57 @@ fn tok_01_lets_nobody_wait_for_what_another_one_s_server_did() {
     assert_eq!(scene.gateway.record_of(&refused)["reason"], "not_running");
     let session = scene.session(&bob);
     assert!(scene.says(&session, &bob).contains("nothing of"));
+}
+
+#[test]
+fn tok_01_ends_no_process_for_one_that_does_not_start() {
+    let scene = Scene::and("[servers.notes.limits]\nmax_processes = 1\n");
+    let alice = scene.token("alice");
+    let session = scene.session(&alice);
+    let (cwd, away) = (
+        scene.directory.path().join("cwd"),
+        scene.directory.path().join("away"),
+    );
+    std::fs::rename(&cwd, &away).unwrap();
+    let refused = scene.send(&initialize(&alice));
+    assert_eq!(
+        (refused.status, refused.code()),
+        (502, -32603),
+        "{refused:?}"
+    );
+    assert_eq!(scene.gateway.record_of(&refused)["reason"], "not_running");
+    assert!(scene.says(&session, &alice).contains("nothing of"));
+    std::fs::rename(&away, &cwd).unwrap();
+    let next = scene.session(&alice);
+    scene.has_children(1);
+    assert!(scene.says(&next, &alice).contains("nothing of"));
+    assert_eq!(scene.asks(&session, &alice, "echo", "").status, 404);
+}
+
+#[test]
+fn authz_02_decides_by_the_rules_of_when_the_body_was_there() {
+    let scene = Scene::and("");
+    let alice = scene.token("alice");
+    // A server that was replaced meanwhile is not started again.
+    let (status, answer) = scene.sends_around(&initialize(&alice), || {
+        scene.gateway.reload(r#"TAG = "a""#, r#"TAG = "b""#);
+    });
+    assert_eq!(status, 200, "{answer}");
+    let (_, id) = answer.split_once("mcp-session-id: ").unwrap();
+    let session = id.lines().next().unwrap();
+    assert!(scene.says(session, &alice).contains("nothing of"));
+    scene.has_children(1);
+    // What is not permitted any more is refused.
+    let call = tool_call(session, &alice, "echo", "");
+    let (status, answer) = scene.sends_around(&call, || {
+        scene
+            .gateway
+            .reload("allow = [\"*\"]", "allow = [\"keep\"]");
+        wait_for("the second reload", || {
+            (scene.gateway.records("config.reloaded", None).len() == 2).then_some(())
+        });
+    });
+    assert_eq!(status, 403, "{answer}");
+    scene.gateway.expect("authz.deny", Some("no_rule"));
+    assert_eq!(scene.asks(session, &alice, "keep", "").status, 200);
 }
