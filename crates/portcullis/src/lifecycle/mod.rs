@@ -14,6 +14,7 @@ use crate::upstream::pipes::Report;
 use crate::{clock, keys, tls};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
 use portcullis_core::pipeline::State;
 use portcullis_core::secret::Secret;
@@ -24,12 +25,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How often sessions and processes are looked through for what is over.
 const REAP: Duration = Duration::from_secs(5);
+/// What servers have at least to end: the grace for closing stdin, the same for SIGTERM, and a little more.
+const STOP: Duration = Duration::from_secs(5);
 /// Connections that operators may have open.
 const ADMIN_CONNECTIONS: usize = 64;
 /// The origin line of our checkpoints, and the name of the key that signs them.
@@ -224,13 +227,12 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     tracing::info!("draining");
     gateway.drain.cancel();
     gateway.serving.close();
+    let deadline = Instant::now() + patience;
     let drained = tokio::select! {
-        drained = timeout(patience, gateway.serving.wait()) => drained.is_ok(),
-        () = told_to_end()? => false,
+        drained = timeout_at(deadline, gateway.serving.wait()) => drained.is_ok(),
+    () = told_to_end()? => false,
     };
-    for upstream in gateway.live.load().upstreams.values() {
-        upstream.stop().await;
-    }
+    stop(&gateway, deadline).await?;
     for closed in gateway.state.sessions.end_all("stopped") {
         note_closed(&gateway.recorder, &closed);
     }
@@ -245,6 +247,21 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     let Some(writer) = writer else { return Ok(()) };
     let finishing = tokio::task::spawn_blocking(move || writer.finish(Duration::from_secs(2)));
     finishing.await?.context("the audit log did not end well")
+}
+
+/// Stops all upstreams at once: until the drain's deadline, and in no less than servers are given to end by
+/// themselves. What is left then ends with this process.
+async fn stop(gateway: &Gateway, deadline: Instant) -> anyhow::Result<()> {
+    let live = gateway.live.load_full();
+    let stops = join_all(live.upstreams.values().map(|upstream| upstream.stop()));
+    let deadline = deadline.max(Instant::now() + STOP);
+    tokio::select! {
+        stopped = timeout_at(deadline, stops) => if stopped.is_err() {
+            tracing::warn!("a server did not end in time");
+        },
+        () = told_to_end()? => {}
+    }
+    Ok(())
 }
 
 fn background<F, R>(gateway: &Arc<Gateway>, every: Duration, work: F)
@@ -274,9 +291,8 @@ async fn reap(gateway: &Gateway) {
     {
         gateway.ended(&live, closed);
     }
-    for upstream in live.upstreams.values() {
-        upstream.reap(clock::now()).await;
-    }
+    let now = clock::now();
+    join_all(live.upstreams.values().map(|upstream| upstream.reap(now))).await;
 }
 
 /// The next SIGTERM or SIGINT; one that comes before the future is polled counts.

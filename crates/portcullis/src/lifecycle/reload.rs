@@ -6,6 +6,7 @@ use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::record::note;
 use crate::relay::Gateway;
 use crate::upstream::Upstream;
+use futures_util::future::join_all;
 use portcullis_audit::Record;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -96,9 +97,8 @@ async fn reload(running: &Running, reread: &Reread) {
                     .unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *held, upstreams)
             };
-            for upstream in replaced(gateway, before) {
-                upstream.stop().await;
-            }
+            let gone = replaced(gateway, before);
+            join_all(gone.iter().map(|upstream| upstream.stop())).await;
             gateway.issuers.refresh_all().await;
             note(&gateway.recorder, record);
             tracing::info!("configuration reloaded");

@@ -11,6 +11,7 @@ use super::{Carried, Content, Direct, Events, Reply, framed};
 use crate::clock;
 use bytes::Bytes;
 use downward::Guests;
+use futures_util::future::join_all;
 use mirror::Mirrors;
 use portcullis_core::protocol::{Frame, Kind, Method};
 use portcullis_core::refusal::Unanswered;
@@ -234,17 +235,15 @@ impl Upstream {
 
     /// Ends what nobody used for a while.
     pub(crate) async fn reap(&self, now: Timestamp) {
-        for over in self.conversations.reap(now.micros() / 1000) {
-            self.direct.end(&over).await;
-        }
+        let over = self.conversations.reap(now.micros() / 1000);
+        join_all(over.iter().map(|over| self.direct.end(over))).await;
         self.direct.reap(now).await;
     }
 
     /// Ends everything that runs for it.
     pub(crate) async fn stop(&self) {
-        for theirs in self.conversations.drain() {
-            self.direct.end(&theirs).await;
-        }
+        let theirs = self.conversations.drain();
+        join_all(theirs.iter().map(|theirs| self.direct.end(theirs))).await;
         self.direct.stop().await;
     }
 }

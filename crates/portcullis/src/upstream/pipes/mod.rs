@@ -9,6 +9,7 @@ use super::stdio::{Backoff, Launch};
 use super::{Begun, Content, Events, Line, Queue, Reply};
 use bytes::Bytes;
 use child::{Child, Exchange};
+use futures_util::future::join_all;
 use portcullis_core::protocol::{Kind, Method};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
@@ -233,9 +234,7 @@ impl Pipes {
                 .map(|(_, child)| child)
                 .collect()
         };
-        for child in over {
-            child.stop().await;
-        }
+        join_all(over.iter().map(|child| child.stop())).await;
     }
 
     pub(super) async fn stop(&self) {
@@ -244,10 +243,7 @@ impl Pipes {
             table.is_stopped = true;
             table.children.drain().map(|(_, child)| child).collect()
         };
-        let stops: Vec<_> = all.iter().map(|child| child.stop()).collect();
-        for stop in stops {
-            stop.await;
-        }
+        join_all(all.iter().map(|child| child.stop())).await;
     }
 
     /// The process of that session.

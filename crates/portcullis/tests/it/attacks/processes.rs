@@ -4,7 +4,7 @@ use crate::harness::{Gateway, Idp, Request, Response, WITH_SESSIONS, initialize,
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A server that keeps one text, and dies or hangs when it is told to.
@@ -56,12 +56,16 @@ struct Scene {
 impl Scene {
     /// The usual configuration and more keys of the server.
     fn and(more: &str) -> Self {
+        Self::with(&format!("{CONFIG}{more}"))
+    }
+
+    fn with(config: &str) -> Self {
         let (idp, directory) = (Idp::start(), tempfile::tempdir().unwrap());
         let script = directory.path().join("server.sh");
         std::fs::write(&script, SERVER).unwrap();
         let cwd = directory.path().join("cwd");
         std::fs::create_dir(&cwd).unwrap();
-        let config = format!("{CONFIG}{more}")
+        let config = config
             .replace("{idp}", &idp.issuer())
             .replace("{marks}", directory.path().join("marks").to_str().unwrap())
             .replace("{cwd}", cwd.to_str().unwrap())
@@ -342,4 +346,37 @@ fn authz_02_decides_by_the_rules_of_when_the_body_was_there() {
     assert_eq!(status, 403, "{answer}");
     scene.gateway.expect("authz.deny", Some("no_rule"));
     assert_eq!(scene.asks(session, &alice, "keep", "").status, 200);
+}
+
+#[test]
+fn siem_03_stops_servers_that_do_not_want_to_all_at_once() {
+    let mut scene = Scene::with(&CONFIG.replace("usual", "stubborn"));
+    let tokens = ["alice", "bob", "carol", "dave"].map(|name| scene.token(name));
+    for token in &tokens {
+        scene.session(token);
+    }
+    scene.has_children(4);
+    let began = Instant::now();
+    let ended = scene.gateway.stop();
+    // Each takes two seconds to be asked and two to be told.
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_secs(8),
+        "one after the other: {took:?}"
+    );
+    assert!(ended.success(), "{ended}");
+    assert_eq!(
+        scene
+            .gateway
+            .records("session.terminated", Some("stopped"))
+            .len(),
+        4
+    );
+    assert_eq!(
+        scene
+            .gateway
+            .records("gateway.stopped", Some("drained"))
+            .len(),
+        1
+    );
 }
