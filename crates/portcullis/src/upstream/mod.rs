@@ -13,7 +13,7 @@ use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
 use portcullis_core::time::Timestamp;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// What goes up beside the message.
 #[derive(Debug, Default)]
@@ -151,6 +151,8 @@ pub(crate) fn take_frame(frames: &mut Frames) -> Result<Option<Frame>, Unanswere
 pub(crate) struct Line {
     bytes: Bytes,
     is_last: bool,
+    /// What it takes of the room that a process has for what nobody has read yet.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// A bounded queue of messages for one reader.

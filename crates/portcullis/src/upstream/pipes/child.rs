@@ -11,13 +11,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// Messages that may wait for one reader.
 const QUEUE: usize = 256;
 /// Messages for nobody in particular that are kept until somebody listens.
 const BACKLOG: usize = 64;
+/// What may wait for readers in all, in bytes, unless one line may be longer. Answers do not count: there is one for
+/// each request under way, and the quota bounds those.
+const UNREAD_BYTES: u32 = 16 * 1024 * 1024;
 /// How long an answer may wait for its reader.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
@@ -31,6 +34,9 @@ pub(super) struct Child {
     used_ms: AtomicU64,
     running: AtomicBool,
     tasks: TaskTracker,
+    /// A permit for each byte that may wait for readers.
+    room: Arc<Semaphore>,
+    has_dropped: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -39,7 +45,7 @@ struct Held {
     last: u64,
     waiting: BTreeMap<u64, Waiting>,
     unasked: Option<mpsc::Sender<Line>>,
-    backlog: VecDeque<Bytes>,
+    backlog: VecDeque<Line>,
 }
 
 struct Waiting {
@@ -94,6 +100,7 @@ impl Child {
             Unanswered::NotRunning
         })?;
         let now = crate::clock::millis();
+        let room = UNREAD_BYTES.max(plan.launch.limits.line_bytes);
         let child = Self {
             name,
             owner,
@@ -103,6 +110,8 @@ impl Child {
             used_ms: AtomicU64::new(now),
             running: AtomicBool::new(true),
             tasks: tasks.clone(),
+            room: Arc::new(Semaphore::new(usize::try_from(room).unwrap_or_default())),
+            has_dropped: AtomicBool::new(false),
             held: Mutex::default(),
         };
         Ok((child, events))
@@ -215,7 +224,7 @@ impl Child {
         let (sender, queue) = mpsc::channel(QUEUE);
         let mut held = self.held();
         for message in held.backlog.drain(..) {
-            sender.try_send(passing(message)).ok()?;
+            sender.try_send(message).ok()?;
         }
         held.unasked = Some(sender);
         Some(queue)
@@ -256,6 +265,7 @@ impl Child {
                         Line {
                             bytes: line,
                             is_last: true,
+                            _room: None,
                         },
                         HAND_OVER,
                     )
@@ -265,60 +275,84 @@ impl Child {
                     tracing::debug!(process = &*self.name, "nobody took the answer");
                 }
             }
-            Outward::Progress(number, range) => self.pass(number, |chosen| {
+            Outward::Progress(number, range) => self.pass(report, number, |chosen| {
                 chosen
                     .token
                     .as_ref()
                     .map(|token| remap::put_back(&line, range, token))
             }),
             Outward::Subscribed(number, range) => {
-                self.pass(number, |chosen| {
+                self.pass(report, number, |chosen| {
                     Some(remap::put_back(&line, range, &chosen.id))
                 });
             }
-            Outward::Unasked => self.pass_unasked(line),
+            Outward::Unasked => self.pass_unasked(&line, report),
         }
     }
 
     /// Passes a message to the exchange of that number; a reader who does not keep up misses it.
-    fn pass(&self, number: u64, restored: impl FnOnce(&Chosen) -> Option<Bytes>) {
+    fn pass(&self, report: &Report, number: u64, restored: impl FnOnce(&Chosen) -> Option<Bytes>) {
         let held = self.held();
         let Some(waiting) = held.waiting.get(&number) else {
             return;
         };
-        if restored(&waiting.chosen)
-            .is_none_or(|line| waiting.lines.try_send(passing(line)).is_err())
-        {
+        let Some(line) = restored(&waiting.chosen) else {
+            return tracing::debug!(process = &*self.name, "message for nobody");
+        };
+        let Some(line) = self.passing(&line) else {
+            return self.dropped(report);
+        };
+        if waiting.lines.try_send(line).is_err() {
             tracing::debug!(process = &*self.name, "message dropped");
         }
     }
 
     /// Passes a message to the newest exchange under way, else to whoever listens, else keeps it a while.
-    fn pass_unasked(&self, line: Bytes) {
+    fn pass_unasked(&self, line: &Bytes, report: &Report) {
         let mut held = self.held();
+        let line = loop {
+            if let Some(line) = self.passing(line) {
+                break line;
+            }
+            self.dropped(report);
+            // What was kept for nobody in particular makes room first.
+            if held.backlog.pop_front().is_none() {
+                return;
+            }
+        };
         let newest = held
             .waiting
             .last_key_value()
             .map(|(_, waiting)| &waiting.lines);
-        let reader = newest.or(held.unasked.as_ref());
-        let Err(unsent) = reader.map_or(Err(line.clone()), |reader| {
-            reader
-                .try_send(passing(line))
-                .map_err(|unsent| unsent.into_inner().bytes)
-        }) else {
-            return;
+        let unsent = match newest.or(held.unasked.as_ref()) {
+            None => line,
+            Some(reader) => match reader.try_send(line) {
+                Ok(()) => return,
+                Err(unsent) => unsent.into_inner(),
+            },
         };
         if held.backlog.len() >= BACKLOG {
             held.backlog.pop_front();
         }
         held.backlog.push_back(unsent);
     }
-}
 
-/// A message that ends nothing.
-const fn passing(bytes: Bytes) -> Line {
-    Line {
-        bytes,
-        is_last: false,
+    /// A message that ends nothing, if there is room for it.
+    fn passing(&self, bytes: &Bytes) -> Option<Line> {
+        let size = u32::try_from(bytes.len()).ok()?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(size).ok()?;
+        Some(Line {
+            bytes: bytes.clone(),
+            is_last: false,
+            _room: Some(room),
+        })
+    }
+
+    /// A message was dropped for want of room; the first of each process is recorded.
+    fn dropped(&self, report: &Report) {
+        tracing::debug!(process = &*self.name, "message dropped: too much is unread");
+        if !self.has_dropped.swap(true, Ordering::Relaxed) {
+            report(&self.server, "unread");
+        }
     }
 }

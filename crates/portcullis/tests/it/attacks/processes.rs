@@ -25,6 +25,15 @@ while IFS= read -r line; do
   *'"silent"'*) continue ;;
   *'"initialize"'*) result='"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}' ;;
   *'"die"'*) exit 1 ;;
+  *'"spew"'* | *'"tell"'*)
+    printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[]}}\n' "$id"
+    count=1 much=told-at-last
+    case "$line" in *'"spew"'*) count=30 much=$(head -c 1000000 /dev/zero | tr '\0' a) ;; esac
+    while [ $count -gt 0 ]; do
+      count=$((count - 1))
+      printf '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"%s"}}\n' "$much"
+    done
+    continue ;;
   *'"hang"'*) echo hung >> "$2" && continue ;;
   *)
     case "$line" in *'"keep"'*) kept=$text ;; esac
@@ -379,4 +388,32 @@ fn siem_03_stops_servers_that_do_not_want_to_all_at_once() {
             .len(),
         1
     );
+}
+
+#[test]
+fn tok_01_keeps_a_bounded_number_of_bytes_that_nobody_reads() {
+    let scene = Scene::and("");
+    let alice = scene.token("alice");
+    let session = scene.session(&alice);
+    assert_eq!(scene.asks(&session, &alice, "spew", "").status, 200);
+    let dropped = scene.gateway.expect("upstream.refused", Some("unread"));
+    assert_eq!(dropped["server"], "notes", "{dropped}");
+    assert!(scene.says(&session, &alice).contains("nothing of"));
+    assert_eq!(
+        scene
+            .gateway
+            .records("upstream.refused", Some("unread"))
+            .len(),
+        1
+    );
+    // Of thirty megabytes no more was kept than fits, and what comes now is heard.
+    let listen = Request::in_session("GET", &session).token(&alice);
+    let mut stream = listen.open(scene.gateway.address);
+    let mut before = String::new();
+    assert_eq!(scene.asks(&session, &alice, "tell", "").status, 200);
+    stream
+        .until_collecting("told-at-last", &mut before)
+        .unwrap();
+    let kept = before.matches("notifications/message").count();
+    assert!((1..=16).contains(&kept), "{kept} of 30 were kept");
 }
