@@ -1,14 +1,14 @@
 //! One process and the exchanges under way with it.
 
 use super::{Plan, Report};
-use crate::upstream::stdio::{self, Event, Process, log, single_line};
+use crate::upstream::stdio::{self, Event, Process, Unsent, log, single_line};
 use crate::upstream::{Line, Queue};
 use bytes::Bytes;
 use portcullis_core::protocol::{Call, Id, Kind};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::remap::{self, Chosen, Outward};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -18,6 +18,8 @@ use tokio_util::task::TaskTracker;
 const QUEUE: usize = 256;
 /// Messages for nobody in particular that are kept until somebody listens.
 const BACKLOG: usize = 64;
+/// Requests in a row that were given up while the server said nothing at all: then it hangs.
+const MAX_TIMEOUTS: u32 = 3;
 /// What may wait for readers in all, in bytes, unless one line may be longer. Answers do not count: there is one for
 /// each request under way, and the quota bounds those.
 const UNREAD_BYTES: u32 = 16 * 1024 * 1024;
@@ -33,6 +35,7 @@ pub(super) struct Child {
     started_ms: u64,
     used_ms: AtomicU64,
     running: AtomicBool,
+    timeouts: AtomicU32,
     tasks: TaskTracker,
     /// A permit for each byte that may wait for readers.
     room: Arc<Semaphore>,
@@ -109,6 +112,7 @@ impl Child {
             started_ms: now,
             used_ms: AtomicU64::new(now),
             running: AtomicBool::new(true),
+            timeouts: AtomicU32::new(0),
             tasks: tasks.clone(),
             room: Arc::new(Semaphore::new(usize::try_from(room).unwrap_or_default())),
             has_dropped: AtomicBool::new(false),
@@ -141,6 +145,13 @@ impl Child {
         self.used_ms.load(Ordering::Relaxed)
     }
 
+    /// A request was given up; a server that has not said anything for some of them is no use any more.
+    pub(super) fn timed_out(&self) {
+        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_TIMEOUTS {
+            self.running.store(false, Ordering::Release);
+        }
+    }
+
     pub(super) async fn stop(&self) {
         self.running.store(false, Ordering::Release);
         self.process.stop().await;
@@ -154,10 +165,12 @@ impl Child {
         self.used_ms
             .store(crate::clock::millis(), Ordering::Relaxed);
         let line = Bytes::from(single_line(message).into_owned());
-        self.process
-            .send(line)
-            .await
-            .map_err(|_| Unanswered::NotRunning)
+        self.process.send(line).await.map_err(|unsent| {
+            if matches!(unsent, Unsent::Stuck | Unsent::Gone) {
+                self.running.store(false, Ordering::Release);
+            }
+            Unanswered::NotRunning
+        })
     }
 
     /// Sends what wants no answer.
@@ -249,6 +262,7 @@ impl Child {
     }
 
     async fn hand_out(&self, line: Bytes, report: &Report) {
+        self.timeouts.store(0, Ordering::Relaxed);
         let Some(outward) = remap::outward(&line) else {
             return report(&self.server, "malformed_line");
         };

@@ -123,19 +123,23 @@ impl Pipes {
             evicted.stop().await;
         }
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
-            child.tell(dispatch.call()).await?;
+            let told = child.tell(dispatch.call()).await;
+            told.inspect_err(|_| self.give_up(&child))?;
             return Ok(Reply {
                 status: 202,
                 session: None,
                 content: Content::Empty,
             });
         }
-        let (exchange, mut queue) = child.ask(dispatch.call()).await?;
+        let asked = child.ask(dispatch.call()).await;
+        let (exchange, mut queue) = asked.inspect_err(|_| self.give_up(&child))?;
         let first = match timeout(self.plan.timeout, queue.recv()).await {
             Ok(Some(first)) => first,
             Ok(None) => return Err(Unanswered::Ended),
             Err(_) => {
                 exchange.cancel();
+                child.timed_out();
+                self.give_up(&child);
                 return Err(Unanswered::Timeout);
             }
         };
@@ -206,9 +210,15 @@ impl Pipes {
         let (table, tasks) = (Arc::clone(&self.table), self.tasks.clone());
         let begun = Arc::clone(child);
         Begun::or_else(Arc::clone(child.name()), move || {
-            lock(&table).forget(&begun);
-            tasks.spawn(async move { begun.stop().await });
+            discard(&table, begun, &tasks);
         })
+    }
+
+    /// Ends a process that hangs, so that the next request gets another one.
+    fn give_up(&self, child: &Arc<Child>) {
+        if !child.is_running() {
+            discard(&self.table, Arc::clone(child), &self.tasks);
+        }
     }
 
     /// Ends the process of that name.
@@ -291,6 +301,11 @@ impl Pipes {
         });
         Ok((child, evicted))
     }
+}
+
+fn discard(table: &Mutex<Table>, child: Arc<Child>, tasks: &TaskTracker) {
+    lock(table).forget(&child);
+    tasks.spawn(async move { child.stop().await });
 }
 
 fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {

@@ -1,6 +1,8 @@
 //! Servers that are processes: whose they are, how many there may be, and that none is left behind.
 
-use crate::harness::{Gateway, Idp, Request, Response, WITH_SESSIONS, initialize, post, wait_for};
+use crate::harness::{
+    Gateway, Idp, Request, Response, WITH_SESSIONS, call, initialize, post, wait_for,
+};
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -416,4 +418,34 @@ fn tok_01_keeps_a_bounded_number_of_bytes_that_nobody_reads() {
         .unwrap();
     let kept = before.matches("notifications/message").count();
     assert!((1..=16).contains(&kept), "{kept} of 30 were kept");
+}
+
+#[test]
+fn siem_08_ends_a_server_that_hangs() {
+    let stateless = CONFIG.replace("usual", "stateless");
+    let scene = Scene::with(&format!(
+        "{stateless}[servers.notes.limits]\nupstream_timeout = \"500ms\"\n"
+    ));
+    let alice = scene.token("alice");
+    let echo = || {
+        let response = scene.send(&call("echo").token(&alice));
+        assert_eq!(response.status, 200, "{response:?}");
+        response.body
+    };
+    let hangs = |times: usize| {
+        for _ in 0..times {
+            let late = scene.send(&call("hang").token(&alice));
+            assert_eq!((late.status, late.code()), (504, -32603), "{late:?}");
+            assert_eq!(scene.gateway.record_of(&late)["reason"], "timeout");
+        }
+    };
+    let first = echo();
+    // Slow now and then is not hung.
+    hangs(2);
+    assert_eq!(echo(), first);
+    hangs(2);
+    assert_eq!(echo(), first);
+    hangs(3);
+    scene.has_children(0);
+    assert_ne!(echo(), first);
 }
