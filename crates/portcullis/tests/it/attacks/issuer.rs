@@ -1,6 +1,6 @@
 //! ATK-006: issuers that look like a trusted one, and trusted ones that speak for each other.
 
-use crate::harness::{Gateway, Host, Idp, Key, Scene, Upstream, call};
+use crate::harness::{Gateway, Host, Idp, Key, Manner, Scene, Upstream, call};
 use serde_json::{Value, json};
 
 #[test]
@@ -209,4 +209,32 @@ allow = ["notes__echo"]
     scene.refuses(&request, (403, 403), ("authz.deny", "scope"));
     let request = call("echo").token(&good.without("roles").sign());
     scene.refuses(&request, (403, 403), ("authz.deny", "no_rule"));
+}
+
+#[test]
+fn auth_02_takes_keys_of_an_issuer_that_closes_after_its_answer() {
+    for manner in [Manner::Closes, Manner::Ends] {
+        let (idp, upstream) = (Idp::start(), Upstream::start());
+        idp.behave(manner);
+        let config = format!(
+            "[issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+            idp.issuer(),
+            upstream.url()
+        );
+        let scene = Scene {
+            gateway: Gateway::start(&config),
+            upstream,
+            idp,
+        };
+        assert!(
+            scene
+                .gateway
+                .records("jwks.refresh_failed", None)
+                .is_empty(),
+            "{manner:?}"
+        );
+        scene.permits(&call("echo").token(&scene.token("alice")));
+        let stranger = scene.draft("alice").key(&Key::ed("unknown")).sign();
+        scene.unauthenticated(&call("echo").token(&stranger), "kid");
+    }
 }
