@@ -124,7 +124,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         upstreams,
     } = assemble(checked, &workshop)?;
     let issuers = Issuers::new(recorder.clone());
-    issuers.install(trusted).await;
+    issuers.install(trusted);
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,

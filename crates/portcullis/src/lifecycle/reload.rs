@@ -45,7 +45,7 @@ pub(super) async fn watch(
         seen = now;
         if is_asked || is_settled {
             loaded = now;
-            reload(&running, &reread).await;
+            reload(&running, &reread);
         }
     }
 }
@@ -55,7 +55,7 @@ fn stamp(file: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-async fn reload(running: &Running, reread: &Reread) {
+fn reload(running: &Running, reread: &Reread) {
     let gateway = &running.gateway;
     let assembled = match reread() {
         Err(problems) => Err(problems.to_string()),
@@ -88,8 +88,8 @@ async fn reload(running: &Running, reread: &Reread) {
         }) => {
             let mut record = Record::new("config.reloaded");
             record.detail.set("policy", &*live.policy);
-            gateway.issuers.install(trusted).await;
             gateway.live.store(Arc::new(live));
+            gateway.issuers.install(trusted);
             let before = {
                 let mut held = running
                     .upstreams
@@ -98,10 +98,14 @@ async fn reload(running: &Running, reread: &Reread) {
                 std::mem::replace(&mut *held, upstreams)
             };
             let gone = replaced(gateway, before);
-            join_all(gone.iter().map(|upstream| upstream.stop())).await;
-            gateway.issuers.refresh_all().await;
             note(&gateway.recorder, record);
             tracing::info!("configuration reloaded");
+            // The rules hold already. What may take long must not hold up the next reload.
+            let refreshing = Arc::clone(gateway);
+            gateway.tasks.spawn(async move {
+                let stopping = join_all(gone.iter().map(|upstream| upstream.stop()));
+                tokio::join!(stopping, refreshing.issuers.refresh_all());
+            });
         }
     }
 }
