@@ -17,6 +17,7 @@ use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 
 /// What may come before the answer to `initialize` on its stream.
 const MAX_PREAMBLE: usize = 64;
@@ -84,8 +85,12 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Walked, Refusal> {
         let mut whole = BytesMut::new();
+        let patience = self::upstream(step.live, ticket.server())?.timeout();
+        let deadline = Instant::now() + patience;
         for _ in 0..MAX_PREAMBLE {
-            let frame = incoming.next().await?.ok_or(Unanswered::Ended)?;
+            let next = timeout_at(deadline, incoming.next()).await;
+            let next = next.map_err(|_| Unanswered::Timeout)?;
+            let frame = next?.ok_or(Unanswered::Ended)?;
             let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
                 continue;
             };

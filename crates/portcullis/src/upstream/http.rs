@@ -80,6 +80,10 @@ impl Http {
         }
     }
 
+    pub(super) const fn timeout(&self) -> Duration {
+        self.site.timeout
+    }
+
     pub(super) async fn call(
         &self,
         dispatch: &Dispatch,

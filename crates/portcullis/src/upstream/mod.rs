@@ -13,6 +13,7 @@ use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
 use portcullis_core::time::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// What goes up beside the message.
@@ -92,6 +93,14 @@ pub(crate) fn framed(message: Bytes) -> Frame {
 }
 
 impl Direct {
+    /// How long an answer may take.
+    const fn timeout(&self) -> Duration {
+        match self {
+            Self::Http(http) => http.timeout(),
+            Self::Pipes(pipes) => pipes.timeout(),
+        }
+    }
+
     /// Sends a message and waits for the first of its answer.
     async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
         match self {

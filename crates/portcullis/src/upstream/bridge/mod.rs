@@ -111,6 +111,11 @@ impl Upstream {
         }
     }
 
+    /// How long an answer may take; who waits for one on a stream bounds that.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.direct.timeout()
+    }
+
     /// Sends a message and waits for the first of its answer.
     pub(crate) async fn call(
         self: &Arc<Self>,

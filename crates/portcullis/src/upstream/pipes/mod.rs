@@ -112,6 +112,10 @@ impl Pipes {
         }
     }
 
+    pub(super) const fn timeout(&self) -> Duration {
+        self.plan.timeout
+    }
+
     pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
         let is_first = *dispatch.call().method() == Method::Initialize;
         let Some((child, evicted)) = self.child(dispatch, is_first)? else {

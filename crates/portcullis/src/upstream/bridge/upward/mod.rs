@@ -21,6 +21,7 @@ use portcullis_core::route::remap::{self, Outward};
 use portcullis_core::session::{Open, SessionId};
 use serde::Deserialize;
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// Does for a stateless client what a server with sessions can do.
 pub(super) async fn call(
@@ -84,7 +85,9 @@ async fn shake_hands(
     let hello = bridge::initialize(asked).ok_or(Unanswered::Foreign)?;
     let beside = mirror::carried(&hello, carried);
     let reply = upstream.direct.call(&hello, &beside).await?;
-    let (begun, answer) = (reply.session, first(reply.content).await?);
+    let begun = reply.session;
+    let answer = timeout(upstream.timeout(), first(reply.content)).await;
+    let answer = answer.map_err(|_| Unanswered::Timeout)??;
     let (revision, discovered) = bridge::settled(&answer).ok_or(Unanswered::Foreign)?;
     let entropy = random::bytes().map_err(|_| Unanswered::NotRunning)?;
     let open = Open {
