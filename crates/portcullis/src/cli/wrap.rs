@@ -51,7 +51,11 @@ impl Wrap {
             let home = data.join(format!("{name}-{copy}"));
             let mut checked = self.checked(&name, &home)?;
             adapt(&mut checked);
-            match runtime()?.block_on(serve(&checked, &name)) {
+            let runtime = runtime()?;
+            let ended = runtime.block_on(serve(&checked, &name));
+            // A read of our stdin cannot be broken off: whoever waits for it waits for the client.
+            runtime.shutdown_background();
+            match ended {
                 Err(error) if is_taken(&error) => {} // another client runs this copy
                 ended => return ended,
             }
