@@ -1,7 +1,9 @@
 //! `portcullis wrap`.
 
 use super::command;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
@@ -97,6 +99,20 @@ fn ends_well_when_the_client_leaves() {
     let home = tempfile::tempdir().unwrap();
     let (wrapped, answer) = Wrapped::start(home.path(), |_| {});
     assert!(answer.contains("protocolVersion"), "{answer}");
+    let Wrapped { child, stdin, .. } = wrapped;
+    drop(stdin);
+    assert_eq!(code(child), Some(0));
+}
+
+#[test]
+fn leaves_out_a_variable_that_is_not_utf_8() {
+    let home = tempfile::tempdir().unwrap();
+    let (wrapped, answer) = Wrapped::start(home.path(), |command| {
+        command
+            .env("BAD", OsStr::from_bytes(b"\xff"))
+            .env("TAG", "passed-on");
+    });
+    assert!(answer.contains("passed-on"), "{answer}");
     let Wrapped { child, stdin, .. } = wrapped;
     drop(stdin);
     assert_eq!(code(child), Some(0));
