@@ -152,7 +152,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let running = Arc::new(build(checked).await?);
     let gateway = Arc::clone(&running.gateway);
     note(&gateway.recorder, started(checked, &gateway));
-    serve(&start, &gateway)?;
+    serve(checked, (start.listener, start.admin), &gateway)?;
     let refreshing = Arc::clone(&gateway);
     background(&gateway, REFRESH, move || {
         let gateway = Arc::clone(&refreshing);
@@ -176,8 +176,11 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     end(&running, checked.gateway.drain).await
 }
 
-fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
-    let checked = &start.checked;
+fn serve(
+    checked: &Checked,
+    (listener, admin): (std::net::TcpListener, std::net::TcpListener),
+    gateway: &Arc<Gateway>,
+) -> anyhow::Result<()> {
     let tls = checked.gateway.tls.as_ref();
     let tls = tls
         .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
@@ -190,7 +193,7 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     let answering = Arc::clone(gateway);
     let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
     gateway.tasks.spawn(accept(
-        tokio_listener(&start.listener)?,
+        tokio_listener(listener)?,
         tls,
         bounds,
         running.clone(),
@@ -206,7 +209,7 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
         ..bounds
     };
     gateway.tasks.spawn(accept(
-        tokio_listener(&start.admin)?,
+        tokio_listener(admin)?,
         None,
         bounds,
         running,
@@ -215,8 +218,8 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tokio_listener(listener: &std::net::TcpListener) -> anyhow::Result<TcpListener> {
-    let listener = listener.try_clone()?;
+/// The only one of its socket: when it is dropped, the system refuses whoever comes.
+fn tokio_listener(listener: std::net::TcpListener) -> anyhow::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     Ok(TcpListener::from_std(listener)?)
 }

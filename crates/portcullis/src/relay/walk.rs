@@ -15,7 +15,7 @@ use portcullis_core::authorize::Circumstances;
 use portcullis_core::pipeline::{self, Head, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
-use portcullis_core::session::{Closed, NoSession, Session};
+use portcullis_core::session::{Closed, NoSession, Session, SessionId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -215,13 +215,7 @@ impl Gateway {
         exchange.answered = Some(clock::now());
         let reply = reply?;
         if reply.status == 404 && !ticket.revision().is_stateless() {
-            let gone = owner
-                .1
-                .and_then(|id| self.state.sessions.end(&owner.0.key, id, "upstream"));
-            if let Some(closed) = gone {
-                note_closed(&self.recorder, &closed);
-                return Err(NoSession::Unknown.into());
-            }
+            self.forgotten(&owner.0.key, owner.1)?;
         }
         self.reply(step, ticket, reply, exchange).await
     }
@@ -263,6 +257,9 @@ impl Gateway {
         let reply = upstream(step.live, session.server())?
             .listen((&ticket, open), last.as_deref(), &step.seen.carried)
             .await?;
+        if reply.status == 404 {
+            self.forgotten(&session.principal().key, Some(open.id))?;
+        }
         let Content::Events(incoming) = reply.content else {
             return Err(if reply.status == 405 {
                 Unacceptable::Method.into()
@@ -276,6 +273,14 @@ impl Gateway {
             .map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
         Ok(Walked::Stream(stream.listening(listening)))
+    }
+
+    /// The upstream does not know a session any more: it is over here too.
+    fn forgotten(&self, owner: &Arc<str>, id: Option<SessionId>) -> Result<(), Refusal> {
+        let closed = id.and_then(|id| self.state.sessions.end(owner, id, "upstream"));
+        let Some(closed) = closed else { return Ok(()) };
+        note_closed(&self.recorder, &closed);
+        Err(NoSession::Unknown.into())
     }
 
     async fn delete(

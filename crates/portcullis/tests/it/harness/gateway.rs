@@ -112,6 +112,11 @@ impl Gateway {
         self.child.wait().unwrap()
     }
 
+    /// Tells it to end, and does not wait.
+    pub(crate) fn drain(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
