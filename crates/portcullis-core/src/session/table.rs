@@ -33,7 +33,7 @@ pub struct Closed {
     pub server: Arc<str>,
     /// The id that the upstream gave.
     pub upstream: Option<Arc<str>>,
-    /// `idle`, `absolute`, `evicted`, `deleted` or `upstream`.
+    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded` or `stopped`.
     pub reason: &'static str,
 }
 
@@ -233,8 +233,21 @@ impl Sessions {
 
     /// Takes out every session there is.
     pub fn end_all(&self, reason: &'static str) -> Vec<Closed> {
+        self.end_where(|_| true, reason)
+    }
+
+    /// Takes out every session with that server.
+    pub fn end_of(&self, server: &str, reason: &'static str) -> Vec<Closed> {
+        self.end_where(|record| *record.server == *server, reason)
+    }
+
+    fn end_where(&self, is_over: impl Fn(&Record) -> bool, reason: &'static str) -> Vec<Closed> {
         let mut table = self.table();
-        let mut keys: Vec<Key> = table.records.keys().cloned().collect();
+        let all = table.records.iter();
+        let mut keys: Vec<Key> = all
+            .filter(|(_, record)| is_over(record))
+            .map(|(key, _)| key.clone())
+            .collect();
         keys.sort_by_key(|(_, id)| id.wire());
         keys.into_iter()
             .filter_map(|key| table.remove(&key, reason))

@@ -75,6 +75,7 @@ impl ImportFile {
         let directory = data.join("secrets");
         let Imported {
             toml,
+            shown,
             secrets,
             notes,
         } = match import::import(text, &directory) {
@@ -94,10 +95,9 @@ impl ImportFile {
             ));
             return Ok(Ending::Bad);
         }
-        let toml = format!(
-            "[gateway]\ndata = {}\n\n{toml}",
-            toml::Value::from(data.display().to_string())
-        );
+        let data_text = toml::Value::from(data.display().to_string());
+        let [toml, shown] =
+            [toml, shown].map(|text| format!("[gateway]\ndata = {data_text}\n\n{text}"));
         let output = self
             .output
             .clone()
@@ -114,7 +114,7 @@ impl ImportFile {
                 secrets,
                 output,
                 notes: &notes,
-                shown: Some(&toml),
+                shown: Some(&shown),
             },
             Some(&data),
         )

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use clap::Args;
 use portcullis_core::authenticate::operating_system_user;
 use portcullis_core::secret::Secret;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,10 +53,10 @@ impl Wrap {
             let mut checked = self.checked(&name, &home)?;
             adapt(&mut checked);
             let runtime = runtime()?;
-            let served = runtime.block_on(serve(&checked, &name));
-            // A client that keeps our stdin open and says nothing must not keep us: a thread still reads there.
+            let ended = runtime.block_on(serve(&checked, &name));
+            // A read of our stdin cannot be broken off: whoever waits for it waits for the client.
             runtime.shutdown_background();
-            match served {
+            match ended {
                 Err(error) if is_taken(&error) => {} // another client runs this copy
                 ended => return ended,
             }
@@ -114,12 +115,24 @@ impl Wrap {
 fn adapt(checked: &mut Checked) {
     checked.sessions.idle = FOREVER;
     checked.sessions.absolute = FOREVER;
-    let all = || std::env::vars().map(|(name, value)| (name, Secret::new(value)));
     for server in checked.servers.values_mut() {
         if let Upstream::Stdio(stdio) = &mut server.upstream {
-            stdio.env = all().collect();
+            stdio.env = std::env::vars_os().filter_map(variable).collect();
         }
     }
+}
+
+/// A variable as a server can be given it; one that is not UTF-8 is left out.
+fn variable((name, value): (OsString, OsString)) -> Option<(String, Secret<String>)> {
+    let Ok(name) = name.into_string() else {
+        tracing::warn!("a variable whose name is not UTF-8 is not passed on");
+        return None;
+    };
+    let Ok(value) = value.into_string() else {
+        tracing::warn!(name, "a variable that is not UTF-8 is not passed on");
+        return None;
+    };
+    Some((name, Secret::new(value)))
 }
 
 fn is_taken(error: &anyhow::Error) -> bool {

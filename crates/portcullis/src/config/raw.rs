@@ -277,7 +277,7 @@ pub(super) struct ServerLimits {
     /// As `limits.response`, which is the default.
     #[schemars(extend("x-range" = bounds::RESPONSE.words()))]
     pub(super) response: Option<Size>,
-    /// Most processes of `command` at once.
+    /// Most processes of `command` at once. One caller has at most half of them, rounded up.
     #[schemars(extend("default" = bounds::MAX_PROCESSES.default.0, "minimum" = bounds::MAX_PROCESSES.least.0, "maximum" = bounds::MAX_PROCESSES.most.0))]
     pub(super) max_processes: Option<i64>,
 }

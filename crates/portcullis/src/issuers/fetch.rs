@@ -2,6 +2,7 @@
 
 use crate::config::HttpUrl;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1::handshake;
 use hyper::header::{ACCEPT, HOST, HeaderValue};
@@ -10,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use portcullis_core::authenticate::KeySet;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -150,8 +152,9 @@ async fn read(
             .await;
         Ok(whole.map_err(|_| NoKeys::Broken)?.to_bytes())
     };
-    tokio::select! {
-        answer = answer => answer,
-        _ = connection => Err(NoKeys::Broken),
+    // An issuer may close after its answer: the connection is driven, but its end decides nothing.
+    match select(pin!(answer), pin!(connection)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((_, answer)) => answer.await,
     }
 }

@@ -7,13 +7,14 @@ use crate::clock;
 use crate::config::HttpUrl;
 use crate::record::note;
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::authenticate::{Issuer, KeySet, Keys, Revoked, Trust};
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_rustls::TlsConnector;
 
@@ -56,9 +57,12 @@ pub(crate) struct Trusted {
 #[derive(Debug)]
 pub(crate) struct Issuers {
     trust: ArcSwap<Trust>,
-    sources: ArcSwap<HashMap<String, Trusted>>,
+    sources: ArcSwap<HashMap<String, Arc<Source>>>,
     asked: Mutex<HashMap<String, Timestamp>>,
-    fetching: tokio::sync::Mutex<()>,
+    /// One fetch at a time for each issuer; nobody waits for what another one does.
+    fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held while what is trusted is replaced by what it leads to.
+    publishing: Mutex<()>,
     generations: AtomicU64,
     recorder: Recorder,
 }
@@ -75,7 +79,8 @@ impl Issuers {
             trust: ArcSwap::from_pointee(nobody),
             sources: ArcSwap::default(),
             asked: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
+            fetching: Mutex::default(),
+            publishing: Mutex::default(),
             generations: AtomicU64::new(1),
             recorder,
         }
@@ -87,8 +92,8 @@ impl Issuers {
     }
 
     /// Replaces the trusted issuers; keys that are already here are kept.
-    pub(crate) async fn install(&self, trusted: Vec<Trusted>) {
-        let _alone = self.fetching.lock().await;
+    pub(crate) fn install(&self, trusted: Vec<Trusted>) {
+        let _alone = lock(&self.publishing);
         let old = self.trust();
         let mut keys = HashMap::new();
         for Trusted { issuer, source } in &trusted {
@@ -105,7 +110,7 @@ impl Issuers {
         self.sources.store(Arc::new(
             trusted
                 .into_iter()
-                .map(|one| (one.issuer.issuer.clone(), one))
+                .map(|one| (one.issuer.issuer, Arc::new(one.source)))
                 .collect(),
         ));
         self.publish(issuers, Keys(keys), old.revoked.clone());
@@ -124,13 +129,14 @@ impl Issuers {
     ///
     /// `seen` is the generation of the trust that did not know the key. Says whether it is worth asking again.
     pub(crate) async fn refresh(&self, issuer: &str, seen: u64) -> bool {
-        let _alone = self.fetching.lock().await;
+        let alone = self.alone(issuer);
+        let _alone = alone.lock().await;
         if self.trust.load().generation != seen {
             return true; // somebody else just did
         }
         let now = clock::now();
         let is_soon = {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut asked = lock(&self.asked);
             let last = asked.get(issuer).copied();
             let is_soon = last.is_some_and(|last| now.since(last) < COOL_DOWN);
             if !is_soon {
@@ -150,23 +156,39 @@ impl Issuers {
     /// Fetches the keys of every issuer that is not our own.
     pub(crate) async fn refresh_all(&self) {
         let names: Vec<String> = self.sources.load().keys().cloned().collect();
-        for name in names {
-            let _alone = self.fetching.lock().await;
-            self.fetch(&name).await;
-        }
+        let fetches = names.iter().map(|name| async {
+            let alone = self.alone(name);
+            let _alone = alone.lock().await;
+            self.fetch(name).await;
+        });
+        join_all(fetches).await;
+    }
+
+    /// What is held while this issuer's keys are fetched. There is one for each issuer that is trusted.
+    fn alone(&self, issuer: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let sources = self.sources.load();
+        let mut fetching = lock(&self.fetching);
+        fetching.retain(|name, held| sources.contains_key(name) || Arc::strong_count(held) > 1);
+        Arc::clone(fetching.entry(issuer.to_owned()).or_default())
     }
 
     async fn fetch(&self, issuer: &str) -> bool {
-        let Some(trusted) = self.sources.load().get(issuer).cloned() else {
+        let Some(source) = self.sources.load().get(issuer).cloned() else {
             return false;
         };
-        let Source::Remote { jwks, tls } = trusted.source else {
+        let Source::Remote { jwks, tls } = &*source else {
             return false;
         };
         let mut record = Record::new("jwks.refreshed");
         record.detail.set("issuer", issuer);
         match fetch::keys(issuer, jwks.as_ref(), tls.as_ref()).await {
             Ok(set) => {
+                let _alone = lock(&self.publishing);
+                // What was fetched from a source that a reload has replaced is not what is trusted now.
+                let now = self.sources.load();
+                if !now.get(issuer).is_some_and(|now| Arc::ptr_eq(now, &source)) {
+                    return false;
+                }
                 let old = self.trust();
                 let mut keys = old.keys.0.clone();
                 keys.insert(issuer.to_owned(), Arc::new(set));
@@ -193,4 +215,8 @@ impl Issuers {
             generation,
         }));
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

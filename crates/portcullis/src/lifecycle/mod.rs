@@ -15,9 +15,9 @@ use crate::upstream::pipes::Report;
 use crate::{clock, keys, tls};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
 use portcullis_core::pipeline::State;
-use portcullis_core::refusal::{Refusal, Unacceptable};
 use portcullis_core::secret::Secret;
 use std::fmt;
 use std::net::SocketAddr;
@@ -26,12 +26,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How often sessions and processes are looked through for what is over.
 const REAP: Duration = Duration::from_secs(5);
+/// What servers have at least to end: the grace for closing stdin, the same for SIGTERM, and a little more.
+const STOP: Duration = Duration::from_secs(5);
 /// Connections that operators may have open.
 const ADMIN_CONNECTIONS: usize = 64;
 /// The origin line of our checkpoints, and the name of the key that signs them.
@@ -126,7 +128,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         upstreams,
     } = assemble(checked, &workshop)?;
     let issuers = Issuers::new(recorder.clone());
-    issuers.install(trusted).await;
+    issuers.install(trusted);
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,
@@ -156,7 +158,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let running = Arc::new(build(checked).await?);
     let gateway = Arc::clone(&running.gateway);
     note(&gateway.recorder, started(checked, &gateway));
-    serve(&start, &gateway)?;
+    serve(checked, (start.listener, start.admin), &gateway)?;
     let refreshing = Arc::clone(&gateway);
     background(&gateway, REFRESH, move || {
         let gateway = Arc::clone(&refreshing);
@@ -180,8 +182,11 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     end(&running, checked.gateway.drain).await
 }
 
-fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
-    let checked = &start.checked;
+fn serve(
+    checked: &Checked,
+    (listener, admin): (std::net::TcpListener, std::net::TcpListener),
+    gateway: &Arc<Gateway>,
+) -> anyhow::Result<()> {
     let tls = checked.gateway.tls.as_ref();
     let tls = tls
         .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
@@ -194,9 +199,9 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     let answering = Arc::clone(gateway);
     let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
     let refusing = Arc::clone(gateway);
-    let unread = move |why, peer| note_unread(&refusing, why, peer);
+    let unread = move |why, peer| refusing.unread(why, peer);
     gateway.tasks.spawn(accept(
-        tokio_listener(&start.listener)?,
+        tokio_listener(listener)?,
         tls,
         bounds,
         running.clone(),
@@ -212,7 +217,7 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
         ..bounds
     };
     gateway.tasks.spawn(accept(
-        tokio_listener(&start.admin)?,
+        tokio_listener(admin)?,
         None,
         bounds,
         running,
@@ -221,19 +226,8 @@ fn serve(start: &Start, gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Records a request whose head could not be read.
-fn note_unread(gateway: &Gateway, why: Unacceptable, peer: SocketAddr) {
-    let refusal = Refusal::from(why);
-    gateway.counters.refused(&refusal);
-    let (event, reason) = refusal.event();
-    let mut record = Record::new(event);
-    record.reason = Some(reason.into());
-    record.peer = Some(peer);
-    note(&gateway.recorder, record);
-}
-
-fn tokio_listener(listener: &std::net::TcpListener) -> anyhow::Result<TcpListener> {
-    let listener = listener.try_clone()?;
+/// The only one of its socket: when it is dropped, the system refuses whoever comes.
+fn tokio_listener(listener: std::net::TcpListener) -> anyhow::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     Ok(TcpListener::from_std(listener)?)
 }
@@ -244,13 +238,12 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     tracing::info!("draining");
     gateway.drain.cancel();
     gateway.serving.close();
+    let deadline = Instant::now() + patience;
     let drained = tokio::select! {
-        drained = timeout(patience, gateway.serving.wait()) => drained.is_ok(),
-        () = told_to_end()? => false,
+        drained = timeout_at(deadline, gateway.serving.wait()) => drained.is_ok(),
+    () = told_to_end()? => false,
     };
-    for upstream in gateway.live.load().upstreams.values() {
-        upstream.stop().await;
-    }
+    stop(&gateway, deadline).await?;
     for closed in gateway.state.sessions.end_all("stopped") {
         note_closed_in_turn(&gateway.recorder, &closed).await;
     }
@@ -265,6 +258,21 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     let Some(writer) = writer else { return Ok(()) };
     let finishing = tokio::task::spawn_blocking(move || writer.finish(Duration::from_secs(2)));
     finishing.await?.context("the audit log did not end well")
+}
+
+/// Stops all upstreams at once: until the drain's deadline, and in no less than servers are given to end by
+/// themselves. What is left then ends with this process.
+async fn stop(gateway: &Gateway, deadline: Instant) -> anyhow::Result<()> {
+    let live = gateway.live.load_full();
+    let stops = join_all(live.upstreams.values().map(|upstream| upstream.stop()));
+    let deadline = deadline.max(Instant::now() + STOP);
+    tokio::select! {
+        stopped = timeout_at(deadline, stops) => if stopped.is_err() {
+            tracing::warn!("a server did not end in time");
+        },
+        () = told_to_end()? => {}
+    }
+    Ok(())
 }
 
 fn background<F, R>(gateway: &Arc<Gateway>, every: Duration, work: F)
@@ -295,9 +303,8 @@ async fn reap(gateway: &Gateway) {
         note_closed_in_turn(&gateway.recorder, &closed).await;
         gateway.say_goodbye(&live, closed);
     }
-    for upstream in live.upstreams.values() {
-        upstream.reap(clock::now()).await;
-    }
+    let now = clock::now();
+    join_all(live.upstreams.values().map(|upstream| upstream.reap(now))).await;
 }
 
 /// The next SIGTERM or SIGINT; one that comes before the future is polled counts.

@@ -2,8 +2,11 @@
 
 use super::Reread;
 use super::Running;
-use crate::assemble::{Assembled, Workshop, assemble};
+use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::record::note;
+use crate::relay::Gateway;
+use crate::upstream::Upstream;
+use futures_util::future::join_all;
 use portcullis_audit::Record;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -42,7 +45,7 @@ pub(super) async fn watch(
         seen = now;
         if is_asked || is_settled {
             loaded = now;
-            reload(&running, &reread).await;
+            reload(&running, &reread);
         }
     }
 }
@@ -52,7 +55,7 @@ fn stamp(file: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-async fn reload(running: &Running, reread: &Reread) {
+fn reload(running: &Running, reread: &Reread) {
     let gateway = &running.gateway;
     let assembled = match reread() {
         Err(problems) => Err(problems.to_string()),
@@ -86,8 +89,8 @@ async fn reload(running: &Running, reread: &Reread) {
         }) => {
             let mut record = Record::new("config.reloaded");
             record.detail.set("policy", &*live.policy);
-            gateway.issuers.install(trusted).await;
             gateway.live.store(Arc::new(live));
+            gateway.issuers.install(trusted);
             let before = {
                 let mut held = running
                     .upstreams
@@ -95,20 +98,32 @@ async fn reload(running: &Running, reread: &Reread) {
                     .unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *held, upstreams)
             };
-            let now = gateway.live.load_full();
-            let gone = before.into_iter().filter_map(|(name, (_, old))| {
-                let is_kept = now
-                    .upstreams
-                    .get(&name)
-                    .is_some_and(|new| Arc::ptr_eq(new, &old));
-                (!is_kept).then_some(old)
-            });
-            for upstream in gone {
-                upstream.stop().await;
-            }
-            gateway.issuers.refresh_all().await;
+            let gone = replaced(gateway, before);
             note(&gateway.recorder, record);
             tracing::info!("configuration reloaded");
+            // The rules hold already. What may take long must not hold up the next reload.
+            let refreshing = Arc::clone(gateway);
+            gateway.tasks.spawn(async move {
+                let stopping = join_all(gone.iter().map(|upstream| upstream.stop()));
+                tokio::join!(stopping, refreshing.issuers.refresh_all());
+            });
         }
     }
+}
+
+/// Ends the sessions with every upstream that is there no more, as another one does not know them; gives those.
+fn replaced(gateway: &Gateway, before: Upstreams) -> Vec<Arc<Upstream>> {
+    let now = gateway.live.load_full();
+    let mut gone = Vec::new();
+    for (name, (_, old)) in before {
+        let new = now.upstreams.get(&name);
+        if new.is_some_and(|new| Arc::ptr_eq(new, &old)) {
+            continue;
+        }
+        for closed in gateway.state.sessions.end_of(&name, "reloaded") {
+            gateway.ended_at(&old, closed);
+        }
+        gone.push(old);
+    }
+    gone
 }

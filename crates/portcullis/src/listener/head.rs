@@ -54,7 +54,10 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
         method: mirrored(headers, &METHOD).0,
         name: mirrored(headers, &NAME).0,
         is_absent: false,
-        is_ambiguous: is_stateless && (mirrored(headers, &METHOD).1 || mirrored(headers, &NAME).1),
+        is_ambiguous: is_stateless
+            && (mirrored(headers, &METHOD).1
+                || mirrored(headers, &NAME).1
+                || has_ambiguous_params(headers)),
     };
     let agent = BuildHasherDefault::<DefaultHasher>::default().hash_one(
         headers
@@ -123,13 +126,20 @@ fn mirrored<'a>(headers: &'a HeaderMap, name: &HeaderName) -> (Option<&'a str>, 
     )
 }
 
+/// Whether a mirrored argument comes twice, or there are more of them than are carried.
+fn has_ambiguous_params(headers: &HeaderMap) -> bool {
+    let params = || {
+        let names = headers.keys();
+        names.filter(|name| name.as_str().starts_with(PARAM))
+    };
+    params().count() > MAX_PARAMS
+        || params().any(|name| headers.get_all(name).iter().nth(1).is_some())
+}
+
 fn to_carry(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let is_mirror =
         |name: &HeaderName| *name == METHOD || *name == NAME || name.as_str().starts_with(PARAM);
-    let mirrors = headers
-        .iter()
-        .filter(|(name, _)| is_mirror(name))
-        .take(MAX_PARAMS);
+    let mirrors = headers.iter().filter(|(name, _)| is_mirror(name));
     mirrors
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::listener::{Refused, error, trace};
 use crate::random;
 use crate::record::{Exchange, note, note_closed};
-use crate::upstream::{Carried, Content, Events, Upstream};
+use crate::upstream::{Begun, Carried, Content, Events, Upstream};
 use bytes::Bytes;
 use hyper::HeaderMap;
 use portcullis_audit::Record;
@@ -173,7 +173,7 @@ impl Local {
         &self,
         message: Bytes,
         ticket: &Ticket,
-        started: Option<Arc<str>>,
+        started: Option<Begun>,
         exchange: &mut Exchange,
     ) -> Result<(), Refusal> {
         let live = self.gateway.live.load_full();
@@ -196,17 +196,12 @@ impl Local {
         Ok(())
     }
 
-    fn open(
-        &self,
-        ticket: &Ticket,
-        revision: &str,
-        started: Option<Arc<str>>,
-    ) -> Result<(), Refusal> {
+    fn open(&self, ticket: &Ticket, revision: &str, started: Option<Begun>) -> Result<(), Refusal> {
         let live = self.gateway.live.load_full();
         let id = SessionId::from_entropy(random::bytes()?);
         let settled = Settled {
             revision,
-            upstream: started,
+            upstream: started.as_ref().map(|begun| Arc::clone(begun.id())),
             agent: 0,
         };
         let evicted = pipeline::open(
@@ -216,6 +211,7 @@ impl Local {
             (id, settled),
             clock::now(),
         )?;
+        started.into_iter().for_each(Begun::keep);
         if let Some(evicted) = evicted {
             note_closed(&self.gateway.recorder, &evicted);
         }

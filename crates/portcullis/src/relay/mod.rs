@@ -6,6 +6,7 @@ mod aggregate;
 mod frame;
 mod local;
 mod stream;
+mod place;
 mod walk;
 mod intake;
 mod reply;
@@ -27,7 +28,7 @@ use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::inspect::BadAnswer;
 use portcullis_core::pipeline::{self, Rules, State};
-use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
 use std::collections::{BTreeMap, HashSet};
@@ -127,6 +128,17 @@ impl Gateway {
             allow_origin(&mut response, origin);
         }
         response
+    }
+
+    /// Records a request whose head could not be read.
+    pub(crate) fn unread(&self, why: Unacceptable, peer: SocketAddr) {
+        let refusal = Refusal::from(why);
+        self.counters.refused(&refusal);
+        let (event, reason) = refusal.event();
+        let mut record = Record::new(event);
+        record.reason = Some(reason.into());
+        record.peer = Some(peer);
+        note(&self.recorder, record);
     }
 
     async fn refuse(

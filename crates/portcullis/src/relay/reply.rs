@@ -8,7 +8,7 @@ use crate::clock;
 use crate::listener::{Body, events, message, plain};
 use crate::random;
 use crate::record::{Exchange, note};
-use crate::upstream::{Content, Events, Reply};
+use crate::upstream::{Begun, Content, Events, Reply};
 use bytes::BytesMut;
 use portcullis_audit::Record;
 use portcullis_core::inspect::{Released, Said};
@@ -17,6 +17,7 @@ use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 
 /// What may come before the answer to `initialize` on its stream.
 const MAX_PREAMBLE: usize = 64;
@@ -80,12 +81,16 @@ impl Gateway {
         &self,
         step: &Step<'_>,
         ticket: &Ticket,
-        (mut incoming, upstream): (Events, Option<Arc<str>>),
+        (mut incoming, upstream): (Events, Option<Begun>),
         exchange: &mut Exchange,
     ) -> Result<Walked, Refusal> {
         let mut whole = BytesMut::new();
+        let patience = self::upstream(step.live, ticket.server())?.timeout();
+        let deadline = Instant::now() + patience;
         for _ in 0..MAX_PREAMBLE {
-            let frame = incoming.next().await?.ok_or(Unanswered::Ended)?;
+            let next = timeout_at(deadline, incoming.next()).await;
+            let next = next.map_err(|_| Unanswered::Timeout)?;
+            let frame = next?.ok_or(Unanswered::Ended)?;
             let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
                 continue;
             };
@@ -118,13 +123,13 @@ impl Gateway {
         &self,
         step: &Step<'_>,
         ticket: &Ticket,
-        (revision, theirs): (&str, Option<Arc<str>>),
+        (revision, theirs): (&str, Option<Begun>),
         exchange: &mut Exchange,
     ) -> Result<String, Refusal> {
         let id = SessionId::from_entropy(random::bytes()?);
         let settled = Settled {
             revision,
-            upstream: theirs.clone(),
+            upstream: theirs.as_ref().map(|begun| Arc::clone(begun.id())),
             agent: step.seen.agent,
         };
         let opened = pipeline::open(
@@ -139,11 +144,12 @@ impl Gateway {
             Ok(evicted) => evicted,
             Err(refusal) => {
                 if let Some(theirs) = theirs {
-                    upstream.end(&theirs).await;
+                    upstream.end(theirs.id()).await;
                 }
                 return Err(refusal);
             }
         };
+        theirs.into_iter().for_each(Begun::keep);
         exchange.trail.session = Some(id.fingerprint());
         let mut record = Record::new("session.created");
         record.session = Some(id.fingerprint().as_str().into());
@@ -153,6 +159,16 @@ impl Gateway {
         note(&self.recorder, record);
         if let Some(evicted) = evicted {
             self.ended(step.live, evicted);
+        }
+        // A reload that came since then did not see this session.
+        let now = self.live.load_full();
+        let now = now.upstreams.get(ticket.server());
+        if !now.is_some_and(|now| Arc::ptr_eq(now, upstream)) {
+            let sessions = &self.state.sessions;
+            let closed = sessions.end(&ticket.principal().key, id, "reloaded");
+            if let Some(closed) = closed {
+                self.ended_at(upstream, closed);
+            }
         }
         Ok(id.wire())
     }

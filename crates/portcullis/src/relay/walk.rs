@@ -1,5 +1,6 @@
 //! The steps of an exchange over HTTP, in order.
 
+use super::place::Place;
 use super::stream::{Listening, Mark, Stream};
 use super::{Gateway, Live, intake};
 use crate::clock;
@@ -16,7 +17,7 @@ use portcullis_core::pipeline::{self, Head, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::aggregate::AGGREGATE;
-use portcullis_core::session::{NoSession, Session};
+use portcullis_core::session::{Closed, NoSession, Session, SessionId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,35 +27,6 @@ pub(super) enum Walked {
     Whole(Response<Body>),
     /// Messages still to come.
     Stream(Stream),
-}
-
-/// What a path leads to.
-#[derive(Debug, PartialEq, Eq)]
-enum Place<'a> {
-    Endpoint(&'a str),
-    /// The metadata of an endpoint as a protected resource (RFC 9728 section 3.1).
-    Metadata(&'a str),
-    Nowhere,
-}
-
-impl<'a> Place<'a> {
-    fn of(path: &'a str) -> Self {
-        if let Some(resource) = path.strip_prefix("/.well-known/oauth-protected-resource") {
-            return match Self::of(resource) {
-                Self::Endpoint(server) => Self::Metadata(server),
-                Self::Metadata(_) | Self::Nowhere => Self::Nowhere,
-            };
-        }
-        if path == "/mcp" {
-            return Self::Endpoint(AGGREGATE);
-        }
-        let server = path
-            .strip_prefix("/servers/")
-            .and_then(|rest| rest.strip_suffix("/mcp"));
-        server
-            .filter(|name| !name.contains('/') && *name != AGGREGATE)
-            .map_or(Self::Nowhere, Place::Endpoint)
-    }
 }
 
 /// What every step needs.
@@ -116,7 +88,7 @@ impl Gateway {
         let session = self.identify(&step, server, exchange).await?;
         self.counters.authenticated();
         match parts.method {
-            Method::POST => self.post(&step, session, (parts, body), exchange).await,
+            Method::POST => self.post(step, session, (parts, body), exchange).await,
             Method::GET | Method::DELETE if is_stateless(&step) => Err(Unacceptable::Method.into()),
             Method::GET => self.listen(&step, session, exchange).await,
             Method::DELETE => self.delete(&step, &session, exchange).await,
@@ -184,7 +156,7 @@ impl Gateway {
 
     async fn post(
         self: &Arc<Self>,
-        step: &Step<'_>,
+        step: Step<'_>,
         session: Session,
         (parts, body): (&Parts, Incoming),
         exchange: &mut Exchange,
@@ -203,6 +175,10 @@ impl Gateway {
         }
         let body = intake::read(body, step.live).await?;
         exchange.bytes_in = intake::length(&body);
+        // A body takes its time: it is the rules of now that decide.
+        let live = &self.live.load_full();
+        let step = &Step { live, ..step };
+        exchange.policy = Arc::clone(&live.policy);
         let upstream = upstream(step.live, session.server())?;
         let owner = (
             session.principal().clone(),
@@ -220,13 +196,7 @@ impl Gateway {
         exchange.answered = Some(clock::now());
         let reply = reply?;
         if reply.status == 404 && !ticket.revision().is_stateless() {
-            let gone = owner
-                .1
-                .and_then(|id| self.state.sessions.end(&owner.0.key, id, "upstream"));
-            if let Some(closed) = gone {
-                note_closed(&self.recorder, &closed);
-                return Err(NoSession::Unknown.into());
-            }
+            self.forgotten(&owner.0.key, owner.1)?;
         }
         self.reply(step, ticket, reply, exchange).await
     }
@@ -268,6 +238,9 @@ impl Gateway {
         let reply = upstream(step.live, session.server())?
             .listen((&ticket, open), last.as_deref(), &step.seen.carried)
             .await?;
+        if reply.status == 404 {
+            self.forgotten(&session.principal().key, Some(open.id))?;
+        }
         let Content::Events(incoming) = reply.content else {
             return Err(if reply.status == 405 {
                 Unacceptable::Method.into()
@@ -281,6 +254,14 @@ impl Gateway {
             .map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
         Ok(Walked::Stream(stream.listening(listening)))
+    }
+
+    /// The upstream does not know a session any more: it is over here too.
+    fn forgotten(&self, owner: &Arc<str>, id: Option<SessionId>) -> Result<(), Refusal> {
+        let closed = id.and_then(|id| self.state.sessions.end(owner, id, "upstream"));
+        let Some(closed) = closed else { return Ok(()) };
+        note_closed(&self.recorder, &closed);
+        Err(NoSession::Unknown.into())
     }
 
     async fn delete(
@@ -309,15 +290,29 @@ impl Gateway {
     }
 
     /// Records the end of a session and tells its upstream, behind the answer.
-    pub(crate) fn ended(&self, live: &Live, closed: portcullis_core::session::Closed) {
+    pub(crate) fn ended(&self, live: &Live, closed: Closed) {
+        match live.upstreams.get(&closed.server) {
+            Some(upstream) => self.ended_at(upstream, closed),
+            None => note_closed(&self.recorder, &closed),
+        }
+    }
+
+    /// The same, where the upstream is at hand.
+    pub(crate) fn ended_at(&self, upstream: &Arc<Upstream>, closed: Closed) {
         note_closed(&self.recorder, &closed);
-        self.say_goodbye(live, closed);
+        self.goodbye(upstream, closed);
     }
 
     /// Tells the upstream that a session has ended; nobody waits for it.
-    pub(crate) fn say_goodbye(&self, live: &Live, closed: portcullis_core::session::Closed) {
-        let upstream = live.upstreams.get(&closed.server).cloned();
-        if let (Some(upstream), Some(theirs)) = (upstream, closed.upstream) {
+    pub(crate) fn say_goodbye(&self, live: &Live, closed: Closed) {
+        if let Some(upstream) = live.upstreams.get(&closed.server) {
+            self.goodbye(upstream, closed);
+        }
+    }
+
+    fn goodbye(&self, upstream: &Arc<Upstream>, closed: Closed) {
+        if let Some(theirs) = closed.upstream {
+            let upstream = Arc::clone(upstream);
             self.tasks.spawn(async move { upstream.end(&theirs).await });
         }
     }
@@ -379,32 +374,4 @@ pub(super) fn upstream<'a>(live: &'a Live, server: &str) -> Result<&'a Arc<Upstr
     live.upstreams
         .get(server)
         .ok_or(Refusal::Unacceptable(Unacceptable::Path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{AGGREGATE, Place};
-
-    #[test]
-    fn paths_lead_where_they_say() {
-        for (path, place) in [
-            ("/servers/demo/mcp", Place::Endpoint("demo")),
-            (
-                "/.well-known/oauth-protected-resource/servers/demo/mcp",
-                Place::Metadata("demo"),
-            ),
-            ("/mcp", Place::Endpoint(AGGREGATE)),
-            (
-                "/.well-known/oauth-protected-resource/mcp",
-                Place::Metadata(AGGREGATE),
-            ),
-            ("/servers/*/mcp", Place::Nowhere),
-            ("/servers/a/b/mcp", Place::Nowhere),
-            ("/Servers/demo/mcp", Place::Nowhere),
-            ("/servers/demo/mcp/", Place::Nowhere),
-            ("/", Place::Nowhere),
-        ] {
-            assert_eq!(Place::of(path), place, "{path}");
-        }
-    }
 }

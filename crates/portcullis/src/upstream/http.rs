@@ -1,6 +1,6 @@
 //! An upstream over Streamable HTTP: our own headers, our own session, a small pool of connections.
 
-use super::{Carried, Content, Events, Reply, take_frame};
+use super::{Begun, Carried, Content, Events, Reply, take_frame};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -85,6 +85,10 @@ impl Http {
             goodbyes: Semaphore::new(MAX_GOODBYES),
             tasks,
         }
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        self.site.timeout
     }
 
     pub(super) async fn call(
@@ -256,7 +260,7 @@ impl Http {
             .headers
             .get(SESSION)
             .and_then(|id| id.to_str().ok())
-            .map(Arc::from);
+            .map(Begun::from);
         let lease = Lease {
             sender: Some(sender),
             idle: Arc::clone(&self.idle),

@@ -1,5 +1,6 @@
 //! The other side: an MCP server over HTTP, or a process of ours behind pipes.
 
+mod begun;
 mod bridge;
 pub(crate) mod http;
 pub(crate) mod pipes;
@@ -14,7 +15,11 @@ use portcullis_core::session::Open;
 use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// How long an answer from inside this process may take.
+const INNER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What goes up beside the message.
 #[derive(Debug, Default)]
@@ -50,6 +55,7 @@ pub(crate) trait Inner: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Reply, Unanswered>>;
 }
 
+pub(crate) use begun::Begun;
 pub(crate) use bridge::mirror::carried as beside;
 pub(crate) use bridge::{Upstream, taken, told, whole};
 
@@ -59,7 +65,7 @@ pub(crate) struct Reply {
     /// The HTTP status, or what it would have been.
     pub(crate) status: u16,
     /// The session id that the upstream gave.
-    pub(crate) session: Option<Arc<str>>,
+    pub(crate) session: Option<Begun>,
     /// The answer itself.
     pub(crate) content: Content,
 }
@@ -107,6 +113,15 @@ pub(crate) fn framed(message: Bytes) -> Frame {
 }
 
 impl Direct {
+    /// How long an answer may take.
+    const fn timeout(&self) -> Duration {
+        match self {
+            Self::Http(http) => http.timeout(),
+            Self::Pipes(pipes) => pipes.timeout(),
+            Self::Inner(_) => INNER_TIMEOUT,
+        }
+    }
+
     /// Sends a message and waits for the first of its answer.
     async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
         match self {
@@ -119,13 +134,13 @@ impl Direct {
     /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
     async fn listen(
         &self,
-        open: &Open,
+        (open, owner): (&Open, &Arc<str>),
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
         match self {
             Self::Http(http) => http.listen(open, last, carried).await,
-            Self::Pipes(pipes) => pipes.listen(open),
+            Self::Pipes(pipes) => pipes.listen(open, owner),
             Self::Inner(_) => Err(Unanswered::Foreign),
         }
     }
@@ -169,6 +184,8 @@ pub(crate) fn take_frame(frames: &mut Frames) -> Result<Option<Frame>, Unanswere
 pub(crate) struct Line {
     bytes: Bytes,
     is_last: bool,
+    /// What it takes of the room that a process has for what nobody has read yet.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// A bounded queue of messages for one reader.

@@ -228,3 +228,25 @@ fn what_cannot_be_imported_is_said() {
         assert!(!home.path().join("portcullis.toml").exists());
     }
 }
+
+#[test]
+fn a_dry_run_shows_no_secret_of_an_argument_or_a_url() {
+    let home = tempfile::tempdir().unwrap();
+    let text = r#"{"mcpServers": {
+        "a": {"command": "x", "args": ["--token", "hunter2hunter2", "--api-key=hunter2hunter2", "-e", "keep=this"]},
+        "b": {"url": "https://b.example/mcp?tenant=acme&apiKey=hunter2hunter2&x=1"}}}"#;
+    std::fs::write(home.path().join("mcp.json"), text).unwrap();
+    for more in [&[][..], &["--json"]] {
+        let arguments = [&["mcp.json", "--data", "data", "--dry-run"], more].concat();
+        let ran = import(home.path(), &arguments);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for shown in ["--api-key=***", "keep=this", "?tenant=acme&apiKey=***&x=1"] {
+            assert!(ran.out.contains(shown), "{shown}: {}", ran.out);
+        }
+    }
+    // What is written is what the server needs.
+    assert_eq!(import(home.path(), &["mcp.json", "--data", "data"]).code, 0);
+    let written = std::fs::read_to_string(home.path().join("portcullis.toml")).unwrap();
+    assert_eq!(written.matches(SECRET).count(), 3, "{written}");
+    assert!(!written.contains("***"), "{written}");
+}

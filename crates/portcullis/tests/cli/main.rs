@@ -15,6 +15,7 @@ mod check;
 mod doctor;
 mod import;
 mod log;
+mod wrap;
 
 use serde_json::Value;
 use std::path::Path;

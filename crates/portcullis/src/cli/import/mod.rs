@@ -22,8 +22,10 @@ pub(crate) const MAX_IMPORT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Imported {
-    /// The text of a `portcullis.toml` that holds no secret.
+    /// The text of a `portcullis.toml`. A secret is in it only if it stood in an argument or a URL.
     pub(crate) toml: String,
+    /// The same, to be shown: `***` stands for each of those.
+    pub(crate) shown: String,
     /// Secrets that stood in the file, by the name of the file that `toml` says holds each.
     pub(crate) secrets: BTreeMap<String, Secret<String>>,
     /// What the user should know; never the value of a secret.

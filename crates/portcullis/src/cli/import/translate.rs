@@ -23,6 +23,9 @@ const KNOWN: &[&str] = &[
     "enabled",
 ];
 
+/// What is shown instead of a secret.
+const HIDDEN: &str = "***";
+
 /// Translates the file of Claude Desktop, Cursor, Windsurf or VS Code.
 ///
 /// `secrets` is the directory into which the caller will write the secrets, as the new file shall name it.
@@ -53,6 +56,7 @@ pub(crate) fn import(text: &str, secrets: &Path) -> Result<Imported, NotImportab
     }
     Ok(Imported {
         toml: import.toml,
+        shown: import.shown,
         secrets: import.secrets,
         notes: import.notes,
     })
@@ -62,6 +66,8 @@ pub(crate) fn import(text: &str, secrets: &Path) -> Result<Imported, NotImportab
 pub(super) struct Import<'a> {
     pub(super) directory: &'a Path,
     toml: String,
+    /// The same, without what seems to be a secret.
+    shown: String,
     pub(super) secrets: BTreeMap<String, Secret<String>>,
     notes: Vec<String>,
     names: Names,
@@ -72,6 +78,7 @@ impl<'a> Import<'a> {
         Self {
             directory,
             toml: String::new(),
+            shown: String::new(),
             secrets: BTreeMap::new(),
             notes: Vec::new(),
             names: Names::default(),
@@ -79,8 +86,15 @@ impl<'a> Import<'a> {
     }
 
     fn line(&mut self, text: &str) {
-        self.toml.push_str(text);
-        self.toml.push('\n');
+        self.line_shown(text, text);
+    }
+
+    /// A line that is shown as another one.
+    fn line_shown(&mut self, text: &str, shown: &str) {
+        for (whole, text) in [(&mut self.toml, text), (&mut self.shown, shown)] {
+            whole.push_str(text);
+            whole.push('\n');
+        }
     }
 
     pub(super) fn note(&mut self, name: &str, text: &str) {
@@ -143,17 +157,15 @@ impl<'a> Import<'a> {
                 return self.note(name, &format!("its URL is refused: {problem}; left out"));
             }
         };
-        let pairs = parsed
-            .query()
-            .into_iter()
-            .flat_map(|query| query.split('&'));
-        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or(("", pair)));
-        if pairs.any(|(key, value)| suspect::is_secret_name(key) || suspect::is_secret_value(value))
-        {
+        let shown = url_shown(url, parsed.query());
+        if shown != url {
             self.note(name, "its URL seems to hold a secret; send it as a header if the server allows, and keep the file private");
         }
         let ours = self.begin(name);
-        self.line(&format!("url = {}", quoted(url)));
+        self.line_shown(
+            &format!("url = {}", quoted(url)),
+            &format!("url = {}", quoted(&shown)),
+        );
         if is_sse {
             self.line("transport = \"sse\"");
         }
@@ -219,17 +231,10 @@ impl<'a> Import<'a> {
         }
         let ours = self.begin(name);
         let command = words.remove(0);
-        self.judge_args(name, &command, &words);
+        let shown = self.judge_args(name, &command, &words);
         self.line(&format!("command = {}", quoted(&command)));
         if !words.is_empty() {
-            self.line(&format!(
-                "args = [{}]",
-                words
-                    .iter()
-                    .map(|word| quoted(word))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
+            self.line_shown(&list("args", &words), &list("args", &shown));
         }
         match entry.get("cwd").and_then(Value::as_str) {
             Some(cwd) if cwd.is_empty() || cwd.contains(['\0', '$']) => {
@@ -274,13 +279,16 @@ impl<'a> Import<'a> {
         lines
     }
 
-    /// Arguments are passed as they are: a secret or a variable in them is for the user to move.
-    fn judge_args(&mut self, name: &str, command: &str, args: &[String]) {
+    /// Arguments are passed as they are: a secret or a variable in them is for the user to move. Gives them as they
+    /// may be shown.
+    fn judge_args(&mut self, name: &str, command: &str, args: &[String]) -> Vec<String> {
+        let mut shown = Vec::new();
         let mut before = "";
         for (index, argument) in args.iter().enumerate() {
             let (flag, value) = argument.split_once('=').unwrap_or((before, argument));
-            let is_secret =
+            let is_named =
                 flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
+            let is_secret = is_named || suspect::is_secret_value(value);
             if argument.contains("${") {
                 self.note(
                     name,
@@ -289,7 +297,7 @@ impl<'a> Import<'a> {
                         index + 1
                     ),
                 );
-            } else if is_secret || suspect::is_secret_value(value) {
+            } else if is_secret {
                 self.note(
                     name,
                     &format!(
@@ -299,6 +307,11 @@ impl<'a> Import<'a> {
                 );
             }
             before = argument;
+            shown.push(if is_secret {
+                hidden(argument)
+            } else {
+                argument.clone()
+            });
         }
         if command.contains("${") {
             self.note(
@@ -306,6 +319,7 @@ impl<'a> Import<'a> {
                 "a variable in `command` is not replaced; write the path",
             );
         }
+        shown
     }
 
     fn table(&mut self, heading: &str, lines: &[String]) {
@@ -313,6 +327,34 @@ impl<'a> Import<'a> {
             self.line(&format!("\n[{heading}]\n{}", lines.join("\n")));
         }
     }
+}
+
+fn list(key: &str, words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("{key} = [{}]", words.join(", "))
+}
+
+/// Only the name that stands before a value.
+fn hidden(pair: &str) -> String {
+    let name = pair.split_once('=').map(|(name, _)| format!("{name}="));
+    name.unwrap_or_default() + HIDDEN
+}
+
+/// The URL without what seems to be a secret in its query.
+fn url_shown(url: &str, query: Option<&str>) -> String {
+    let Some(query) = query else {
+        return url.to_owned();
+    };
+    let pairs = query.split('&').map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or(("", pair));
+        if suspect::is_secret_name(key) || suspect::is_secret_value(value) {
+            hidden(pair)
+        } else {
+            pair.to_owned()
+        }
+    });
+    let shown: Vec<String> = pairs.collect();
+    url.replace(&format!("?{query}"), &format!("?{}", shown.join("&")))
 }
 
 /// The entries of an object, their scalars as text.

@@ -11,6 +11,7 @@ use super::{Carried, Content, Direct, Events, Inner, Reply, framed};
 use crate::clock;
 use bytes::Bytes;
 use downward::Guests;
+use futures_util::future::join_all;
 use mirror::Mirrors;
 use portcullis_core::protocol::{Frame, Kind, Method};
 use portcullis_core::refusal::Unanswered;
@@ -119,6 +120,11 @@ impl Upstream {
         upstream
     }
 
+    /// How long an answer may take; who waits for one on a stream bounds that.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.direct.timeout()
+    }
+
     /// Sends a message and waits for the first of its answer.
     pub(crate) async fn call(
         self: &Arc<Self>,
@@ -156,7 +162,7 @@ impl Upstream {
         self.sessions.is(false);
         self.stateless.is(true);
         if let Some(theirs) = reply.session {
-            self.direct.end(&theirs).await;
+            self.direct.end(theirs.id()).await;
         }
         downward::welcome(self, &dispatch, carried).await
     }
@@ -227,9 +233,10 @@ impl Upstream {
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
-        match self.guests.of(Some(open), &ticket.principal().key) {
+        let owner = &ticket.principal().key;
+        match self.guests.of(Some(open), owner) {
             Some(guest) => downward::listen(self, guest, (ticket, open), carried),
-            None => self.direct.listen(open, last, carried).await,
+            None => self.direct.listen((open, owner), last, carried).await,
         }
     }
 
@@ -242,17 +249,15 @@ impl Upstream {
 
     /// Ends what nobody used for a while.
     pub(crate) async fn reap(&self, now: Timestamp) {
-        for over in self.conversations.reap(now.micros() / 1000) {
-            self.direct.end(&over).await;
-        }
+        let over = self.conversations.reap(now.micros() / 1000);
+        join_all(over.iter().map(|over| self.direct.end(over))).await;
         self.direct.reap(now).await;
     }
 
     /// Ends everything that runs for it.
     pub(crate) async fn stop(&self) {
-        for theirs in self.conversations.drain() {
-            self.direct.end(&theirs).await;
-        }
+        let theirs = self.conversations.drain();
+        join_all(theirs.iter().map(|theirs| self.direct.end(theirs))).await;
         self.direct.stop().await;
     }
 }

@@ -1,23 +1,28 @@
 //! One process and the exchanges under way with it.
 
 use super::{Plan, Report};
-use crate::upstream::stdio::{self, Event, Process, log, single_line};
+use crate::upstream::stdio::{self, Event, Process, Unsent, log, single_line};
 use crate::upstream::{Line, Queue};
 use bytes::Bytes;
 use portcullis_core::protocol::{Call, Id, Kind};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::remap::{self, Chosen, Outward};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// Messages that may wait for one reader.
 const QUEUE: usize = 256;
 /// Messages for nobody in particular that are kept until somebody listens.
 const BACKLOG: usize = 64;
+/// Requests in a row that were given up while the server said nothing at all: then it hangs.
+const MAX_TIMEOUTS: u32 = 3;
+/// What may wait for readers in all, in bytes, unless one line may be longer. Answers do not count: there is one for
+/// each request under way, and the quota bounds those.
+const UNREAD_BYTES: u32 = 16 * 1024 * 1024;
 /// How long an answer may wait for its reader.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
@@ -30,7 +35,11 @@ pub(super) struct Child {
     started_ms: u64,
     used_ms: AtomicU64,
     running: AtomicBool,
+    timeouts: AtomicU32,
     tasks: TaskTracker,
+    /// A permit for each byte that may wait for readers.
+    room: Arc<Semaphore>,
+    has_dropped: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -39,7 +48,7 @@ struct Held {
     last: u64,
     waiting: BTreeMap<u64, Waiting>,
     unasked: Option<mpsc::Sender<Line>>,
-    backlog: VecDeque<Bytes>,
+    backlog: VecDeque<Line>,
 }
 
 struct Waiting {
@@ -94,6 +103,7 @@ impl Child {
             Unanswered::NotRunning
         })?;
         let now = crate::clock::millis();
+        let room = UNREAD_BYTES.max(plan.launch.limits.line_bytes);
         let child = Self {
             name,
             owner,
@@ -102,7 +112,10 @@ impl Child {
             started_ms: now,
             used_ms: AtomicU64::new(now),
             running: AtomicBool::new(true),
+            timeouts: AtomicU32::new(0),
             tasks: tasks.clone(),
+            room: Arc::new(Semaphore::new(usize::try_from(room).unwrap_or_default())),
+            has_dropped: AtomicBool::new(false),
             held: Mutex::default(),
         };
         Ok((child, events))
@@ -132,6 +145,13 @@ impl Child {
         self.used_ms.load(Ordering::Relaxed)
     }
 
+    /// A request was given up; a server that has not said anything for some of them is no use any more.
+    pub(super) fn timed_out(&self) {
+        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_TIMEOUTS {
+            self.running.store(false, Ordering::Release);
+        }
+    }
+
     pub(super) async fn stop(&self) {
         self.running.store(false, Ordering::Release);
         self.process.stop().await;
@@ -145,10 +165,12 @@ impl Child {
         self.used_ms
             .store(crate::clock::millis(), Ordering::Relaxed);
         let line = Bytes::from(single_line(message).into_owned());
-        self.process
-            .send(line)
-            .await
-            .map_err(|_| Unanswered::NotRunning)
+        self.process.send(line).await.map_err(|unsent| {
+            if matches!(unsent, Unsent::Stuck | Unsent::Gone) {
+                self.running.store(false, Ordering::Release);
+            }
+            Unanswered::NotRunning
+        })
     }
 
     /// Sends what wants no answer.
@@ -215,7 +237,7 @@ impl Child {
         let (sender, queue) = mpsc::channel(QUEUE);
         let mut held = self.held();
         for message in held.backlog.drain(..) {
-            sender.try_send(passing(message)).ok()?;
+            sender.try_send(message).ok()?;
         }
         held.unasked = Some(sender);
         Some(queue)
@@ -240,6 +262,7 @@ impl Child {
     }
 
     async fn hand_out(&self, line: Bytes, report: &Report) {
+        self.timeouts.store(0, Ordering::Relaxed);
         let Some(outward) = remap::outward(&line) else {
             return report(&self.server, "malformed_line");
         };
@@ -256,6 +279,7 @@ impl Child {
                         Line {
                             bytes: line,
                             is_last: true,
+                            _room: None,
                         },
                         HAND_OVER,
                     )
@@ -265,60 +289,84 @@ impl Child {
                     tracing::debug!(process = &*self.name, "nobody took the answer");
                 }
             }
-            Outward::Progress(number, range) => self.pass(number, |chosen| {
+            Outward::Progress(number, range) => self.pass(report, number, |chosen| {
                 chosen
                     .token
                     .as_ref()
                     .map(|token| remap::put_back(&line, range, token))
             }),
             Outward::Subscribed(number, range) => {
-                self.pass(number, |chosen| {
+                self.pass(report, number, |chosen| {
                     Some(remap::put_back(&line, range, &chosen.id))
                 });
             }
-            Outward::Unasked => self.pass_unasked(line),
+            Outward::Unasked => self.pass_unasked(&line, report),
         }
     }
 
     /// Passes a message to the exchange of that number; a reader who does not keep up misses it.
-    fn pass(&self, number: u64, restored: impl FnOnce(&Chosen) -> Option<Bytes>) {
+    fn pass(&self, report: &Report, number: u64, restored: impl FnOnce(&Chosen) -> Option<Bytes>) {
         let held = self.held();
         let Some(waiting) = held.waiting.get(&number) else {
             return;
         };
-        if restored(&waiting.chosen)
-            .is_none_or(|line| waiting.lines.try_send(passing(line)).is_err())
-        {
+        let Some(line) = restored(&waiting.chosen) else {
+            return tracing::debug!(process = &*self.name, "message for nobody");
+        };
+        let Some(line) = self.passing(&line) else {
+            return self.dropped(report);
+        };
+        if waiting.lines.try_send(line).is_err() {
             tracing::debug!(process = &*self.name, "message dropped");
         }
     }
 
     /// Passes a message to the newest exchange under way, else to whoever listens, else keeps it a while.
-    fn pass_unasked(&self, line: Bytes) {
+    fn pass_unasked(&self, line: &Bytes, report: &Report) {
         let mut held = self.held();
+        let line = loop {
+            if let Some(line) = self.passing(line) {
+                break line;
+            }
+            self.dropped(report);
+            // What was kept for nobody in particular makes room first.
+            if held.backlog.pop_front().is_none() {
+                return;
+            }
+        };
         let newest = held
             .waiting
             .last_key_value()
             .map(|(_, waiting)| &waiting.lines);
-        let reader = newest.or(held.unasked.as_ref());
-        let Err(unsent) = reader.map_or(Err(line.clone()), |reader| {
-            reader
-                .try_send(passing(line))
-                .map_err(|unsent| unsent.into_inner().bytes)
-        }) else {
-            return;
+        let unsent = match newest.or(held.unasked.as_ref()) {
+            None => line,
+            Some(reader) => match reader.try_send(line) {
+                Ok(()) => return,
+                Err(unsent) => unsent.into_inner(),
+            },
         };
         if held.backlog.len() >= BACKLOG {
             held.backlog.pop_front();
         }
         held.backlog.push_back(unsent);
     }
-}
 
-/// A message that ends nothing.
-const fn passing(bytes: Bytes) -> Line {
-    Line {
-        bytes,
-        is_last: false,
+    /// A message that ends nothing, if there is room for it.
+    fn passing(&self, bytes: &Bytes) -> Option<Line> {
+        let size = u32::try_from(bytes.len()).ok()?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(size).ok()?;
+        Some(Line {
+            bytes: bytes.clone(),
+            is_last: false,
+            _room: Some(room),
+        })
+    }
+
+    /// A message was dropped for want of room; the first of each process is recorded.
+    fn dropped(&self, report: &Report) {
+        tracing::debug!(process = &*self.name, "message dropped: too much is unread");
+        if !self.has_dropped.swap(true, Ordering::Relaxed) {
+            report(&self.server, "unread");
+        }
     }
 }

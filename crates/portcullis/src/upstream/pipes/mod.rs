@@ -6,9 +6,10 @@
 mod child;
 
 use super::stdio::{Backoff, Launch};
-use super::{Content, Events, Line, Queue, Reply};
+use super::{Begun, Content, Events, Line, Queue, Reply};
 use bytes::Bytes;
 use child::{Child, Exchange};
+use futures_util::future::join_all;
 use portcullis_core::protocol::{Kind, Method};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
@@ -16,13 +17,19 @@ use portcullis_core::session::Open;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// A process for stateless requests ends after so long without one.
 const IDLE: Duration = Duration::from_mins(5);
+
+/// Principals whose processes fell that are remembered; one more forgets the one that may start again first.
+const MAX_FALLEN: usize = 1024;
+
+/// Names of processes: one count for all servers and reloads, so that no name ever means another process.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Told of what a server did that no exchange can tell of: the server's name, and the audit record's reason.
 pub(crate) type Report = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
@@ -44,13 +51,23 @@ pub(crate) struct Pipes {
     plan: Plan,
     tasks: TaskTracker,
     report: Report,
-    numbers: AtomicU64,
     table: Arc<Mutex<Table>>,
 }
 
 #[derive(Default)]
 struct Table {
     children: HashMap<Arc<str>, Arc<Child>>,
+    /// Whose processes fell: nobody waits for what another one's did.
+    fallen: HashMap<Arc<str>, Fallen>,
+    /// Nothing is started any more.
+    is_stopped: bool,
+}
+
+/// A running process, and one that had to make room for it and is still to be stopped.
+type Found = (Arc<Child>, Option<Arc<Child>>);
+
+#[derive(Default)]
+struct Fallen {
     backoff: Backoff,
     not_before_ms: u64,
 }
@@ -91,35 +108,46 @@ impl Pipes {
             plan,
             tasks,
             report,
-            numbers: AtomicU64::new(0),
             table: Arc::default(),
         }
     }
 
+    pub(super) const fn timeout(&self) -> Duration {
+        self.plan.timeout
+    }
+
     pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
         let is_first = *dispatch.call().method() == Method::Initialize;
-        let Some(child) = self.child(dispatch, is_first).await? else {
+        let Some((child, evicted)) = self.child(dispatch, is_first)? else {
             return Ok(lost());
         };
+        // Whoever leaves before the session is open leaves no process behind.
+        let session = is_first.then(|| self.begun(&child));
+        if let Some(evicted) = evicted {
+            evicted.stop().await;
+        }
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
-            child.tell(dispatch.call()).await?;
+            let told = child.tell(dispatch.call()).await;
+            told.inspect_err(|_| self.give_up(&child))?;
             return Ok(Reply {
                 status: 202,
                 session: None,
                 content: Content::Empty,
             });
         }
-        let (exchange, mut queue) = child.ask(dispatch.call()).await?;
+        let asked = child.ask(dispatch.call()).await;
+        let (exchange, mut queue) = asked.inspect_err(|_| self.give_up(&child))?;
         let first = match timeout(self.plan.timeout, queue.recv()).await {
             Ok(Some(first)) => first,
             Ok(None) => return Err(Unanswered::Ended),
             Err(_) => {
                 exchange.cancel();
+                child.timed_out();
+                self.give_up(&child);
                 return Err(Unanswered::Timeout);
             }
         };
         if first.is_last {
-            let session = is_first.then(|| Arc::clone(child.name()));
             return Ok(Reply {
                 status: 200,
                 session,
@@ -127,7 +155,7 @@ impl Pipes {
             });
         }
         if is_first {
-            return self.settle(&child, first, queue).await;
+            return self.settle(session, first, queue).await;
         }
         let lines = Lines {
             first: Some(first),
@@ -144,7 +172,7 @@ impl Pipes {
     /// An answer to `initialize` that something else came before: only the answer counts.
     async fn settle(
         &self,
-        child: &Arc<Child>,
+        session: Option<Begun>,
         first: Line,
         mut queue: Queue,
     ) -> Result<Reply, Unanswered> {
@@ -159,14 +187,13 @@ impl Pipes {
             .map_err(|_| Unanswered::Timeout)?;
         Ok(Reply {
             status: 200,
-            session: Some(Arc::clone(child.name())),
+            session,
             content: Content::Message(last.bytes),
         })
     }
 
-    pub(super) fn listen(&self, open: &Open) -> Result<Reply, Unanswered> {
-        let child = open.upstream.as_ref().and_then(|name| self.find(name));
-        let Some(child) = child else {
+    pub(super) fn listen(&self, open: &Open, owner: &Arc<str>) -> Result<Reply, Unanswered> {
+        let Some(child) = self.find_of(open, owner) else {
             return Ok(lost());
         };
         let queue = child.unasked().ok_or(Unanswered::Foreign)?;
@@ -182,14 +209,25 @@ impl Pipes {
         })
     }
 
+    /// The session of a process that just started.
+    fn begun(&self, child: &Arc<Child>) -> Begun {
+        let (table, tasks) = (Arc::clone(&self.table), self.tasks.clone());
+        let begun = Arc::clone(child);
+        Begun::or_else(Arc::clone(child.name()), move || {
+            discard(&table, begun, &tasks);
+        })
+    }
+
+    /// Ends a process that hangs, so that the next request gets another one.
+    fn give_up(&self, child: &Arc<Child>) {
+        if !child.is_running() {
+            discard(&self.table, Arc::clone(child), &self.tasks);
+        }
+    }
+
     /// Ends the process of that name.
     pub(super) async fn end(&self, name: &str) {
-        let child = self
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .children
-            .remove(name);
+        let child = lock(&self.table).children.remove(name);
         if let Some(child) = child {
             child.stop().await;
         }
@@ -198,7 +236,7 @@ impl Pipes {
     /// Ends processes for stateless requests that nobody used for a while.
     pub(super) async fn reap(&self, now_ms: u64) {
         let over: Vec<Arc<Child>> = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = lock(&self.table);
             let idle = |child: &Arc<Child>| {
                 !child.is_of_session()
                     && !child.is_busy()
@@ -210,123 +248,123 @@ impl Pipes {
                 .map(|(_, child)| child)
                 .collect()
         };
-        for child in over {
-            child.stop().await;
-        }
+        join_all(over.iter().map(|child| child.stop())).await;
     }
 
     pub(super) async fn stop(&self) {
         let all: Vec<Arc<Child>> = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut table = lock(&self.table);
+            table.is_stopped = true;
             table.children.drain().map(|(_, child)| child).collect()
         };
-        let stops: Vec<_> = all.iter().map(|child| child.stop()).collect();
-        for stop in stops {
-            stop.await;
-        }
+        join_all(all.iter().map(|child| child.stop())).await;
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Child>> {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table
-            .children
-            .get(name)
-            .filter(|child| child.is_running())
-            .cloned()
+    /// The process of that session.
+    fn find_of(&self, open: &Open, owner: &Arc<str>) -> Option<Arc<Child>> {
+        lock(&self.table).find(open.upstream.as_deref()?, owner)
     }
 
-    /// The process that this message is for; `None` if its session has lost it.
-    async fn child(
-        &self,
-        dispatch: &Dispatch,
-        is_first: bool,
-    ) -> Result<Option<Arc<Child>>, Unanswered> {
+    /// The process that this message is for, and one that had to go for it; `None` if its session has lost it.
+    fn child(&self, dispatch: &Dispatch, is_first: bool) -> Result<Option<Found>, Unanswered> {
+        let owner = dispatch.owner();
         if is_first {
-            let name = format!("session:{}", self.numbers.fetch_add(1, Ordering::Relaxed));
-            return self.start(name.into(), dispatch.owner()).await.map(Some);
+            let name = format!("session:{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
+            return self.start(name.into(), owner).map(Some);
         }
         if let Some(open) = dispatch.session() {
-            return Ok(open.upstream.as_ref().and_then(|name| self.find(name)));
+            return Ok(self.find_of(open, owner).map(|child| (child, None)));
         }
-        let name: Arc<str> = format!("principal:{}", dispatch.owner()).into();
-        match self.find(&name) {
-            Some(child) => Ok(Some(child)),
-            None => self.start(name, dispatch.owner()).await.map(Some),
-        }
+        self.start(format!("principal:{owner}").into(), owner)
+            .map(Some)
     }
 
-    async fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Arc<Child>, Unanswered> {
-        let evicted = self.make_room(owner)?;
-        let (child, events) = Child::start(
-            &self.plan,
-            (Arc::clone(&name), Arc::clone(owner)),
-            &self.tasks,
-        )?;
-        let child = Arc::new(child);
-        let raced = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            let other = table
-                .children
-                .get(&name)
-                .filter(|other| other.is_running())
-                .cloned();
-            if other.is_none() {
-                table.children.insert(Arc::clone(&name), Arc::clone(&child));
-            }
-            other
-        };
-        if let Some(first) = raced {
-            child.stop().await;
-            return Ok(first);
+    /// The process of that name; if none runs, one is started.
+    fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Found, Unanswered> {
+        // INVARIANT: looked up, counted, started and put in under one lock, so that there are never too many and
+        // never two of a name. Nothing waits in between; a start takes about a millisecond.
+        let mut table = lock(&self.table);
+        if let Some(running) = table.find(&name, owner) {
+            return Ok((running, None));
         }
+        let oldest = table.make_room(owner, self.plan.most)?;
+        let names = (Arc::clone(&name), Arc::clone(owner));
+        let (child, events) = Child::start(&self.plan, names, &self.tasks)?;
+        let evicted = oldest.and_then(|oldest| table.children.remove(&oldest));
+        let child = Arc::new(child);
+        table.children.insert(name, Arc::clone(&child));
+        drop(table);
         let (table, report) = (Arc::clone(&self.table), Arc::clone(&self.report));
         let running = Arc::clone(&child);
         self.tasks.spawn(async move {
             let ran_for = running.read(events, &report).await;
-            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-            if table
-                .children
-                .get(&name)
-                .is_some_and(|now| Arc::ptr_eq(now, &running))
-            {
-                table.children.remove(&name);
-                table.fell(ran_for);
+            let mut table = lock(&table);
+            if table.forget(&running) {
+                table.fell(running.owner(), ran_for);
             }
         });
-        if let Some(evicted) = evicted {
-            evicted.stop().await;
-        }
-        Ok(child)
-    }
-
-    /// Room for one more process: the owner's own least recently used one has to go where there is none.
-    fn make_room(&self, owner: &Arc<str>) -> Result<Option<Arc<Child>>, Unanswered> {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if crate::clock::millis() < table.not_before_ms {
-            return Err(Unanswered::NotRunning);
-        }
-        if table.children.len() < self.plan.most {
-            return Ok(None);
-        }
-        let own = table
-            .children
-            .values()
-            .filter(|child| child.owner() == owner && !child.is_busy());
-        let oldest = own
-            .min_by_key(|child| child.used_ms())
-            .map(|child| Arc::clone(child.name()));
-        let oldest = oldest.ok_or(Unanswered::NotRunning)?;
-        Ok(table.children.remove(&oldest))
+        Ok((child, evicted))
     }
 }
 
+fn discard(table: &Mutex<Table>, child: Arc<Child>, tasks: &TaskTracker) {
+    lock(table).forget(&child);
+    tasks.spawn(async move { child.stop().await });
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Table {
-    /// A process ended that nobody had stopped: the next start may have to wait.
-    fn fell(&mut self, ran_for: Duration) {
+    /// The running process of that name, if it is this owner's.
+    fn find(&self, name: &str, owner: &Arc<str>) -> Option<Arc<Child>> {
+        let child = self.children.get(name);
+        child
+            .filter(|child| child.is_running() && child.owner() == owner)
+            .cloned()
+    }
+
+    /// Room for one more process: where there is none, or the owner has its share, the name of its own least
+    /// recently used one, which has to go.
+    fn make_room(&self, owner: &Arc<str>, most: usize) -> Result<Option<Arc<str>>, Unanswered> {
+        let fallen = self.fallen.get(owner);
+        let is_soon = fallen.is_some_and(|fallen| crate::clock::millis() < fallen.not_before_ms);
+        if self.is_stopped || is_soon {
+            return Err(Unanswered::NotRunning);
+        }
+        let own = || self.children.values().filter(|own| own.owner() == owner);
+        // Half is enough for one: whoever comes next finds room, whatever the first one does.
+        if self.children.len() < most && own().count() < most.div_ceil(2) {
+            return Ok(None);
+        }
+        let idle = own().filter(|own| !own.is_busy());
+        let oldest = idle.min_by_key(|own| own.used_ms());
+        let oldest = oldest.ok_or(Unanswered::NotRunning)?;
+        Ok(Some(Arc::clone(oldest.name())))
+    }
+
+    /// Takes that process out; `false` if it is not in any more.
+    fn forget(&mut self, child: &Arc<Child>) -> bool {
+        let held = self.children.get(child.name());
+        let is_in = held.is_some_and(|held| Arc::ptr_eq(held, child));
+        is_in && self.children.remove(child.name()).is_some()
+    }
+
+    /// A process ended that nobody had stopped: its owner's next start may have to wait.
+    fn fell(&mut self, owner: &Arc<str>, ran_for: Duration) {
+        if self.fallen.len() >= MAX_FALLEN && !self.fallen.contains_key(owner) {
+            let all = self.fallen.iter();
+            let first = all.min_by_key(|(_, fallen)| fallen.not_before_ms);
+            if let Some(first) = first.map(|(owner, _)| Arc::clone(owner)) {
+                self.fallen.remove(&first);
+            }
+        }
+        let fallen = self.fallen.entry(Arc::clone(owner)).or_default();
         let jitter = crate::random::bytes::<2>().map_or(u16::MAX, u16::from_le_bytes);
-        let wait = self.backoff.next(ran_for, jitter);
+        let wait = fallen.backoff.next(ran_for, jitter);
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        self.not_before_ms = crate::clock::millis().saturating_add(wait);
+        fallen.not_before_ms = crate::clock::millis().saturating_add(wait);
     }
 }
 
@@ -336,5 +374,25 @@ const fn lost() -> Reply {
         status: 404,
         session: None,
         content: Content::Empty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tok_01_remembers_a_bounded_number_of_those_whose_processes_fell() {
+        let mut table = Table::default();
+        let names = || (0..=MAX_FALLEN).map(|number| Arc::from(format!("user-{number}")));
+        for name in names() {
+            table.fell(&name, Duration::ZERO);
+        }
+        assert_eq!(table.fallen.len(), MAX_FALLEN);
+        let last = names().next_back().unwrap();
+        let first = table.fallen[&last].not_before_ms;
+        table.fell(&last, Duration::ZERO);
+        assert_eq!(table.fallen.len(), MAX_FALLEN);
+        assert!(table.fallen[&last].not_before_ms >= first);
     }
 }

@@ -17,8 +17,10 @@ use super::line::{self, Finished};
 use super::stderr::{self, Heard};
 use super::{Ended, Event, ExitReason, Launch, Limits, StartError, Unsent};
 
-/// Lines that may wait for their reader, in each direction.
+/// Lines that may wait to be written; [`Limits::line_bytes`] bounds them too.
 const QUEUE_LINES: usize = 8;
+/// Lines that may wait to be handed on, each of which may be as long as is allowed.
+const FOUND_LINES: usize = 1;
 
 /// What the launcher may take beyond what it was given, to kill and to reap; it gives up sooner itself.
 const MARGIN: Duration = Duration::from_secs(7);
@@ -97,7 +99,7 @@ impl Process {
         };
 
         let (lines, queue) = mpsc::channel(QUEUE_LINES);
-        let (found, received) = mpsc::channel(QUEUE_LINES);
+        let (found, received) = mpsc::channel(FOUND_LINES);
         let (end, last) = oneshot::channel();
         let (signals, tally) = (Signals::new(), Arc::new(Tally::default()));
         let stop = signals.stop.clone();

@@ -1,6 +1,6 @@
 //! Upstreams that break, lie or lead away: the client learns nothing of it, the log does, and the next request is served.
 
-use crate::harness::{Answer, Host, Request, Scene, call, message, wait_for};
+use crate::harness::{Answer, Host, Request, Scene, call, initialize, message, wait_for};
 use serde_json::json;
 
 const MARK: &str = "Traceback: /srv/app.py line 7, password=hunter2";
@@ -101,6 +101,26 @@ fn siem_08_waits_no_longer_than_it_was_told() {
     assert_eq!(scene.gateway.record_of(&response)["reason"], "timeout");
     scene.upstream.misbehave(|_| None);
     scene.permits(&call("echo").token(&token));
+}
+
+#[test]
+fn siem_08_waits_no_longer_for_a_session_on_a_stream() {
+    let scene = Scene::and("[servers.notes.limits]\nupstream_timeout = \"300ms\"\n");
+    let token = scene.token("alice");
+    // A stream that says nothing, and one that says everything but the answer.
+    let notified = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "x" } });
+    for first in [String::new(), format!("data: {notified}\n\n")] {
+        scene.upstream.misbehave(move |seen| {
+            seen.body
+                .contains("initialize")
+                .then(|| Answer::events(&first))
+        });
+        let response = scene.send(&initialize(&token));
+        assert_eq!((response.status, response.code()), (504, -32603));
+        assert_eq!(scene.gateway.record_of(&response)["reason"], "timeout");
+    }
+    scene.upstream.misbehave(|_| None);
+    scene.session(&token);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! ATK-006: issuers that look like a trusted one, and trusted ones that speak for each other.
 
-use crate::harness::{Gateway, Host, Idp, Key, Scene, Upstream, call};
+use crate::harness::{Gateway, Host, Idp, Key, Manner, Scene, Upstream, call, wait_for};
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 #[test]
 fn auth_07_matches_the_issuer_byte_for_byte() {
@@ -209,4 +212,77 @@ allow = ["notes__echo"]
     scene.refuses(&request, (403, 403), ("authz.deny", "scope"));
     let request = call("echo").token(&good.without("roles").sign());
     scene.refuses(&request, (403, 403), ("authz.deny", "no_rule"));
+}
+
+#[test]
+fn auth_02_takes_keys_of_an_issuer_that_closes_after_its_answer() {
+    for manner in [Manner::Closes, Manner::Ends] {
+        let (idp, upstream) = (Idp::start(), Upstream::start());
+        idp.behave(manner);
+        let config = format!(
+            "[issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+            idp.issuer(),
+            upstream.url()
+        );
+        let scene = Scene {
+            gateway: Gateway::start(&config),
+            upstream,
+            idp,
+        };
+        assert!(
+            scene
+                .gateway
+                .records("jwks.refresh_failed", None)
+                .is_empty(),
+            "{manner:?}"
+        );
+        scene.permits(&call("echo").token(&scene.token("alice")));
+        let stranger = scene.draft("alice").key(&Key::ed("unknown")).sign();
+        scene.unauthenticated(&call("echo").token(&stranger), "kid");
+    }
+}
+
+#[test]
+fn authz_02_tightens_the_rules_while_an_issuer_hangs() {
+    let (idp, other, upstream) = (Idp::start(), Idp::start(), Upstream::start());
+    let scene = Scene {
+        gateway: two(&idp, &other, &upstream),
+        upstream,
+        idp,
+    };
+    let alice = scene.token("alice");
+    scene.permits(&call("echo").token(&alice));
+    other.behave(Manner::Hangs);
+    let unknown = other.draft("eve", &scene.gateway.url("notes"));
+    let stuck = call("echo").token(&unknown.key(&Key::ed("unknown")).sign());
+    let mut waiting = TcpStream::connect(scene.gateway.address).unwrap();
+    let bytes = stuck.bytes(scene.gateway.address, &"cd".repeat(16), "");
+    waiting.write_all(&bytes).unwrap();
+    let asked = other.requests();
+    wait_for("the fetch that hangs", || {
+        (other.requests() > asked).then_some(())
+    });
+    // Nobody waits for it: neither the keys of others, nor the rules, nor the rules after those.
+    let began = Instant::now();
+    let rotated = Key::ed("rotated");
+    scene.idp.publish(std::slice::from_ref(&rotated));
+    scene.permits(&call("echo").token(&scene.draft("alice").key(&rotated).sign()));
+    let url = format!("url = \"{}\"\nallow = ", scene.upstream.url());
+    let alice = scene.draft("alice").key(&rotated).sign();
+    for (old, new, reloads) in [("\"*\"", "\"echo\"", 1), ("\"echo\"", "\"read_note\"", 2)] {
+        scene
+            .gateway
+            .reload(&format!("{url}[{old}]"), &format!("{url}[{new}]"));
+        wait_for("the reload", || {
+            (scene.gateway.records("config.reloaded", None).len() == reloads).then_some(())
+        });
+    }
+    let request = call("echo").token(&alice);
+    scene.refuses(&request, (403, 403), ("authz.deny", "no_rule"));
+    scene.permits(&call("read_note").token(&alice));
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_secs(8),
+        "it waited for the issuer: {took:?}"
+    );
 }

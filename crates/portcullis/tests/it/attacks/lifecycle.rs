@@ -2,6 +2,8 @@
 
 use crate::harness::{Answer, Request, Scene, call, call_in, initialize, wait_for};
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 #[test]
@@ -132,6 +134,52 @@ fn ses_11_ends_a_session_that_the_upstream_forgot() {
     );
     let again = scene.session(&token);
     scene.permits(&call_in(&again, &token));
+}
+
+#[test]
+fn ses_11_ends_a_session_that_the_upstream_does_not_know_when_it_is_listened_to() {
+    let scene = Scene::new();
+    let token = scene.token("alice");
+    let session = scene.session(&token);
+    scene
+        .upstream
+        .misbehave(|seen| (seen.method == "GET").then(|| Answer::status(404)));
+    let listen = Request::in_session("GET", &session).token(&token);
+    let refused = scene.send(&listen);
+    assert_eq!((refused.status, refused.code()), (404, 404), "{refused:?}");
+    assert_eq!(scene.gateway.record_of(&refused)["event"], "session.reject");
+    scene.gateway.expect("session.terminated", Some("upstream"));
+    scene.upstream.misbehave(|_| None);
+    scene.refuses(&listen, (404, 404), ("session.reject", "unknown"));
+    let again = scene.session(&token);
+    let stream = scene.open(&Request::in_session("GET", &again).token(&token));
+    assert_eq!(stream.response.status, 200);
+}
+
+#[test]
+fn siem_03_takes_no_connection_while_it_drains() {
+    let scene = Scene::new();
+    let token = scene.token("alice");
+    scene.upstream.misbehave(|seen| {
+        seen.body
+            .contains("read_note")
+            .then(|| Answer::Open(Vec::new()))
+    });
+    let before = scene.upstream.requests().len();
+    let mut under_way = TcpStream::connect(scene.gateway.address).unwrap();
+    let slow = call("read_note").token(&token);
+    let bytes = slow.bytes(scene.gateway.address, &"ef".repeat(16), "");
+    under_way.write_all(&bytes).unwrap();
+    wait_for("the call at the upstream", || {
+        (scene.upstream.requests().len() > before).then_some(())
+    });
+    scene.gateway.drain();
+    wait_for("a refused connection", || {
+        TcpStream::connect(scene.gateway.address).err()
+    });
+    // It is refused because of the drain, not because the gateway has ended.
+    assert!(scene.gateway.records("gateway.stopped", None).is_empty());
+    scene.gateway.expect("gateway.stopped", Some("deadline"));
 }
 
 #[test]

@@ -52,6 +52,18 @@ fn authz_02_refuses_headers_that_disagree_with_the_body() {
             "another case of the method",
             honest().set("mcp-method", "Tools/Call"),
         ),
+        (
+            "an argument twice",
+            honest()
+                .add("mcp-param-region", "eu")
+                .add("Mcp-Param-Region", "us"),
+        ),
+        (
+            "too many arguments",
+            (0..65).fold(honest(), |request, number| {
+                request.add(&format!("mcp-param-a{number}"), "x")
+            }),
+        ),
         ("no version", honest().unset(version)),
         ("an older version", honest().set(version, "2025-11-25")),
         (
@@ -79,6 +91,7 @@ fn authz_02_refuses_headers_that_disagree_with_the_body() {
     assert_eq!(scene.upstream.requests().len(), 0);
     scene.permits(&honest());
     scene.permits(&honest().set("mcp-name", &sentinel("delete_all")));
+    scene.permits(&honest().add("mcp-param-region", "eu"));
 }
 
 #[test]

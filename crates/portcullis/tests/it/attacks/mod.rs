@@ -11,6 +11,7 @@ mod scope;
 mod policy;
 mod session;
 mod lifecycle;
+mod processes;
 mod stream;
 mod mirror;
 mod parser;

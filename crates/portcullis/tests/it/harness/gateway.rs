@@ -120,6 +120,11 @@ impl Gateway {
         self.child.wait().unwrap()
     }
 
+    /// Tells it to end, and does not wait.
+    pub(crate) fn drain(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -168,6 +173,18 @@ impl Gateway {
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// How many processes it has started that still run: launchers, one for each stdio server.
+    pub(crate) fn children(&self) -> usize {
+        let parent = self.child.id().to_string();
+        let is_child = |entry: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (_, after) = stat.rsplit_once(") ")?;
+            (after.split(' ').nth(1)? == parent && !after.starts_with('Z')).then_some(())
+        };
+        let entries = std::fs::read_dir("/proc").unwrap();
+        entries.filter_map(|entry| is_child(entry.ok()?)).count()
     }
 
     pub(crate) fn data(&self) -> PathBuf {

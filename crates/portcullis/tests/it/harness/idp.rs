@@ -9,6 +9,20 @@ struct State {
     published: Vec<Key>,
     /// What the metadata says instead of the truth.
     named: Option<String>,
+    manner: Manner,
+}
+
+/// How an issuer answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Manner {
+    /// As most do.
+    Usual,
+    /// It closes the connection after each answer, whose length it says.
+    Closes,
+    /// It closes the connection, and that is the answer's end (HTTP/1.0).
+    Ends,
+    /// It takes the request and never answers.
+    Hangs,
 }
 
 pub(crate) struct Idp {
@@ -25,6 +39,7 @@ impl Idp {
         let state = Arc::new(Mutex::new(State {
             published,
             named: None,
+            manner: Manner::Usual,
         }));
         let answering = Arc::clone(&state);
         let address: Arc<OnceLock<String>> = Arc::default();
@@ -66,6 +81,11 @@ impl Idp {
         self.state.lock().unwrap().published = keys.to_vec();
     }
 
+    /// Answers like that from now on.
+    pub(crate) fn behave(&self, manner: Manner) {
+        self.state.lock().unwrap().manner = manner;
+    }
+
     /// Names another issuer in the metadata.
     pub(crate) fn lie(&self, issuer: &str) {
         self.state.lock().unwrap().named = Some(issuer.to_owned());
@@ -95,16 +115,29 @@ fn answer(seen: &Seen, state: &State, url: &str) -> Answer {
     match seen.target.as_str() {
         "/.well-known/oauth-authorization-server" => {
             let named = state.named.as_deref().unwrap_or(url);
-            Answer::json(
-                200,
-                "",
-                &json!({ "issuer": named, "jwks_uri": format!("{url}/jwks") }).to_string(),
-            )
+            let jwks = format!("{url}/jwks");
+            state
+                .manner
+                .says(&json!({ "issuer": named, "jwks_uri": jwks }))
         }
         "/jwks" => {
             let keys: Vec<Value> = state.published.iter().map(Key::jwk).collect();
-            Answer::json(200, "", &json!({ "keys": keys }).to_string())
+            state.manner.says(&json!({ "keys": keys }))
         }
         _ => Answer::status(404),
+    }
+}
+
+impl Manner {
+    fn says(self, document: &Value) -> Answer {
+        let text = document.to_string();
+        match self {
+            Self::Usual => Answer::json(200, "", &text),
+            Self::Closes => Answer::json(200, "connection: close\r\n", &text),
+            Self::Ends => Answer::Bytes(
+                format!("HTTP/1.0 200 x\r\nconnection: close\r\n\r\n{text}").into_bytes(),
+            ),
+            Self::Hangs => Answer::Open(Vec::new()),
+        }
     }
 }

@@ -14,7 +14,7 @@ mod upstream;
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
 pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host, Seen};
-pub(crate) use idp::Idp;
+pub(crate) use idp::{Idp, Manner};
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
 pub(crate) use kept::Kept;
 pub(crate) use process::{Process, marked};

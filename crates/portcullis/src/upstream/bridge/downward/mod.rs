@@ -4,6 +4,7 @@ mod guests;
 mod news;
 mod talk;
 
+use super::super::Begun;
 use super::{Bridged, Carried, Content, Reply, Upstream, mirror, stream, taken, whole};
 pub(super) use guests::Guests;
 use guests::{Asking, Guest, answer_here};
@@ -44,8 +45,12 @@ pub(super) async fn welcome(
     let session = upstream
         .guests
         .admit(Guest::new(asked.owner(), introduced))?;
+    let (id, host) = (Arc::clone(&session), Arc::clone(upstream));
+    let begun = Begun::or_else(session, move || {
+        host.guests.end(&id);
+    });
     Ok(Reply {
-        session: Some(session),
+        session: Some(begun),
         ..whole(answer, 200)
     })
 }

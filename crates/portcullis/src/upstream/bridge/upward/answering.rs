@@ -123,7 +123,8 @@ impl Answering {
 
     /// Reads on where the server closed its stream before it answered.
     async fn resume(&mut self) -> Result<bool, Unanswered> {
-        let Some(last) = self.last.as_deref().filter(|_| self.resumed < MAX_RESUMED) else {
+        let last = self.last.as_deref().filter(|_| self.resumed < MAX_RESUMED);
+        let Some((last, asked)) = last.zip(self.under_way.cancel.as_ref()) else {
             return Ok(false);
         };
         sleep(RETRY).await;
@@ -134,7 +135,8 @@ impl Answering {
             ..Carried::default()
         };
         let direct: &Direct = &under_way.upstream.direct;
-        let reply = direct.listen(&under_way.open, Some(last), &carried).await?;
+        let whose = (&under_way.open, asked.owner());
+        let reply = direct.listen(whose, Some(last), &carried).await?;
         let Content::Events(events) = reply.content else {
             return Ok(false);
         };

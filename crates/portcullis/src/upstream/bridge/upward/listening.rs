@@ -145,7 +145,8 @@ async fn hear(
     feed: &broadcast::Sender<Bytes>,
 ) -> Result<(), Unanswered> {
     let open = &conversation.open;
-    let reply = upstream.direct.listen(open, None, carried).await?;
+    let whose = (open, template.owner());
+    let reply = upstream.direct.listen(whose, None, carried).await?;
     let Content::Events(mut events) = reply.content else {
         return Err(Unanswered::Foreign);
     };

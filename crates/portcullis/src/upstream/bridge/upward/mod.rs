@@ -4,6 +4,7 @@ mod answering;
 mod kept;
 mod listening;
 
+use super::super::Begun;
 use super::{Bridged, Carried, Content, Reply, Upstream, mirror, stream, taken, whole};
 use crate::random;
 pub(super) use answering::Answering;
@@ -20,6 +21,7 @@ use portcullis_core::route::remap::{self, Outward};
 use portcullis_core::session::{Open, SessionId};
 use serde::Deserialize;
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// Does for a stateless client what a server with sessions can do.
 pub(super) async fn call(
@@ -83,18 +85,21 @@ async fn shake_hands(
     let hello = bridge::initialize(asked).ok_or(Unanswered::Foreign)?;
     let beside = mirror::carried(&hello, carried);
     let reply = upstream.direct.call(&hello, &beside).await?;
-    let answer = first(reply.content).await?;
+    let begun = reply.session;
+    let answer = timeout(upstream.timeout(), first(reply.content)).await;
+    let answer = answer.map_err(|_| Unanswered::Timeout)??;
     let (revision, discovered) = bridge::settled(&answer).ok_or(Unanswered::Foreign)?;
     let entropy = random::bytes().map_err(|_| Unanswered::NotRunning)?;
     let open = Open {
         id: SessionId::from_entropy(entropy),
-        upstream: reply.session,
+        upstream: begun.as_ref().map(|begun| Arc::clone(begun.id())),
         revision,
         changed: false,
     };
     let ready = bridge::initialized(asked, &open).ok_or(Unanswered::Foreign)?;
     let beside = mirror::carried(&ready, carried);
     upstream.direct.call(&ready, &beside).await?;
+    begun.into_iter().for_each(Begun::keep);
     Ok(Arc::new(Conversation::new(open, discovered)))
 }
 

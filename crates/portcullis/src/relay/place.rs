@@ -1,0 +1,60 @@
+//! Which endpoint a path leads to.
+
+use portcullis_core::route::aggregate::AGGREGATE;
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    Endpoint(&'a str),
+    /// The metadata of an endpoint as a protected resource (RFC 9728 section 3.1).
+    Metadata(&'a str),
+    Nowhere,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(path: &'a str) -> Self {
+        if let Some(resource) = path.strip_prefix("/.well-known/oauth-protected-resource") {
+            return match Self::of(resource) {
+                Self::Endpoint(server) => Self::Metadata(server),
+                Self::Metadata(_) | Self::Nowhere => Self::Nowhere,
+            };
+        }
+        if path == "/mcp" {
+            return Self::Endpoint(AGGREGATE);
+        }
+        let server = path
+            .strip_prefix("/servers/")
+            .and_then(|rest| rest.strip_suffix("/mcp"));
+        server
+            .filter(|name| !name.contains('/') && *name != AGGREGATE)
+            .map_or(Self::Nowhere, Place::Endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AGGREGATE, Place};
+
+    #[test]
+    fn paths_lead_where_they_say() {
+        for (path, place) in [
+            ("/servers/demo/mcp", Place::Endpoint("demo")),
+            (
+                "/.well-known/oauth-protected-resource/servers/demo/mcp",
+                Place::Metadata("demo"),
+            ),
+            ("/mcp", Place::Endpoint(AGGREGATE)),
+            (
+                "/.well-known/oauth-protected-resource/mcp",
+                Place::Metadata(AGGREGATE),
+            ),
+            ("/servers/*/mcp", Place::Nowhere),
+            ("/servers/a/b/mcp", Place::Nowhere),
+            ("/Servers/demo/mcp", Place::Nowhere),
+            ("/servers/demo/mcp/", Place::Nowhere),
+            ("/", Place::Nowhere),
+        ] {
+            assert_eq!(Place::of(path), place, "{path}");
+        }
+    }
+}
