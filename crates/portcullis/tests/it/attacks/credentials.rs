@@ -19,6 +19,7 @@ fn man_3_asks_for_a_token_on_every_route_and_method() {
         assert_eq!(response.header("mcp-session-id"), None);
     };
     for target in [
+        "/mcp",
         "/servers/notes/mcp",
         "/servers/notes/mcp?",
         "/servers/notes/mcp?token=x&server=notes",
@@ -55,7 +56,7 @@ fn man_3_asks_for_a_token_on_every_route_and_method() {
     expect(&post(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), 401);
     for target in [
         "/",
-        "/mcp",
+        "/mcp/",
         "/sse",
         "/messages",
         "/metrics",

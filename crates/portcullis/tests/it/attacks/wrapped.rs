@@ -273,7 +273,8 @@ fn wrap_passes_on_nothing_that_its_server_may_not_say() {
     assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
     for reason in ["malformed_line", "answer_not_asked", "reverse_request"] {
         wait_for(reason, || {
-            (wrap.records("upstream.refused", Some(reason)).len() == 1).then_some(())
+            let recorded = wrap.records("upstream.refused", Some(reason));
+            (!recorded.is_empty()).then_some(())
         });
     }
     let process = Process(wrap.child.id());
