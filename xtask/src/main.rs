@@ -3,6 +3,7 @@
 
 mod bench;
 mod conformance;
+mod instructions;
 mod shell;
 mod test;
 mod tidy;
@@ -19,6 +20,7 @@ cargo xtask tidy                 the rules of the house that no other tool knows
 cargo xtask tidy --write         the same, after writing docs/controls.md
 cargo xtask conformance          the public suites, directly and through the gateway
 cargo xtask bench ARGS...        weighs the gateway: portcullis-bench run --gateway ... ARGS
+cargo xtask instructions         counts the core's instructions a request, and compares; needs valgrind
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn act(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["tidy", "--write"] => tidy::write(&Workspace::find()?)?,
         ["conformance"] => conformance::run(&Workspace::find()?)?,
         ["bench", rest @ ..] => bench::run(&Workspace::find()?, rest)?,
+        ["instructions"] => instructions::run(&Workspace::find()?)?,
         _ => {
             shell::say(USAGE.trim_end());
             return Ok(ExitCode::from(2));

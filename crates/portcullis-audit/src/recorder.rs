@@ -1,15 +1,20 @@
 //! A place in the log, taken before an exchange begins and filled when it ends.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use crate::record::Record;
+use crate::writer::Desk;
 
 /// The event of an exchange whose [`Entry`] was dropped before it was settled.
 pub const ABANDONED: &str = "exchange.abandoned";
+
+/// The room that most records need.
+const USUAL_BODY_BYTES: usize = 1024;
 
 /// Tells the time in microseconds since 1970.
 pub type Clock = fn() -> u64;
@@ -39,7 +44,7 @@ pub struct Position {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) queue: SyncSender<Job>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) clock: Clock,
 }
 
@@ -117,25 +122,51 @@ pub struct Entry {
 impl Entry {
     /// Writes the record and waits until the kernel has it (until it is durable, if so set).
     ///
+    /// Whoever finds nobody writing writes for all who wait, on its own thread: one call of `write(2)`.
+    /// If records must be durable first, that is left to the writer's thread.
+    ///
     /// # Errors
     /// [`Unavailable`] if it is not certain that the record was written.
     pub async fn settle(self) -> Result<Position, Unavailable> {
-        self.submit()?.written().await
+        let (mut receipt, promise) = self.hand_over()?;
+        // Exchanges that end at the same time are written together.
+        let mut has_waited = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut has_waited, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        if let Ok(seq) = receipt.ack.try_recv() {
+            promise.forget();
+            return Ok(Position { seq });
+        }
+        promise.lead();
+        receipt.written().await
     }
 
     /// Hands the record over and does not wait. Its time is now.
     ///
     /// # Errors
     /// [`Unavailable`] if the log has ended.
-    pub fn submit(mut self) -> Result<Receipt, Unavailable> {
+    pub fn submit(self) -> Result<Receipt, Unavailable> {
+        let (receipt, promise) = self.hand_over()?;
+        drop(promise);
+        Ok(receipt)
+    }
+
+    fn hand_over(mut self) -> Result<(Receipt, Promise), Unavailable> {
         let place = self.place.take().ok_or(Unavailable::Closed)?;
         let shared = Arc::clone(&place.recorder.shared);
         let (ack, receipt) = oneshot::channel();
-        place.send(&self.record, Some(ack))?;
-        Ok(Receipt {
+        let promise = place.send(&self.record, Some(ack))?;
+        let receipt = Receipt {
             ack: receipt,
             shared,
-        })
+        };
+        Ok((receipt, promise))
     }
 }
 
@@ -144,7 +175,7 @@ impl Drop for Entry {
         if let Some(place) = self.place.take() {
             self.record.event = ABANDONED.into();
             // A log that has ended refuses: there is nobody left to tell.
-            place.send(&self.record, None).ok();
+            drop(place.send(&self.record, None));
         }
     }
 }
@@ -189,20 +220,51 @@ struct Place {
 }
 
 impl Place {
-    fn send(self, record: &Record, ack: Option<oneshot::Sender<u64>>) -> Result<(), Unavailable> {
+    fn send(
+        self,
+        record: &Record,
+        ack: Option<oneshot::Sender<u64>>,
+    ) -> Result<Promise, Unavailable> {
         let Self { recorder, permit } = self;
-        let body = serde_json::to_vec(record).map_err(|_| Unavailable::Failed)?;
+        let mut body = Vec::with_capacity(USUAL_BODY_BYTES);
+        serde_json::to_writer(&mut body, record).map_err(|_| Unavailable::Failed)?;
         let pending = Pending {
             clock: (recorder.clock)(),
             body,
             ack,
             permit,
         };
-        // INVARIANT: the queue has room for every permit, so this neither waits nor is refused for want of it.
         recorder
-            .queue
-            .try_send(Job::Record(pending))
-            .map_err(|_| recorder.shared.ended())
+            .desk
+            .put(pending)
+            .map_err(|_| recorder.shared.ended())?;
+        Ok(Promise(Some(recorder.desk)))
+    }
+}
+
+/// A record was queued and nobody told yet. Dropped, it tells the writer's thread.
+#[derive(Debug)]
+struct Promise(Option<Arc<Desk>>);
+
+impl Promise {
+    /// Writes it here and now, if nobody else does.
+    fn lead(mut self) {
+        if let Some(desk) = self.0.take() {
+            desk.lead();
+        }
+    }
+
+    /// Somebody has written it.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(desk) = self.0.take() {
+            desk.ring();
+        }
     }
 }
 

@@ -22,16 +22,16 @@ enum Measure {
 
 /// Ratios are limited, and hardly any absolute numbers: those differ between machines.
 const LIMITS: &[(&str, Measure, f64)] = &[
-    ("L0", Measure::Cpu("2026-json-16c-1KiB"), 1.5),
-    ("L0", Measure::Cpu("2025-json-16c-1KiB"), 1.5),
-    ("L1", Measure::Cpu("2026-json-16c-1KiB"), 1.8),
-    ("L1", Measure::Cpu("2025-json-16c-1KiB"), 1.8),
-    ("L2", Measure::Cpu("2026-json-16c-1KiB"), 2.2),
-    ("L2", Measure::Cpu("2025-json-16c-1KiB"), 2.2),
+    ("L0", Measure::Cpu("2026-json-16c-64B"), 1.5),
+    ("L0", Measure::Cpu("2025-json-16c-64B"), 1.5),
+    ("L1", Measure::Cpu("2026-json-16c-64B"), 1.8),
+    ("L1", Measure::Cpu("2025-json-16c-64B"), 1.8),
+    ("L2", Measure::Cpu("2026-json-16c-64B"), 2.2),
+    ("L2", Measure::Cpu("2025-json-16c-64B"), 2.2),
     ("L2", Measure::Cpu("2026-json-16c-16KiB"), 2.5),
-    ("L2", Measure::Throughput("2026-json-16c-1KiB"), 0.30),
-    ("L2", Measure::Throughput("2025-json-16c-1KiB"), 0.30),
-    ("L2", Measure::AddedMedian("2026-json-1c-1KiB"), 60.0),
+    ("L2", Measure::Throughput("2026-json-16c-64B"), 0.30),
+    ("L2", Measure::Throughput("2025-json-16c-64B"), 0.30),
+    ("L2", Measure::AddedMedian("2026-json-1c-64B"), 60.0),
     ("L2", Measure::IdleMemory, 40.0),
     ("L2", Measure::Session, 10.0),
 ];
@@ -167,7 +167,7 @@ mod tests {
     fn results(target: &str, cpu_ratio: f64, idle_kib: u64) -> Results {
         Results {
             rows: vec![Row {
-                cell: "2026-json-16c-1KiB".into(),
+                cell: "2026-json-16c-64B".into(),
                 target: target.into(),
                 rate: None,
                 requests_per_second: 0.0,

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod assemble;
 mod lifecycle;
+mod shards;
 
 mod listener;
 mod relay;

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 
 use crate::workspace::Workspace;
-use crate::{conformance, shell, tidy};
+use crate::{conformance, instructions, shell, tidy};
 
 /// One step; stands for itself, so that it can be run alone.
 struct Step {
@@ -84,11 +84,18 @@ const STEPS: &[Step] = &[
 ];
 
 /// Steps that are run by name only.
-const BY_NAME: &[Step] = &[Step {
-    name: "advisories",
-    what: "known vulnerabilities; fetches their database",
-    run: deny::advisories,
-}];
+const BY_NAME: &[Step] = &[
+    Step {
+        name: "advisories",
+        what: "known vulnerabilities; fetches their database",
+        run: deny::advisories,
+    },
+    Step {
+        name: "instructions",
+        what: "the core takes no more instructions a request; needs valgrind",
+        run: instructions::run,
+    },
+];
 
 /// Runs all steps up to the first that fails.
 ///

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 
+use super::Desk;
 use super::state::{self, End};
 use crate::checkpoint::SigningKey;
 use crate::files::{CHECKPOINTS, LEAVES, Sync, append, is_for_now, replace};
@@ -56,11 +57,9 @@ impl Keeper {
     }
 
     /// Works until nobody asks any more.
-    pub(super) fn run(mut self, work: &Receiver<Work>, done: &SyncSender<Job>) {
+    pub(super) fn run(mut self, work: &Receiver<Work>, desk: &Desk) {
         for work in work {
-            if done.send(Job::Kept(self.keep(&work))).is_err() {
-                break;
-            }
+            desk.tell(Job::Kept(self.keep(&work)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ mod state;
 mod store;
 mod keeper;
 mod run;
+mod desk;
 
+pub(crate) use desk::Desk;
 pub use recover::{Recovery, Torn};
 
 use keeper::Keeper;
@@ -184,27 +186,27 @@ fn launch(
     (keeper, shared): (Keeper, Arc<Shared>),
     lock: File,
 ) -> io::Result<(Recorder, Writer)> {
-    let (queue, jobs) = sync_channel(settings.places.saturating_add(2));
     let (ask, asked) = sync_channel(1);
-    let done = queue.clone();
-    let run = Run::new(settings, clock, Arc::clone(&shared), store, (jobs, ask));
+    let run = Run::new(settings, clock, Arc::clone(&shared), store, ask);
+    let desk = Arc::new(Desk::new(Arc::clone(&shared), run));
+    let told = Arc::clone(&desk);
     let keeper = Builder::new()
         .name("audit-keeper".into())
-        .spawn(move || keeper.run(&asked, &done))?;
+        .spawn(move || keeper.run(&asked, &told))?;
+    let served = Arc::clone(&desk);
     let thread = Builder::new()
         .name("audit-writer".into())
-        .spawn(move || run.run(keeper, lock))?;
+        .spawn(move || run::run(&served, keeper, lock))?;
     let recorder = Recorder {
-        shared: Arc::clone(&shared),
-        queue: queue.clone(),
+        shared,
+        desk: Arc::clone(&desk),
         clock,
     };
     Ok((
         recorder,
         Writer {
             thread: Some(thread),
-            queue,
-            shared,
+            desk,
         },
     ))
 }
@@ -222,8 +224,7 @@ fn lock(dir: &Path) -> Result<File, NotOpened> {
 #[derive(Debug)]
 pub struct Writer {
     thread: Option<JoinHandle<io::Result<()>>>,
-    queue: SyncSender<Job>,
-    shared: Arc<Shared>,
+    desk: Arc<Desk>,
 }
 
 impl Writer {
@@ -238,12 +239,10 @@ impl Writer {
     }
 
     fn end(&self, patience: Duration) {
-        self.shared.places.close();
+        self.desk.shared.places.close();
         let polls = patience.as_millis() / POLL.as_millis();
-        // A writer that has ended cannot be told to, and need not be.
-        self.queue
-            .try_send(Job::Close(u64::try_from(polls).unwrap_or(u64::MAX)))
-            .ok();
+        self.desk
+            .tell(Job::Close(u64::try_from(polls).unwrap_or(u64::MAX)));
     }
 
     fn join(&mut self) -> io::Result<()> {

@@ -1,15 +1,18 @@
-//! The thread that appends: it takes what is queued, writes it with one call, and tells who waits.
+//! The end of the log: takes what is queued, writes it with one call, and tells who waits.
+//!
+//! The thread does what an exchange must not: begin segments, ask the keeper, end the log.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::desk::{Desk, Waited};
 use super::keeper::Work;
 use super::store::Store;
 use super::{Durability, POLL, Settings};
@@ -21,11 +24,35 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 const ROTATE_AGAIN_BYTES: u64 = 64 * 1024;
 const IDLE: Duration = Duration::from_hours(1);
 
-/// The state of the thread.
+/// Serves until the log is closed or fails. Then every queued record is refused.
+pub(super) fn run(desk: &Desk, keeper: JoinHandle<()>, lock: File) -> io::Result<()> {
+    let served = serve(desk);
+    if served.is_err() {
+        desk.shared.fail();
+    }
+    desk.end();
+    let kept = keeper.join().map_err(|_| io::ErrorKind::BrokenPipe.into());
+    drop(lock);
+    served.and(kept)
+}
+
+fn serve(desk: &Desk) -> io::Result<()> {
+    let mut waited = Waited::Rung;
+    loop {
+        let mut held = desk.run()?;
+        let run = held.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let Some(longest) = run.turn(desk, waited)? else {
+            return run.end(desk);
+        };
+        drop(held);
+        waited = desk.wait(longest);
+    }
+}
+
+/// The log's end, and what is to be done with it.
 #[derive(Debug)]
 pub(super) struct Run {
     store: Store,
-    jobs: Receiver<Job>,
     ask: SyncSender<Work>,
     shared: Arc<Shared>,
     clock: Clock,
@@ -44,6 +71,8 @@ pub(super) struct Run {
     is_keeping: bool,
     /// How many more polls a closing writer waits.
     closing: Option<u64>,
+    /// Why nothing can be written any more.
+    failed: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -69,7 +98,7 @@ impl Run {
         clock: Clock,
         shared: Arc<Shared>,
         store: Store,
-        (jobs, ask): (Receiver<Job>, SyncSender<Work>),
+        ask: SyncSender<Work>,
     ) -> Self {
         let limits = Limits {
             places: settings.places,
@@ -84,7 +113,6 @@ impl Run {
         let sealed = shared.anchored.load(Ordering::Relaxed);
         Self {
             store,
-            jobs,
             ask,
             shared,
             clock,
@@ -97,42 +125,57 @@ impl Run {
             is_seal_wanted: false,
             is_keeping: false,
             closing: None,
+            failed: None,
         }
     }
 
-    /// Serves until the log is closed or fails. Then every queued record is refused.
-    pub(super) fn run(mut self, keeper: JoinHandle<()>, lock: File) -> io::Result<()> {
-        let served = self.serve().and_then(|()| self.end());
-        if served.is_err() {
-            self.shared.fail();
+    /// Writes what is queued in the place of the thread. Says whether that was all there was to do.
+    pub(super) fn lead(&mut self, desk: &Desk) -> bool {
+        let is_for_thread =
+            self.limits.group_micros.is_none() || self.failed.is_some() || self.is_full();
+        if is_for_thread {
+            return false;
         }
-        drop(self);
-        let kept = keeper.join().map_err(|_| io::ErrorKind::BrokenPipe.into());
-        drop(lock);
-        served.and(kept)
+        let was_dirty = self.dirty.is_some();
+        if let Err(error) = self.take(desk) {
+            self.fail(desk, error);
+            return false;
+        }
+        let is_seal_due = self.new_records() >= self.limits.checkpoint_records && !self.is_keeping;
+        was_dirty && !is_seal_due && !self.is_full() && self.closing.is_none()
     }
 
-    fn serve(&mut self) -> io::Result<()> {
-        loop {
-            match self.jobs.recv_timeout(self.wait()) {
-                Ok(job) => self.take(job)?,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.closing = self.closing.map(|polls| polls.saturating_sub(1));
-                }
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            self.keep()?;
-            let are_all_back = self.shared.places.available_permits() == self.limits.places;
-            if self.closing.is_some_and(|polls| polls == 0 || are_all_back) {
-                return self.drain();
-            }
-        }
+    /// Nothing is recorded any more; the thread will say why.
+    fn fail(&mut self, desk: &Desk, error: io::Error) {
+        self.shared.fail();
+        desk.shut();
+        self.written.clear();
+        self.failed = Some(error);
     }
 
-    /// Takes a job and all that are queued behind it, up to a bound, and writes them.
-    fn take(&mut self, first: Job) -> io::Result<()> {
-        let mut next = Some(first);
-        while let Some(job) = next {
+    /// Does what there is to do; says how long there will be nothing, or that this was the end.
+    fn turn(&mut self, desk: &Desk, waited: Waited) -> io::Result<Option<Duration>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if waited == Waited::Long {
+            self.closing = self.closing.map(|polls| polls.saturating_sub(1));
+        }
+        self.rotate_if_full()?;
+        self.take(desk)?;
+        self.keep()?;
+        let are_all_back = self.shared.places.available_permits() == self.limits.places;
+        if self.closing.is_some_and(|polls| polls == 0 || are_all_back) {
+            desk.shut();
+            self.drain(desk)?;
+            return Ok(None);
+        }
+        Ok(Some(self.wait()))
+    }
+
+    /// Takes all that is queued, up to a bound, and writes it.
+    fn take(&mut self, desk: &Desk) -> io::Result<()> {
+        while let Some(job) = desk.next() {
             match job {
                 Job::Record(pending) => self.push(pending),
                 Job::Kept(result) => {
@@ -143,11 +186,9 @@ impl Run {
             }
             let is_full = self.written.len() >= MAX_BATCH_RECORDS
                 || self.store.pending_bytes() >= MAX_BATCH_BYTES;
-            next = if is_full {
-                None
-            } else {
-                self.jobs.try_recv().ok()
-            };
+            if is_full {
+                break;
+            }
         }
         self.flush()
     }
@@ -186,9 +227,12 @@ impl Run {
         Ok(())
     }
 
-    /// Begins a segment, or asks the keeper, if it is time to.
-    fn keep(&mut self) -> io::Result<()> {
-        if self.store.length() >= self.rotate_at {
+    fn is_full(&self) -> bool {
+        self.store.length() >= self.rotate_at
+    }
+
+    fn rotate_if_full(&mut self) -> io::Result<()> {
+        if self.is_full() {
             let is_new = self.store.rotate()?;
             self.rotate_at = if is_new {
                 self.limits.segment_bytes
@@ -197,6 +241,17 @@ impl Run {
             };
             (self.dirty, self.is_seal_wanted) = (None, is_new);
         }
+        Ok(())
+    }
+
+    /// How many records no checkpoint covers yet.
+    fn new_records(&self) -> u64 {
+        self.store.end().frontier.size() - self.sealed
+    }
+
+    /// Begins a segment, or asks the keeper, if it is time to.
+    fn keep(&mut self) -> io::Result<()> {
+        self.rotate_if_full()?;
         let is_new = self.dirty.is_some() || self.sealed < self.store.end().frontier.size();
         if self.is_keeping || !is_new {
             return Ok(());
@@ -229,7 +284,7 @@ impl Run {
 
     /// In how many microseconds a checkpoint is due, if anything is new.
     fn seal_in(&self, now: u64) -> Option<u64> {
-        let new = self.store.end().frontier.size() - self.sealed;
+        let new = self.new_records();
         let left = left(now, self.sealed_at, self.limits.checkpoint_micros);
         (new > 0).then_some(if new >= self.limits.checkpoint_records {
             0
@@ -256,34 +311,28 @@ impl Run {
     }
 
     /// Writes what is still queued.
-    fn drain(&mut self) -> io::Result<()> {
-        while let Ok(job) = self.jobs.try_recv() {
-            self.take(job)?;
+    fn drain(&mut self, desk: &Desk) -> io::Result<()> {
+        while desk.has_jobs() {
+            self.take(desk)?;
         }
         Ok(())
     }
 
     /// Anchors the end of the log.
-    fn end(&mut self) -> io::Result<()> {
-        self.settle()?;
-        if self.sealed < self.store.end().frontier.size() {
+    fn end(&mut self, desk: &Desk) -> io::Result<()> {
+        self.settle(desk)?;
+        if self.new_records() > 0 {
             self.ask(Some((self.clock)()))?;
-            self.settle()?;
+            self.settle(desk)?;
         }
         Ok(())
     }
 
-    /// Waits for the keeper's answer; what is queued meanwhile is refused.
-    fn settle(&mut self) -> io::Result<()> {
+    /// Waits for the keeper's answer; no record is taken any more.
+    fn settle(&mut self, desk: &Desk) -> io::Result<()> {
         while self.is_keeping {
-            match self.jobs.recv() {
-                Ok(Job::Kept(result)) => {
-                    self.is_keeping = false;
-                    result?;
-                }
-                Ok(Job::Record(_) | Job::Close(_)) => {}
-                Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
-            }
+            desk.wait(IDLE);
+            self.take(desk)?;
         }
         Ok(())
     }

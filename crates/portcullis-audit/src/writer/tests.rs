@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
 
 use super::*;
 use crate::checkpoint::tests::{NAME, key};
@@ -132,17 +133,22 @@ fn sixteen_threads_make_one_chain() {
     assert!(is_sound(dir.path(), 1600, 0));
 }
 
+/// A log with two places on a full disk.
+fn start_full(dir: &Path) -> (Recorder, Writer) {
+    let shared = Arc::new(Shared::new(2, 0));
+    let keeper = Keeper::open(dir, key(1), Vec::new(), Arc::clone(&shared)).unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let store = Store::open(dir, state::End::empty())
+        .unwrap()
+        .into_file(full);
+    let lock = lock(dir).unwrap();
+    launch(&settings(), clock, store, (keeper, shared), lock).unwrap()
+}
+
 #[test]
 fn authz_04_a_full_disk_refuses() {
     let dir = tempfile::tempdir().unwrap();
-    let shared = Arc::new(Shared::new(2, 0));
-    let keeper = Keeper::open(dir.path(), key(1), Vec::new(), Arc::clone(&shared)).unwrap();
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let store = Store::open(dir.path(), state::End::empty())
-        .unwrap()
-        .into_file(full);
-    let lock = lock(dir.path()).unwrap();
-    let (recorder, writer) = launch(&settings(), clock, store, (keeper, shared), lock).unwrap();
+    let (recorder, writer) = start_full(dir.path());
     let waiting = recorder.try_reserve().unwrap();
     let entry = recorder.try_reserve().unwrap();
     assert_eq!(
@@ -155,6 +161,67 @@ fn authz_04_a_full_disk_refuses() {
     let error = writer.finish(PATIENCE).unwrap_err();
     assert!(format!("{error:?}").contains("StorageFull"), "{error:?}");
     assert_eq!(waiting.submit().map(|_| ()), Err(Unavailable::Failed));
+}
+
+#[tokio::test]
+async fn authz_04_a_full_disk_refuses_who_writes_for_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, writer) = start_full(dir.path());
+    let entry = recorder.try_reserve().unwrap();
+    let other = recorder.try_reserve().unwrap();
+    assert_eq!(entry.settle().await, Err(Unavailable::Failed));
+    assert_eq!(other.settle().await, Err(Unavailable::Failed));
+    assert!(!recorder.is_healthy());
+    assert_eq!(recorder.written(), 0);
+    let error = writer.finish(PATIENCE).unwrap_err();
+    assert!(format!("{error:?}").contains("StorageFull"), "{error:?}");
+}
+
+async fn settle_a_hundred(recorder: Recorder) {
+    for _ in 0..100 {
+        let mut entry = recorder.reserve().await.unwrap();
+        entry.record.event = "call.completed".into();
+        entry.settle().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authz_04_who_finds_nobody_writing_writes_for_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, writer) = start(
+        dir.path(),
+        &Settings {
+            segment_bytes: 65_536,
+            ..settings()
+        },
+    );
+    let mut settling = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        settling.spawn(settle_a_hundred(recorder.clone()));
+    }
+    settling.join_all().await;
+    assert_eq!(recorder.written(), 1600);
+    writer.finish(PATIENCE).unwrap();
+    assert!(is_sound(dir.path(), 1600, 0));
+}
+
+#[test]
+fn authz_04_a_record_is_written_though_nobody_waits_for_it_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, writer) = start(dir.path(), &settings());
+    let mut entry = recorder.try_reserve().unwrap();
+    entry.record.event = "call.completed".into();
+    let mut settling = Box::pin(entry.settle());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(settling.as_mut().poll(&mut cx).is_pending());
+    drop(settling);
+    while recorder.written() == 0 {
+        std::thread::yield_now();
+    }
+    writer.finish(PATIENCE).unwrap();
+    let mut found = oldest_first(dir.path(), Filter::default()).unwrap();
+    let found = found.next().unwrap().unwrap();
+    assert_eq!(found.record.event.as_str(), "call.completed");
 }
 
 #[test]

@@ -34,6 +34,8 @@ const USUAL: &[&str] = &[
     "2025-json-1c-1KiB",
     "2026-json-64c-1KiB",
     "2026-json-16c-64B",
+    "2025-json-16c-64B",
+    "2026-json-1c-64B",
     "2026-json-16c-16KiB",
     "2026-json-16c-100KiB",
     "2026-sse-16c-1KiB",
@@ -42,8 +44,9 @@ const USUAL: &[&str] = &[
 
 const QUICK: &[&str] = &[
     MIDDLE,
-    MIDDLE_HANDSHAKE,
-    "2026-json-1c-1KiB",
+    "2026-json-16c-64B",
+    "2025-json-16c-64B",
+    "2026-json-1c-64B",
     "2026-json-16c-16KiB",
 ];
 

@@ -126,9 +126,14 @@ pub(super) fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
 
 /// Refuses a name that a case-insensitive reader would take for a known one (CVE-2026-27896).
 pub(super) fn refuse_case(name: &str, known: &[&str]) -> Result<(), Malformed> {
-    let is_variant = known
-        .iter()
-        .any(|known| *known != name && known.chars().map(fold).eq(name.chars().map(fold)));
+    let is_same = |known: &&str| {
+        if name.is_ascii() {
+            known.eq_ignore_ascii_case(name)
+        } else {
+            known.chars().map(fold).eq(name.chars().map(fold))
+        }
+    };
+    let is_variant = known.iter().any(|known| *known != name && is_same(known));
     if is_variant {
         Err(Malformed::Case)
     } else {

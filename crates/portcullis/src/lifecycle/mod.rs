@@ -6,10 +6,11 @@ mod reload;
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{self, Checked};
 use crate::issuers::{Issuers, REFRESH};
-use crate::listener::{Bounds, accept, admin};
+use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::{Aggregate, Gateway};
 use crate::resume::Seal;
+use crate::shards::Shards;
 use crate::telemetry::Counters;
 use crate::upstream::pipes::Report;
 use crate::{clock, keys, tls};
@@ -158,7 +159,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let running = Arc::new(build(checked).await?);
     let gateway = Arc::clone(&running.gateway);
     note(&gateway.recorder, started(checked, &gateway));
-    serve(checked, (start.listener, start.admin), &gateway)?;
+    let _shards = serve(checked, (start.listener, start.admin), &gateway)?;
     let refreshing = Arc::clone(&gateway);
     background(&gateway, REFRESH, move || {
         let gateway = Arc::clone(&refreshing);
@@ -182,11 +183,12 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     end(&running, checked.gateway.drain).await
 }
 
+/// Serves both listeners; connections end when what is given back is dropped.
 fn serve(
     checked: &Checked,
     (listener, admin): (std::net::TcpListener, std::net::TcpListener),
     gateway: &Arc<Gateway>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Arc<Shards>> {
     let tls = checked.gateway.tls.as_ref();
     let tls = tls
         .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
@@ -195,7 +197,12 @@ fn serve(
         connections: descriptors::connections(checked.limits.connections),
         head: checked.limits.header_timeout,
     };
-    let running = (gateway.serving.clone(), gateway.drain.clone());
+    let shards = Arc::new(Shards::start()?);
+    let serving = Serving {
+        tasks: gateway.serving.clone(),
+        shards: Arc::clone(&shards),
+        drain: gateway.drain.clone(),
+    };
     let answering = Arc::clone(gateway);
     let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
     let refusing = Arc::clone(gateway);
@@ -204,7 +211,7 @@ fn serve(
         tokio_listener(listener)?,
         tls,
         bounds,
-        running.clone(),
+        serving.clone(),
         (answer, unread.clone()),
     ));
     let answering = Arc::clone(gateway);
@@ -220,10 +227,10 @@ fn serve(
         tokio_listener(admin)?,
         None,
         bounds,
-        running,
+        serving,
         (answer, unread),
     ));
-    Ok(())
+    Ok(shards)
 }
 
 /// The only one of its socket: when it is dropped, the system refuses whoever comes.

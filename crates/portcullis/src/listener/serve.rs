@@ -1,6 +1,7 @@
 //! Connections: bounded in number, each with a deadline for its headers, each drained at the end.
 
 use super::Body;
+use crate::shards::Shards;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -45,12 +46,23 @@ pub(crate) struct Bounds {
     pub(crate) head: Duration,
 }
 
-/// Accepts connections until `drain`; each request is put to `answer`, and what never became one to `unread`.
+/// What connections run on, and how they end.
+#[derive(Debug, Clone)]
+pub(crate) struct Serving {
+    /// Who waits for them.
+    pub(crate) tasks: TaskTracker,
+    /// The threads that they are given to.
+    pub(crate) shards: Arc<Shards>,
+    /// Says that no more may come.
+    pub(crate) drain: CancellationToken,
+}
+
+/// Accepts connections until told to drain; each request is put to `answer`, and what never became one to `unread`.
 pub(crate) async fn accept<F, R, U>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     bounds: Bounds,
-    (tasks, drain): (TaskTracker, CancellationToken),
+    serving: Serving,
     (answer, unread): (F, U),
 ) where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + Sync + Unpin + 'static,
@@ -63,17 +75,22 @@ pub(crate) async fn accept<F, R, U>(
             return;
         };
         let accepted = tokio::select! {
-            () = drain.cancelled() => return,
+            () = serving.drain.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
+        // The socket leaves this runtime, to be served by one of the shards'.
+        let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
         let Ok((stream, peer)) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (tls, drain) = (tls.clone(), drain.clone());
+        let (tls, drain) = (tls.clone(), serving.drain.clone());
         let (answer, unread) = (answer.clone(), unread.clone());
-        tasks.spawn(async move {
+        let served = async move {
             let _place = place;
+            let Ok(stream) = TcpStream::from_std(stream) else {
+                return;
+            };
             if stream.set_nodelay(true).is_err() {
                 return;
             }
@@ -88,7 +105,8 @@ pub(crate) async fn accept<F, R, U>(
             } else {
                 tracing::debug!(%peer, "tls handshake failed");
             }
-        });
+        };
+        serving.tasks.spawn_on(served, &serving.shards.next());
     }
 }
 

@@ -12,17 +12,19 @@ use portcullis_core::protocol::{Frame, Frames};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
-/// Idle connections that are kept for one upstream.
+/// Idle connections that are kept for one upstream, by each runtime.
 const MAX_IDLE: usize = 64;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,10 +65,13 @@ pub(crate) struct Site {
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// Connections that nobody uses, by the runtime that drives them: another would have to wake its thread.
+type Idle = Mutex<HashMap<Id, Vec<Sender>>>;
+
 /// One upstream.
 pub(crate) struct Http {
     site: Site,
-    idle: Arc<Mutex<Vec<Sender>>>,
+    idle: Arc<Idle>,
     goodbyes: Semaphore,
     tasks: TaskTracker,
 }
@@ -213,6 +218,7 @@ impl Http {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(&Handle::current().id())?
             .pop()
     }
 
@@ -331,7 +337,7 @@ async fn collect(mut body: Incoming, most: usize, mut lease: Lease) -> Result<By
 /// A connection in use: given back when its answer was read to the end, else closed.
 struct Lease {
     sender: Option<Sender>,
-    idle: Arc<Mutex<Vec<Sender>>>,
+    idle: Arc<Idle>,
 }
 
 impl Lease {
@@ -340,6 +346,7 @@ impl Lease {
             return;
         };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = idle.entry(Handle::current().id()).or_default();
         if !sender.is_closed() && idle.len() < MAX_IDLE {
             idle.push(sender);
         }
