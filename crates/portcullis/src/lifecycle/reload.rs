@@ -3,11 +3,12 @@
 use super::Reread;
 use super::Running;
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
-use crate::record::note;
+use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
 use crate::upstream::Upstream;
 use futures_util::future::join_all;
 use portcullis_audit::Record;
+use portcullis_core::session::Closed;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -45,7 +46,7 @@ pub(super) async fn watch(
         seen = now;
         if is_asked || is_settled {
             loaded = now;
-            reload(&running, &reread);
+            reload(&running, &reread).await;
         }
     }
 }
@@ -55,7 +56,7 @@ fn stamp(file: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn reload(running: &Running, reread: &Reread) {
+async fn reload(running: &Running, reread: &Reread) {
     let gateway = &running.gateway;
     let assembled = match reread() {
         Err(problems) => Err(problems.to_string()),
@@ -98,9 +99,13 @@ fn reload(running: &Running, reread: &Reread) {
                     .unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *held, upstreams)
             };
-            let gone = replaced(gateway, before);
+            let (gone, over) = replaced(gateway, before);
             note(&gateway.recorder, record);
             tracing::info!("configuration reloaded");
+            for (upstream, closed) in over {
+                note_closed_in_turn(&gateway.recorder, &closed).await;
+                gateway.goodbye(&upstream, closed);
+            }
             // The rules hold already. What may take long must not hold up the next reload.
             let refreshing = Arc::clone(gateway);
             gateway.tasks.spawn(async move {
@@ -111,19 +116,21 @@ fn reload(running: &Running, reread: &Reread) {
     }
 }
 
-/// Ends the sessions with every upstream that is there no more, as another one does not know them; gives those.
-fn replaced(gateway: &Gateway, before: Upstreams) -> Vec<Arc<Upstream>> {
+/// An upstream that is there no more, and a session with it that is over.
+type Over = (Arc<Upstream>, Closed);
+
+/// Ends the sessions with every upstream that is there no more, as another one does not know them; gives both.
+fn replaced(gateway: &Gateway, before: Upstreams) -> (Vec<Arc<Upstream>>, Vec<Over>) {
     let now = gateway.live.load_full();
-    let mut gone = Vec::new();
+    let (mut gone, mut over) = (Vec::new(), Vec::new());
     for (name, (_, old)) in before {
         let new = now.upstreams.get(&name);
         if new.is_some_and(|new| Arc::ptr_eq(new, &old)) {
             continue;
         }
-        for closed in gateway.state.sessions.end_of(&name, "reloaded") {
-            gateway.ended_at(&old, closed);
-        }
+        let closed = gateway.state.sessions.end_of(&name, "reloaded");
+        over.extend(closed.into_iter().map(|closed| (Arc::clone(&old), closed)));
         gone.push(old);
     }
-    gone
+    (gone, over)
 }

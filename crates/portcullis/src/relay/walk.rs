@@ -310,7 +310,8 @@ impl Gateway {
         }
     }
 
-    fn goodbye(&self, upstream: &Arc<Upstream>, closed: Closed) {
+    /// The same, where the upstream is at hand.
+    pub(crate) fn goodbye(&self, upstream: &Arc<Upstream>, closed: Closed) {
         if let Some(theirs) = closed.upstream {
             let upstream = Arc::clone(upstream);
             self.tasks.spawn(async move { upstream.end(&theirs).await });
