@@ -4,7 +4,8 @@ use super::Workshop;
 use crate::config::{self, HttpUrl};
 use crate::tls;
 use crate::upstream::http::{Http, Site};
-use crate::upstream::pipes::{Pipes, Plan};
+use crate::upstream::pipes::{Pipes, Plan, Source};
+use crate::upstream::sse::Target;
 use crate::upstream::stdio::{Launch, Limits as PipeLimits};
 use crate::upstream::{Direct, Upstream};
 use anyhow::Context as _;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 /// How this very binary is started again, even while its file is being replaced.
 const SELF: &str = "/proc/self/exe";
+/// The most connections to one server over SSE: one for each session.
+const MAX_LINKS: usize = 256;
 
 pub(super) fn connector_for(
     is_https: bool,
@@ -37,28 +40,45 @@ pub(super) fn upstream(
 ) -> anyhow::Result<Upstream> {
     let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
-            anyhow::bail!(
-                "`transport = \"sse\"` (HTTP with SSE of 2024-11-05) is not spoken yet: use the server's `/mcp` endpoint"
-            )
+            let target = Target {
+                http: Http::new(site(http, server)?, workshop.tasks.clone()),
+                origin: http.url.origin(),
+                path: http.url.path().to_owned(),
+            };
+            let longest = u32::try_from(server.response_bytes).unwrap_or(u32::MAX);
+            let source = Source::Link(Arc::new(target), longest);
+            let pipes = pipes(name, (source, MAX_LINKS), server, workshop);
+            return Ok(Upstream::with_sessions(pipes, workshop.tasks.clone()));
         }
         config::Upstream::Http(http) => {
             Direct::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
         }
         config::Upstream::Stdio(stdio) => {
-            let plan = Plan {
-                server: Arc::clone(name),
-                launch: launch(stdio, server),
-                timeout: server.upstream_timeout,
-                most: usize::try_from(stdio.max_processes).unwrap_or(usize::MAX),
-            };
-            Direct::Pipes(Pipes::new(
-                plan,
-                workshop.tasks.clone(),
-                Arc::clone(workshop.report),
-            ))
+            let source = Source::Process(launch(stdio, server));
+            let most = usize::try_from(stdio.max_processes).unwrap_or(usize::MAX);
+            pipes(name, (source, most), server, workshop)
         }
     };
     Ok(Upstream::new(direct, workshop.tasks.clone()))
+}
+
+fn pipes(
+    name: &Arc<str>,
+    (source, most): (Source, usize),
+    server: &config::Server,
+    workshop: &Workshop<'_>,
+) -> Direct {
+    let plan = Plan {
+        server: Arc::clone(name),
+        source,
+        timeout: server.upstream_timeout,
+        most,
+    };
+    Direct::Pipes(Pipes::new(
+        plan,
+        workshop.tasks.clone(),
+        Arc::clone(workshop.report),
+    ))
 }
 
 fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {

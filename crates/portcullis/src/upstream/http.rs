@@ -1,10 +1,11 @@
 //! An upstream over Streamable HTTP: our own headers, our own session, a small pool of connections.
 
+use super::pool::{Idle, Lease, Sender};
 use super::{Begun, Carried, Content, Events, Reply, take_frame};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::handshake;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -12,20 +13,16 @@ use portcullis_core::protocol::{Frame, Frames};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::runtime::{Handle, Id};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
-/// Idle connections that are kept for one upstream, by each runtime.
-const MAX_IDLE: usize = 64;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nobody waits for an answer to `DELETE`.
@@ -62,11 +59,6 @@ pub(crate) struct Site {
     /// The largest message or event, in bytes.
     pub(crate) most: usize,
 }
-
-type Sender = SendRequest<Full<Bytes>>;
-
-/// Connections that nobody uses, by the runtime that drives them: another would have to wake its thread.
-type Idle = Mutex<HashMap<Id, Vec<Sender>>>;
 
 /// One upstream.
 pub(crate) struct Http {
@@ -125,6 +117,21 @@ impl Http {
             request.headers_mut().insert(LAST_EVENT, last);
         }
         self.exchange(request).await
+    }
+
+    /// Opens the one stream of a server over SSE (2024-11-05).
+    pub(super) async fn stream(&self) -> Result<Reply, Unanswered> {
+        let mut request = self.request(Method::GET, None, &Carried::default(), Bytes::new());
+        request.headers_mut().insert(header::ACCEPT, ACCEPT_EVENTS);
+        self.exchange(request).await
+    }
+
+    /// Sends a message to another path of the same server; gives the status of the answer.
+    pub(super) async fn post(&self, path: &str, message: Bytes) -> Result<u16, Unanswered> {
+        let mut request = self.request(Method::POST, None, &Carried::default(), message);
+        *request.uri_mut() = path.parse().map_err(|_| Unanswered::Foreign)?;
+        request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        Ok(self.exchange(request).await?.status)
     }
 
     pub(super) async fn end(&self, session: &str) {
@@ -193,7 +200,7 @@ impl Http {
         &self,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Sender, Response<Incoming>), Unanswered> {
-        while let Some(mut sender) = self.take_idle() {
+        while let Some(mut sender) = self.idle.take() {
             if sender.ready().await.is_err() {
                 continue;
             }
@@ -212,14 +219,6 @@ impl Http {
             .await
             .map_err(|_| Unanswered::Unreachable)?;
         Ok((sender, response))
-    }
-
-    fn take_idle(&self) -> Option<Sender> {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(&Handle::current().id())?
-            .pop()
     }
 
     async fn connect(&self) -> Result<Sender, Unanswered> {
@@ -267,10 +266,7 @@ impl Http {
             .get(SESSION)
             .and_then(|id| id.to_str().ok())
             .map(Begun::from);
-        let lease = Lease {
-            sender: Some(sender),
-            idle: Arc::clone(&self.idle),
-        };
+        let lease = Lease::new(sender, &self.idle);
         match head.status {
             StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 return Err(Unanswered::Credentials);
@@ -332,25 +328,6 @@ async fn collect(mut body: Incoming, most: usize, mut lease: Lease) -> Result<By
     }
     lease.give_back();
     Ok(if all.is_empty() { first } else { all.into() })
-}
-
-/// A connection in use: given back when its answer was read to the end, else closed.
-struct Lease {
-    sender: Option<Sender>,
-    idle: Arc<Idle>,
-}
-
-impl Lease {
-    fn give_back(&mut self) {
-        let Some(sender) = self.sender.take() else {
-            return;
-        };
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = idle.entry(Handle::current().id()).or_default();
-        if !sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push(sender);
-        }
-    }
 }
 
 /// An answer that comes as server-sent events; dropped, it closes the connection.

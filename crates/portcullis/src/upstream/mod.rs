@@ -4,6 +4,8 @@ mod begun;
 mod bridge;
 pub(crate) mod http;
 pub(crate) mod pipes;
+mod pool;
+pub(crate) mod sse;
 pub(crate) mod stdio;
 
 use bytes::Bytes;

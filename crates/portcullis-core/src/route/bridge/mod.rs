@@ -97,6 +97,26 @@ pub fn settled(answer: &[u8]) -> Option<(Revision, Box<RawValue>)> {
     Some((revision, to_raw_value(&discovered).ok()?))
 }
 
+/// The answer to `initialize` of a server that knows 2024-11-05 only, as one of 2025-03-26: that revision asks
+/// nothing of a server which the older one did not. `None` for every other message.
+pub fn raised(message: &[u8]) -> Option<Bytes> {
+    #[derive(Deserialize)]
+    struct Old<'a> {
+        #[serde(borrow, rename = "protocolVersion")]
+        version: &'a RawValue,
+    }
+    let envelope = Envelope::parse(message).ok()?;
+    let old: Old<'_> = serde_json::from_str(envelope.result?.get()).ok()?;
+    let is_old = old.version.get() == r#""2024-11-05""#;
+    let new = json!(Revision::V2025_03_26.name()).to_string();
+    is_old.then(|| {
+        splice(
+            message,
+            &[(field_range(message, old.version), new.as_bytes())],
+        )
+    })
+}
+
 /// `notifications/initialized`.
 pub fn initialized(asked: &Dispatch, open: &Open) -> Option<Dispatch> {
     let body = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;

@@ -120,6 +120,13 @@ impl Upstream {
         upstream
     }
 
+    /// One that is known to want sessions.
+    pub(crate) fn with_sessions(direct: Direct, tasks: TaskTracker) -> Self {
+        let upstream = Self::new(direct, tasks);
+        upstream.stateless.0.store(Era::NEVER, Ordering::Relaxed);
+        upstream
+    }
+
     /// How long an answer may take; who waits for one on a stream bounds that.
     pub(crate) const fn timeout(&self) -> Duration {
         self.direct.timeout()

@@ -1,7 +1,8 @@
 //! One process and the exchanges under way with it.
 
+use super::peer::{Peer, Said};
 use super::{Plan, Report};
-use crate::upstream::stdio::{self, Event, Process, Unsent, log, single_line};
+use crate::upstream::stdio::{Event, Unsent, single_line};
 use crate::upstream::{Line, Queue};
 use bytes::Bytes;
 use portcullis_core::protocol::{Call, Id, Kind};
@@ -31,7 +32,7 @@ pub(super) struct Child {
     name: Arc<str>,
     owner: Arc<str>,
     server: Arc<str>,
-    process: Process,
+    process: Peer,
     started_ms: u64,
     used_ms: AtomicU64,
     running: AtomicBool,
@@ -96,14 +97,10 @@ impl Child {
         plan: &Plan,
         (name, owner): (Arc<str>, Arc<str>),
         tasks: &TaskTracker,
-    ) -> Result<(Self, stdio::Events), Unanswered> {
-        let started = Process::start(&plan.launch, log(plan.server.to_string()), tasks);
-        let (process, events) = started.map_err(|error| {
-            tracing::error!(server = &*plan.server, %error, "cannot start the server");
-            Unanswered::NotRunning
-        })?;
+    ) -> Result<(Self, Said), Unanswered> {
+        let (process, events, line_bytes) = Peer::start(plan, tasks)?;
         let now = crate::clock::millis();
-        let room = UNREAD_BYTES.max(plan.launch.limits.line_bytes);
+        let room = UNREAD_BYTES.max(line_bytes);
         let child = Self {
             name,
             owner,
@@ -244,7 +241,7 @@ impl Child {
     }
 
     /// Hands out what the server says until it ends; says how long it ran.
-    pub(super) async fn read(&self, mut events: stdio::Events, report: &Report) -> Duration {
+    pub(super) async fn read(&self, mut events: Said, report: &Report) -> Duration {
         let server = self.name.clone();
         while let Some(event) = events.next().await {
             match event {

@@ -4,7 +4,9 @@
 //! numbers of ours on the way in and put back on the way out, so callers cannot meet in them.
 
 mod child;
+mod peer;
 
+use super::sse;
 use super::stdio::{Backoff, Launch};
 use super::{Begun, Content, Events, Line, Queue, Reply};
 use bytes::Bytes;
@@ -38,12 +40,20 @@ pub(crate) type Report = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
 pub(crate) struct Plan {
     /// The server's name.
     pub(crate) server: Arc<str>,
-    /// How it is started.
-    pub(crate) launch: Launch,
+    /// What is behind the pipes.
+    pub(crate) source: Source,
     /// How long the first message of an answer may take.
     pub(crate) timeout: Duration,
     /// The most processes at once.
     pub(crate) most: usize,
+}
+
+/// What is behind the pipes.
+pub(crate) enum Source {
+    /// A process of ours.
+    Process(Launch),
+    /// A server over SSE, and the longest message of it.
+    Link(Arc<sse::Target>, u32),
 }
 
 /// The processes of one server.

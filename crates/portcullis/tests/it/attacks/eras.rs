@@ -1,9 +1,11 @@
 //! Clients and servers of different eras: what is bridged is decided, kept apart and recorded like everything else.
 
 use crate::harness::{
-    Answer, Request, STATELESS, Scene, Seen, WITH_SESSIONS, call, call_in, message, post, wait_for,
+    Answer, Host, Request, STATELESS, Scene, Seen, WITH_SESSIONS, call, call_in, message, post,
+    wait_for,
 };
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Notes that may be read.
 const WATCHED: &str = r#"
@@ -387,4 +389,124 @@ fn inj_10_refuses_what_the_client_says_against_its_own_headers_before_it_is_brid
     );
     let bare = post(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).token(&token);
     scene.refuses(&bare, (400, -32600), ("session.reject", "missing"));
+}
+
+/// A server over SSE (2024-11-05) for one client, with messages at `/messages`.
+fn over_sse(scene: &Scene, done: &AtomicBool) {
+    let mut answered = 0;
+    while !done.load(Ordering::Relaxed) {
+        for seen in scene.upstream.requests().into_iter().skip(answered) {
+            answered += 1;
+            let asked: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+            let result = match asked["method"].as_str() {
+                Some("initialize") => json!({
+                    "protocolVersion": "2024-11-05", "capabilities": {}, "serverInfo": { "name": "old", "version": "1" },
+                }),
+                Some("tools/call") => {
+                    json!({ "content": [{ "type": "text", "text": asked["params"]["name"] }] })
+                }
+                _ => continue,
+            };
+            let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result });
+            scene
+                .upstream
+                .push(&format!("event: message\ndata: {answer}\n\n"));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+const SSE: &str = r#"
+[issuers.idp]
+issuer = "{idp}"
+
+[servers.notes]
+url = "{upstream}"
+transport = "sse"
+allow = ["echo"]
+"#;
+
+#[test]
+fn man_1_sends_a_server_over_sse_our_own_headers_and_decides_as_ever() {
+    let scene = Scene::with(SSE);
+    scene.upstream.misbehave(|seen| {
+        Some(match seen.method.as_str() {
+            "GET" => Answer::events("event: endpoint\ndata: /messages?session=1\n\n"),
+            _ => Answer::status(202),
+        })
+    });
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| over_sse(&scene, &done));
+        let token = scene.token("alice");
+        let opened = scene.send(&crate::harness::initialize(&token));
+        assert_eq!(
+            opened.json()["result"]["protocolVersion"],
+            "2025-03-26",
+            "{opened:?}"
+        );
+        let session = opened
+            .header("mcp-session-id")
+            .unwrap_or_default()
+            .to_owned();
+        let called = scene.send(&call_in(&session, &token));
+        assert_eq!(
+            (called.status, called.json()["id"].clone()),
+            (200, json!(2)),
+            "{called:?}"
+        );
+        assert!(called.body.contains("echo"), "{called:?}");
+        let denied = call_in(&session, &token).body(
+            r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"delete_all"}}"#,
+        );
+        assert_eq!(scene.send(&denied).status, 403);
+        assert!(calls(&scene, "delete_all").is_empty());
+        let ended = scene.send(&Request::in_session("DELETE", &session).token(&token));
+        assert_eq!(ended.status, 200);
+        let stateless = scene.send(&call("echo").token(&token));
+        assert_eq!(
+            stateless.json()["result"]["resultType"],
+            "complete",
+            "{stateless:?}"
+        );
+        done.store(true, Ordering::Relaxed);
+        let seen = scene.upstream.requests();
+        assert!(seen.iter().all(|seen| !seen.whole().contains(&token)));
+        let posts = seen.iter().filter(|seen| seen.method == "POST");
+        assert!(posts.clone().count() > 4);
+        assert!(
+            posts
+                .clone()
+                .all(|seen| seen.target == "/messages?session=1")
+        );
+    });
+}
+
+#[test]
+fn man_1_follows_no_server_over_sse_to_another_host() {
+    let lure = Host::lure();
+    let scene = Scene::with(SSE);
+    let token = scene.token("alice");
+    for endpoint in [
+        format!("{}/messages", lure.url()),
+        lure.url().replace("http:", ""),
+        "http://user@127.0.0.1/".to_owned(),
+        "javascript://x".to_owned(),
+    ] {
+        scene.upstream.misbehave(move |seen| {
+            (seen.method == "GET")
+                .then(|| Answer::events(&format!("event: endpoint\ndata: {endpoint}\n\n")))
+        });
+        let failed = scene.send(&crate::harness::initialize(&token));
+        assert_eq!(failed.status, 502, "{failed:?}");
+        assert_eq!(scene.gateway.record_of(&failed)["event"], "upstream.failed");
+    }
+    assert!(lure.seen().is_empty());
+    assert!(
+        scene
+            .upstream
+            .requests()
+            .iter()
+            .all(|seen| seen.method == "GET")
+    );
 }

@@ -1,0 +1,64 @@
+//! What is at the other end of the pipes: a process of ours, or a server over SSE.
+
+use super::{Plan, Source};
+use crate::upstream::sse::Link;
+use crate::upstream::stdio::{self, Event, Process, Unsent, log};
+use bytes::Bytes;
+use portcullis_core::refusal::Unanswered;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// The other end of the pipes.
+pub(super) enum Peer {
+    Process(Process),
+    Link(Link),
+}
+
+/// What comes out of them.
+pub(super) enum Said {
+    Process(stdio::Events),
+    Link(mpsc::Receiver<Bytes>),
+}
+
+impl Peer {
+    /// Starts or reaches the server; gives what it says, and how long a message of it may be.
+    pub(super) fn start(plan: &Plan, tasks: &TaskTracker) -> Result<(Self, Said, u32), Unanswered> {
+        let launch = match &plan.source {
+            Source::Process(launch) => launch,
+            Source::Link(target, longest) => {
+                let (link, told) = Link::open(target, tasks);
+                return Ok((Self::Link(link), Said::Link(told), *longest));
+            }
+        };
+        let started = Process::start(launch, log(plan.server.to_string()), tasks);
+        let (process, events) = started.map_err(|error| {
+            tracing::error!(server = &*plan.server, %error, "cannot start the server");
+            Unanswered::NotRunning
+        })?;
+        let longest = launch.limits.line_bytes;
+        Ok((Self::Process(process), Said::Process(events), longest))
+    }
+
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), Unsent> {
+        match self {
+            Self::Process(process) => process.send(message).await,
+            Self::Link(link) => link.send(message).await,
+        }
+    }
+
+    pub(super) async fn stop(&self) {
+        match self {
+            Self::Process(process) => process.stop().await,
+            Self::Link(link) => link.close(),
+        }
+    }
+}
+
+impl Said {
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        match self {
+            Self::Process(events) => events.next().await,
+            Self::Link(told) => told.recv().await.map(Event::Line),
+        }
+    }
+}
