@@ -32,6 +32,10 @@ const ASK_AGAIN: Duration = Duration::from_mins(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// `Unsupported protocol version` of the stateless revisions: a server that has it is stateless.
 const UNSUPPORTED_VERSION: i64 = -32022;
+/// `Invalid request`, `Method not found` and `Invalid params`: the server did not get as far as doing anything.
+const UNREAD: std::ops::RangeInclusive<i64> = -32602..=-32600;
+/// What servers say in their own words, such as that they were not initialized (JSON-RPC 2.0 section 5.1).
+const OF_SERVERS: std::ops::RangeInclusive<i64> = -32099..=-32000;
 /// Codes that only a stateless server gives (2026-07-28 basic/transports/streamable-http, "Fallback").
 const STATELESS_CODES: std::ops::RangeInclusive<i64> = UNSUPPORTED_VERSION..=-32020;
 
@@ -274,13 +278,14 @@ fn is_handshake(dispatch: &Dispatch) -> bool {
         && *dispatch.call().method() == Method::Initialize
 }
 
-/// Whether a reply may mean that the server does not speak the era of the request.
+/// Whether a reply may mean that the server does not speak the era of the request, and did nothing.
 fn is_refused(reply: &Reply) -> bool {
-    let is_error = match &reply.content {
-        Content::Message(said) => bridge::error_code(said).is_some(),
+    let is_unread = match &reply.content {
+        Content::Message(said) => bridge::error_code(said)
+            .is_some_and(|code| UNREAD.contains(&code) || OF_SERVERS.contains(&code)),
         Content::Empty | Content::Events(_) => false,
     };
-    (400..500).contains(&reply.status) || is_error
+    (400..500).contains(&reply.status) || is_unread
 }
 
 /// An answer in one piece.

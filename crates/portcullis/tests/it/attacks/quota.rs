@@ -1,7 +1,10 @@
 //! ATK-077: too much, spread over everything that can be spread over.
 
-use crate::harness::{Answer, Request, Scene, call, call_in, initialize, message};
+use crate::harness::{Answer, Request, Scene, call, call_in, initialize, message, wait_for};
 use serde_json::json;
+use std::io::{ErrorKind, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 /// So slow that no test sees a bucket refilled.
 const SLOW: &str = "[quota]\nrequests_per_minute = 1\nburst = 12\n";
@@ -104,7 +107,7 @@ fn tok_01_bounds_what_is_under_way() {
     exhausted(&scene, &call("echo").token(&alice), "concurrency");
     scene.permits(&call("echo").token(&bob));
     drop(open);
-    crate::harness::wait_for("a free place", || {
+    wait_for("a free place", || {
         (scene.send(&call("echo").token(&alice)).status == 200).then_some(())
     });
 }
@@ -136,4 +139,34 @@ fn tok_01_counts_guesses_too() {
     let garbage = call("echo").token(&mallory).body("{");
     exhausted(&scene, &garbage, "principal");
     scene.permits(&call("echo").token(&bob));
+}
+
+#[test]
+fn tok_01_closes_a_connection_that_takes_none_of_its_answers() {
+    let scene = Scene::new();
+    let mut greedy = TcpStream::connect(scene.gateway.address).unwrap();
+    greedy
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let asks = "GET /.well-known/oauth-protected-resource/servers/notes/mcp HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        .repeat(1000);
+    let began = Instant::now();
+    // Answers that nobody reads fill all there is between us; then the gateway waits, and not for ever.
+    let mut stalled = None;
+    let over = wait_for("the end of the connection", || {
+        match greedy.write(asks.as_bytes()) {
+            Ok(_) => None,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                stalled.get_or_insert_with(Instant::now);
+                None
+            }
+            Err(_) => Some(began.elapsed()),
+        }
+    });
+    assert!(stalled.is_some(), "it never stopped reading: {over:?}");
+    assert!(
+        over > Duration::from_secs(15),
+        "a client may be slow for a while: {over:?}"
+    );
+    scene.permits(&call("echo").token(&scene.token("alice")));
 }
