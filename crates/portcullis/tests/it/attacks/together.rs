@@ -269,3 +269,23 @@ fn authz_02_decides_about_each_resource_under_its_own_server() {
             .all(|seen| !seen.body.contains("resources/subscribe"))
     );
 }
+
+#[test]
+fn auth_06_opens_no_endpoint_for_all_servers_where_it_is_not_wanted() {
+    let (idp, notes) = (Idp::start(), Upstream::start());
+    let config = format!(
+        "aggregate = false\n[issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+        idp.issuer(),
+        notes.url()
+    );
+    let gateway = Gateway::start(&config);
+    let all = format!("http://{}/mcp", gateway.address);
+    let token = idp.draft("alice", &all).sign();
+    let call_of_all = call("notes__echo").to("/mcp").token(&token);
+    let refused = call_of_all.send(gateway.address);
+    assert_eq!(refused.status, 404, "{refused:?}");
+    assert_eq!(gateway.record_of(&refused)["event"], "http.rejected");
+    assert!(notes.requests().is_empty());
+    let own = idp.draft("alice", &gateway.url("notes")).sign();
+    assert_eq!(call("echo").token(&own).send(gateway.address).status, 200);
+}
