@@ -63,6 +63,7 @@ fn rules() -> Rules {
                 scopes_supported: Vec::new(),
             },
             tool_scopes: HashMap::new(),
+            is_aggregate: false,
         },
         quota: Limits {
             requests: wide,
