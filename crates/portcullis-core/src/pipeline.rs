@@ -24,7 +24,7 @@ use crate::authenticate::{self, Credentials, Principal, Trust, Verified};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
 use crate::inspect::{self, Released, Summary, View};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
-use crate::quota::{self, Quota};
+use crate::quota::{self, Quota, Slot};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
 use crate::route::{self, Dispatch, Ticket};
 use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions};
@@ -178,13 +178,18 @@ pub fn admit(
         .quota
         .take_call(&session, &call, &server.quota, circumstances.now)?;
     let slot = state.quota.take_slot(&session, &server.quota)?;
+    decide((rules, server), (session, call, slot), circumstances, trail)
+}
+
+/// The last steps of every admission.
+fn decide(
+    (rules, server): (&Rules, &Server),
+    asked: (Session, Call, Slot),
+    circumstances: Circumstances<'_>,
+    trail: &mut Trail,
+) -> Result<(Dispatch, Ticket), Refusal> {
     trail.is_decided = true;
-    let permit = authorize::decide(
-        &rules.policy,
-        &server.gate,
-        (session, call, slot),
-        circumstances,
-    )?;
+    let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)?;
     trail.rule = Some(permit.rule().to_owned());
     Ok(route::resolve(inspect::request(permit)))
 }
@@ -219,14 +224,7 @@ pub fn admit_member(
     let quota = &state.quota;
     quota.take_tool(&session, &call, &server.quota, circumstances.now)?;
     let slot = quota.take_member_slot(&session, &server.quota)?;
-    let permit = authorize::decide(
-        &rules.policy,
-        &server.gate,
-        (session, call, slot),
-        circumstances,
-    )?;
-    trail.rule = Some(permit.rule().to_owned());
-    Ok(route::resolve(inspect::request(permit)))
+    decide((rules, server), (session, call, slot), circumstances, trail)
 }
 
 /// From a `GET` to the upstream's door: the stream on which the server speaks unasked, up to 2025-11-25.

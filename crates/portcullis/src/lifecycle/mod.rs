@@ -248,7 +248,7 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     let deadline = Instant::now() + patience;
     let drained = tokio::select! {
         drained = timeout_at(deadline, gateway.serving.wait()) => drained.is_ok(),
-    () = told_to_end()? => false,
+        () = told_to_end()? => false,
     };
     stop(&gateway, deadline).await?;
     for closed in gateway.state.sessions.end_all("stopped") {

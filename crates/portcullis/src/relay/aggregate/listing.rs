@@ -17,21 +17,16 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most pages of one server.
 const MAX_PAGES: usize = 64;
-/// The most entries of all servers together.
-const MAX_ENTRIES: usize = 20_000;
+/// The most entries of one server, and the most bytes of them; one with more is left out, not the others.
+const MAX_ENTRIES: usize = 5_000;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 impl Asked<'_> {
     /// Asks every server for its list.
     pub(super) async fn list(&self) -> Result<Reply, Unanswered> {
         let members = self.members();
         let lists = members.iter().map(|server| self.patient(server));
-        let mut all = Vec::new();
-        for entries in join_all(lists).await {
-            all.extend(entries);
-            if all.len() > MAX_ENTRIES {
-                return Err(Unanswered::TooLarge);
-            }
-        }
+        let all = join_all(lists).await.concat();
         let answer = aggregate::listed(self.dispatch, &all).ok_or(Unanswered::Foreign)?;
         Ok(whole(answer, 200))
     }
@@ -63,15 +58,19 @@ impl Asked<'_> {
 
     async fn list_of(&self, server: &Arc<str>) -> Result<Vec<String>, Refusal> {
         let method = self.dispatch.call().method();
-        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        let (mut all, mut bytes, mut cursor) = (Vec::new(), 0_usize, None::<String>);
         for _ in 0..MAX_PAGES {
             let body = aggregate::page(self.dispatch.call(), cursor.as_deref());
             let answer = self.page(server, body.ok_or(Unanswered::Foreign)?).await?;
             let page = aggregate::entries(method, server, &answer);
             let Some((entries, next)) = page else { break };
+            bytes += entries.iter().map(String::len).sum::<usize>();
             all.extend(entries);
+            if all.len() > MAX_ENTRIES || bytes > MAX_BYTES {
+                return Err(Unanswered::TooLarge.into());
+            }
             cursor = next;
-            if cursor.is_none() || all.len() > MAX_ENTRIES {
+            if cursor.is_none() {
                 break;
             }
         }

@@ -128,6 +128,25 @@ fn authz_03_lists_of_all_servers_what_each_would_list_and_no_more() {
 }
 
 #[test]
+fn tok_01_leaves_a_server_out_that_lists_without_end_and_no_other() {
+    let all = Together::new();
+    all.notes.misbehave(|seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let tools = vec![json!({ "name": "echo", "inputSchema": { "type": "object" } }); 1000];
+        let result = json!({ "resultType": "complete", "tools": tools, "nextCursor": "more" });
+        let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "result": result });
+        (body["method"] == "tools/list").then(|| Answer::json(200, "", &answer.to_string()))
+    });
+    let token = all.token("alice");
+    assert_eq!(all.names(&token), ["files__read_note"]);
+    let missing = all.gateway.expect("upstream.failed", Some("too_large"));
+    assert_eq!(missing["server"], "notes");
+    assert!(all.notes.requests().len() < 10, "it was not asked for ever");
+    all.notes.misbehave(|_| None);
+    assert_eq!(all.names(&token).len(), 3);
+}
+
+#[test]
 fn authz_02_lets_nothing_through_the_endpoint_for_all_that_a_server_s_own_would_refuse() {
     let all = Together::new();
     let token = all.token("alice");

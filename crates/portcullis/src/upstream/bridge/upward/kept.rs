@@ -51,11 +51,14 @@ impl Conversations {
             kept.used_ms.store(now, Ordering::Relaxed);
             return (Arc::clone(kept), None);
         }
-        let oldest = table
-            .iter()
-            .min_by_key(|(_, kept)| kept.used_ms.load(Ordering::Relaxed))
-            .map(|(owner, _)| Arc::clone(owner))
-            .filter(|_| table.len() >= MAX_KEPT);
+        let is_full = table.len() >= MAX_KEPT;
+        let oldest = is_full
+            .then(|| {
+                let all = table.iter();
+                all.min_by_key(|(_, kept)| kept.used_ms.load(Ordering::Relaxed))
+            })
+            .flatten()
+            .map(|(owner, _)| Arc::clone(owner));
         let gone = oldest.and_then(|oldest| table.remove(&oldest)?.theirs());
         let kept = Arc::new(Kept {
             used_ms: AtomicU64::new(now),
