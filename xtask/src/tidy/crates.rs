@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "portcullis-core",
             "portcullis-demo",
             "portcullis-sandbox",
+            "portcullis-state",
         ],
     ),
     ("portcullis-audit", &[]),
@@ -31,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("portcullis-peer-rmcp", &[]),
     ("portcullis-sandbox", &[]),
+    ("portcullis-state", &["portcullis-core"]),
     ("xtask", &[]),
 ];
 

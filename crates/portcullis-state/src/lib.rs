@@ -1,0 +1,13 @@
+//! What must outlive the process, in one embedded database in the data directory.
+//!
+//! Nothing here is on the path of an exchange: the gateway reads what has changed and decides by what it holds in
+//! memory. Other processes, such as the command line, write to the same database.
+#![forbid(unsafe_code)]
+
+mod durable;
+mod revocations;
+
+pub use durable::{Durable, Examined, Failed, NotOpened, examine};
+pub use revocations::{
+    KEPT, Kind, Lifted, MAX_NAME_BYTES, MAX_REASON_BYTES, MAX_REVOCATIONS, News, Revocation, Whom,
+};

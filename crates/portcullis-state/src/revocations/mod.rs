@@ -1,0 +1,369 @@
+//! Tokens that are worth nothing any more although they verify: by token, by subject, by client.
+
+use crate::durable::{Durable, Failed};
+use portcullis_core::time::Timestamp;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, named_params};
+use std::time::Duration;
+
+/// A revocation is kept for so long after the last moment that it speaks of: more than any accepted token lives.
+pub const KEPT: Duration = Duration::from_hours(24 * 30);
+/// The most that are kept; one more is refused.
+pub const MAX_REVOCATIONS: u64 = 100_000;
+/// The longest issuer, subject, client or token id, in bytes.
+pub const MAX_NAME_BYTES: usize = 2048;
+/// The longest reason, in bytes.
+pub const MAX_REASON_BYTES: usize = 512;
+
+const COLUMNS: &str =
+    "kind, issuer, name, issued_until, made, made_by, reason, expires, lifted, lifted_by";
+
+/// What a revocation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One token, by its `jti`.
+    Token,
+    /// All tokens of a subject, by `sub`.
+    Subject,
+    /// All tokens of an OAuth client, by `client_id`.
+    Client,
+}
+
+impl Kind {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Subject => "subject",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// Whose tokens, or which one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whom {
+    /// What `name` is.
+    pub kind: Kind,
+    /// The tokens' `iss`; `os` for the users of the operating system.
+    pub issuer: String,
+    /// `jti`, `sub` or `client_id`.
+    pub name: String,
+}
+
+/// A revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose tokens, or which one.
+    pub whom: Whom,
+    /// Tokens that were issued up to then are refused. A single token is, whenever it was issued.
+    pub issued_until: Timestamp,
+    /// When it was made.
+    pub made: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// Why, in the words of whoever made it.
+    pub reason: Option<String>,
+    /// When it can matter no more.
+    pub expires: Timestamp,
+    /// Whether it was taken back.
+    pub lifted: Option<Lifted>,
+}
+
+/// When and by whom a revocation was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifted {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+}
+
+/// What has changed since somebody last looked.
+#[derive(Debug)]
+pub struct News {
+    /// The state that this describes.
+    pub epoch: u64,
+    /// All that is revoked now.
+    pub in_force: Vec<Revocation>,
+    /// What was made or taken back since; at the first look, what no gateway has recorded yet.
+    pub changed: Vec<Revocation>,
+}
+
+impl Revocation {
+    /// One that is made now; [`KEPT`] says how long it stays.
+    pub fn new(whom: Whom, issued_until: Timestamp, (now, by): (Timestamp, String)) -> Self {
+        Self {
+            whom,
+            issued_until,
+            made: now,
+            by,
+            reason: None,
+            expires: issued_until.max(now).plus(KEPT),
+            lifted: None,
+        }
+    }
+
+    fn is_fit(&self) -> bool {
+        let names = [&self.whom.issuer, &self.whom.name, &self.by];
+        let is_named = |name: &&String| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
+        let reason = self.reason.as_ref();
+        names.iter().all(is_named) && reason.is_none_or(|reason| reason.len() <= MAX_REASON_BYTES)
+    }
+}
+
+impl Durable {
+    /// Revokes. What is revoked already stays so at least as long as it was.
+    ///
+    /// # Errors
+    /// [`Failed`]; then nothing has changed.
+    pub async fn revoke(&self, revocation: Revocation) -> Result<Revocation, Failed> {
+        if !revocation.is_fit() {
+            return Err(Failed::Unfit);
+        }
+        self.run(move |connection| {
+            let change = begin(connection)?;
+            prune_in(&change, revocation.made)?;
+            let held: i64 = change.query_row(
+                "SELECT count(*) FROM revocations WHERE (kind, issuer, name) != (:kind, :issuer, :name)",
+                named_params! {
+                    ":kind": revocation.whom.kind,
+                    ":issuer": revocation.whom.issuer,
+                    ":name": revocation.whom.name,
+                },
+                |row| row.get(0),
+            )?;
+            if u64::try_from(held).unwrap_or(u64::MAX) >= MAX_REVOCATIONS {
+                return Err(Failed::Full);
+            }
+            let epoch = next_epoch(&change)?;
+            let written = write(&change, &revocation, epoch)?;
+            change.commit()?;
+            Ok(written)
+        })
+        .await
+    }
+
+    /// Takes a revocation back; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Failed`]; then nothing has changed.
+    pub async fn reinstate(
+        &self,
+        whom: Whom,
+        lifted: Lifted,
+    ) -> Result<Option<Revocation>, Failed> {
+        self.run(move |connection| {
+            let change = begin(connection)?;
+            let epoch = next_epoch(&change)?;
+            let sql = format!(
+                "UPDATE revocations SET lifted = :at, lifted_by = :by, changed = :epoch, noted = 0
+                 WHERE kind = :kind AND issuer = :issuer AND name = :name AND lifted IS NULL RETURNING {COLUMNS}"
+            );
+            let parameters = named_params! {
+                ":at": Micros(lifted.at),
+                ":by": lifted.by,
+                ":epoch": epoch,
+                ":kind": whom.kind,
+                ":issuer": whom.issuer,
+                ":name": whom.name,
+            };
+            let taken = all(&change, &sql, parameters)?.pop();
+            if taken.is_some() {
+                change.commit()?;
+            }
+            Ok(taken)
+        })
+        .await
+    }
+
+    /// All that is in force.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>, Failed> {
+        self.run(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM revocations WHERE lifted IS NULL AND expires > :now ORDER BY made, issuer, name"
+            );
+            all(connection, &sql, named_params! { ":now": Micros(now) })
+        })
+        .await
+    }
+
+    /// What has changed since the state `seen`; `None` if nothing has. Cost, if nothing has: one row is read.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn news(&self, seen: Option<u64>) -> Result<Option<News>, Failed> {
+        self.run(move |connection| {
+            let look = connection.transaction()?; // one state for all that is read
+            let epoch: i64 = look.query_row("SELECT epoch FROM changes", [], |row| row.get(0))?;
+            let epoch = u64::try_from(epoch).unwrap_or_default();
+            if seen == Some(epoch) {
+                return Ok(None);
+            }
+            let select =
+                |condition: &str| format!("SELECT {COLUMNS} FROM revocations WHERE {condition}");
+            let in_force = all(&look, &select("lifted IS NULL"), named_params! {})?;
+            let changed = match seen {
+                None => all(
+                    &look,
+                    &select("noted = 0 ORDER BY changed"),
+                    named_params! {},
+                )?,
+                Some(seen) => {
+                    let seen = i64::try_from(seen).unwrap_or(i64::MAX);
+                    let sql = select("changed > :seen ORDER BY changed");
+                    all(&look, &sql, named_params! { ":seen": seen })?
+                }
+            };
+            Ok(Some(News {
+                epoch,
+                in_force,
+                changed,
+            }))
+        })
+        .await
+    }
+
+    /// What has changed up to that state is recorded: nobody has to at their first look.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn noted(&self, epoch: u64) -> Result<(), Failed> {
+        self.run(move |connection| {
+            connection.execute(
+                "UPDATE revocations SET noted = 1 WHERE noted = 0 AND changed <= :epoch",
+                named_params! { ":epoch": i64::try_from(epoch).unwrap_or(i64::MAX) },
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes what can matter no more.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn prune(&self, now: Timestamp) -> Result<(), Failed> {
+        self.run(move |connection| {
+            let change = begin(connection)?;
+            if prune_in(&change, now)? > 0 {
+                next_epoch(&change)?;
+                change.commit()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn next_epoch(change: &Connection) -> rusqlite::Result<i64> {
+    let sql = "UPDATE changes SET epoch = epoch + 1 RETURNING epoch";
+    change.query_row(sql, [], |row| row.get(0))
+}
+
+fn prune_in(change: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM revocations WHERE expires <= :now";
+    change.execute(sql, named_params! { ":now": Micros(now) })
+}
+
+fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Revocation, Failed> {
+    // What was taken back counts no more; what is in force is only ever widened.
+    let sql = format!(
+        "INSERT INTO revocations
+             (kind, issuer, name, issued_until, made, made_by, reason, expires, changed)
+         VALUES (:kind, :issuer, :name, :until, :made, :by, :reason, :expires, :epoch)
+         ON CONFLICT (kind, issuer, name) DO UPDATE SET
+             issued_until = iif(lifted IS NULL, max(issued_until, excluded.issued_until), excluded.issued_until),
+             expires = iif(lifted IS NULL, max(expires, excluded.expires), excluded.expires),
+             made = excluded.made, made_by = excluded.made_by, reason = excluded.reason,
+             lifted = NULL, lifted_by = NULL, changed = excluded.changed, noted = 0
+         RETURNING {COLUMNS}"
+    );
+    let parameters = named_params! {
+        ":kind": new.whom.kind,
+        ":issuer": new.whom.issuer,
+        ":name": new.whom.name,
+        ":until": Micros(new.issued_until),
+        ":made": Micros(new.made),
+        ":by": new.by,
+        ":reason": new.reason,
+        ":expires": Micros(new.expires),
+        ":epoch": epoch,
+    };
+    Ok(change.query_row(&sql, parameters, read)?)
+}
+
+fn all(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[(&str, &dyn ToSql)],
+) -> Result<Vec<Revocation>, Failed> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map(parameters, read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
+    let time = |column: &str| row.get::<_, Micros>(column).map(|time| time.0);
+    let lifted_at = row.get::<_, Option<Micros>>("lifted")?;
+    let lifted_by = row.get::<_, Option<String>>("lifted_by")?;
+    Ok(Revocation {
+        whom: Whom {
+            kind: row.get("kind")?,
+            issuer: row.get("issuer")?,
+            name: row.get("name")?,
+        },
+        issued_until: time("issued_until")?,
+        made: time("made")?,
+        by: row.get("made_by")?,
+        reason: row.get("reason")?,
+        expires: time("expires")?,
+        lifted: lifted_at
+            .zip(lifted_by)
+            .map(|(at, by)| Lifted { at: at.0, by }),
+    })
+}
+
+/// A time as it stands in the database; one beyond what that can hold is its end of time.
+struct Micros(Timestamp);
+
+impl ToSql for Micros {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let micros = i64::try_from(self.0.micros()).unwrap_or(i64::MAX);
+        Ok(micros.into())
+    }
+}
+
+impl FromSql for Micros {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let micros = u64::try_from(value.as_i64()?).map_err(|_| FromSqlError::InvalidType)?;
+        Ok(Self(Timestamp::from_micros(micros)))
+    }
+}
+
+impl ToSql for Kind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.word().into())
+    }
+}
+
+impl FromSql for Kind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "token" => Ok(Self::Token),
+            "subject" => Ok(Self::Subject),
+            "client" => Ok(Self::Client),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
