@@ -100,7 +100,7 @@ fn ticket(rules: &Rules, method: &str) -> Ticket {
         credentials: Credentials::default(),
         session: None,
     };
-    let alice = operating_system_user(1, "alice");
+    let alice = operating_system_user(1, "alice", Timestamp::default());
     let session =
         pipeline::converse(rules, &state, alice, &head, (NOW, &mut trail)).expect("a server");
     let body =

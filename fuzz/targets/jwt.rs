@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Revoked, Trust, Verified, verify,
+    Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Trust, Verified, verify,
 };
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ fn trust() -> Trust {
     Trust {
         issuers: HashMap::from([(ISSUER.to_owned(), issuer)]),
         keys: Keys(HashMap::from([(ISSUER.to_owned(), Arc::new(keys))])),
-        revoked: Revoked::default(),
+        revoked: Arc::default(),
         generation: 1,
     }
 }

@@ -35,6 +35,7 @@ pub use search::{
     Cursor, Filter, Found, MAX_SINCE_BYTES, MAX_TAIL_LINES, Search, Unsearchable, newest_first,
     oldest_first, since, tail,
 };
+pub use time::time_text;
 pub use verify::{Broken, Sound, Unknown, Verdict, Why, verify};
 pub use writer::{Durability, NotOpened, Opened, Recovery, Settings, Torn, Writer, open};
 

@@ -10,6 +10,11 @@ const MICROS: u64 = 1_000_000;
 const DAY_SECONDS: u64 = 86_400;
 const SHAPE: &[u8; TIME_BYTES] = b"0000-00-00T00:00:00.000000Z";
 
+/// A time in microseconds since 1970 as RFC 3339 text in UTC; later than the year 9999 is its last moment.
+pub fn time_text(micros: u64) -> String {
+    String::from_utf8_lossy(&write(micros)).into_owned()
+}
+
 /// The text of a time, at most [`MAX_MICROS`].
 pub(crate) fn write(micros: u64) -> [u8; TIME_BYTES] {
     let micros = micros.min(MAX_MICROS);

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Revoked, Trust,
+    Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Trust,
 };
 use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
 use portcullis_core::authorize::{Circumstances, Gate};
@@ -145,7 +145,7 @@ fn trust(key: &Ed25519KeyPair) -> Result<Trust, Box<dyn Error>> {
     Ok(Trust {
         issuers: HashMap::from([(ISSUER.to_owned(), issuer)]),
         keys: Keys(HashMap::from([(ISSUER.to_owned(), Arc::new(keys))])),
-        revoked: Revoked::default(),
+        revoked: Arc::default(),
         generation: 1,
     })
 }

@@ -124,6 +124,9 @@ pub enum Unavailable {
     /// The random source failed, so no id can be drawn.
     #[error("no entropy")]
     Entropy,
+    /// What was revoked is not known, so nobody's token can be believed.
+    #[error("revocations unavailable")]
+    State,
     /// A bug ended this exchange, and only this one.
     #[error("internal error")]
     Bug,
@@ -198,6 +201,7 @@ impl Refusal {
             Self::BadAnswer(why) => ("upstream.refused", why.reason()),
             Self::Unavailable(Unavailable::Audit) => ("gateway.unavailable", "audit"),
             Self::Unavailable(Unavailable::Entropy) => ("gateway.unavailable", "entropy"),
+            Self::Unavailable(Unavailable::State) => ("gateway.unavailable", "state"),
             Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
         }
     }

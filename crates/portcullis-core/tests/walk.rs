@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use portcullis_core::authenticate::{
-    Credentials, Keys, Principal, Resource, Revoked, Trust, operating_system_user,
+    Credentials, Keys, Principal, Resource, Trust, operating_system_user,
 };
 use portcullis_core::authorize::policy::{Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Gate};
@@ -92,13 +92,13 @@ fn nobody() -> Trust {
     Trust {
         issuers: HashMap::new(),
         keys: Keys::default(),
-        revoked: Revoked::default(),
+        revoked: Arc::default(),
         generation: 0,
     }
 }
 
 fn user(uid: u32) -> Principal {
-    operating_system_user(uid, "somebody")
+    operating_system_user(uid, "somebody", Timestamp::default())
 }
 
 fn head<'a>(server: &'a str, session: Option<&'a str>) -> Head<'a> {

@@ -59,8 +59,8 @@ pub(super) fn verify(
 
     header.check_type(issuer)?;
     let identity = identify(claims, issuer, resource, now)?;
-    check_revoked(&identity.0, identity.1, trust)?;
-    Ok(identity.0)
+    trust.check_revoked(&identity)?;
+    Ok(identity)
 }
 
 /// A cached principal, checked again for what time alone can change.
@@ -141,20 +141,20 @@ fn trusted_issuer<'a>(
     trust.issuers.get(named).ok_or(Unauthenticated::Issuer)
 }
 
-/// Reads the claims of a token whose signature holds; also says when it was made.
+/// Reads the claims of a token whose signature holds.
 fn identify(
     claims: Map<String, Value>,
     issuer: &Issuer,
     resource: &Resource,
     now: Timestamp,
-) -> Result<(Identity, Timestamp), Unauthenticated> {
+) -> Result<Identity, Unauthenticated> {
     let (expires, made) = check_times(&claims, issuer, now)?;
     check_audience(&claims, &resource.audience)?;
     let subject = match text(&claims, "sub") {
         Some(subject) if !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES => subject,
         Some(_) | None => return Err(Unauthenticated::Subject),
     };
-    let identity = Identity {
+    Ok(Identity {
         key: key_of(&issuer.issuer, &subject),
         issuer: issuer.issuer.clone(),
         subject,
@@ -163,10 +163,10 @@ fn identify(
         scopes: scopes(&claims, &issuer.scope_claim)?,
         roles: texts(claims.get(&issuer.roles_claim))?,
         groups: texts(claims.get(&issuer.groups_claim))?,
+        issued: made,
         expires,
         claims: plain_claims(claims)?,
-    };
-    Ok((identity, made))
+    })
 }
 
 fn check_times(
@@ -225,27 +225,6 @@ fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), Una
         Ok(())
     } else {
         Err(Unauthenticated::Audience)
-    }
-}
-
-fn check_revoked(
-    identity: &Identity,
-    made: Timestamp,
-    trust: &Trust,
-) -> Result<(), Unauthenticated> {
-    let by_id = identity
-        .token_id
-        .as_ref()
-        .is_some_and(|id| trust.revoked.tokens.contains(id));
-    let by_subject = trust
-        .revoked
-        .subjects
-        .get(&*identity.key)
-        .is_some_and(|epoch| made <= *epoch);
-    if by_id || by_subject {
-        Err(Unauthenticated::Revoked)
-    } else {
-        Ok(())
     }
 }
 

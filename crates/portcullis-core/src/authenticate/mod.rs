@@ -5,9 +5,10 @@ mod cache;
 mod challenge;
 mod jwt;
 mod keys;
+mod revoked;
 
 use crate::time::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use bearer::Credentials;
 pub use cache::Verified;
 pub use challenge::{challenge, metadata};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
+pub use revoked::Revoked;
 
 /// The most that a clock may be off, whatever the configuration says.
 pub const MAX_SKEW: Duration = Duration::from_mins(1);
@@ -43,6 +45,9 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// Every other claim that is a plain text.
     pub claims: Vec<(String, String)>,
+    /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
+    /// operating-system user started.
+    pub issued: Timestamp,
     /// When the token ends; the end of time for the operating-system user.
     pub expires: Timestamp,
     /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
@@ -69,8 +74,8 @@ impl fmt::Debug for Principal {
     }
 }
 
-/// The principal of a local pipe: whoever runs the process, as the kernel says.
-pub fn operating_system_user(uid: u32, name: &str) -> Principal {
+/// The principal of a local pipe: whoever runs the process, as the kernel says, and since when.
+pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Principal {
     Principal::new(Identity {
         issuer: "os".to_owned(),
         subject: uid.to_string(),
@@ -80,12 +85,14 @@ pub fn operating_system_user(uid: u32, name: &str) -> Principal {
         roles: Vec::new(),
         groups: Vec::new(),
         claims: vec![("name".to_owned(), name.to_owned())],
+        issued: started,
         expires: Timestamp::from_micros(u64::MAX),
         key: key_of("os", &uid.to_string()),
     })
 }
 
-fn key_of(issuer: &str, subject: &str) -> Arc<str> {
+/// The server-side key of a principal ([`Identity::key`]).
+pub fn key_of(issuer: &str, subject: &str) -> Arc<str> {
     let escape = |text: &str| text.replace('%', "%25").replace('|', "%7C");
     format!("{}|{}", escape(issuer), escape(subject)).into()
 }
@@ -128,15 +135,6 @@ pub struct Resource {
     pub scopes_supported: Vec<String>,
 }
 
-/// Tokens that are refused although they verify: revoked by id, or issued before a subject's epoch.
-#[derive(Debug, Default, Clone)]
-pub struct Revoked {
-    /// Refused `jti`s.
-    pub tokens: HashSet<String>,
-    /// By [`Identity::key`]: tokens issued at or before this moment are refused.
-    pub subjects: HashMap<String, Timestamp>,
-}
-
 /// All that a token is verified against: one consistent set, replaced whole.
 #[derive(Debug)]
 pub struct Trust {
@@ -145,7 +143,7 @@ pub struct Trust {
     /// Their keys.
     pub keys: Keys,
     /// What was revoked.
-    pub revoked: Revoked,
+    pub revoked: Arc<Revoked>,
     /// Changes whenever anything above does; cached verifications of another generation are void.
     pub generation: u64,
 }
@@ -204,7 +202,7 @@ pub enum Unauthenticated {
     /// No usable `sub`.
     #[error("token has no subject")]
     Subject,
-    /// Revoked by id or by subject.
+    /// Revoked by id, by subject or by client.
     #[error("token revoked")]
     Revoked,
 }

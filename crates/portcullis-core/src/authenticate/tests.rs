@@ -121,7 +121,7 @@ fn trust() -> Trust {
     Trust {
         issuers: HashMap::from([issuer(ISSUER, &all), issuer(OTHER, &[EdDSA])]),
         keys: Keys(keys),
-        revoked: Revoked::default(),
+        revoked: Arc::default(),
         generation: 1,
     }
 }
@@ -825,26 +825,48 @@ fn tok_02_names_the_client_and_keeps_the_key_unambiguous() {
         format!("{principal:?}"),
         "Principal(https://idp.example|alice)"
     );
-    assert_eq!(operating_system_user(1000, "alice").issuer, "os");
+    assert_eq!(
+        operating_system_user(1000, "alice", Timestamp::default()).issuer,
+        "os"
+    );
 }
 
 #[test]
 fn ses_13_refuses_what_was_revoked() {
     let mut trust = trust();
-    let key = format!("{ISSUER}|alice");
-    trust.revoked.tokens.insert("t-2".to_owned());
-    trust
-        .revoked
-        .subjects
-        .insert(key, Timestamp::from_seconds(NOW - 100));
+    let mut revoked = Revoked::default();
+    revoked.token(ISSUER, "t-2");
+    revoked.token("https://other.example", "t-3");
+    revoked.subject(ISSUER, "alice", Timestamp::from_seconds(NOW - 200));
+    revoked.client(ISSUER, "ide", Timestamp::from_seconds(NOW - 100));
+    trust.revoked = Arc::new(revoked);
     let rows = [
         (json!({}), "ok"),
         (json!({"jti": "t-2"}), "revoked"),
+        (json!({"jti": "t-2", "sub": "bob"}), "revoked"),
+        (json!({"jti": "t-3"}), "ok"), // ids are each issuer's own
         (json!({"jti": null}), "ok"),
-        (json!({"iat": NOW - 100}), "revoked"), // at the very moment
-        (json!({"iat": NOW - 99}), "ok"),
+        (json!({"iat": NOW - 200}), "revoked"), // at the very moment
+        (json!({"iat": NOW - 200 + SKEW}), "revoked"), // its issuer's clock may be ahead
+        (json!({"iat": NOW - 199 + SKEW}), "ok"),
         (json!({"iat": null}), "revoked"), // nobody says when
-        (json!({"sub": "bob", "iat": NOW - 200}), "ok"),
+        (json!({"sub": "bob", "iat": NOW - 300}), "ok"),
+        (
+            json!({"sub": "bob", "iat": NOW - 100, "client_id": "ide"}),
+            "revoked",
+        ),
+        (
+            json!({"sub": "bob", "iat": NOW - 100, "azp": "ide"}),
+            "revoked",
+        ),
+        (
+            json!({"sub": "bob", "iat": NOW - 99 + SKEW, "client_id": "ide"}),
+            "ok",
+        ),
+        (
+            json!({"sub": "bob", "iat": NOW - 100, "client_id": "other"}),
+            "ok",
+        ),
     ];
     for (patch, expected) in rows {
         let outcome = seen(&token(&ED, &json!({}), &patch), &trust);
@@ -885,10 +907,10 @@ fn ses_13_the_cache_is_void_once_trust_changes() {
     assert_eq!(ask((&cache, &TRUST), &resource(), &token, NOW), "ok");
     let mut changed = trust();
     changed.generation = 2;
-    changed.revoked.tokens.insert("t-1".to_owned());
+    Arc::make_mut(&mut changed.revoked).token(ISSUER, "t-1");
     assert_eq!(ask((&cache, &changed), &resource(), &token, NOW), "revoked");
     changed.generation = 3;
-    changed.revoked = Revoked::default();
+    changed.revoked = Arc::default();
     changed.keys.0.clear();
     assert_eq!(ask((&cache, &changed), &resource(), &token, NOW), "kid");
 }
@@ -914,7 +936,7 @@ fn tok_06_the_cache_keeps_audiences_apart() {
 #[test]
 fn tok_12_the_cache_is_bounded_and_shows_nothing() {
     let cache = Verified::default();
-    let principal = operating_system_user(1, "alice");
+    let principal = operating_system_user(1, "alice", Timestamp::default());
     for number in 0..40_000_u32 {
         cache.keep(
             cache::place(&number.to_string(), AUDIENCE),

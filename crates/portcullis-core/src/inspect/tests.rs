@@ -48,7 +48,7 @@ fn gate() -> Gate {
 }
 
 fn alice() -> Principal {
-    operating_system_user(1, "alice")
+    operating_system_user(1, "alice", Timestamp::default())
 }
 
 fn session() -> Session {

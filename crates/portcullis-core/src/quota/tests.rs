@@ -4,6 +4,7 @@ use super::*;
 use crate::authenticate::operating_system_user;
 use crate::protocol::Headers;
 use crate::session::{self, Sessions};
+use crate::time::Timestamp;
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -40,7 +41,7 @@ fn session(uid: u32, server: &str) -> Session {
         most: 1,
         most_per_principal: 1,
     };
-    let principal = operating_system_user(uid, "somebody");
+    let principal = operating_system_user(uid, "somebody", Timestamp::default());
     let bound = Sessions::default().bind(principal, &server.into(), None, (&limits, at(0)));
     bound.unwrap()
 }

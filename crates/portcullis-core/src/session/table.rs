@@ -1,7 +1,7 @@
 //! The sessions of this process: bounded, expiring, keyed by owner.
 
 use super::{NoSession, Open, Session, SessionId};
-use crate::authenticate::Principal;
+use crate::authenticate::{Principal, Trust};
 use crate::protocol::Revision;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
@@ -33,7 +33,7 @@ pub struct Closed {
     pub server: Arc<str>,
     /// The id that the upstream gave.
     pub upstream: Option<Arc<str>>,
-    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded` or `stopped`.
+    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded`, `revoked` or `stopped`.
     pub reason: &'static str,
 }
 
@@ -41,7 +41,8 @@ struct Record {
     server: Arc<str>,
     upstream: Option<Arc<str>>,
     revision: Revision,
-    client: Option<String>,
+    /// Whoever opened it, by the token of that moment.
+    opener: Principal,
     agent: u64,
     opened: Timestamp,
     used: Timestamp,
@@ -131,7 +132,7 @@ impl Sessions {
                 NoSession::Unknown
             });
         };
-        if record.client != principal.client {
+        if record.opener.client != principal.client {
             return Err(NoSession::NotYours);
         }
         if record.server != *server || record.expiry(limits, now).is_some() {
@@ -185,7 +186,7 @@ impl Sessions {
             server,
             upstream,
             revision,
-            client: principal.client.clone(),
+            opener: principal.clone(),
             agent,
             opened: now,
             used: now,
@@ -239,6 +240,14 @@ impl Sessions {
     /// Takes out every session with that server.
     pub fn end_of(&self, server: &str, reason: &'static str) -> Vec<Closed> {
         self.end_where(|record| *record.server == *server, reason)
+    }
+
+    /// Takes out every session that was opened with a token that is revoked now.
+    pub fn end_revoked(&self, trust: &Trust) -> Vec<Closed> {
+        self.end_where(
+            |record| trust.check_revoked(&record.opener).is_err(),
+            "revoked",
+        )
     }
 
     fn end_where(&self, is_over: impl Fn(&Record) -> bool, reason: &'static str) -> Vec<Closed> {

@@ -18,7 +18,7 @@ const START: u64 = 1_000;
 const AGENT: u64 = 7;
 
 fn principal(uid: u32) -> Principal {
-    operating_system_user(uid, "somebody")
+    operating_system_user(uid, "somebody", Timestamp::default())
 }
 
 fn server() -> Arc<str> {

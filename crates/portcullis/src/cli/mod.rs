@@ -6,6 +6,7 @@ mod out;
 mod demo;
 mod serve;
 mod token;
+mod revoke;
 mod up;
 mod check;
 mod audit;
@@ -59,6 +60,12 @@ enum Command {
     Serve(serve::Serve),
     /// Print an access token of the embedded issuer for one server, and nothing else.
     Token(token::Token),
+    /// Make tokens worthless: one, or all of a subject or a client. What they have open ends at once.
+    Revoke(revoke::Revoke),
+    /// Take a revocation back.
+    Reinstate(revoke::Reinstate),
+    /// List what is revoked.
+    Revocations(revoke::Revocations),
     /// Stand in for a stdio server's command in a client's configuration.
     Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
@@ -87,6 +94,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Revoke(revoke) => revoke.run(),
+        Command::Reinstate(reinstate) => reinstate.run(),
+        Command::Revocations(revocations) => revocations.run(),
         Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),

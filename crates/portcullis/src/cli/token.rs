@@ -151,7 +151,7 @@ fn all_scopes(servers: &[&config::Server]) -> Vec<String> {
 }
 
 /// The configuration, under the address that the gateway runs at.
-fn running(
+pub(super) fn running(
     data: &std::path::Path,
     file: &std::path::Path,
 ) -> anyhow::Result<Result<Checked, config::Problems>> {

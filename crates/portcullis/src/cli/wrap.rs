@@ -4,14 +4,16 @@
 //! every message is recorded. Whoever runs the process is the principal, as the kernel says.
 
 use super::{Ending, default_data, environment, runtime};
+use crate::clock;
 use crate::config::{self, Checked, Upstream};
-use crate::lifecycle::{build, end, told_to_end};
+use crate::lifecycle::{Home, build, end, told_to_end};
 use crate::relay::Local;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
 use portcullis_core::authenticate::operating_system_user;
 use portcullis_core::secret::Secret;
+use portcullis_core::time::Timestamp;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,15 +47,18 @@ pub(super) struct Wrap {
 
 impl Wrap {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let data =
-            std::path::absolute(self.data.clone().map_or_else(default_data, Ok)?)?.join("wrap");
+        let started = clock::now();
+        let shared = Home(std::path::absolute(
+            self.data.clone().map_or_else(default_data, Ok)?,
+        )?);
+        let data = shared.0.join("wrap");
         let name = self.server_name()?;
         for copy in 0..MAX_COPIES {
             let home = data.join(format!("{name}-{copy}"));
             let mut checked = self.checked(&name, &home)?;
             adapt(&mut checked);
             let runtime = runtime()?;
-            let ended = runtime.block_on(serve(&checked, &name));
+            let ended = runtime.block_on(serve((&checked, &shared), &name, started));
             // A read of our stdin cannot be broken off: whoever waits for it waits for the client.
             runtime.shutdown_background();
             match ended {
@@ -144,15 +149,19 @@ fn is_taken(error: &anyhow::Error) -> bool {
     })
 }
 
-async fn serve(checked: &Checked, name: &str) -> anyhow::Result<Ending> {
+async fn serve(
+    (checked, shared): (&Checked, &Home),
+    name: &str,
+    started: Timestamp,
+) -> anyhow::Result<Ending> {
     crate::keys::private_directory(&checked.gateway.data)?;
-    let running = build(checked).await?;
+    let running = build(checked, shared).await?;
     let uid = rustix::process::getuid().as_raw();
     let user = environment("USER").unwrap_or_default();
     let (out, lines) = mpsc::channel(QUEUE);
     let local = Local::new(
         Arc::clone(&running.gateway),
-        operating_system_user(uid, &user),
+        operating_system_user(uid, &user, started),
         name.into(),
         out,
     );

@@ -9,7 +9,9 @@ use crate::record::note;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use portcullis_audit::{Record, Recorder};
-use portcullis_core::authenticate::{Issuer, KeySet, Keys, Revoked, Trust};
+use portcullis_core::authenticate::{
+    Issuer, KeySet, Keys, Principal, Revoked, Trust, Unauthenticated,
+};
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
 use std::fmt;
@@ -72,7 +74,7 @@ impl Issuers {
         let nobody = Trust {
             issuers: HashMap::new(),
             keys: Keys::default(),
-            revoked: Revoked::default(),
+            revoked: Arc::default(),
             generation: 0,
         };
         Self {
@@ -89,6 +91,21 @@ impl Issuers {
     /// What tokens are verified against now.
     pub(crate) fn trust(&self) -> Arc<Trust> {
         self.trust.load_full()
+    }
+
+    /// Whether a caller who was known is still.
+    pub(crate) fn check_revoked(&self, principal: &Principal) -> Result<(), Unauthenticated> {
+        self.trust.load().check_revoked(principal)
+    }
+
+    /// Replaces what is revoked.
+    pub(crate) fn revoke(&self, revoked: Revoked) {
+        let _alone = lock(&self.publishing);
+        let old = self.trust();
+        if *old.revoked != revoked {
+            let keys = Keys(old.keys.0.clone());
+            self.publish(old.issuers.clone(), keys, Arc::new(revoked));
+        }
     }
 
     /// Replaces the trusted issuers; keys that are already here are kept.
@@ -113,7 +130,7 @@ impl Issuers {
                 .map(|one| (one.issuer.issuer, Arc::new(one.source)))
                 .collect(),
         ));
-        self.publish(issuers, Keys(keys), old.revoked.clone());
+        self.publish(issuers, Keys(keys), Arc::clone(&old.revoked));
     }
 
     /// Whether the keys of every issuer are here.
@@ -192,7 +209,7 @@ impl Issuers {
                 let old = self.trust();
                 let mut keys = old.keys.0.clone();
                 keys.insert(issuer.to_owned(), Arc::new(set));
-                self.publish(old.issuers.clone(), Keys(keys), old.revoked.clone());
+                self.publish(old.issuers.clone(), Keys(keys), Arc::clone(&old.revoked));
                 note(&self.recorder, record);
                 true
             }
@@ -206,7 +223,7 @@ impl Issuers {
         }
     }
 
-    fn publish(&self, issuers: HashMap<String, Issuer>, keys: Keys, revoked: Revoked) {
+    fn publish(&self, issuers: HashMap<String, Issuer>, keys: Keys, revoked: Arc<Revoked>) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         self.trust.store(Arc::new(Trust {
             issuers,

@@ -1,5 +1,7 @@
 //! From start to end of the process: open, serve, reload, drain.
 
+mod home;
+mod log;
 mod descriptors;
 mod reload;
 
@@ -10,19 +12,23 @@ use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::{Aggregate, Gateway};
 use crate::resume::Seal;
+use crate::revocations::{self, Revocations};
 use crate::shards::Shards;
 use crate::telemetry::Counters;
 use crate::upstream::pipes::Report;
-use crate::{clock, keys, tls};
+use crate::{clock, tls};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
+pub(crate) use home::Home;
+pub(crate) use log::LOG_NAME;
+use log::open_log;
+use portcullis_audit::{Record, Recorder, Writer};
 use portcullis_core::pipeline::State;
 use portcullis_core::secret::Secret;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -37,48 +43,6 @@ const REAP: Duration = Duration::from_secs(5);
 const STOP: Duration = Duration::from_secs(5);
 /// Connections that operators may have open.
 const ADMIN_CONNECTIONS: usize = 64;
-/// The origin line of our checkpoints, and the name of the key that signs them.
-pub(crate) const LOG_NAME: &str = "portcullis.local/audit";
-
-/// The data directory's parts.
-#[derive(Debug, Clone)]
-pub(crate) struct Home(pub(crate) PathBuf);
-
-impl Home {
-    /// The key of the embedded issuer.
-    pub(crate) fn issuer_key(&self) -> PathBuf {
-        self.0.join("keys/issuer.ed25519")
-    }
-
-    /// The key that signs checkpoints.
-    pub(crate) fn audit_key(&self) -> PathBuf {
-        self.0.join("keys/audit.ed25519")
-    }
-
-    /// The public half of it, for auditors (C2SP signed-note verifier key).
-    pub(crate) fn verifier_key(&self) -> PathBuf {
-        self.0.join("audit.vkey")
-    }
-
-    /// Where a running gateway says how it is reached.
-    pub(crate) fn running(&self) -> PathBuf {
-        self.0.join("running.json")
-    }
-
-    /// Makes the directory and the keys where they are missing.
-    pub(crate) fn prepare(&self) -> anyhow::Result<OwnKeys> {
-        keys::private_directory(&self.0)?;
-        keys::private_directory(&self.0.join("keys"))?;
-        Ok((
-            keys::ed25519(&self.issuer_key())?,
-            keys::ed25519(&self.audit_key())?,
-        ))
-    }
-}
-
-/// The issuer's private key, and the audit log's.
-pub(crate) type OwnKeys = (Secret<Vec<u8>>, Secret<Vec<u8>>);
-
 /// How a configuration is read again.
 pub(crate) type Reread = Box<dyn Fn() -> Result<Checked, config::Problems> + Send + Sync>;
 
@@ -108,10 +72,13 @@ pub(crate) struct Running {
     writer: Mutex<Option<Writer>>,
 }
 
-/// Opens the audit log and builds the data path.
-pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
+/// Opens the audit log and the database, and builds the data path.
+///
+/// The database is in `shared`: processes with data directories of their own can have it in common.
+pub(crate) async fn build(checked: &Checked, shared: &Home) -> anyhow::Result<Running> {
     let home = Home(checked.gateway.data.clone());
     let (key, audit_key) = home.prepare()?;
+    let revocations = Revocations::open(&shared.state()).await?;
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
     let tasks = TaskTracker::new();
     let report = reporter(recorder.clone());
@@ -134,6 +101,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         live: ArcSwap::from_pointee(live),
         issuers,
         state: State::default(),
+        revocations,
         recorder,
         seal: Seal::new()?,
         tasks,
@@ -143,6 +111,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
         counters: Counters::default(),
     });
     aggregate.bind(&gateway);
+    revocations::keep_up(&gateway).await?;
     Ok(Running {
         aggregate,
         gateway,
@@ -156,7 +125,7 @@ pub(crate) async fn build(checked: &Checked) -> anyhow::Result<Running> {
 /// Serves until a signal, then drains; `ready` is called once both sockets are served.
 pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()> {
     let checked = &start.checked;
-    let running = Arc::new(build(checked).await?);
+    let running = Arc::new(build(checked, &Home(checked.gateway.data.clone())).await?);
     let gateway = Arc::clone(&running.gateway);
     note(&gateway.recorder, started(checked, &gateway));
     let _shards = serve(checked, (start.listener, start.admin), &gateway)?;
@@ -324,57 +293,6 @@ pub(crate) fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-fn open_log(
-    checked: &Checked,
-    home: &Home,
-    key: &Secret<Vec<u8>>,
-) -> anyhow::Result<(Recorder, Writer)> {
-    let key =
-        SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
-    publish(&home.verifier_key(), &key.verifier().to_string())?;
-    for witness in &checked.audit.witness {
-        if let Some(directory) = witness.parent() {
-            std::fs::create_dir_all(directory)
-                .with_context(|| format!("cannot make {}", directory.display()))?;
-        }
-    }
-    let settings = Settings {
-        segment_bytes: checked.audit.rotate_bytes,
-        durability: match checked.audit.durability {
-            config::Durability::Always => Durability::Always,
-            config::Durability::Within(span) => Durability::Grouped(span),
-        },
-        witnesses: checked.audit.witness.clone(),
-        ..Settings::default()
-    };
-    let directory = &checked.audit.directory;
-    let opened = portcullis_audit::open(directory, key, clock::micros, &settings)
-        .with_context(|| format!("the audit log in {} cannot be opened", directory.display()))?;
-    if let Some(torn) = &opened.recovery.torn {
-        let mut record = Record::new("audit.torn_line");
-        record
-            .detail
-            .set("file", torn.file.display().to_string().as_str());
-        note(&opened.recorder, record);
-    }
-    Ok((opened.recorder, opened.writer))
-}
-
-/// Writes the verifier key where it is missing; another one there is not replaced.
-fn publish(path: &Path, verifier: &str) -> anyhow::Result<()> {
-    match std::fs::read_to_string(path) {
-        Ok(there) if there.trim() == verifier => Ok(()),
-        Ok(_) => anyhow::bail!(
-            "{} holds another key than keys/audit.ed25519: one of them was replaced",
-            path.display()
-        ),
-        Err(_) => Ok(keys::write_private(
-            path,
-            format!("{verifier}\n").as_bytes(),
-        )?),
-    }
 }
 
 fn started(checked: &Checked, gateway: &Gateway) -> Record {

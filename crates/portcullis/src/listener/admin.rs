@@ -58,6 +58,10 @@ fn readiness(gateway: &Gateway) -> Response<Body> {
             !gateway.issuers.is_ready(),
             "the keys of an issuer are missing\n",
         ),
+        (
+            gateway.revocations.known().is_err(),
+            "the database of revocations cannot be read\n",
+        ),
         (gateway.drain.is_cancelled(), "draining\n"),
     ]
     .into_iter()

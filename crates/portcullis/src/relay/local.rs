@@ -94,6 +94,8 @@ impl Local {
             return Err(Unacceptable::TooLarge.into());
         }
         let rules = &live.rules;
+        exchange.trail.principal = Some(self.principal.clone());
+        self.gateway.admits(&self.principal)?;
         let session = self.session(rules, exchange)?;
         let headers = Headers::absent();
         let (dispatch, ticket) = pipeline::admit(
@@ -176,6 +178,7 @@ impl Local {
         started: Option<Begun>,
         exchange: &mut Exchange,
     ) -> Result<(), Refusal> {
+        self.gateway.admits(&self.principal)?;
         let live = self.gateway.live.load_full();
         let released = pipeline::release(&live.rules, ticket, message, circumstances())?;
         if let Said::Answer { code, revision } = released.said().clone() {

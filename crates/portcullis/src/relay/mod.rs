@@ -6,6 +6,7 @@ mod aggregate;
 mod frame;
 mod local;
 mod stream;
+mod mark;
 mod place;
 mod walk;
 mod intake;
@@ -16,6 +17,7 @@ use crate::issuers::Issuers;
 use crate::listener::{Body, Edge, Refused, refuse};
 use crate::record::{Exchange, note};
 use crate::resume::Seal;
+use crate::revocations::Revocations;
 use crate::telemetry::Counters;
 use crate::upstream::{Carried, Upstream};
 use arc_swap::ArcSwap;
@@ -71,6 +73,7 @@ pub(crate) struct Live {
 pub(crate) struct Gateway {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) issuers: Issuers,
+    pub(crate) revocations: Revocations,
     pub(crate) state: State,
     pub(crate) recorder: Recorder,
     pub(crate) seal: Seal,

@@ -59,12 +59,12 @@ impl Gateway {
                 self.first_events(step, &ticket, (incoming, reply.session), exchange)
                     .await
             }
-            Content::Events(incoming) => Ok(Walked::Stream(Stream::of_call(
+            Content::Events(incoming) => Ok(Walked::Stream(Box::new(Stream::of_call(
                 Arc::clone(self),
                 ticket,
                 incoming,
                 step.network.clone(),
-            ))),
+            )))),
             Content::Empty if ticket.id().is_none() && (200..300).contains(&reply.status) => {
                 exchange
                     .settle(accepted())
@@ -169,6 +169,14 @@ impl Gateway {
             if let Some(closed) = closed {
                 self.ended_at(upstream, closed);
             }
+        }
+        // Nor did a revocation.
+        if let Err(refusal) = self.admits(ticket.principal()) {
+            let sessions = &self.state.sessions;
+            if let Some(closed) = sessions.end(&ticket.principal().key, id, "revoked") {
+                self.ended_at(upstream, closed);
+            }
+            return Err(refusal);
         }
         Ok(id.wire())
     }

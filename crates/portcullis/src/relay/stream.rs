@@ -1,5 +1,6 @@
 //! A stream of messages on its way down: each one released by itself, until an end that is recorded.
 
+use super::mark::{Mark, binding};
 use super::{Gateway, frame, walk};
 use crate::clock;
 use crate::listener::{Body, Outlet, Refused, error, events};
@@ -8,18 +9,17 @@ use crate::upstream::Events;
 use bytes::Bytes;
 use hyper::Response;
 use portcullis_audit::{Principal as Named, Record};
-use portcullis_core::authenticate::Principal;
+use portcullis_core::authenticate::Unauthenticated;
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::{BadAnswer, Said};
 use portcullis_core::pipeline;
-use portcullis_core::protocol::{Frame, Id, Method};
+use portcullis_core::protocol::Frame;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered, Unavailable};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
-use serde_json::json;
-use serde_json::value::RawValue;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How often a silent stream shows that it lives, so that a client that is gone is found out.
@@ -39,6 +39,8 @@ pub(super) struct Stream {
     is_answered: bool,
     /// When the caller's token ends, and the stream with it.
     expiry: Instant,
+    /// Tells when what is revoked has changed.
+    changes: watch::Receiver<u64>,
 }
 
 /// The one reader of a session's own stream.
@@ -74,41 +76,6 @@ impl Drop for Listening {
     }
 }
 
-/// What an event id is bound to: principal, session and server.
-pub(super) fn binding(principal: &Principal, session: Option<SessionId>, server: &str) -> String {
-    let session = session.map(|id| id.wire()).unwrap_or_default();
-    format!("{}\n{session}\n{server}", principal.key)
-}
-
-/// What an event id is sealed with: the upstream's own id, and the request whose answer is still to come.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) asked: Option<(Id, Method)>,
-    pub(super) id: String,
-}
-
-impl Mark {
-    fn written(ticket: &Ticket, id: &str) -> String {
-        let asked = ticket.id().map(Id::json);
-        json!([asked, ticket.method().map(Method::name), id]).to_string()
-    }
-
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let (asked, method, id): (Option<String>, Option<String>, String) =
-            serde_json::from_str(text).ok()?;
-        let asked: Option<&RawValue> = asked
-            .as_deref()
-            .map(serde_json::from_str)
-            .transpose()
-            .ok()?;
-        let asked = asked.map(Id::read).transpose().ok()?;
-        Some(Self {
-            asked: asked.zip(method.as_deref().map(Method::parse)),
-            id,
-        })
-    }
-}
-
 /// Why a stream ends.
 enum End {
     Upstream,
@@ -116,6 +83,7 @@ enum End {
     TokenExpired,
     Draining,
     SessionOver,
+    Revoked,
     Refused(Refusal),
 }
 
@@ -127,8 +95,18 @@ impl End {
             Self::TokenExpired => "token_expired",
             Self::Draining => "draining",
             Self::SessionOver => "session",
+            Self::Revoked => "revoked",
             Self::Refused(_) => "refused",
         }
+    }
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        if refusal == Refusal::Unauthenticated(Unauthenticated::Revoked) {
+            return Self::Revoked;
+        }
+        Self::Refused(refusal)
     }
 }
 
@@ -141,7 +119,9 @@ impl Stream {
         network: String,
     ) -> Self {
         let expires = ticket.principal().expires;
+        let changes = gateway.revocations.changes();
         Self {
+            changes,
             gateway,
             ticket,
             incoming,
@@ -182,6 +162,14 @@ impl Stream {
 
     async fn run(mut self, outlet: Outlet, mut exchange: Exchange) {
         let end = self.pass_all(&outlet, &mut exchange).await;
+        if matches!(end, End::Revoked) && !exchange.is_settled() {
+            let refusal = Unauthenticated::Revoked.into();
+            self.gateway.counters.refused(&refusal);
+            let is_stateless = self.ticket.revision().is_stateless();
+            if let Err(error) = exchange.refuse(&refusal, is_stateless).await {
+                tracing::error!(%error, "the end of an exchange was not recorded");
+            }
+        }
         if let End::Refused(refusal) = &end {
             self.gateway.counters.refused(refusal);
             let is_stateless = self.ticket.revision().is_stateless();
@@ -230,6 +218,7 @@ impl Stream {
                 biased;
                 () = outlet.closed() => return End::Client,
                 () = sleep_until(self.expiry) => return End::TokenExpired,
+                no = self.gateway.until_refused(self.ticket.principal(), &mut self.changes) => return no.into(),
                 () = drain.cancelled(), if !self.answers => return End::Draining,
                 next = timeout(KEEP_ALIVE, self.incoming.next()) => next,
             };
@@ -283,10 +272,11 @@ impl Stream {
             }
         };
         exchange.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        // A client that does not read must not keep the stream beyond its token.
+        // A client that does not read must not keep the stream beyond its token, nor beyond a revocation.
         tokio::select! {
             biased;
             () = sleep_until(self.expiry) => Err(End::TokenExpired),
+            no = self.gateway.until_refused(self.ticket.principal(), &mut self.changes) => Err(no.into()),
             sent = outlet.send(bytes) => sent.map_err(|_| End::Client),
         }
     }

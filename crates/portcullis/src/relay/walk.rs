@@ -1,7 +1,8 @@
 //! The steps of an exchange over HTTP, in order.
 
+use super::mark::{self, Mark};
 use super::place::Place;
-use super::stream::{Listening, Mark, Stream};
+use super::stream::{Listening, Stream};
 use super::{Gateway, Live, intake};
 use crate::clock;
 use crate::listener::{Body, Seen, metadata, plain, preflight, seen};
@@ -26,7 +27,7 @@ pub(super) enum Walked {
     /// An answer, already recorded.
     Whole(Response<Body>),
     /// Messages still to come.
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 /// What every step needs.
@@ -124,6 +125,7 @@ impl Gateway {
         server: &str,
         exchange: &mut Exchange,
     ) -> Result<Session, Refusal> {
+        self.revocations.known()?;
         let head = Head {
             server,
             credentials: step.seen.credentials,
@@ -178,6 +180,7 @@ impl Gateway {
         // A body takes its time: it is the rules of now that decide.
         let live = &self.live.load_full();
         let step = &Step { live, ..step };
+        self.admits(session.principal())?;
         exchange.policy = Arc::clone(&live.policy);
         let upstream = upstream(step.live, session.server())?;
         let owner = (
@@ -194,6 +197,7 @@ impl Gateway {
         exchange.sent = Some(clock::now());
         let reply = upstream.call(dispatch, &step.seen.carried).await;
         exchange.answered = Some(clock::now());
+        self.admits(&owner.0)?;
         let reply = reply?;
         if reply.status == 404 && !ticket.revision().is_stateless() {
             self.forgotten(&owner.0.key, owner.1)?;
@@ -210,7 +214,7 @@ impl Gateway {
     ) -> Result<Walked, Refusal> {
         exchange.trail.method = Some("GET".to_owned());
         let open = session.open().ok_or(NoSession::Missing)?;
-        let binding = super::stream::binding(session.principal(), Some(open.id), session.server());
+        let binding = mark::binding(session.principal(), Some(open.id), session.server());
         let last = match step.seen.last_event {
             None => None,
             Some(last) => {
@@ -253,7 +257,7 @@ impl Gateway {
             .await
             .map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
-        Ok(Walked::Stream(stream.listening(listening)))
+        Ok(Walked::Stream(Box::new(stream.listening(listening))))
     }
 
     /// The upstream does not know a session any more: it is over here too.

@@ -164,6 +164,14 @@ impl Direct {
         }
     }
 
+    /// Ends the processes of these principals.
+    async fn dismiss(&self, owners: &[Arc<str>]) {
+        match self {
+            Self::Http(_) | Self::Inner(_) => {}
+            Self::Pipes(pipes) => pipes.dismiss(owners).await,
+        }
+    }
+
     /// Ends everything that runs for it.
     async fn stop(&self) {
         match self {

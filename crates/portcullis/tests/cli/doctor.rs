@@ -107,8 +107,8 @@ fn a_good_installation_is_good_whether_or_not_it_runs() {
     assert_eq!((ran.code, wrong(&ran)), (0, Vec::new()), "{ran:?}");
     let looked: Vec<Value> = ran.json()["checked"].as_array().unwrap().clone();
     for what in [
-        "config", "data", "keys", "gateway", "ports", "limits", "servers", "witness", "disk",
-        "clock", "audit",
+        "config", "data", "keys", "state", "gateway", "ports", "limits", "servers", "witness",
+        "disk", "clock", "audit",
     ] {
         assert!(looked.contains(&what.into()), "{what}");
     }

@@ -15,6 +15,7 @@ mod check;
 mod doctor;
 mod import;
 mod log;
+mod revoke;
 mod wrap;
 
 use serde_json::Value;
@@ -82,6 +83,9 @@ fn wrong_usage_ends_with_2_and_help_says_so() {
         &["audit", "proof"],
         &["doctor"],
         &["import"],
+        &["revoke"],
+        &["reinstate"],
+        &["revocations"],
     ] {
         let help = run(home.path(), &[command, &["--help"]].concat());
         assert_eq!(help.code, 0);

@@ -11,6 +11,7 @@ mod moment;
 use super::{Ending, out};
 use clap::{Args, Subcommand};
 
+pub(super) use moment::parse_ahead;
 use place::{Named, place};
 pub(super) use place::{Place, keys};
 pub(super) use proof::checkpoint;

@@ -2,26 +2,38 @@
 
 const SECOND: u64 = 1_000_000;
 const DAY: u64 = 86_400;
+const UNITS: [char; 4] = ['s', 'm', 'h', 'd'];
 
 /// Microseconds since 1970: of RFC 3339, of a day in UTC, or of a span before `now`.
 pub(super) fn parse(text: &str, now: u64) -> Option<u64> {
-    if let Some((count, unit)) = text
-        .len()
-        .checked_sub(1)
-        .and_then(|at| text.split_at_checked(at))
-    {
-        let seconds = match unit {
-            "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(3600),
-            "d" => Some(DAY),
-            _ => None,
-        };
-        if let Some(seconds) = seconds {
-            let span = number(count)?.checked_mul(seconds)?.checked_mul(SECOND)?;
-            return Some(now.saturating_sub(span));
-        }
+    if text.ends_with(UNITS) {
+        return Some(now.saturating_sub(span(text)?));
     }
+    written(text)
+}
+
+/// The same, but a span is one after `now`.
+pub(in crate::cli) fn parse_ahead(text: &str, now: u64) -> Option<u64> {
+    if text.ends_with(UNITS) {
+        return now.checked_add(span(text)?);
+    }
+    written(text)
+}
+
+/// Microseconds of `90s`, `15m`, `2h` or `7d`.
+fn span(text: &str) -> Option<u64> {
+    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => DAY,
+        _ => return None,
+    };
+    number(count)?.checked_mul(seconds)?.checked_mul(SECOND)
+}
+
+fn written(text: &str) -> Option<u64> {
     let (day, time) = match text.split_once(['T', 't', ' ']) {
         None => (text, "00:00:00Z"),
         Some(parts) => parts,
@@ -92,7 +104,7 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, parse_ahead};
 
     #[test]
     fn times_are_read() {
@@ -120,5 +132,9 @@ mod tests {
         ] {
             assert_eq!(parse(text, now), expected, "{text}");
         }
+        assert_eq!(parse_ahead("15m", now), Some(now + 900_000_000));
+        assert_eq!(parse_ahead("2001-09-09T01:46:40Z", 5), Some(now));
+        assert_eq!(parse_ahead("9999999999999d", now), None);
+        assert_eq!(parse_ahead("tomorrow", now), None);
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn look(data: &Path, file: &Path, findings: &mut Findings) {
     configuration(file, &metadata, findings);
     keys(&Home(data.to_owned()), &metadata, findings);
     secrets(&data.join("secrets"), &metadata, findings);
+    super::state::look(&Home(data.to_owned()), &metadata, findings);
 }
 
 fn configuration(file: &Path, data: &Metadata, findings: &mut Findings) {
@@ -83,7 +84,7 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
         match std::fs::metadata(&path) {
             Ok(metadata) => {
                 private(&path, &metadata, "keys.mode", "600", findings);
-                same_owner(&path, &metadata, data, findings);
+                same_owner((&path, "keys.owner"), &metadata, data, findings);
             }
             Err(_) => findings.warning(
                 "keys.missing",
@@ -131,12 +132,12 @@ fn secrets(directory: &Path, data: &Metadata, findings: &mut Findings) {
     for entry in entries.flatten().take(MAX_SECRETS) {
         if let Ok(metadata) = entry.metadata() {
             private(&entry.path(), &metadata, "secrets.mode", "600", findings);
-            same_owner(&entry.path(), &metadata, data, findings);
+            same_owner((&entry.path(), "keys.owner"), &metadata, data, findings);
         }
     }
 }
 
-fn private(
+pub(super) fn private(
     path: &Path,
     metadata: &Metadata,
     id: &'static str,
@@ -169,7 +170,12 @@ fn owned(path: &Path, metadata: &Metadata, findings: &mut Findings) {
     }
 }
 
-fn same_owner(path: &Path, metadata: &Metadata, data: &Metadata, findings: &mut Findings) {
+pub(super) fn same_owner(
+    (path, id): (&Path, &'static str),
+    metadata: &Metadata,
+    data: &Metadata,
+    findings: &mut Findings,
+) {
     if metadata.uid() != data.uid() {
         let what = format!(
             "{} belongs to user {}, the data to user {}",
@@ -177,11 +183,7 @@ fn same_owner(path: &Path, metadata: &Metadata, data: &Metadata, findings: &mut 
             metadata.uid(),
             data.uid()
         );
-        findings.error(
-            "keys.owner",
-            what,
-            format!("chown {} {}", data.uid(), path.display()),
-        );
+        findings.error(id, what, format!("chown {} {}", data.uid(), path.display()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! `portcullis doctor`: what is wrong with this installation, and how to mend it.
 
 mod files;
+mod state;
 mod running;
 mod servers;
 mod log;

@@ -265,6 +265,13 @@ impl Upstream {
         self.direct.reap(now).await;
     }
 
+    /// Ends what runs for these principals in particular: processes, and our own sessions with the server.
+    pub(crate) async fn dismiss(&self, owners: &[Arc<str>]) {
+        let theirs = self.conversations.take(owners);
+        let told = join_all(theirs.iter().map(|theirs| self.direct.end(theirs)));
+        tokio::join!(told, self.direct.dismiss(owners));
+    }
+
     /// Ends everything that runs for it.
     pub(crate) async fn stop(&self) {
         let theirs = self.conversations.drain();

@@ -245,18 +245,24 @@ impl Pipes {
 
     /// Ends processes for stateless requests that nobody used for a while.
     pub(super) async fn reap(&self, now_ms: u64) {
+        self.end_where(|child| {
+            !child.is_of_session()
+                && !child.is_busy()
+                && Duration::from_millis(now_ms.saturating_sub(child.used_ms())) > IDLE
+        })
+        .await;
+    }
+
+    /// Ends the processes of these principals.
+    pub(super) async fn dismiss(&self, owners: &[Arc<str>]) {
+        self.end_where(|child| owners.contains(child.owner())).await;
+    }
+
+    async fn end_where(&self, is_over: impl Fn(&Child) -> bool) {
         let over: Vec<Arc<Child>> = {
             let mut table = lock(&self.table);
-            let idle = |child: &Arc<Child>| {
-                !child.is_of_session()
-                    && !child.is_busy()
-                    && Duration::from_millis(now_ms.saturating_sub(child.used_ms())) > IDLE
-            };
-            table
-                .children
-                .extract_if(|_, child| idle(child))
-                .map(|(_, child)| child)
-                .collect()
+            let over = table.children.extract_if(|_, child| is_over(child));
+            over.map(|(_, child)| child).collect()
         };
         join_all(over.iter().map(|child| child.stop())).await;
     }

@@ -8,6 +8,7 @@ mod issuer;
 mod keys;
 mod lifetime;
 mod scope;
+mod revocation;
 mod policy;
 mod session;
 mod lifecycle;

@@ -453,3 +453,47 @@ fn siem_08_ends_a_server_that_hangs() {
     scene.has_children(0);
     assert_ne!(echo(), first);
 }
+
+#[test]
+fn auth_03_ends_the_processes_of_a_revoked_subject_and_nobody_elses() {
+    let scene = Scene::and("");
+    let (alice, bob) = (scene.token("alice"), scene.token("bob"));
+    let revoke = || {
+        let issuer = scene.idp.issuer();
+        let arguments = ["--issuer", &issuer, "--subject", "alice"];
+        scene.gateway.runs("revoke", &arguments);
+        scene.gateway.expect("access.revoked", Some("subject"));
+    };
+    let his = scene.session(&bob);
+    scene.asks(&his, &bob, "keep", "bobs-own");
+    assert_eq!(scene.send(&call("echo").token(&bob)).status, 200);
+    let his_own = scene.gateway.children();
+    let hers = scene.session(&alice);
+    assert_eq!(scene.send(&call("echo").token(&alice)).status, 200);
+    assert!(scene.gateway.children() > his_own);
+    let hanging = tool_call(&hers, &alice, "hang", "");
+    let answers = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| scene.send(&hanging));
+        scene.hang(1);
+        let begun = Instant::now();
+        // A body that ends after the revocation is one of nobody.
+        let late = call("echo").token(&alice);
+        let (status, _) = scene.sends_around(&late, revoke);
+        let answer = asked.join().unwrap();
+        scene.has_children(his_own);
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begun.elapsed()
+        );
+        [status, answer.status]
+    });
+    assert_eq!(answers, [401, 401]);
+    assert_eq!(
+        scene.gateway.records("authn.reject", Some("revoked")).len(),
+        2
+    );
+    assert!(scene.says(&his, &bob).contains("bobs-own of"));
+    assert_eq!(scene.send(&call("echo").token(&bob)).status, 200);
+    scene.has_children(his_own);
+}

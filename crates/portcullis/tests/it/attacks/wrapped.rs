@@ -25,7 +25,10 @@ struct Wrap {
 
 impl Wrap {
     fn start(script: &Script) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start_in(script, tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(script: &Script, home: TempDir) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["wrap", "--name", "s", "--data"])
             .arg(home.path())
@@ -313,4 +316,59 @@ fn wrap_that_is_told_to_end_leaves_nothing_behind() {
         assert_eq!(wrap.records("call.completed", None).len(), 2);
         wrap.is_sound();
     }
+}
+
+#[test]
+fn auth_03_wrap_ends_when_its_user_is_revoked() {
+    let script = Script::new("");
+    let mut wrap = Wrap::open(&script);
+    wrap.is_well();
+    let data = wrap.home.path().display().to_string();
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let revoke = |subject: &str, more: &[&str]| {
+        let whom = [
+            "revoke",
+            "--data",
+            &data,
+            "--issuer",
+            "os",
+            "--subject",
+            subject,
+        ];
+        let ran = portcullis(&[&whom, more].concat());
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    revoke("4294967294", &[]);
+    wait_for("the revocation of another", || {
+        wrap.records("access.revoked", None).pop()
+    });
+    wrap.is_well();
+    revoke(&uid, &["--until", "1h"]);
+    let ended = wrap.ended();
+    assert_eq!(ended.code(), Some(1), "{ended}");
+    assert_eq!(wrap.records("session.terminated", Some("revoked")).len(), 1);
+
+    let mut locked_out = Wrap::start_in(
+        &script,
+        std::mem::replace(&mut wrap.home, tempfile::tempdir().unwrap()),
+    );
+    let refused = locked_out.ask("initialize", &json!({}));
+    assert_eq!(refused["error"]["code"], 401, "{refused}");
+    assert_eq!(locked_out.records("authn.reject", Some("revoked")).len(), 1);
+    let lift = [
+        "reinstate",
+        "--data",
+        &data,
+        "--issuer",
+        "os",
+        "--subject",
+        &uid,
+    ];
+    assert!(portcullis(&lift).status.success());
+    wait_for("the reinstatement", || {
+        locked_out.records("access.reinstated", None).pop()
+    });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
+    assert!(locked_out.ask("initialize", &params)["result"].is_object());
+    locked_out.is_well();
 }

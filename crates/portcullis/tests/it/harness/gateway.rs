@@ -150,6 +150,14 @@ impl Gateway {
         Process(self.child.id())
     }
 
+    /// Runs a command on its data that must end well.
+    pub(crate) fn runs(&self, command: &str, arguments: &[&str]) -> Output {
+        let data = self.data().display().to_string();
+        let ran = portcullis(&[&[command, "--data", &data], arguments].concat());
+        assert!(ran.status.success(), "{command} {arguments:?} {ran:?}");
+        ran
+    }
+
     /// What `audit verify` says of its log.
     pub(crate) fn verify(&self) -> Output {
         portcullis(&["audit", "verify", "--data", self.data().to_str().unwrap()])

@@ -92,6 +92,15 @@ impl Conversations {
         over.filter_map(|(_, kept)| kept.theirs()).collect()
     }
 
+    /// Takes out those of these principals; gives the server's own ids.
+    pub(in crate::upstream::bridge) fn take(&self, owners: &[Arc<str>]) -> Vec<Arc<str>> {
+        let mut table = self.table();
+        let taken = owners
+            .iter()
+            .filter_map(|owner| table.remove(owner)?.theirs());
+        taken.collect()
+    }
+
     /// Takes out everything; gives the server's own ids.
     pub(in crate::upstream::bridge) fn drain(&self) -> Vec<Arc<str>> {
         let mut table = self.table();

@@ -1,0 +1,49 @@
+//! The data directory: what is where, and what is made on the first start.
+
+use crate::keys;
+use portcullis_core::secret::Secret;
+use std::path::PathBuf;
+
+/// The data directory's parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Home(pub(crate) PathBuf);
+
+impl Home {
+    /// The key of the embedded issuer.
+    pub(crate) fn issuer_key(&self) -> PathBuf {
+        self.0.join("keys/issuer.ed25519")
+    }
+
+    /// The key that signs checkpoints.
+    pub(crate) fn audit_key(&self) -> PathBuf {
+        self.0.join("keys/audit.ed25519")
+    }
+
+    /// The public half of it, for auditors (C2SP signed-note verifier key).
+    pub(crate) fn verifier_key(&self) -> PathBuf {
+        self.0.join("audit.vkey")
+    }
+
+    /// The database of what must outlive the process.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.0.join("state.db")
+    }
+
+    /// Where a running gateway says how it is reached.
+    pub(crate) fn running(&self) -> PathBuf {
+        self.0.join("running.json")
+    }
+
+    /// Makes the directory and the keys where they are missing.
+    pub(crate) fn prepare(&self) -> anyhow::Result<OwnKeys> {
+        keys::private_directory(&self.0)?;
+        keys::private_directory(&self.0.join("keys"))?;
+        Ok((
+            keys::ed25519(&self.issuer_key())?,
+            keys::ed25519(&self.audit_key())?,
+        ))
+    }
+}
+
+/// The issuer's private key, and the audit log's.
+pub(crate) type OwnKeys = (Secret<Vec<u8>>, Secret<Vec<u8>>);
