@@ -35,6 +35,10 @@ impl Revoked {
         clients.insert(client.to_owned(), issued_until);
     }
 
+    fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.subjects.is_empty() && self.clients.is_empty()
+    }
+
     /// An issuer's clock may be ahead of ours by `skew`: in doubt a token was issued before.
     fn includes(&self, identity: &Identity, skew: Duration) -> bool {
         let is_before = |until: &Timestamp| identity.issued <= until.plus(skew);
@@ -60,6 +64,9 @@ impl Trust {
     /// # Errors
     /// [`Unauthenticated::Revoked`].
     pub fn check_revoked(&self, identity: &Identity) -> Result<(), Unauthenticated> {
+        if self.revoked.is_empty() {
+            return Ok(());
+        }
         let issuer = self.issuers.get(&identity.issuer);
         let skew = issuer.map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
         if self.revoked.includes(identity, skew) {
