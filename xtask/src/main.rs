@@ -7,6 +7,7 @@ mod instructions;
 mod shell;
 mod test;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

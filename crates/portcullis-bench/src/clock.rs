@@ -1,6 +1,6 @@
 //! The one place that reads the clock.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Now, on the clock that never goes back.
 #[expect(
@@ -9,4 +9,13 @@ use std::time::Instant;
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day, as tokens state it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a token says when it was made; this is its only clock"
+)]
+pub(crate) fn today() -> SystemTime {
+    SystemTime::now()
 }

@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,9 @@ enum Command {
         /// How bodies are passed on.
         #[arg(long, value_enum, default_value = "stream")]
         body: Bodies,
+        /// Relay only what bears a token, and leave such a token in this file.
+        #[arg(long, value_name = "FILE")]
+        token: Option<PathBuf>,
     },
     /// Weigh targets against the upstream itself.
     Run(run::Options),
@@ -76,9 +80,11 @@ fn act(command: Command) -> anyhow::Result<ExitCode> {
             workers,
             pool,
             body,
+            token,
         } => passthrough::serve(
             &listen,
             &upstream,
+            token.as_deref(),
             Variant {
                 runtime,
                 workers,

@@ -94,6 +94,23 @@ impl Target {
         Ok(Self::plain(variant, command))
     }
 
+    /// The rungs below the gateway: L0, which forwards and checks nothing, and L1, which verifies the
+    /// token as the gateway does. Both are the relay, in the gateway's own shape.
+    ///
+    /// # Errors
+    /// If the path of this program is no text.
+    pub fn rungs() -> anyhow::Result<[Self; 2]> {
+        let mut forwarding = Self::passthrough(SHAPE)?;
+        "L0".clone_into(&mut forwarding.name);
+        let mut verifying = Self {
+            name: "L1".to_owned(),
+            bearer: owned(&["cat", TOKEN]),
+            ..forwarding.clone()
+        };
+        verifying.command.extend(owned(&["--token", TOKEN]));
+        Ok([forwarding, verifying])
+    }
+
     /// The gateway with all of its controls, as it is shipped.
     ///
     /// # Errors
@@ -139,6 +156,11 @@ impl Target {
         }
     }
 }
+
+/// The relay in the shape of the gateway's own.
+const SHAPE: &str = "sharded-own-buffer";
+/// Where the rung L1 leaves its token.
+const TOKEN: &str = "{data}/token";
 
 const GATEWAY: &str = r#"[gateway]
 listen = "127.0.0.1:{port}"

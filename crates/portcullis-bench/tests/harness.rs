@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use portcullis_bench::load::{self, Endpoint, Load, Span, Window};
 use portcullis_bench::meter::Meter;
 use portcullis_bench::target::{Running, Target};
@@ -108,6 +109,26 @@ fn every_relay_changes_nothing() -> anyhow::Result<()> {
                 assert!(opened <= MAX_OPENED, "{words:?}: {opened}");
             }
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_rung_above_the_floor_asks_for_its_token() -> anyhow::Result<()> {
+    on_one_thread(async {
+        let upstream = Running::start(target(&["upstream"])?, "").await?;
+        let [_, mut verifying] = Target::rungs()?;
+        OWN.clone_into(verifying.command.first_mut().context("no program")?);
+        let relay = Running::start(verifying.clone(), &upstream.url()).await?;
+        let endpoint = relay.endpoint().await?;
+        check(&load::closed(&endpoint, LOAD, SPAN, &meter()).await?);
+
+        verifying.bearer.clear();
+        let relay = Running::start(verifying, &upstream.url()).await?;
+        let endpoint = relay.endpoint().await?;
+        let refused = load::closed(&endpoint, LOAD, SPAN, &meter()).await;
+        let why = refused.err().context("it was let in without one")?;
+        assert!(format!("{why:#}").contains("401"), "{why:#}");
         Ok(())
     })
 }

@@ -7,8 +7,13 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
+
+/// How often a thread wakes for nothing. Whoever sets a timer that is due before all others has to wake
+/// the thread, its own too, with a call of the kernel; a waiting client's timer is later than this.
+const TICK: Duration = Duration::from_secs(4);
 
 /// Threads, one for each processor; they end when this is dropped.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ impl Shards {
             shards.runtimes.push(runtime.handle().clone());
             thread::Builder::new()
                 .name(format!("serve-{number}"))
-                .spawn(move || runtime.block_on(ended.cancelled()))?;
+                .spawn(move || runtime.block_on(ticking(&ended)))?;
         }
         Ok(shards)
     }
@@ -45,6 +50,10 @@ impl Shards {
         let runtime = self.runtimes.get(turn).cloned();
         runtime.unwrap_or_else(Handle::current)
     }
+}
+
+async fn ticking(ended: &CancellationToken) {
+    while tokio::time::timeout(TICK, ended.cancelled()).await.is_err() {}
 }
 
 impl Drop for Shards {

@@ -1,9 +1,10 @@
 //! What may be depended on: `cargo deny` with the rules of `deny.toml`.
 
 use crate::shell;
+use crate::tools::{self, Build};
 use crate::workspace::Workspace;
 
-const VERSION: &str = "0.20.2";
+const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 
 /// Licences, bans and sources: all that can be told from the lock file and the sources.
 pub(super) fn offline(workspace: &Workspace) -> anyhow::Result<()> {
@@ -21,24 +22,8 @@ pub(super) fn advisories(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 fn check(workspace: &Workspace, what: &[&str]) -> anyhow::Result<()> {
-    let tools = workspace.target.join("tools");
-    let program = tools.join("bin/cargo-deny");
-    let is_there = program.exists()
-        && shell::output(shell::program(&program).arg("--version"))?
-            .1
-            .trim()
-            == format!("cargo-deny {VERSION}");
-    if !is_there {
-        // Quick to compile, quick enough for a graph of our size.
-        let mut install = workspace.cargo("install");
-        install
-            .args(["--locked", "--debug", "--force", "--root"])
-            .arg(&tools);
-        install.arg("--target-dir").arg(tools.join("build"));
-        install.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        shell::run(install.arg(format!("cargo-deny@{VERSION}")))?;
-        std::fs::remove_dir_all(tools.join("build"))?;
-    }
+    // Quick to compile, quick enough for a graph of our size.
+    let program = tools::install(workspace, DENY, Build::Debug)?;
     let mut deny = shell::program(&program);
     deny.current_dir(&workspace.root)
         .args(["--all-features", "check"]);

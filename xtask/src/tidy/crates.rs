@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("portcullis-audit", &[]),
-    ("portcullis-bench", &[]),
+    ("portcullis-bench", &["portcullis-core"]),
     ("portcullis-core", &[]),
     ("portcullis-demo", &[]),
     (

@@ -1,9 +1,11 @@
-//! The floor: a relay that checks nothing, in every shape that a gateway's own relay could take.
+//! The floor: a relay that checks nothing or the token alone, in every shape that a gateway's own relay could take.
 
+mod door;
 mod pool;
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -19,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use self::door::Door;
 use self::pool::{Pool, Relayed};
 use crate::upstream::announce;
 
@@ -68,15 +71,24 @@ pub struct Variant {
 
 /// Relays until the process ends; says its address on standard output in one line.
 ///
+/// With `token`, only requests that bear the token are relayed which it leaves in that file.
+///
 /// # Errors
-/// If the upstream is no `http://host:port/path`, or the address cannot be listened on.
-pub fn serve(listen: &str, upstream: &str, variant: Variant) -> anyhow::Result<()> {
+/// If the upstream is no `http://host:port/path`, the address cannot be listened on, or the file
+/// cannot be written.
+pub fn serve(
+    listen: &str,
+    upstream: &str,
+    token: Option<&Path>,
+    variant: Variant,
+) -> anyhow::Result<()> {
     let upstream: Uri = upstream.parse().context("the upstream's URL")?;
     let authority = upstream.authority().context("the upstream has no host")?;
     let relay = Relay {
         host: HeaderValue::try_from(authority.as_str())?,
         address: authority.as_str().into(),
         upstream,
+        door: token.map(Door::new).transpose()?.map(Arc::new),
         variant,
     };
     match variant.runtime {
@@ -102,6 +114,8 @@ struct Relay {
     host: HeaderValue,
     address: Arc<str>,
     upstream: Uri,
+    /// Present if a token is asked for.
+    door: Option<Arc<Door>>,
     variant: Variant,
 }
 
@@ -169,7 +183,7 @@ impl Relay {
             let (relay, pool) = (Arc::clone(&relay), Arc::clone(&pool));
             async move {
                 let response = relay.exchange(request, &pool).await;
-                Ok::<_, Infallible>(response.unwrap_or_else(|_| bad_gateway()))
+                Ok::<_, Infallible>(response.unwrap_or_else(|_| refusal(StatusCode::BAD_GATEWAY)))
             }
         });
         // A caller that hangs up ends its connection and nothing else.
@@ -186,6 +200,12 @@ impl Relay {
         pool: &Arc<Pool>,
     ) -> anyhow::Result<Response<Relayed>> {
         let (mut head, body) = request.into_parts();
+        if let Some(door) = &self.door {
+            if door.admit(&head.headers).is_err() {
+                return Ok(refusal(StatusCode::UNAUTHORIZED));
+            }
+            head.headers.remove(header::AUTHORIZATION);
+        }
         hop(&mut head.headers);
         head.headers.insert(header::HOST, self.host.clone());
         head.uri = match self.variant.keeping {
@@ -214,8 +234,8 @@ fn hop(headers: &mut HeaderMap) {
     headers.remove(header::TRANSFER_ENCODING);
 }
 
-fn bad_gateway() -> Response<Relayed> {
+fn refusal(status: StatusCode) -> Response<Relayed> {
     let mut response = Response::new(Relayed::whole(Bytes::new()));
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    *response.status_mut() = status;
     response
 }

@@ -38,6 +38,9 @@ pub struct Options {
     /// The relay that checks nothing, as RUNTIME-POOL-BODY (multi-own-stream); may be repeated.
     #[arg(long, value_name = "VARIANT")]
     passthrough: Vec<String>,
+    /// The relay as the rungs L0, which checks nothing, and L1, which verifies tokens.
+    #[arg(long)]
+    rungs: bool,
     /// Cells like 2026-json-16c-1KiB with commas between, or usual, quick or all.
     #[arg(long)]
     cells: Option<String>,
@@ -153,6 +156,9 @@ fn targets(options: &Options) -> anyhow::Result<Vec<Target>> {
     let mut targets = Vec::new();
     for variant in &options.passthrough {
         targets.push(Target::passthrough(variant)?);
+    }
+    if options.rungs {
+        targets.extend(Target::rungs()?);
     }
     for file in &options.target {
         let text = fs::read(file).with_context(|| format!("read {}", file.display()))?;

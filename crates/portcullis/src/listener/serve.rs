@@ -121,7 +121,7 @@ async fn connection<F, R>(
     R: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(move |request| {
-        let answer = answer(request);
+        let answer = Box::pin(answer(request)); // it is large, and would be moved about
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut stream = TimeoutStream::new(stream);

@@ -145,8 +145,8 @@ impl Upstream {
         if dispatch.call().revision().is_stateless() {
             return match self.stateless.spoken() {
                 Some(true) => self.direct.call(&dispatch, carried).await,
-                Some(false) => upward::call(self, &dispatch, carried).await,
-                None => self.first_stateless(&dispatch, carried).await,
+                Some(false) => Box::pin(upward::call(self, &dispatch, carried)).await,
+                None => Box::pin(self.first_stateless(&dispatch, carried)).await,
             };
         }
         if let Some(guest) = self.guests.of(dispatch.session(), dispatch.owner()) {
