@@ -119,7 +119,9 @@ fuzz_target!(|message: &[u8]| {
     let (rules, tickets) = &*WORLD;
     for ticket in tickets {
         let message = Bytes::copy_from_slice(message);
-        let Ok(released) = pipeline::release(rules, ticket, message, CIRCUMSTANCES) else {
+        let Ok(released) =
+            pipeline::release((rules, &State::default()), ticket, message, CIRCUMSTANCES)
+        else {
             continue;
         };
         let is_result = matches!(released.said(), Said::Answer { code: None, .. });

@@ -33,6 +33,7 @@ fn read(input: &[u8]) -> Option<(Headers<'_>, &[u8])> {
         version: header()?,
         method: header()?,
         name: header()?,
+        params: Vec::new(),
         is_absent: false,
         is_ambiguous: false,
     };

@@ -100,7 +100,12 @@ fn walk(
     if last == Step::Admit {
         return Ok(());
     }
-    let released = pipeline::release(rules, &ticket, answer(number, &text), circumstances)?;
+    let released = pipeline::release(
+        (rules, state),
+        &ticket,
+        answer(number, &text),
+        circumstances,
+    )?;
     drop(released);
     Ok(())
 }

@@ -22,8 +22,8 @@
 
 use crate::authenticate::{self, Credentials, Principal, Trust, Verified};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
-use crate::inspect::{self, Released, Summary, View};
-use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
+use crate::inspect::{self, Released, Said, Summary, View};
+use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
 use crate::quota::{self, Quota, Slot};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
 use crate::route::{self, Dispatch, Ticket};
@@ -64,6 +64,8 @@ pub struct State {
     pub quota: Arc<Quota>,
     /// Tokens that verified.
     pub verified: Verified,
+    /// Which arguments the servers want in headers too.
+    pub mirrored: ServerHeaders,
 }
 
 /// What is known of an exchange so far, for its audit record.
@@ -173,6 +175,7 @@ pub fn admit(
     let settled = session.open().map(|open| open.revision);
     let call = Call::parse(body, headers, settled)?;
     note(&call, rules.view, trail);
+    state.mirrored.check(session.server(), &call, headers)?;
     expect_session(&session, &call)?;
     state
         .quota
@@ -294,24 +297,25 @@ fn permit_use(
     Ok(())
 }
 
-/// From the upstream's bytes to the client's door.
+/// From the upstream's bytes to the client's door; what a list of tools says of headers is remembered.
 ///
 /// # Errors
 /// [`Refusal`] if the message may not be passed on.
 pub fn release(
-    rules: &Rules,
+    (rules, state): (&Rules, &State),
     ticket: &Ticket,
     message: Bytes,
     circumstances: Circumstances<'_>,
 ) -> Result<Released, Refusal> {
     let server = rules.server(ticket.server())?;
-    Ok(inspect::answer(
-        message,
-        ticket,
-        &rules.policy,
-        &server.gate,
-        circumstances,
-    )?)
+    let is_list = ticket.method() == Some(&Method::ToolsList) && ticket.revision().is_stateless();
+    let list = is_list.then(|| message.clone());
+    let (policy, gate) = (&rules.policy, &server.gate);
+    let released = inspect::answer(message, ticket, policy, gate, circumstances)?;
+    if let (Some(list), Said::Answer { .. }) = (list, released.said()) {
+        state.mirrored.learn(ticket.server(), &list);
+    }
+    Ok(released)
 }
 
 /// Our no to a server's request that the client is not asked: it goes up in place of the client's answer.

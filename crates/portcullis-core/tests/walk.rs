@@ -139,7 +139,8 @@ fn opened(rules: &Rules, state: &State) -> String {
     let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
     let (_, ticket) = walk((rules, state), (1, None), initialize, &mut Trail::default()).unwrap();
     let answer = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}"#;
-    let released = pipeline::release(rules, &ticket, answer.into(), CIRCUMSTANCES).unwrap();
+    let released =
+        pipeline::release((rules, state), &ticket, answer.into(), CIRCUMSTANCES).unwrap();
     let Said::Answer {
         revision: Some(revision),
         ..

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 /// The protocol headers of a request, as they came.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Headers<'a> {
     /// `MCP-Protocol-Version`.
     pub version: Option<&'a str>,
@@ -13,6 +13,8 @@ pub struct Headers<'a> {
     pub method: Option<&'a str>,
     /// `Mcp-Name`.
     pub name: Option<&'a str>,
+    /// `Mcp-Param-*`, by their lower-case names.
+    pub params: Vec<(&'a str, &'a [u8])>,
     /// Whether the transport has no headers at all (stdio): then the body alone counts.
     pub is_absent: bool,
     /// Whether one of them came twice or was no visible ASCII.

@@ -456,6 +456,7 @@ fn mirrored<'a>(version: &'a str, method: &'a str, name: &'a str) -> Headers<'a>
         version: some(version),
         method: some(method),
         name: some(name),
+        params: Vec::new(),
         is_absent: false,
         is_ambiguous: false,
     }

@@ -128,6 +128,7 @@ fn replaced(gateway: &Gateway, before: Upstreams) -> (Vec<Arc<Upstream>>, Vec<Ov
         if new.is_some_and(|new| Arc::ptr_eq(new, &old)) {
             continue;
         }
+        gateway.state.mirrored.forget(&name);
         let closed = gateway.state.sessions.end_of(&name, "reloaded");
         over.extend(closed.into_iter().map(|closed| (Arc::clone(&old), closed)));
         gone.push(old);

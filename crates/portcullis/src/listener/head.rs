@@ -5,7 +5,7 @@ use crate::upstream::Carried;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 use portcullis_core::authenticate::Credentials;
-use portcullis_core::protocol::{Headers, Revision};
+use portcullis_core::protocol::{Headers, PARAM, Revision};
 use portcullis_core::refusal::{Refusal, Unacceptable};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
@@ -15,8 +15,6 @@ const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// How the mirrored arguments' headers begin.
-const PARAM: &str = "mcp-param-";
 /// The most mirrored arguments that are carried.
 const MAX_PARAMS: usize = 64;
 
@@ -53,6 +51,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
         version,
         method: mirrored(headers, &METHOD).0,
         name: mirrored(headers, &NAME).0,
+        params: params(headers, is_stateless),
         is_absent: false,
         is_ambiguous: is_stateless
             && (mirrored(headers, &METHOD).1
@@ -124,6 +123,17 @@ fn mirrored<'a>(headers: &'a HeaderMap, name: &HeaderName) -> (Option<&'a str>, 
             .and_then(|value| value.as_ref().ok().copied()),
         is_twice || matches!(value, Some(Err(_))),
     )
+}
+
+/// The mirrored arguments; whether they agree with the body is not known here.
+fn params(headers: &HeaderMap, is_stateless: bool) -> Vec<(&str, &[u8])> {
+    let params = headers
+        .iter()
+        .filter(|(name, _)| is_stateless && name.as_str().starts_with(PARAM));
+    params
+        .take(MAX_PARAMS)
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
 }
 
 /// Whether a mirrored argument comes twice, or there are more of them than are carried.

@@ -10,5 +10,7 @@ mod serve;
 pub(crate) use body::{Body, Outlet};
 pub(crate) use edge::Edge;
 pub(crate) use head::{Seen, seen, trace};
-pub(crate) use respond::{Refused, error, events, message, metadata, plain, preflight, refuse};
+pub(crate) use respond::{
+    Refused, advise, error, events, message, metadata, plain, preflight, refuse,
+};
 pub(crate) use serve::{Bounds, Serving, accept};

@@ -95,22 +95,28 @@ pub(crate) fn refuse(refused: Refused<'_>) -> Response<Body> {
     let public = refused.refusal.public(refused.is_stateless);
     let mut response = Response::new(Body::whole(error(refused)));
     set_status(&mut response, public.status);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    advise(&mut response, refused.refusal, refused.resource);
+    response
+}
+
+/// What HTTP tells the client to do about a refusal: which token to get, how long to wait, what else to send.
+pub(crate) fn advise(
+    response: &mut Response<Body>,
+    refusal: &Refusal,
+    resource: Option<&Resource>,
+) {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, JSON);
-    if let Some(value) = refused
-        .resource
-        .and_then(|resource| challenge_for(refused.refusal, resource))
-    {
+    if let Some(value) = resource.and_then(|resource| challenge_for(refusal, resource)) {
         headers.insert(header::WWW_AUTHENTICATE, value);
     }
-    if let Some(wait) = public.retry_after {
+    if let Some(wait) = refusal.public(false).retry_after {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
-    if matches!(refused.refusal, Refusal::Unacceptable(Unacceptable::Method)) {
+    if matches!(refusal, Refusal::Unacceptable(Unacceptable::Method)) {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
     }
-    response
 }
 
 /// The JSON-RPC error of a refusal; an unknown id is left out (JSON-RPC errors of MCP, `id` is optional).

@@ -180,7 +180,12 @@ impl Local {
     ) -> Result<(), Refusal> {
         self.gateway.admits(&self.principal)?;
         let live = self.gateway.live.load_full();
-        let released = pipeline::release(&live.rules, ticket, message, circumstances())?;
+        let released = pipeline::release(
+            (&live.rules, &self.gateway.state),
+            ticket,
+            message,
+            circumstances(),
+        )?;
         if let Said::Answer { code, revision } = released.said().clone() {
             if exchange.is_settled() {
                 return Err(BadAnswer::NotAsked.into());

@@ -5,7 +5,7 @@ use super::stream::Stream;
 use super::walk::{Step, Walked, accepted, completed, upstream};
 use super::{Gateway, frame};
 use crate::clock;
-use crate::listener::{Body, events, message, plain};
+use crate::listener::{Body, advise, events, message, plain};
 use crate::random;
 use crate::record::{Exchange, note};
 use crate::upstream::{Begun, Content, Events, Reply};
@@ -34,8 +34,12 @@ impl Gateway {
         let is_first = ticket.method() == Some(&portcullis_core::protocol::Method::Initialize);
         match reply.content {
             Content::Message(bytes) => {
-                let released =
-                    pipeline::release(&step.live.rules, &ticket, bytes, step.circumstances())?;
+                let released = pipeline::release(
+                    (&step.live.rules, &self.state),
+                    &ticket,
+                    bytes,
+                    step.circumstances(),
+                )?;
                 let Said::Answer { code, revision } = released.said() else {
                     return Err(Unanswered::Foreign.into());
                 };
@@ -49,11 +53,12 @@ impl Gateway {
                 };
                 self.settle(exchange, (reply.status, code), &released)
                     .await?;
-                Ok(Walked::Whole(message(
-                    reply.status,
-                    released,
-                    session.as_deref(),
-                )))
+                let mut answer = message(reply.status, released, session.as_deref());
+                if let Some(refusal) = &reply.refused {
+                    let resource = &step.live.rules.server(ticket.server())?.gate.resource;
+                    advise(&mut answer, refusal, Some(resource));
+                }
+                Ok(Walked::Whole(answer))
             }
             Content::Events(incoming) if is_first => {
                 self.first_events(step, &ticket, (incoming, reply.session), exchange)
@@ -94,7 +99,12 @@ impl Gateway {
             let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
                 continue;
             };
-            let released = pipeline::release(&step.live.rules, ticket, data, step.circumstances())?;
+            let released = pipeline::release(
+                (&step.live.rules, &self.state),
+                ticket,
+                data,
+                step.circumstances(),
+            )?;
             let said = released.said().clone();
             whole.extend_from_slice(&frame::rewrite(&frame, None, &released.into_bytes()));
             let Said::Answer { code, revision } = said else {

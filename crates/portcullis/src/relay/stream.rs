@@ -293,7 +293,12 @@ impl Stream {
             now: clock::now(),
             network: Some(&self.network),
         };
-        let released = pipeline::release(&live.rules, &self.ticket, message, circumstances);
+        let released = pipeline::release(
+            (&live.rules, &self.gateway.state),
+            &self.ticket,
+            message,
+            circumstances,
+        );
         let released = match released {
             // One answer a request: a second one was not asked for.
             Ok(second) if self.is_answered && matches!(second.said(), Said::Answer { .. }) => {

@@ -291,11 +291,7 @@ impl Http {
                 }
             }
         };
-        Ok(Reply {
-            status: head.status.as_u16(),
-            session,
-            content,
-        })
+        Ok(Reply::new(head.status.as_u16(), session, content))
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod stdio;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use portcullis_core::protocol::{BadStream, Frame, Frames};
-use portcullis_core::refusal::Unanswered;
+use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
 use portcullis_core::time::Timestamp;
@@ -70,6 +70,19 @@ pub(crate) struct Reply {
     pub(crate) session: Option<Begun>,
     /// The answer itself.
     pub(crate) content: Content,
+    /// The refusal that it tells of, where one server of all refused: HTTP says more of it than the message.
+    pub(crate) refused: Option<Box<Refusal>>,
+}
+
+impl Reply {
+    const fn new(status: u16, session: Option<Begun>, content: Content) -> Self {
+        Self {
+            status,
+            session,
+            content,
+            refused: None,
+        }
+    }
 }
 
 /// The body of an answer.

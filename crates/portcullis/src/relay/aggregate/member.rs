@@ -1,5 +1,6 @@
 //! One server's part in an exchange with all of them: admitted, asked, released and recorded by itself.
 
+use super::super::intake::length;
 use super::super::{Gateway, Live, walk};
 use crate::clock;
 use crate::listener::{Refused, error};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::Said;
 use portcullis_core::pipeline::{self, Trail};
-use portcullis_core::protocol::Method;
+use portcullis_core::protocol::{Method, PARAM};
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::aggregate::{AGGREGATE, renamed};
 use portcullis_core::route::{Dispatch, Ticket};
@@ -18,8 +19,6 @@ use tokio::sync::mpsc;
 
 /// Messages that may wait for a client that does not read.
 pub(super) const QUEUE: usize = 16;
-/// How the headers of mirrored arguments begin.
-const PARAM: &str = "mcp-param-";
 
 /// What is asked of all servers, or of one by its name here.
 pub(super) struct Asked<'a> {
@@ -37,6 +36,15 @@ pub(super) struct Part {
     network: Option<String>,
     /// Its own record, if it gets one.
     exchange: Option<Exchange>,
+}
+
+/// A message that was released, in the names that it has here.
+pub(super) struct Passed {
+    pub(super) message: Bytes,
+    /// Whether it is the answer to what was asked.
+    pub(super) is_answer: bool,
+    /// The JSON-RPC error code of the answer.
+    pub(super) code: Option<i64>,
 }
 
 impl Asked<'_> {
@@ -118,9 +126,8 @@ impl Asked<'_> {
             Ok(exchange) => exchange,
             Err(why) => return Ok(self.refuse(&why.into(), None).await),
         };
-        exchange.server = Some(Arc::clone(server));
-        self.trace().clone_into(&mut exchange.trace);
-        exchange.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        self.belongs(&mut exchange, server);
+        exchange.bytes_in = length(&body);
         let (dispatch, mut part) = match self.admit(server, body, &mut exchange.trail) {
             Ok(admitted) => admitted,
             Err(refusal) => return Ok(self.refuse(&refusal, Some(exchange)).await),
@@ -132,7 +139,7 @@ impl Asked<'_> {
         };
         match reply.content {
             Content::Message(message) => match part.release(message, reply.status).await {
-                Ok((message, _)) => Ok(whole(message, reply.status)),
+                Ok(passed) => Ok(whole(passed.message, reply.status)),
                 Err(refusal) => Ok(self.refuse(&refusal, part.exchange).await),
             },
             Content::Events(events) => {
@@ -147,8 +154,15 @@ impl Asked<'_> {
         }
     }
 
+    /// Makes an exchange the part of this server in the whole one.
+    pub(super) fn belongs(&self, exchange: &mut Exchange, server: &Arc<str>) {
+        exchange.server = Some(Arc::clone(server));
+        self.trace().clone_into(&mut exchange.trace);
+    }
+
     /// Records a refusal; gives the answer that says so.
     async fn refuse(&self, refusal: &Refusal, exchange: Option<Exchange>) -> Reply {
+        self.gateway.counters.refused(refusal);
         let mut told = refusal.clone();
         let mut trace = String::new();
         if let Some(mut exchange) = exchange {
@@ -165,7 +179,10 @@ impl Asked<'_> {
             resource: None,
             trace: &trace,
         });
-        whole(answer, status)
+        Reply {
+            refused: Some(Box::new(told)),
+            ..whole(answer, status)
+        }
     }
 }
 
@@ -175,30 +192,35 @@ impl Part {
     }
 
     /// Releases a message of the server's under its own rules, and records it if it is the answer.
-    pub(super) async fn release(
-        &mut self,
-        message: Bytes,
-        status: u16,
-    ) -> Result<(Bytes, bool), Refusal> {
+    pub(super) async fn release(&mut self, message: Bytes, status: u16) -> Result<Passed, Refusal> {
         // The rules of now: a reload that tightens them tightens this too.
         let live = self.gateway.live.load_full();
         let circumstances = Circumstances {
             now: clock::now(),
             network: self.network.as_deref(),
         };
-        let released = pipeline::release(&live.rules, &self.ticket, message, circumstances)?;
-        let code = match released.said() {
-            Said::Answer { code, .. } => Some(*code),
-            Said::Request { .. } | Said::Notification { .. } => None,
+        let released = pipeline::release(
+            (&live.rules, &self.gateway.state),
+            &self.ticket,
+            message,
+            circumstances,
+        )?;
+        let (is_answer, code) = match released.said() {
+            Said::Answer { code, .. } => (true, *code),
+            Said::Request { .. } | Said::Notification { .. } => (false, None),
         };
-        if let (Some(code), Some(exchange)) = (code, &mut self.exchange) {
+        if let (true, Some(exchange)) = (is_answer, &mut self.exchange) {
             exchange.bytes_out = released.size();
             let settled = exchange.settle(walk::completed(status, code)).await;
             settled.map_err(Refusal::Unavailable)?;
         }
         let method = self.ticket.method().unwrap_or(&Method::Ping);
         let message = renamed(method, &self.server, released.into_bytes());
-        Ok((message, code.is_some()))
+        Ok(Passed {
+            message,
+            is_answer,
+            code,
+        })
     }
 
     /// Passes on what a server says in answer, until it has answered.
@@ -211,6 +233,7 @@ impl Part {
         let (Err(refusal), Some(mut exchange)) = (passed, self.exchange) else {
             return;
         };
+        self.gateway.counters.refused(&refusal);
         let recorded = exchange.refuse(&refusal, true).await;
         let refused = recorded.err().map_or(refusal, Refusal::Unavailable);
         let answer = error(Refused {
@@ -232,8 +255,8 @@ impl Part {
             let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
                 continue;
             };
-            let (message, is_answer) = self.release(data, 200).await?;
-            if tell.send(Ok(message)).await.is_err() || is_answer {
+            let passed = self.release(data, 200).await?;
+            if tell.send(Ok(passed.message)).await.is_err() || passed.is_answer {
                 return Ok(());
             }
         }

@@ -84,17 +84,17 @@ async fn pass_all(
         let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
             continue;
         };
-        let Ok((message, is_answer)) = part.release(data, 200).await else {
+        let Ok(passed) = part.release(data, 200).await else {
             tracing::warn!(
                 server = &**part.server(),
                 "a subscription was ended: not released"
             );
             return;
         };
-        if is_answer {
+        if passed.is_answer {
             return;
         }
-        if is_news(&message) && tell.send(Ok(message)).await.is_err() {
+        if is_news(&passed.message) && tell.send(Ok(passed.message)).await.is_err() {
             return;
         }
     }

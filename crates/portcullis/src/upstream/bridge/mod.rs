@@ -12,8 +12,7 @@ use crate::clock;
 use bytes::Bytes;
 use downward::Guests;
 use futures_util::future::join_all;
-use mirror::Mirrors;
-use portcullis_core::protocol::{Frame, Kind, Method};
+use portcullis_core::protocol::{Frame, Kind, Method, ToolHeaders};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::{Dispatch, Ticket, bridge};
 use portcullis_core::session::Open;
@@ -51,7 +50,7 @@ pub(crate) struct Upstream {
     /// Sessions of clients with us, where it has none.
     guests: Guests,
     /// Which arguments its tools want in headers.
-    mirrors: Mirrors,
+    mirrors: ToolHeaders,
 }
 
 /// Whether a server speaks an era: unknown at first; a no is doubted after a while.
@@ -112,7 +111,7 @@ impl Upstream {
             sessions: Era::default(),
             conversations: Conversations::default(),
             guests: Guests::default(),
-            mirrors: Mirrors::default(),
+            mirrors: ToolHeaders::default(),
         }
     }
 
@@ -297,11 +296,7 @@ fn is_refused(reply: &Reply) -> bool {
 
 /// An answer in one piece.
 pub(crate) const fn whole(message: Bytes, status: u16) -> Reply {
-    Reply {
-        status,
-        session: None,
-        content: Content::Message(message),
-    }
+    Reply::new(status, None, Content::Message(message))
 }
 
 /// An answer that a task of ours gives.
@@ -311,18 +306,10 @@ pub(crate) const fn told(told: mpsc::Receiver<Result<Bytes, Unanswered>>) -> Rep
 
 /// An answer in pieces.
 const fn stream(bridged: Bridged) -> Reply {
-    Reply {
-        status: 200,
-        session: None,
-        content: Content::Events(Events::Bridged(bridged)),
-    }
+    Reply::new(200, None, Content::Events(Events::Bridged(bridged)))
 }
 
 /// That a message without an answer was taken.
 pub(crate) const fn taken() -> Reply {
-    Reply {
-        status: 202,
-        session: None,
-        content: Content::Empty,
-    }
+    Reply::new(202, None, Content::Empty)
 }

@@ -139,11 +139,7 @@ impl Pipes {
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
             let told = child.tell(dispatch.call()).await;
             told.inspect_err(|_| self.give_up(&child))?;
-            return Ok(Reply {
-                status: 202,
-                session: None,
-                content: Content::Empty,
-            });
+            return Ok(Reply::new(202, None, Content::Empty));
         }
         let asked = child.ask(dispatch.call()).await;
         let (exchange, mut queue) = asked.inspect_err(|_| self.give_up(&child))?;
@@ -158,11 +154,7 @@ impl Pipes {
             }
         };
         if first.is_last {
-            return Ok(Reply {
-                status: 200,
-                session,
-                content: Content::Message(first.bytes),
-            });
+            return Ok(Reply::new(200, session, Content::Message(first.bytes)));
         }
         if is_first {
             return self.settle(session, first, queue).await;
@@ -172,11 +164,7 @@ impl Pipes {
             queue,
             _exchange: Some(exchange),
         };
-        Ok(Reply {
-            status: 200,
-            session: None,
-            content: Content::Events(Events::Pipes(lines)),
-        })
+        Ok(Reply::new(200, None, Content::Events(Events::Pipes(lines))))
     }
 
     /// An answer to `initialize` that something else came before: only the answer counts.
@@ -195,11 +183,7 @@ impl Pipes {
         timeout(self.plan.timeout, rest)
             .await
             .map_err(|_| Unanswered::Timeout)?;
-        Ok(Reply {
-            status: 200,
-            session,
-            content: Content::Message(last.bytes),
-        })
+        Ok(Reply::new(200, session, Content::Message(last.bytes)))
     }
 
     pub(super) fn listen(&self, open: &Open, owner: &Arc<str>) -> Result<Reply, Unanswered> {
@@ -212,11 +196,7 @@ impl Pipes {
             queue,
             _exchange: None,
         };
-        Ok(Reply {
-            status: 200,
-            session: None,
-            content: Content::Events(Events::Pipes(lines)),
-        })
+        Ok(Reply::new(200, None, Content::Events(Events::Pipes(lines))))
     }
 
     /// The session of a process that just started.
@@ -386,11 +366,7 @@ impl Table {
 
 /// What an HTTP server answers for a session that it does not know.
 const fn lost() -> Reply {
-    Reply {
-        status: 404,
-        session: None,
-        content: Content::Empty,
-    }
+    Reply::new(404, None, Content::Empty)
 }
 
 #[cfg(test)]

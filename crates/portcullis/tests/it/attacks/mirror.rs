@@ -1,9 +1,9 @@
 //! ATK-026: headers that say one thing to whoever routes by them, and a body that says another.
 
-use crate::harness::{Scene, call, call_in, message, post};
+use crate::harness::{Answer, Scene, call, call_in, message, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn sentinel(text: &str) -> String {
     format!("=?base64?{}?=", STANDARD.encode(text))
@@ -92,6 +92,87 @@ fn authz_02_refuses_headers_that_disagree_with_the_body() {
     scene.permits(&honest());
     scene.permits(&honest().set("mcp-name", &sentinel("delete_all")));
     scene.permits(&honest().add("mcp-param-region", "eu"));
+}
+
+/// A server whose tool wants an argument in a header.
+fn with_header(scene: &Scene) {
+    scene.upstream.misbehave(|seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let schema = json!({ "type": "object", "properties": {
+            "region": { "type": "string", "x-mcp-header": "Region" },
+        } });
+        let tools = [
+            json!({ "name": "echo", "inputSchema": schema }),
+            json!({ "name": "read_note", "inputSchema": { "type": "object" } }),
+        ];
+        let result = json!({ "resultType": "complete", "tools": tools });
+        let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "result": result });
+        (body["method"] == "tools/list").then(|| Answer::json(200, "", &answer.to_string()))
+    });
+}
+
+#[test]
+fn authz_02_refuses_mirrored_arguments_that_disagree_once_the_schema_is_known() {
+    let scene = Scene::new();
+    let token = scene.token("alice");
+    with_header(&scene);
+    let region = "mcp-param-region";
+    let with = |tool: &str, arguments: Value| {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let request = message("tools/call", params).token(&token);
+        request.set("mcp-name", tool)
+    };
+    let echo = |region: &str| with("echo", json!({ "region": region }));
+    // Nobody has said yet what this header mirrors: it is passed on as it came.
+    let unknown = scene.permits(&echo("eu").add(region, "us"));
+    assert_eq!(unknown.status, 200);
+    let last = scene.upstream.requests().pop().expect("a request");
+    assert_eq!(last.header(region), Some("us"));
+    assert_eq!(scene.tools(&token), ["echo", "read_note"]);
+    for (what, request) in [
+        ("another value", echo("eu").add(region, "us")),
+        ("another case", echo("eu").add(region, "EU")),
+        (
+            "another value, encoded",
+            echo("eu").add(region, &sentinel("us")),
+        ),
+        (
+            "a broken sentinel",
+            echo("eu").add(region, "=?base64?***?="),
+        ),
+        ("no header", echo("eu")),
+        (
+            "a header for nothing",
+            with("echo", json!({})).add(region, "eu"),
+        ),
+    ] {
+        println!("{what}");
+        scene.refuses(
+            &request,
+            (400, -32020),
+            ("request.header_mismatch", "header_mismatch"),
+        );
+    }
+    scene.permits(&echo("eu").add(region, "eu"));
+    scene.permits(
+        &echo("eu")
+            .add(region, &sentinel("eu"))
+            .add("mcp-param-more", "x"),
+    );
+    scene.permits(&with("echo", json!({})));
+    scene.permits(&with("echo", json!({ "region": null })));
+    scene.permits(&with("read_note", json!({ "region": "eu" })).add(region, "us"));
+    // Stdio and revisions with sessions have no such headers, so nothing is missing there.
+    let session = scene.session(&token);
+    let body = json!({
+        "jsonrpc": "2.0", "id": 4, "method": "tools/call",
+        "params": { "name": "echo", "arguments": { "region": "eu" } },
+    });
+    scene.permits(&call_in(&session, &token).body(&body.to_string()));
+    // A list that names it no more ends it.
+    scene.upstream.misbehave(|_| None);
+    scene.tools(&token);
+    scene.permits(&echo("eu"));
 }
 
 #[test]

@@ -47,9 +47,13 @@ scopes = ["notes:delete"]
 
 impl Together {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(more: &str) -> Self {
         let (idp, notes, files) = (Idp::start(), Upstream::start(), Upstream::start());
         files.misbehave(with_sessions);
-        let config = CONFIG
+        let config = format!("{CONFIG}{more}")
             .replace("{idp}", &idp.issuer())
             .replace("{notes}", &notes.url())
             .replace("{files}", &files.url());
@@ -176,6 +180,141 @@ fn authz_02_lets_nothing_through_the_endpoint_for_all_that_a_server_s_own_would_
         all.send(call("notes__delete_all").token(&scope)).status,
         200
     );
+}
+
+#[test]
+fn auth_10_tells_at_the_endpoint_for_all_which_scopes_a_server_wants() {
+    let all = Together::new();
+    let token = all.token("alice");
+    let metadata = format!(
+        "resource_metadata=\"http://{}/.well-known/oauth-protected-resource/mcp\"",
+        all.gateway.address
+    );
+    let opened = all.send(initialize(&token));
+    let session = opened.header("mcp-session-id").expect("a session");
+    let in_session = json!({
+        "jsonrpc": "2.0", "id": 3, "method": "tools/call",
+        "params": { "name": "notes__delete_all", "arguments": {} },
+    });
+    for request in [
+        call("notes__delete_all").token(&token),
+        call_in(session, &token).body(&in_session.to_string()),
+    ] {
+        let denied = all.send(request);
+        assert_eq!((denied.status, denied.code()), (403, 403), "{denied:?}");
+        let challenge = denied.challenge();
+        for part in [
+            "Bearer error=\"insufficient_scope\"",
+            "scope=\"notes:delete\"",
+            &metadata,
+        ] {
+            assert!(challenge.contains(part), "{part} in {challenge}");
+        }
+        let record = all.gateway.expect("authz.deny", Some("scope"));
+        assert_eq!(record["server"], "notes", "{record}");
+    }
+    let hopeless = all.send(call("files__delete_all").token(&token));
+    assert_eq!(hopeless.status, 403);
+    assert!(
+        hopeless.header("www-authenticate").is_none(),
+        "{hopeless:?}"
+    );
+    let nobody = all.send(call("notes__delete_all"));
+    assert_eq!(nobody.status, 401);
+    assert!(nobody.challenge().contains(&metadata), "{nobody:?}");
+    let more = all.idp.draft("alice", &all.audience());
+    let more = more.claim("scope", "notes:delete").sign();
+    let done = all.send(call("notes__delete_all").token(&more));
+    assert_eq!(done.status, 200);
+    assert!(done.header("www-authenticate").is_none(), "{done:?}");
+}
+
+#[test]
+fn tok_01_says_at_the_endpoint_for_all_how_long_to_wait() {
+    let all = Together::with("[servers.notes.tools.echo]\nrequests_per_minute = 1\n");
+    let token = all.token("alice");
+    assert_eq!(all.send(call("notes__echo").token(&token)).status, 200);
+    let refused = all.send(call("notes__echo").token(&token));
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let wait = refused.header("retry-after").expect("Retry-After");
+    assert!(wait.parse::<u64>().is_ok_and(|wait| wait > 0), "{wait}");
+    let record = all.gateway.expect("ratelimit.triggered", Some("tool"));
+    assert_eq!(record["server"], "notes");
+    assert_eq!(all.send(call("files__read_note").token(&token)).status, 200);
+}
+
+#[test]
+fn siem_04_records_each_server_that_a_list_of_all_asks() {
+    let all = Together::new();
+    let token = all.token("alice");
+    let listed = all.send(message("tools/list", json!({})).token(&token));
+    assert_eq!(listed.status, 200, "{listed:?}");
+    let whole = all.gateway.record_of(&listed);
+    let records = all.gateway.exchanges();
+    let of = |server: &str| {
+        let mut own = records.iter().filter(|record| record["server"] == server);
+        let first = own.next().cloned().unwrap_or_default();
+        assert!(own.next().is_none(), "{server} has one record");
+        first
+    };
+    for server in ["*", "notes", "files", "dead"] {
+        let record = of(server);
+        assert_eq!(record["trace"], whole["trace"], "{record}");
+        assert_eq!(record["method"], "tools/list", "{record}");
+        assert_eq!(record["principal"]["sub"], "alice", "{record}");
+        assert_eq!(record["decision"]["effect"], "allow", "{record}");
+        let event = if server == "dead" {
+            "upstream.failed"
+        } else {
+            "call.completed"
+        };
+        assert_eq!(record["event"], event, "{record}");
+    }
+    assert!(of("notes")["bytes_out"].as_u64() > Some(100));
+    assert!(of("notes")["upstream_us"].is_u64());
+    assert_eq!(
+        of("own"),
+        Value::Null,
+        "it may not be used, and was not asked"
+    );
+}
+
+#[test]
+fn authz_03_leaves_a_server_out_that_answers_a_list_with_an_error() {
+    let all = Together::new();
+    all.notes.misbehave(|seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let page = body["params"]["cursor"].is_null();
+        let answer = if page {
+            let tools = [json!({ "name": "echo", "inputSchema": { "type": "object" } })];
+            let result = json!({ "resultType": "complete", "tools": tools, "nextCursor": "more" });
+            json!({ "jsonrpc": "2.0", "id": body["id"], "result": result })
+        } else {
+            let error = json!({ "code": -32603, "message": "broken" });
+            json!({ "jsonrpc": "2.0", "id": body["id"], "error": error })
+        };
+        (body["method"] == "tools/list").then(|| Answer::json(200, "", &answer.to_string()))
+    });
+    let token = all.token("alice");
+    assert_eq!(
+        all.names(&token),
+        ["files__read_note"],
+        "half a list is none"
+    );
+    let missing = all.gateway.expect("call.failed", Some("upstream_error"));
+    assert_eq!(missing["server"], "notes", "{missing}");
+    assert_eq!(missing["outcome"]["code"], -32603, "{missing}");
+    all.notes.misbehave(|seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let result = json!({ "resultType": "complete" });
+        let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "result": result });
+        (body["method"] == "tools/list").then(|| Answer::json(200, "", &answer.to_string()))
+    });
+    assert_eq!(all.names(&token), ["files__read_note"]);
+    let missing = all.gateway.expect("upstream.failed", Some("foreign"));
+    assert_eq!(missing["server"], "notes", "{missing}");
+    all.notes.misbehave(|_| None);
+    assert_eq!(all.names(&token).len(), 3);
 }
 
 #[test]

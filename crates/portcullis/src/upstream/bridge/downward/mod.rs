@@ -93,8 +93,13 @@ pub(super) async fn call(
         () = cancelled.cancelled() => return Err(Unanswered::Ended),
         reply = ask(upstream, guest, first, carried) => reply?,
     };
+    // What HTTP says of a refusal, a client with a session needs as well.
+    let status = reply.refused.as_ref().map_or(200, |_| reply.status);
     match reply.content {
-        Content::Message(answer) if Input::of(&answer).is_none() => Ok(whole(answer, 200)),
+        Content::Message(answer) if Input::of(&answer).is_none() => Ok(Reply {
+            refused: reply.refused,
+            ..whole(answer, status)
+        }),
         Content::Empty => Err(Unanswered::Foreign),
         content @ (Content::Message(_) | Content::Events(_)) => {
             let (tell, told) = mpsc::channel(QUEUE);
@@ -124,7 +129,7 @@ async fn ask(
     carried: &Carried,
 ) -> Result<Reply, Unanswered> {
     let mut beside = mirror::carried(&message, carried);
-    upstream.mirrors.add(&message, &mut beside);
+    mirror::add(&upstream.mirrors, &message, &mut beside);
     let reply = upstream.direct.call(&message, &beside).await?;
     let Content::Message(answer) = &reply.content else {
         return Ok(reply);
@@ -155,6 +160,6 @@ async fn ask(
         }
     }
     let mut beside = mirror::carried(&message, carried);
-    upstream.mirrors.add(&message, &mut beside);
+    mirror::add(&upstream.mirrors, &message, &mut beside);
     upstream.direct.call(&message, &beside).await
 }
