@@ -20,6 +20,7 @@ mod keys;
 mod clock;
 mod random;
 mod telemetry;
+mod export;
 
 use std::process::ExitCode;
 

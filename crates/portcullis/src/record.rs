@@ -1,6 +1,7 @@
 //! The bracket around an exchange: its place in the audit log is taken first and settled last.
 
 use crate::clock;
+use crate::export::Place;
 use portcullis_audit::{
     Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
 };
@@ -51,6 +52,8 @@ pub(crate) struct Exchange {
     pub(crate) bytes_in: u64,
     /// The bytes that went out.
     pub(crate) bytes_out: u64,
+    /// Its place in its trace, where anything is exported.
+    pub(crate) place: Option<Box<Place>>,
     peer: Option<SocketAddr>,
 }
 
@@ -79,6 +82,7 @@ impl Exchange {
             policy,
             bytes_in: 0,
             bytes_out: 0,
+            place: None,
             peer,
         })
     }
@@ -92,11 +96,29 @@ impl Exchange {
             return Ok(());
         };
         self.fill(&mut entry.record, came);
-        entry
-            .settle()
-            .await
-            .map(drop)
-            .map_err(|_| Unavailable::Audit)
+        let settled = entry.settle().await;
+        self.export(came);
+        settled.map(drop).map_err(|_| Unavailable::Audit)
+    }
+
+    /// It goes up now, over this transport; none if to ourselves.
+    pub(crate) fn goes_up(&mut self, over: Option<&'static str>) {
+        self.sent.get_or_insert(clock::now());
+        if let Some(place) = &mut self.place {
+            place.goes_up(over);
+        }
+    }
+
+    /// The `traceparent` that an upstream is to get, where anything is exported.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        let place = self.place.as_ref()?;
+        Some(place.traceparent(&self.trace))
+    }
+
+    fn export(&mut self, came: Came) {
+        if let Some(place) = self.place.take() {
+            place.export().settled(self, &place, came);
+        }
     }
 
     /// Writes the record of a refusal.
@@ -183,15 +205,16 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        let came = Came {
+            event: portcullis_audit::ABANDONED,
+            reason: None,
+            status: 0,
+            code: None,
+        };
         if let Some(mut entry) = self.entry.take() {
-            let came = Came {
-                event: portcullis_audit::ABANDONED,
-                reason: None,
-                status: 0,
-                code: None,
-            };
             self.fill(&mut entry.record, came);
         }
+        self.export(came);
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use tracing_subscriber::EnvFilter;
 
 /// The bounds of `mcp.server.operation.duration` in seconds, as the OpenTelemetry conventions have them.
-const SECONDS: [f64; 14] = [
+pub(crate) const SECONDS: [f64; 14] = [
     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
@@ -26,6 +26,35 @@ struct Where {
     server: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    signal: &'static str,
+    outcome: &'static str,
+}
+
+/// What became of what was to be exported.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exported {
+    spans: Family<Outcome, Counter>,
+    requests: Family<Request, Counter>,
+}
+
+impl Exported {
+    pub(crate) fn spans(&self, outcome: &'static str, count: u64) {
+        self.spans.get_or_create(&Outcome { outcome }).inc_by(count);
+    }
+
+    pub(crate) fn request(&self, signal: &'static str, outcome: &'static str) {
+        let request = Request { signal, outcome };
+        self.requests.get_or_create(&request).inc();
+    }
+}
+
 /// The counters of the data path.
 pub(crate) struct Counters {
     registry: Registry,
@@ -33,6 +62,7 @@ pub(crate) struct Counters {
     completed: Family<Where, Counter>,
     seconds: Family<Where, Histogram, fn() -> Histogram>,
     authenticated: Counter,
+    exported: Exported,
 }
 
 impl fmt::Debug for Counters {
@@ -69,12 +99,24 @@ impl Default for Counters {
             "Requests whose caller was known",
             authenticated.clone(),
         );
+        let exported = Exported::default();
+        registry.register(
+            "telemetry_spans",
+            "Spans for collectors: exported, dropped because too many waited, or failed to be sent",
+            exported.spans.clone(),
+        );
+        registry.register(
+            "telemetry_requests",
+            "Requests to collectors, by signal and outcome",
+            exported.requests.clone(),
+        );
         Self {
             registry,
             refused,
             completed,
             seconds,
             authenticated,
+            exported,
         }
     }
 }
@@ -83,6 +125,11 @@ impl Counters {
     pub(crate) fn refused(&self, refusal: &Refusal) {
         let (event, reason) = refusal.event();
         self.refused.get_or_create(&Why { event, reason }).inc();
+    }
+
+    /// What became of what was to be exported.
+    pub(crate) const fn exported(&self) -> &Exported {
+        &self.exported
     }
 
     pub(crate) fn authenticated(&self) {

@@ -1,7 +1,7 @@
 //! `portcullis serve`: what a configuration file says.
 
 use super::{Ending, environment, out, runtime};
-use crate::config::{self, Checked, Problems};
+use crate::config::{self, Checked, Otlp, Problems};
 use crate::lifecycle::{self, Home, Start};
 use anyhow::Context as _;
 use clap::Args;
@@ -34,6 +34,7 @@ impl Serve {
             source: Some((self.config, reread)),
             listener,
             admin,
+            otlp: otlp()?,
         };
         serve(start, || ())
     }
@@ -75,6 +76,12 @@ fn reread(file: &Path) -> Result<Checked, Problems> {
     config::read(&text, &file, &environment, &|path| {
         std::fs::read_to_string(path)
     })
+}
+
+/// What the standard variables of OpenTelemetry ask for.
+pub(super) fn otlp() -> anyhow::Result<Option<Otlp>> {
+    let read_file = |path: &Path| std::fs::read_to_string(path);
+    config::otlp(&environment, &read_file).context("a variable of the environment")
 }
 
 /// Binds an address; says what to do if it is taken.

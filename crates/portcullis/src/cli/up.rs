@@ -66,6 +66,7 @@ impl Up {
                 source,
                 listener,
                 admin,
+                otlp: super::serve::otlp()?,
             },
             move || out::print(&greeting),
         )

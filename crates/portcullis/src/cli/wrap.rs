@@ -155,7 +155,7 @@ async fn serve(
     started: Timestamp,
 ) -> anyhow::Result<Ending> {
     crate::keys::private_directory(&checked.gateway.data)?;
-    let running = build(checked, shared).await?;
+    let running = build(checked, shared, super::serve::otlp()?).await?;
     let uid = rustix::process::getuid().as_raw();
     let user = environment("USER").unwrap_or_default();
     let (out, lines) = mpsc::channel(QUEUE);

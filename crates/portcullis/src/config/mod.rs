@@ -17,6 +17,7 @@ mod reference;
 pub(crate) mod interpolate;
 pub(crate) mod suspect;
 pub(crate) mod header;
+mod otlp;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub(crate) use checked::{
     Algorithm, Arguments, Checked, Durability, Grant, Http, Issuer, Quota, Server, ServerName,
     Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
 };
+pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names};
 pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use problem::{Problem, Problems};

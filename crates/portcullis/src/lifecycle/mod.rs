@@ -6,7 +6,8 @@ mod descriptors;
 mod reload;
 
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
-use crate::config::{self, Checked};
+use crate::config::{self, Checked, Otlp};
+use crate::export::Export;
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn};
@@ -41,6 +42,8 @@ use tokio_util::task::TaskTracker;
 const REAP: Duration = Duration::from_secs(5);
 /// What servers have at least to end: the grace for closing stdin, the same for SIGTERM, and a little more.
 const STOP: Duration = Duration::from_secs(5);
+/// What a collector has at least to take what is left.
+const FLUSH: Duration = Duration::from_secs(1);
 /// Connections that operators may have open.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How a configuration is read again.
@@ -54,6 +57,8 @@ pub(crate) struct Start {
     /// Sockets that are already bound.
     pub(crate) listener: std::net::TcpListener,
     pub(crate) admin: std::net::TcpListener,
+    /// What is exported to collectors.
+    pub(crate) otlp: Option<Otlp>,
 }
 
 impl fmt::Debug for Start {
@@ -75,7 +80,11 @@ pub(crate) struct Running {
 /// Opens the audit log and the database, and builds the data path.
 ///
 /// The database is in `shared`: processes with data directories of their own can have it in common.
-pub(crate) async fn build(checked: &Checked, shared: &Home) -> anyhow::Result<Running> {
+pub(crate) async fn build(
+    checked: &Checked,
+    shared: &Home,
+    otlp: Option<Otlp>,
+) -> anyhow::Result<Running> {
     let home = Home(checked.gateway.data.clone());
     let (key, audit_key) = home.prepare()?;
     let revocations = Revocations::open(&shared.state()).await?;
@@ -97,6 +106,11 @@ pub(crate) async fn build(checked: &Checked, shared: &Home) -> anyhow::Result<Ru
     } = assemble(checked, &workshop)?;
     let issuers = Issuers::new(recorder.clone());
     issuers.install(trusted);
+    let counters = Counters::default();
+    let export = otlp.map(|otlp| Export::start(otlp, counters.exported(), &tasks));
+    let export = export
+        .transpose()
+        .context("OTEL_EXPORTER_OTLP_CERTIFICATE")?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,
@@ -108,7 +122,8 @@ pub(crate) async fn build(checked: &Checked, shared: &Home) -> anyhow::Result<Ru
         serving: TaskTracker::new(),
         drain: CancellationToken::new(),
         listening: Mutex::default(),
-        counters: Counters::default(),
+        counters,
+        export: export.map(Arc::new),
     });
     aggregate.bind(&gateway);
     revocations::keep_up(&gateway).await?;
@@ -125,7 +140,8 @@ pub(crate) async fn build(checked: &Checked, shared: &Home) -> anyhow::Result<Ru
 /// Serves until a signal, then drains; `ready` is called once both sockets are served.
 pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()> {
     let checked = &start.checked;
-    let running = Arc::new(build(checked, &Home(checked.gateway.data.clone())).await?);
+    let home = Home(checked.gateway.data.clone());
+    let running = Arc::new(build(checked, &home, start.otlp).await?);
     let gateway = Arc::clone(&running.gateway);
     note(&gateway.recorder, started(checked, &gateway));
     let _shards = serve(checked, (start.listener, start.admin), &gateway)?;
@@ -223,6 +239,7 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     for closed in gateway.state.sessions.end_all("stopped") {
         note_closed_in_turn(&gateway.recorder, &closed).await;
     }
+    flush(&gateway, deadline).await?;
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());
     note(&gateway.recorder, record);
@@ -246,6 +263,18 @@ async fn stop(gateway: &Gateway, deadline: Instant) -> anyhow::Result<()> {
         stopped = timeout_at(deadline, stops) => if stopped.is_err() {
             tracing::warn!("a server did not end in time");
         },
+        () = told_to_end()? => {}
+    }
+    Ok(())
+}
+
+/// Gives collectors what is left: until the drain's deadline, and in no less than a second.
+async fn flush(gateway: &Gateway, deadline: Instant) -> anyhow::Result<()> {
+    let Some(export) = &gateway.export else {
+        return Ok(());
+    };
+    tokio::select! {
+        () = export.finish(deadline.max(Instant::now() + FLUSH)) => {}
         () = told_to_end()? => {}
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What of a request's head counts: read once, by name, and nothing else is ever looked at.
 
+use crate::export::Parent;
 use crate::random;
 use crate::upstream::Carried;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -31,8 +32,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) last_event: Option<&'a str>,
     /// What mirrors the body.
     pub(crate) mirrors: Headers<'a>,
-    /// The W3C trace id, the client's or a new one.
-    pub(crate) trace: String,
+    /// Where it stands in its trace.
+    pub(crate) trace: Trace,
     /// What goes up beside the message.
     pub(crate) carried: Carried,
 }
@@ -69,7 +70,8 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
     } else {
         text(headers, &SESSION)?
     };
-    let (trace, traceparent) = trace(headers)?;
+    let mut trace = trace(headers)?;
+    let traceparent = std::mem::take(&mut trace.header);
     Ok(Seen {
         credentials: Credentials {
             authorization: headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
@@ -155,8 +157,19 @@ fn to_carry(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .collect()
 }
 
-/// The trace id and the `traceparent` for the upstream (W3C Trace Context level 1, section 3.2).
-pub(crate) fn trace(headers: &HeaderMap) -> Result<(String, String), Refusal> {
+/// Where a request stands in its trace.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    /// The W3C trace id, the client's or a new one.
+    pub(crate) id: String,
+    /// The client's span, if it named one.
+    pub(crate) parent: Option<Parent>,
+    /// The `traceparent` for the upstream.
+    pub(crate) header: String,
+}
+
+/// The trace of a request, and the `traceparent` for the upstream (W3C Trace Context level 1, section 3.2).
+pub(crate) fn trace(headers: &HeaderMap) -> Result<Trace, Refusal> {
     let own: [u8; 24] = random::bytes()?;
     let hex: String = hex(&own);
     let (fresh, span) = hex.split_at_checked(32).unwrap_or_default();
@@ -164,13 +177,20 @@ pub(crate) fn trace(headers: &HeaderMap) -> Result<(String, String), Refusal> {
         .get(TRACEPARENT)
         .and_then(|value| value.to_str().ok())
         .and_then(trace_id);
-    let id = came.map_or(fresh, |(id, _)| id).to_owned();
-    let flags = came.map_or("00", |(_, flags)| flags);
-    let traceparent = format!("00-{id}-{span}-{flags}");
-    Ok((id, traceparent))
+    let id = came.map_or(fresh, |(id, ..)| id).to_owned();
+    let flags = came.map_or("00", |(.., flags)| flags);
+    let header = format!("00-{id}-{span}-{flags}");
+    let parent = came.and_then(|(_, span, flags)| {
+        Some(Parent {
+            span: u64::from_str_radix(span, 16).ok()?,
+            is_sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1,
+        })
+    });
+    Ok(Trace { id, parent, header })
 }
 
-fn trace_id(value: &str) -> Option<(&str, &str)> {
+/// Trace, span and flags of the header of another.
+fn trace_id(value: &str) -> Option<(&str, &str, &str)> {
     let mut parts = value.split('-');
     let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_hex = |text: &str, length: usize| {
@@ -186,7 +206,7 @@ fn trace_id(value: &str) -> Option<(&str, &str)> {
         && is_hex(span, 16)
         && is_some(span)
         && is_hex(flags, 2);
-    (fits && parts.next().is_none()).then_some((id, flags))
+    (fits && parts.next().is_none()).then_some((id, span, flags))
 }
 
 fn hex(bytes: &[u8]) -> String {

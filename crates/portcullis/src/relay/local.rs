@@ -2,6 +2,7 @@
 
 use super::{Gateway, walk};
 use crate::clock;
+use crate::export::Side;
 use crate::listener::{Refused, error, trace};
 use crate::random;
 use crate::record::{Exchange, note, note_closed};
@@ -105,8 +106,8 @@ impl Local {
             (sent, &headers),
             (circumstances(), &mut exchange.trail),
         )?;
-        exchange.sent = Some(clock::now());
         let upstream = live.upstreams.get(&self.server).ok_or(Unacceptable::Path)?;
+        exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &Carried::default()).await;
         exchange.answered = Some(clock::now());
         let reply = reply?;
@@ -126,7 +127,12 @@ impl Local {
 
     /// The client's conversation, as far as there is one yet.
     fn session(&self, rules: &Rules, exchange: &mut Exchange) -> Result<Session, Refusal> {
-        exchange.trace = trace(&HeaderMap::new())?.0;
+        let mut begun = trace(&HeaderMap::new())?;
+        if let Some(export) = &self.gateway.export {
+            let header = &mut begun.header;
+            exchange.place = Some(export.begin(&begun.id, header, (None, Side::Pipe))?);
+        }
+        exchange.trace = begun.id;
         exchange.server = Some(Arc::clone(&self.server));
         let known = self
             .conversation

@@ -13,6 +13,7 @@ mod intake;
 mod reply;
 
 use crate::clock;
+use crate::export::Export;
 use crate::issuers::Issuers;
 use crate::listener::{Body, Edge, Refused, refuse};
 use crate::record::{Exchange, note};
@@ -85,6 +86,8 @@ pub(crate) struct Gateway {
     /// Sessions whose own stream is being read: one reader each.
     pub(crate) listening: Mutex<HashSet<SessionId>>,
     pub(crate) counters: Counters,
+    /// What collectors get, where there are any.
+    pub(crate) export: Option<Arc<Export>>,
 }
 
 impl Gateway {

@@ -5,6 +5,7 @@ use super::place::Place;
 use super::stream::{Listening, Stream};
 use super::{Gateway, Live, intake};
 use crate::clock;
+use crate::export::Side;
 use crate::listener::{Body, Seen, metadata, plain, preflight, seen};
 use crate::record::{Came, Exchange, note_closed};
 use crate::upstream::{Content, Upstream};
@@ -79,12 +80,21 @@ impl Gateway {
         if server == AGGREGATE {
             seen.carried.network = Some(network.clone());
         }
+        if let Some(export) = &self.export {
+            let side = if server == AGGREGATE {
+                Side::All
+            } else {
+                Side::Http
+            };
+            let (trace, header) = (&seen.trace, &mut seen.carried.traceparent);
+            exchange.place = Some(export.begin(&trace.id, header, (trace.parent, side))?);
+        }
         let step = Step {
             live,
             seen,
             network,
         };
-        exchange.trace.clone_from(&step.seen.trace);
+        exchange.trace.clone_from(&step.seen.trace.id);
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
         let session = self.identify(&step, server, exchange).await?;
         self.counters.authenticated();
@@ -194,7 +204,7 @@ impl Gateway {
             (body, &step.seen.mirrors),
             (step.circumstances(), &mut exchange.trail),
         )?;
-        exchange.sent = Some(clock::now());
+        exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &step.seen.carried).await;
         exchange.answered = Some(clock::now());
         self.admits(&owner.0)?;

@@ -137,6 +137,15 @@ impl Direct {
         }
     }
 
+    /// How it is reached, in OpenTelemetry's words; none if it is inside this process.
+    const fn transport(&self) -> Option<&'static str> {
+        match self {
+            Self::Http(_) => Some("tcp"),
+            Self::Pipes(pipes) => Some(pipes.transport()),
+            Self::Inner(_) => None,
+        }
+    }
+
     /// Sends a message and waits for the first of its answer.
     async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
         match self {

@@ -134,8 +134,9 @@ impl Asked<'_> {
             None => record.insert(self.begin(server, trail).await?),
         };
         exchange.bytes_in += asked;
-        let sent = clock::now();
-        exchange.sent.get_or_insert(sent);
+        part.traceparent = exchange.traceparent();
+        let upstream = self.live.upstreams.get(server);
+        exchange.goes_up(upstream.and_then(|upstream| upstream.transport()));
         let reply = self.ask(&mut part, dispatch).await;
         exchange.answered = Some(clock::now());
         let passed = match reply?.content {

@@ -36,6 +36,8 @@ pub(super) struct Part {
     network: Option<String>,
     /// Its own record, if it gets one.
     exchange: Option<Exchange>,
+    /// What it is told of the trace, if that is not what all are told.
+    pub(super) traceparent: Option<String>,
 }
 
 /// A message that was released, in the names that it has here.
@@ -89,6 +91,7 @@ impl Asked<'_> {
             server: Arc::clone(server),
             network: self.carried.network.clone(),
             exchange: None,
+            traceparent: None,
         };
         Ok((dispatch, part))
     }
@@ -110,10 +113,14 @@ impl Asked<'_> {
         let params = self.carried.mirrored.iter();
         let params = params.filter(|(name, _)| name.as_str().starts_with(PARAM));
         carried.mirrored.extend(params.cloned());
-        let sent = clock::now();
+        if let Some(own) = part.traceparent.take() {
+            carried.traceparent = own;
+        }
+        if let Some(exchange) = &mut part.exchange {
+            exchange.goes_up(upstream.transport());
+        }
         let reply = upstream.call(dispatch, &carried).await;
         if let Some(exchange) = &mut part.exchange {
-            exchange.sent = Some(sent);
             exchange.answered = Some(clock::now());
         }
         Ok(reply?)
@@ -132,6 +139,7 @@ impl Asked<'_> {
             Ok(admitted) => admitted,
             Err(refusal) => return Ok(self.refuse(&refusal, Some(exchange)).await),
         };
+        part.traceparent = exchange.traceparent();
         part.exchange = Some(exchange);
         let reply = match self.ask(&mut part, dispatch).await {
             Ok(reply) => reply,
@@ -158,6 +166,9 @@ impl Asked<'_> {
     pub(super) fn belongs(&self, exchange: &mut Exchange, server: &Arc<str>) {
         exchange.server = Some(Arc::clone(server));
         self.trace().clone_into(&mut exchange.trace);
+        let export = self.gateway.export.as_ref();
+        exchange.place =
+            export.and_then(|export| export.part(self.trace(), &self.carried.traceparent));
     }
 
     /// Records a refusal; gives the answer that says so.

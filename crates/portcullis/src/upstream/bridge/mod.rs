@@ -135,6 +135,11 @@ impl Upstream {
         self.direct.timeout()
     }
 
+    /// How it is reached, in OpenTelemetry's words; none if it is inside this process.
+    pub(crate) const fn transport(&self) -> Option<&'static str> {
+        self.direct.transport()
+    }
+
     /// Sends a message and waits for the first of its answer.
     pub(crate) async fn call(
         self: &Arc<Self>,

@@ -126,6 +126,13 @@ impl Pipes {
         self.plan.timeout
     }
 
+    pub(super) const fn transport(&self) -> &'static str {
+        match self.plan.source {
+            Source::Process(_) => "pipe",
+            Source::Link(..) => "tcp",
+        }
+    }
+
     pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
         let is_first = *dispatch.call().method() == Method::Initialize;
         let Some((child, evicted)) = self.child(dispatch, is_first)? else {

@@ -20,6 +20,7 @@ mod rebinding;
 mod tls;
 mod quota;
 mod record;
+mod telemetry;
 mod tamper;
 mod faults;
 mod eras;

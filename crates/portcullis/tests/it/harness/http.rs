@@ -1,16 +1,26 @@
 //! A tiny HTTP/1.1 server on threads that remembers what it was sent.
 
+use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// One request, as it came.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// The body where it is no text.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (headers, body) = (&self.headers, &self.body);
+        write!(f, "{} {} {headers:?} {body:?}", self.method, self.target)
+    }
 }
 
 impl Seen {
@@ -171,6 +181,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
         target,
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
+        raw: body,
     })
 }
 

@@ -1,6 +1,7 @@
 //! A gateway of its own for each test, between an upstream and an issuer that remember everything.
 
 mod client;
+mod collector;
 mod gateway;
 mod http;
 mod idp;
@@ -12,7 +13,8 @@ mod script;
 mod upstream;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
-pub(crate) use gateway::{Gateway, now, portcullis, wait_for};
+pub(crate) use collector::Collector;
+pub(crate) use gateway::{Gateway, free_port, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host, Seen};
 pub(crate) use idp::{Idp, Manner};
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
