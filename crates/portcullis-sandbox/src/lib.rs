@@ -24,11 +24,15 @@
 //! server dies with it (`PR_SET_PDEATHSIG`); what the server had started does not, which only a process namespace
 //! can mend.
 //!
+//! Neither stage keeps a descriptor but the three streams. The gateway opens its own so that they close by
+//! themselves, but whoever started the gateway may have left some open, which the server could read or write.
+//!
 //! Arguments are visible to every user of the machine (`/proc/<pid>/cmdline`), so secrets belong in [`Spec::env`]:
 //! it is handed on as the environment of each stage and is in no argument list.
 #![forbid(unsafe_code)]
 
 mod order;
+mod shed;
 mod stage;
 mod supervise;
 mod tree;
@@ -156,6 +160,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return report(&error, EXIT_LAUNCHER),
     };
+    if let Err(error) = shed::descriptors() {
+        return report(&error, EXIT_LAUNCHER);
+    }
     match order {
         Order::Supervise { gateway, grace } => match supervise::supervise(gateway, grace, &command)
         {

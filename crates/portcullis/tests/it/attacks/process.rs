@@ -333,3 +333,23 @@ fn ses_08_lets_no_two_principals_share_a_process() {
     assert_eq!(in_session(&one), pids[0]);
     assert_eq!(scene.send(&initialize(&bob)).status, 200);
 }
+
+#[test]
+fn inj_13_gives_a_server_no_descriptor_that_the_gateway_inherited() {
+    let script = Script::new(
+        r#"*'"name":"descriptors"'*) text "$(echo $(ls /proc/$$/fd) of $(ls /proc/$PPID/fd))" ;;"#,
+    );
+    let inherited = "exec 7</etc/hostname 9>/dev/null";
+    let scene = Scene::started(inherited, &script.server());
+    let held = std::fs::read_link(format!("/proc/{}/fd/7", scene.gateway.process().0)).unwrap();
+    assert_eq!(
+        held,
+        std::path::Path::new("/etc/hostname"),
+        "the gateway has it"
+    );
+    let answer = text(&scene.send(&call("descriptors").token(&scene.token("alice"))));
+    for inherited in ["7", "9"] {
+        let is_there = |numbers: &str| numbers.split(' ').any(|number| number == inherited);
+        assert!(!answer.split(" of ").any(is_there), "{answer}");
+    }
+}
