@@ -16,6 +16,7 @@ mod nearest;
 mod reference;
 pub(crate) mod interpolate;
 pub(crate) mod suspect;
+pub(crate) mod veil;
 pub(crate) mod header;
 mod otlp;
 #[cfg(test)]

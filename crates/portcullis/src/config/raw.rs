@@ -210,8 +210,9 @@ pub(super) struct Issuer {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Server {
-    /// The server's MCP endpoint. `https`, or `http` on loopback; without user name and fragment.
-    pub(super) url: Option<String>,
+    /// The server's MCP endpoint. `https`, or `http` on loopback; without user name and fragment. Text, or as in
+    /// `headers`, if there is a key in its path or query.
+    pub(super) url: Option<Text>,
     /// The transport of `url`.
     #[schemars(extend("default" = "streamable-http", "enum" = ["streamable-http", "sse"]))]
     pub(super) transport: Option<String>,

@@ -230,23 +230,62 @@ fn what_cannot_be_imported_is_said() {
 }
 
 #[test]
-fn a_dry_run_shows_no_secret_of_an_argument_or_a_url() {
+fn no_secret_of_an_argument_or_a_url_is_shown() {
     let home = tempfile::tempdir().unwrap();
     let text = r#"{"mcpServers": {
-        "a": {"command": "x", "args": ["--token", "hunter2hunter2", "--api-key=hunter2hunter2", "-e", "keep=this"]},
-        "b": {"url": "https://b.example/mcp?tenant=acme&apiKey=hunter2hunter2&x=1"}}}"#;
+        "a": {"command": "x", "args": ["--token", "hunter2hunter2", "--api-key=hunter2hunter2", "-e", "keep=this",
+            "-e", "API_KEY=hunter2hunter2", "--header", "Authorization: Bearer hunter2hunter2",
+            "https://a.example/mcp?key=hunter2hunter2"]},
+        "b": {"url": "https://b.example/mcp?tenant=acme&apiKey=hunter2hunter2&x=1"},
+        "c": {"url": "https://c.example/key/hunter2hunter2/sse"},
+        "d": {"url": "https://d.example/mcp?tenant=acme"}}}"#;
     std::fs::write(home.path().join("mcp.json"), text).unwrap();
     for more in [&[][..], &["--json"]] {
         let arguments = [&["mcp.json", "--data", "data", "--dry-run"], more].concat();
         let ran = import(home.path(), &arguments);
         assert_eq!(ran.code, 0, "{ran:?}");
-        for shown in ["--api-key=***", "keep=this", "?tenant=acme&apiKey=***&x=1"] {
+        for shown in [
+            "--api-key=***",
+            "keep=this",
+            "API_KEY=***",
+            "Authorization: ***",
+            "https://a.example/mcp?key=***",
+            "https://b.example/mcp?tenant=acme&apiKey=***&x=1",
+            "https://c.example/key/***/sse",
+            "https://d.example/mcp?tenant=acme",
+        ] {
             assert!(ran.out.contains(shown), "{shown}: {}", ran.out);
         }
     }
-    // What is written is what the server needs.
-    assert_eq!(import(home.path(), &["mcp.json", "--data", "data"]).code, 0);
+    // What is written is what the server needs: arguments as they were, a URL with a secret in a file of its own.
+    let ran = import(home.path(), &["mcp.json", "--data", "data"]);
+    assert_eq!(ran.code, 0);
     let written = std::fs::read_to_string(home.path().join("portcullis.toml")).unwrap();
-    assert_eq!(written.matches(SECRET).count(), 3, "{written}");
-    assert!(!written.contains("***"), "{written}");
+    assert_eq!(written.matches(SECRET).count(), 5, "{written}");
+    for (name, url) in [
+        (
+            "b.url",
+            "https://b.example/mcp?tenant=acme&apiKey=hunter2hunter2&x=1",
+        ),
+        ("c.url", "https://c.example/key/hunter2hunter2/sse"),
+    ] {
+        assert!(
+            ran.err.contains(name) && written.contains(name),
+            "{written}"
+        );
+        let file = home.path().join("data/secrets").join(name);
+        assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), url);
+        assert_eq!(mode(&file), 0o600);
+    }
+    assert!(!home.path().join("data/secrets/d.url").exists());
+    let checked = run(home.path(), &["check", "--print"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(!checked.out.contains(SECRET), "{}", checked.out);
+    for shown in [
+        "apiKey=***",
+        "https://c.example/key/***/sse",
+        "https://d.example/mcp?tenant=acme",
+    ] {
+        assert!(checked.out.contains(shown), "{shown}: {}", checked.out);
+    }
 }

@@ -3,14 +3,11 @@
 use crate::assemble::own_issuer;
 use crate::config::{
     Arguments, Checked, Durability, Grant, Issuer, Kind, Names, Server, ServerName, Transport,
-    Upstream, Who, suspect,
+    Upstream, Who, veil,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// What stands where something could be secret.
-const VEIL: &str = "(not shown)";
 
 /// The effective configuration.
 #[derive(Debug, Serialize)]
@@ -219,13 +216,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
 fn reached(upstream: &Upstream) -> Reached {
     match upstream {
         Upstream::Http(http) => {
-            // A query may hold a key.
-            let query = if http.url.query().is_some() {
-                format!("?{VEIL}")
-            } else {
-                String::new()
-            };
-            let url = format!("{}{}{query}", http.url.origin(), http.url.path());
+            let url = veil::url(&http.url.to_string());
             let headers = http.headers.keys().cloned().collect();
             match http.transport {
                 Transport::StreamableHttp => Reached::StreamableHttp { url, headers },
@@ -234,32 +225,12 @@ fn reached(upstream: &Upstream) -> Reached {
         }
         Upstream::Stdio(stdio) => Reached::Stdio {
             command: stdio.command.clone(),
-            args: veiled(&stdio.args),
+            args: veil::arguments(&stdio.args),
             cwd: stdio.cwd.clone(),
             env: stdio.env.keys().cloned().collect(),
             max_processes: stdio.max_processes,
         },
     }
-}
-
-/// Arguments, without those that look like secrets or follow a flag that names one.
-fn veiled(args: &[String]) -> Vec<String> {
-    let mut before = "";
-    let mut shown = Vec::new();
-    for argument in args {
-        let (flag, value) = argument.split_once('=').unwrap_or((before, argument));
-        let is_named =
-            flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
-        shown.push(
-            if is_named || suspect::is_secret_value(value) || suspect::is_secret_value(argument) {
-                VEIL.to_owned()
-            } else {
-                argument.clone()
-            },
-        );
-        before = argument;
-    }
-    shown
 }
 
 fn who(who: &Who) -> String {

@@ -22,7 +22,7 @@ pub(crate) const MAX_IMPORT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Imported {
-    /// The text of a `portcullis.toml`. A secret is in it only if it stood in an argument or a URL.
+    /// The text of a `portcullis.toml`. A secret is in it only if it stood in an argument.
     pub(crate) toml: String,
     /// The same, to be shown: `***` stands for each of those.
     pub(crate) shown: String,

@@ -143,7 +143,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     (r#"{"command": "x", "env": {"A": "${B:-c}"}}"#, "the default of `B` is left out"),
     (r#"{"url": "https://x.example", "headers": {"Host": "y"}}"#, "\"Host\" cannot be sent"),
     (r#"{"url": "https://x.example", "headers": {"A": "y", "a": "z"}}"#, "stands twice"),
-    (r#"{"url": "https://x.example?apiKey=abc"}"#, "seems to hold a secret"),
+    (r#"{"url": "https://x.example?apiKey=abc"}"#, "a secret was moved out of the file, to `a.url`"),
+    (r#"{"command": "npx", "args": ["mcp-remote", "https://x.example?apiKey=hunter2"]}"#, "argument 2 seems to be a secret"),
 ];
 
 #[test]

@@ -3,7 +3,7 @@
 use super::names::Names;
 use super::wrap::unwrapped;
 use super::{Imported, NotImportable, jsonc, not_json, quoted};
-use crate::config::{HttpUrl, Secret, header, interpolate, suspect};
+use crate::config::{HttpUrl, Secret, header, interpolate, suspect, veil};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +22,6 @@ const KNOWN: &[&str] = &[
     "disabled",
     "enabled",
 ];
-
-/// What is shown instead of a secret.
-const HIDDEN: &str = "***";
 
 /// Translates the file of Claude Desktop, Cursor, Windsurf or VS Code.
 ///
@@ -148,24 +145,19 @@ impl<'a> Import<'a> {
         if url.contains("${") {
             return self.note(
                 name,
-                "its URL has a variable in it, which is not replaced here; left out",
+                "its URL has a variable in it; left out: write `url` by hand, with `${VARIABLE}` where it stands",
             );
         }
-        let parsed = match HttpUrl::parse(url) {
-            Ok(parsed) => parsed,
-            Err(problem) => {
-                return self.note(name, &format!("its URL is refused: {problem}; left out"));
-            }
-        };
-        let shown = url_shown(url, parsed.query());
-        if shown != url {
-            self.note(name, "its URL seems to hold a secret; send it as a header if the server allows, and keep the file private");
+        if let Err(problem) = HttpUrl::parse(url) {
+            return self.note(name, &format!("its URL is refused: {problem}; left out"));
         }
         let ours = self.begin(name);
-        self.line_shown(
-            &format!("url = {}", quoted(url)),
-            &format!("url = {}", quoted(&shown)),
-        );
+        let shown = veil::url(url);
+        let text = self.text(name, &[&ours, "url"], url, shown != url);
+        self.line(&format!("url = {text}"));
+        if shown != url {
+            self.line(&format!("# it is {}", quoted(&shown)));
+        }
         if is_sse {
             self.line("transport = \"sse\"");
         }
@@ -282,13 +274,8 @@ impl<'a> Import<'a> {
     /// Arguments are passed as they are: a secret or a variable in them is for the user to move. Gives them as they
     /// may be shown.
     fn judge_args(&mut self, name: &str, command: &str, args: &[String]) -> Vec<String> {
-        let mut shown = Vec::new();
-        let mut before = "";
-        for (index, argument) in args.iter().enumerate() {
-            let (flag, value) = argument.split_once('=').unwrap_or((before, argument));
-            let is_named =
-                flag.starts_with('-') && suspect::is_secret_name(flag) && !value.starts_with('-');
-            let is_secret = is_named || suspect::is_secret_value(value);
+        let shown = veil::arguments(args);
+        for (index, (argument, shown)) in args.iter().zip(&shown).enumerate() {
             if argument.contains("${") {
                 self.note(
                     name,
@@ -297,7 +284,7 @@ impl<'a> Import<'a> {
                         index + 1
                     ),
                 );
-            } else if is_secret {
+            } else if argument != shown {
                 self.note(
                     name,
                     &format!(
@@ -306,12 +293,6 @@ impl<'a> Import<'a> {
                     ),
                 );
             }
-            before = argument;
-            shown.push(if is_secret {
-                hidden(argument)
-            } else {
-                argument.clone()
-            });
         }
         if command.contains("${") {
             self.note(
@@ -332,29 +313,6 @@ impl<'a> Import<'a> {
 fn list(key: &str, words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("{key} = [{}]", words.join(", "))
-}
-
-/// Only the name that stands before a value.
-fn hidden(pair: &str) -> String {
-    let name = pair.split_once('=').map(|(name, _)| format!("{name}="));
-    name.unwrap_or_default() + HIDDEN
-}
-
-/// The URL without what seems to be a secret in its query.
-fn url_shown(url: &str, query: Option<&str>) -> String {
-    let Some(query) = query else {
-        return url.to_owned();
-    };
-    let pairs = query.split('&').map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or(("", pair));
-        if suspect::is_secret_name(key) || suspect::is_secret_value(value) {
-            hidden(pair)
-        } else {
-            pair.to_owned()
-        }
-    });
-    let shown: Vec<String> = pairs.collect();
-    url.replace(&format!("?{query}"), &format!("?{}", shown.join("&")))
 }
 
 /// The entries of an object, their scalars as text.

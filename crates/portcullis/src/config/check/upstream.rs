@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// The keys of a server that say how it is reached.
 pub(super) struct Reach {
-    pub(super) url: Option<String>,
+    pub(super) url: Option<raw::Text>,
     pub(super) transport: Option<String>,
     pub(super) ca: Option<String>,
     pub(super) headers: BTreeMap<String, raw::Text>,
@@ -43,7 +43,7 @@ pub(super) fn upstream(desk: &mut Desk<'_>, place: &Place, mut reach: Reach) -> 
                     "`command`",
                 );
             }
-            http(desk, place, &url, reach).map(Upstream::Http)
+            http(desk, place, url, reach).map(Upstream::Http)
         }
         (None, Some(command)) => {
             let strange = [
@@ -83,7 +83,7 @@ fn refuse_strange(desk: &mut Desk<'_>, place: &Place, keys: &[(&str, bool)], wan
     }
 }
 
-fn http(desk: &mut Desk<'_>, place: &Place, url: &str, reach: Reach) -> Option<Http> {
+fn http(desk: &mut Desk<'_>, place: &Place, url: raw::Text, reach: Reach) -> Option<Http> {
     let kinds = [
         ("streamable-http", Transport::StreamableHttp),
         ("sse", Transport::Sse),
@@ -96,7 +96,9 @@ fn http(desk: &mut Desk<'_>, place: &Place, url: &str, reach: Reach) -> Option<H
         .ca
         .and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
     let headers = headers(desk, &place.key("headers"), reach.headers);
-    let url = desk.url(&place.key("url"), url);
+    let url = desk
+        .text(&place.key("url"), url)
+        .and_then(|url| desk.url(&place.key("url"), url.expose()));
     if ca.is_some() && url.as_ref().is_some_and(|url| !url.is_https()) {
         desk.refuse(&place.key("ca"), "only for an `https` URL");
     }
