@@ -1,7 +1,10 @@
 //! TLS 1.3, and nothing older, on every connection that is not loopback.
 
+use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -46,15 +49,44 @@ pub(crate) fn connector(extra: Option<&str>) -> Result<TlsConnector, BadTls> {
 }
 
 /// For our own listener.
-pub(crate) fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, BadTls> {
-    let chain = certificates(certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| BadTls::Key)?;
+pub(crate) fn acceptor(shown: &Arc<Shown>) -> TlsAcceptor {
+    let resolver: Arc<Shown> = Arc::clone(shown);
     let mut config = ServerConfig::builder_with_protocol_versions(&[&version::TLS13])
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|_| BadTls::Key)?;
+        .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// The certificate that every new connection is shown.
+#[derive(Debug)]
+pub(crate) struct Shown(ArcSwap<CertifiedKey>);
+
+impl Shown {
+    pub(crate) fn new(certified: Arc<CertifiedKey>) -> Self {
+        Self(ArcSwap::new(certified))
+    }
+
+    /// Shows this one from now on; says whether it is another one.
+    pub(crate) fn replace(&self, certified: &Arc<CertifiedKey>) -> bool {
+        let before = self.0.swap(Arc::clone(certified));
+        before.cert != certified.cert
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// A chain with its key, which must be that of its first certificate.
+pub(crate) fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, BadTls> {
+    let chain = certificates(certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| BadTls::Key)?;
+    let builder = ServerConfig::builder_with_protocol_versions(&[&version::TLS13]);
+    let certified = CertifiedKey::from_der(chain, key, builder.crypto_provider());
+    Ok(Arc::new(certified.map_err(|_| BadTls::Key)?))
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BadTls> {

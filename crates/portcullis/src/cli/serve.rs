@@ -2,7 +2,7 @@
 
 use super::{Ending, environment, out, runtime};
 use crate::config::{self, Checked, Otlp, Problems};
-use crate::lifecycle::{self, Home, Start};
+use crate::lifecycle::{self, Home, Loaded, Start};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -18,7 +18,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let checked = match read(&self.config)? {
+        let Loaded { checked, files } = load(&self.config)?;
+        let checked = match checked {
             Ok(checked) => checked,
             Err(problems) => {
                 out::error(&problems.to_string());
@@ -31,7 +32,7 @@ impl Serve {
         let reread = Box::new(move || reread(&file));
         let start = Start {
             checked,
-            source: Some((self.config, reread)),
+            source: Some((files, reread)),
             listener,
             admin,
             otlp: otlp()?,
@@ -62,19 +63,19 @@ pub(super) fn serve(start: Start, ready: impl FnOnce()) -> anyhow::Result<Ending
 
 /// Reads and checks a file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Result<Checked, Problems>> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let file = std::path::absolute(file)?;
-    Ok(config::read(&text, &file, &environment, &|path| {
-        std::fs::read_to_string(path)
-    }))
+    Ok(load(file)?.checked)
 }
 
-fn reread(file: &Path) -> Result<Checked, Problems> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+/// The same, to be watched.
+pub(super) fn load(file: &Path) -> anyhow::Result<Loaded> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(reread(file))
+}
+
+fn reread(file: &Path) -> Loaded {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    config::read(&text, &file, &environment, &|path| {
-        std::fs::read_to_string(path)
+    lifecycle::load(&file, |text, read_file| {
+        config::read(text, &file, &environment, read_file)
     })
 }
 

@@ -5,7 +5,7 @@ use super::serve::{bind, serve};
 use super::{Ending, default_data, environment, out};
 use crate::config::{self, Checked, Problems};
 use crate::keys;
-use crate::lifecycle::{Home, Start};
+use crate::lifecycle::{self, Files, Home, Loaded, Reread, Start};
 use anyhow::Context as _;
 use clap::Args;
 use std::fmt::Write as _;
@@ -30,16 +30,17 @@ impl Up {
         let data = std::path::absolute(self.data.map_or_else(default_data, Ok)?)?;
         let file = data.join("portcullis.toml");
         let made = first_start(&data, &file)?;
-        let (checked, listener) = match self.listen {
+        let (Loaded { checked, files }, listener) = match self.listen {
             None => {
-                let read = super::serve::read(&file)?;
-                let listen = read.as_ref().ok().map(|checked| checked.gateway.listen);
+                let read = super::serve::load(&file)?;
+                let listen = read.checked.as_ref().ok();
+                let listen = listen.map(|checked| checked.gateway.listen);
                 (read, listen.map(bind).transpose()?)
             }
             Some(address) => {
                 let listener = bind(address)?;
                 let url = format!("http://{}", listener.local_addr()?);
-                (read_at(&file, &url)?, Some(listener))
+                (reread_at(&file, &url), Some(listener))
             }
         };
         let (checked, listener) = match (checked, listener) {
@@ -58,8 +59,8 @@ impl Up {
         checked.gateway.admin = admin.local_addr()?;
         let greeting = greeting(&checked, &data, &made, admin.local_addr()?)?;
         let url = checked.gateway.public_url.to_string();
-        let source: Option<(PathBuf, crate::lifecycle::Reread)> =
-            Some((file.clone(), Box::new(move || reread_at(&file, &url))));
+        let source: Option<(Files, Reread)> =
+            Some((files, Box::new(move || reread_at(&file, &url))));
         serve(
             Start {
                 checked,
@@ -129,11 +130,17 @@ allow = ["*", "resource:*", "prompt:*", "ask:elicitation"]
 /// The file as if it said that clients reach the gateway at `url`.
 pub(super) fn read_at(file: &Path, url: &str) -> anyhow::Result<Result<Checked, Problems>> {
     std::fs::metadata(file).with_context(|| format!("no gateway in {}", file.display()))?;
-    Ok(reread_at(file, url))
+    Ok(reread_at(file, url).checked)
 }
 
-fn reread_at(file: &Path, url: &str) -> Result<Checked, Problems> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+fn reread_at(file: &Path, url: &str) -> Loaded {
+    lifecycle::load(file, |text, read_file| {
+        config::read(&at(text, url), file, &environment, read_file)
+    })
+}
+
+/// The text of a file with this URL. One that is not even TOML stays as it is, so that its own lines are named.
+fn at(text: &str, url: &str) -> String {
     let mut moved: toml::Table = text.parse().unwrap_or_default();
     let gateway = moved
         .entry("gateway")
@@ -144,15 +151,11 @@ fn reread_at(file: &Path, url: &str) -> Result<Checked, Problems> {
         }
         gateway.insert("public_url".to_owned(), url.into());
     }
-    // A file that is not even TOML is read as it is, so that its own lines are named.
-    let text = if text.parse::<toml::Table>().is_ok() {
+    if text.parse::<toml::Table>().is_ok() {
         moved.to_string()
     } else {
-        text
-    };
-    config::read(&text, file, &environment, &|path| {
-        std::fs::read_to_string(path)
-    })
+        text.to_owned()
+    }
 }
 
 fn greeting(

@@ -6,7 +6,7 @@
 use super::{Ending, default_data, environment, runtime};
 use crate::clock;
 use crate::config::{self, Checked, Upstream};
-use crate::lifecycle::{Home, build, end, told_to_end};
+use crate::lifecycle::{Hangup, Home, build, end, told_again, told_to_end};
 use crate::relay::Local;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -167,14 +167,14 @@ async fn serve(
     );
     let (local, under_way) = (Arc::new(local), TaskTracker::new());
     let writing = under_way.spawn(write(lines));
-    let told = told_to_end()?;
+    let told = told_to_end(Hangup::Ends)?;
     let ended = tokio::select! {
         ended = converse(&local, &under_way, checked.limits.body_bytes) => ended,
         () = told => Ok(Ending::Good),
     };
     drop(local);
     under_way.close();
-    let told = told_to_end()?;
+    let told = told_again()?;
     let is_written = tokio::select! {
         written = tokio::time::timeout(PATIENCE, writing) => written.is_ok(),
         () = told => false,

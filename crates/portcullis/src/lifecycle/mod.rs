@@ -4,9 +4,11 @@ mod home;
 mod log;
 mod descriptors;
 mod reload;
+mod signals;
+mod watched;
 
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
-use crate::config::{self, Checked, Otlp};
+use crate::config::{Checked, Otlp};
 use crate::export::Export;
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, Serving, accept, admin};
@@ -16,6 +18,7 @@ use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
 use crate::shards::Shards;
 use crate::telemetry::Counters;
+use crate::tls::{BadTls, Shown};
 use crate::upstream::pipes::Report;
 use crate::{clock, tls};
 use anyhow::Context as _;
@@ -27,16 +30,18 @@ use log::open_log;
 use portcullis_audit::{Record, Recorder, Writer};
 use portcullis_core::pipeline::State;
 use portcullis_core::secret::Secret;
+use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub(crate) use signals::{Hangup, told_again, told_to_end};
+pub(crate) use watched::{Files, Loaded, load};
 
 /// How often sessions and processes are looked through for what is over.
 const REAP: Duration = Duration::from_secs(5);
@@ -47,13 +52,13 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// Connections that operators may have open.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How a configuration is read again.
-pub(crate) type Reread = Box<dyn Fn() -> Result<Checked, config::Problems> + Send + Sync>;
+pub(crate) type Reread = Box<dyn Fn() -> Loaded + Send + Sync>;
 
 /// What a gateway is started from.
 pub(crate) struct Start {
     pub(crate) checked: Checked,
-    /// The file that is watched, and how it is read again.
-    pub(crate) source: Option<(PathBuf, Reread)>,
+    /// The files that are watched, and how they are read again.
+    pub(crate) source: Option<(Files, Reread)>,
     /// Sockets that are already bound.
     pub(crate) listener: std::net::TcpListener,
     pub(crate) admin: std::net::TcpListener,
@@ -74,6 +79,8 @@ pub(crate) struct Running {
     pub(crate) report: Report,
     pub(crate) aggregate: Arc<Aggregate>,
     pub(crate) upstreams: Mutex<Upstreams>,
+    /// What the listener shows, with TLS.
+    pub(crate) certificate: Option<Arc<Shown>>,
     writer: Mutex<Option<Writer>>,
 }
 
@@ -104,6 +111,7 @@ pub(crate) async fn build(
         trusted,
         upstreams,
     } = assemble(checked, &workshop)?;
+    let certificate = certificate(checked)?;
     let issuers = Issuers::new(recorder.clone());
     issuers.install(trusted);
     let counters = Counters::default();
@@ -133,6 +141,7 @@ pub(crate) async fn build(
         key,
         report,
         upstreams: Mutex::new(upstreams),
+        certificate: certificate.map(|certificate| Arc::new(Shown::new(certificate))),
         writer: Mutex::new(Some(writer)),
     })
 }
@@ -144,7 +153,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let running = Arc::new(build(checked, &home, start.otlp).await?);
     let gateway = Arc::clone(&running.gateway);
     note(&gateway.recorder, started(checked, &gateway));
-    let _shards = serve(checked, (start.listener, start.admin), &gateway)?;
+    let _shards = serve(checked, (start.listener, start.admin), &running)?;
     let refreshing = Arc::clone(&gateway);
     background(&gateway, REFRESH, move || {
         let gateway = Arc::clone(&refreshing);
@@ -155,14 +164,15 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         let gateway = Arc::clone(&reaping);
         async move { reap(&gateway).await }
     });
-    let (file, reread) = start.source.unzip();
-    if let (Some(file), Some(reread)) = (file, reread) {
+    let (files, reread) = start.source.unzip();
+    let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
+    let told = told_to_end(hangup)?;
+    if let (Some(files), Some(reread)) = (files, reread) {
         let drain = gateway.drain.clone();
         gateway
             .tasks
-            .spawn(reload::watch(Arc::clone(&running), file, reread, drain));
+            .spawn(reload::watch(Arc::clone(&running), files, reread, drain));
     }
-    let told = told_to_end()?;
     ready();
     told.await;
     end(&running, checked.gateway.drain).await
@@ -172,12 +182,10 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
 fn serve(
     checked: &Checked,
     (listener, admin): (std::net::TcpListener, std::net::TcpListener),
-    gateway: &Arc<Gateway>,
+    running: &Running,
 ) -> anyhow::Result<Arc<Shards>> {
-    let tls = checked.gateway.tls.as_ref();
-    let tls = tls
-        .map(|tls| tls::acceptor(&tls.certificate.text, tls.key.expose()))
-        .transpose()?;
+    let gateway = &running.gateway;
+    let tls = running.certificate.as_ref().map(tls::acceptor);
     let bounds = Bounds {
         connections: descriptors::connections(checked.limits.connections),
         head: checked.limits.header_timeout,
@@ -218,6 +226,13 @@ fn serve(
     Ok(shards)
 }
 
+/// What the listener is to show; none without TLS.
+fn certificate(checked: &Checked) -> Result<Option<Arc<CertifiedKey>>, BadTls> {
+    let tls = checked.gateway.tls.as_ref();
+    tls.map(|tls| tls::certified(&tls.certificate.text, tls.key.expose()))
+        .transpose()
+}
+
 /// The only one of its socket: when it is dropped, the system refuses whoever comes.
 fn tokio_listener(listener: std::net::TcpListener) -> anyhow::Result<TcpListener> {
     listener.set_nonblocking(true)?;
@@ -233,7 +248,7 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     let deadline = Instant::now() + patience;
     let drained = tokio::select! {
         drained = timeout_at(deadline, gateway.serving.wait()) => drained.is_ok(),
-        () = told_to_end()? => false,
+        () = told_again()? => false,
     };
     stop(&gateway, deadline).await?;
     for closed in gateway.state.sessions.end_all("stopped") {
@@ -263,7 +278,7 @@ async fn stop(gateway: &Gateway, deadline: Instant) -> anyhow::Result<()> {
         stopped = timeout_at(deadline, stops) => if stopped.is_err() {
             tracing::warn!("a server did not end in time");
         },
-        () = told_to_end()? => {}
+        () = told_again()? => {}
     }
     Ok(())
 }
@@ -310,18 +325,6 @@ async fn reap(gateway: &Gateway) {
     }
     let now = clock::now();
     join_all(live.upstreams.values().map(|upstream| upstream.reap(now))).await;
-}
-
-/// The next SIGTERM or SIGINT; one that comes before the future is polled counts.
-pub(crate) fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 fn started(checked: &Checked, gateway: &Gateway) -> Record {

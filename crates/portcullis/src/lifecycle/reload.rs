@@ -1,31 +1,29 @@
-//! Reload: on SIGHUP, or when the file has changed and stayed so for a moment. A bad file keeps the old rules.
+//! Reload: on SIGHUP, or when one of the files has changed and all have stayed so for a moment. A bad one keeps the
+//! old rules.
 
-use super::Reread;
-use super::Running;
+use super::{Files, Loaded, Reread, Running, certificate};
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
+use crate::config::Checked;
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
 use crate::upstream::Upstream;
 use futures_util::future::join_all;
 use portcullis_audit::Record;
 use portcullis_core::session::Closed;
-use std::path::{Path, PathBuf};
+use rustls::sign::CertifiedKey;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-/// A change must have stayed for so long.
+/// For so long nothing must have changed.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-
-/// What tells one state of a file from another.
-type Stamp = Option<(SystemTime, u64)>;
 
 /// Watches until the gateway drains.
 pub(super) async fn watch(
     running: Arc<Running>,
-    file: PathBuf,
+    files: Files,
     reread: Reread,
     drain: CancellationToken,
 ) {
@@ -33,87 +31,104 @@ pub(super) async fn watch(
         return tracing::error!("SIGHUP cannot be heard: no reload");
     };
     let mut ticks = interval(DEBOUNCE);
-    let mut loaded = stamp(&file);
-    let mut seen = loaded;
+    let mut loaded = files;
+    let mut seen = loaded.clone();
     loop {
         let is_asked = tokio::select! {
             () = drain.cancelled() => return,
             _ = hangup.recv() => true,
             _ = ticks.tick() => false,
         };
-        let now = stamp(&file);
+        let now = loaded.now();
         let is_settled = now == seen && now != loaded;
         seen = now;
         if is_asked || is_settled {
-            loaded = now;
-            reload(&running, &reread).await;
+            // What is watched from now on is what was read, even if it was refused: that is what will be mended.
+            loaded = reload(&running, &reread).await;
+            seen = loaded.clone();
         }
     }
 }
 
-fn stamp(file: &Path) -> Stamp {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+/// All that takes the place of what is there.
+struct Next {
+    assembled: Assembled,
+    certificate: Option<Arc<CertifiedKey>>,
 }
 
-async fn reload(running: &Running, reread: &Reread) {
-    let gateway = &running.gateway;
-    let assembled = match reread() {
-        Err(problems) => Err(problems.to_string()),
-        Ok(checked) => {
-            let kept = running
-                .upstreams
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            let workshop = Workshop {
-                aggregate: running.aggregate.clone(),
-                key: &running.key,
-                tasks: &gateway.tasks,
-                report: &running.report,
-                kept,
-            };
-            assemble(&checked, &workshop).map_err(|error| format!("{error:#}"))
-        }
+fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
+    let kept = running
+        .upstreams
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let workshop = Workshop {
+        aggregate: running.aggregate.clone(),
+        key: &running.key,
+        tasks: &running.gateway.tasks,
+        report: &running.report,
+        kept,
     };
-    match assembled {
+    Ok(Next {
+        certificate: certificate(checked)?,
+        assembled: assemble(checked, &workshop)?,
+    })
+}
+
+async fn reload(running: &Running, reread: &Reread) -> Files {
+    let Loaded { checked, files } = reread();
+    let next = match checked {
+        Err(problems) => Err(problems.to_string()),
+        Ok(checked) => next(running, &checked).map_err(|error| format!("{error:#}")),
+    };
+    match next {
         Err(why) => {
             tracing::error!("the configuration was not reloaded, the old rules stay:\n{why}");
             let mut record = Record::new("config.rejected");
             record.detail.set("problem", why.as_str());
-            note(&gateway.recorder, record);
+            note(&running.gateway.recorder, record);
         }
-        Ok(Assembled {
-            live,
-            trusted,
-            upstreams,
-        }) => {
-            let mut record = Record::new("config.reloaded");
-            record.detail.set("policy", &*live.policy);
-            gateway.live.store(Arc::new(live));
-            gateway.issuers.install(trusted);
-            let before = {
-                let mut held = running
-                    .upstreams
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                std::mem::replace(&mut *held, upstreams)
-            };
-            let (gone, over) = replaced(gateway, before);
-            note(&gateway.recorder, record);
-            tracing::info!("configuration reloaded");
-            for (upstream, closed) in over {
-                note_closed_in_turn(&gateway.recorder, &closed).await;
-                gateway.goodbye(&upstream, closed);
-            }
-            // The rules hold already. What may take long must not hold up the next reload.
-            let refreshing = Arc::clone(gateway);
-            gateway.tasks.spawn(async move {
-                let stopping = join_all(gone.iter().map(|upstream| upstream.stop()));
-                tokio::join!(stopping, refreshing.issuers.refresh_all());
-            });
-        }
+        Ok(next) => replace(running, next).await,
     }
+    files
+}
+
+async fn replace(running: &Running, next: Next) {
+    let gateway = &running.gateway;
+    let Assembled {
+        live,
+        trusted,
+        upstreams,
+    } = next.assembled;
+    let mut record = Record::new("config.reloaded");
+    record.detail.set("policy", &*live.policy);
+    if let (Some(shown), Some(certificate)) = (&running.certificate, &next.certificate)
+        && shown.replace(certificate)
+    {
+        record.detail.set("certificate", "replaced");
+    }
+    gateway.live.store(Arc::new(live));
+    gateway.issuers.install(trusted);
+    let before = {
+        let mut held = running
+            .upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *held, upstreams)
+    };
+    let (gone, over) = replaced(gateway, before);
+    note(&gateway.recorder, record);
+    tracing::info!("configuration reloaded");
+    for (upstream, closed) in over {
+        note_closed_in_turn(&gateway.recorder, &closed).await;
+        gateway.goodbye(&upstream, closed);
+    }
+    // The rules hold already. What may take long must not hold up the next reload.
+    let refreshing = Arc::clone(gateway);
+    gateway.tasks.spawn(async move {
+        let stopping = join_all(gone.iter().map(|upstream| upstream.stop()));
+        tokio::join!(stopping, refreshing.issuers.refresh_all());
+    });
 }
 
 /// An upstream that is there no more, and a session with it that is over.

@@ -71,12 +71,16 @@ pub(crate) async fn accept<F, R, U>(
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+        // A place first, so that whoever finds none waits in the system's queue; the drain ends both waits.
+        let coming = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
         };
-        let accepted = tokio::select! {
+        let (place, accepted) = tokio::select! {
+            biased;
             () = serving.drain.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            (Ok(place), accepted) = coming => (place, accepted),
+            else => return,
         };
         // The socket leaves this runtime, to be served by one of the shards'.
         let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));

@@ -22,7 +22,7 @@ pub(super) fn look(checked: &Checked, now: u64, findings: &mut Findings) {
     };
     findings.look("certificate");
     let file = gateway.certificate.path.display();
-    if let Err(error) = tls::acceptor(&gateway.certificate.text, gateway.key.expose()) {
+    if let Err(error) = tls::certified(&gateway.certificate.text, gateway.key.expose()) {
         let fix = "set `gateway.tls` to a certificate and its own key";
         findings.error("certificate.unusable", format!("{file}: {error}"), fix);
     }

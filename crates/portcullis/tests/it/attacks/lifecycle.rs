@@ -156,9 +156,9 @@ fn ses_11_ends_a_session_that_the_upstream_does_not_know_when_it_is_listened_to(
     assert_eq!(stream.response.status, 200);
 }
 
-#[test]
-fn siem_03_takes_no_connection_while_it_drains() {
-    let scene = Scene::new();
+/// `more` configures the gateway; one call is under way when the drain begins.
+fn takes_no_connection_while_it_drains(more: &str) {
+    let scene = Scene::and(more);
     let token = scene.token("alice");
     scene.upstream.misbehave(|seen| {
         seen.body
@@ -180,6 +180,16 @@ fn siem_03_takes_no_connection_while_it_drains() {
     // It is refused because of the drain, not because the gateway has ended.
     assert!(scene.gateway.records("gateway.stopped", None).is_empty());
     scene.gateway.expect("gateway.stopped", Some("deadline"));
+}
+
+#[test]
+fn siem_03_takes_no_connection_while_it_drains() {
+    takes_no_connection_while_it_drains("");
+}
+
+#[test]
+fn siem_03_takes_no_connection_while_it_drains_with_every_place_taken() {
+    takes_no_connection_while_it_drains("[limits]\nconnections = 1\n");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod lifetime;
 mod scope;
 mod revocation;
 mod policy;
+mod reload;
 mod session;
 mod lifecycle;
 mod processes;

@@ -1,6 +1,6 @@
 //! Connections that are older than TLS 1.3, or none at all.
 
-use crate::harness::{Gateway, Scene, Upstream, call, raw};
+use crate::harness::{Gateway, Scene, Upstream, call, raw, wait_for};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
@@ -54,9 +54,14 @@ fn connect(to: SocketAddr) -> TcpStream {
 
 /// One request over TLS 1.3.
 fn over_tls(to: SocketAddr, request: &[u8]) -> String {
+    trusting("cert.pem", to, request).expect("a certificate that is trusted")
+}
+
+/// The same, by a client that trusts this certificate and no other; none if it does not go on.
+fn trusting(certificate: &str, to: SocketAddr, request: &[u8]) -> Option<String> {
     let mut roots = RootCertStore::empty();
     roots
-        .add(CertificateDer::from_pem_file(format!("{DIRECTORY}/cert.pem")).unwrap())
+        .add(CertificateDer::from_pem_file(format!("{DIRECTORY}/{certificate}")).unwrap())
         .unwrap();
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -68,10 +73,10 @@ fn over_tls(to: SocketAddr, request: &[u8]) -> String {
         ClientConnection::new(Arc::new(config), name).unwrap(),
         connect(to),
     );
-    stream.write_all(request).unwrap();
+    stream.write_all(request).ok()?;
     let mut answer = String::new();
     drop(stream.read_to_string(&mut answer)); // a server may end without a last word
-    answer
+    Some(answer)
 }
 
 #[test]
@@ -175,4 +180,41 @@ fn tok_13_does_not_speak_plainly_to_others() {
             "{ended:?}"
         );
     }
+}
+
+#[test]
+fn tok_13_shows_a_renewed_certificate_without_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display();
+    let put = |name: &str, text: &[u8]| std::fs::write(directory.path().join(name), text).unwrap();
+    let pem = |name: &str| std::fs::read(format!("{DIRECTORY}/{name}")).unwrap();
+    put("cert.pem", &pem("cert.pem"));
+    put("key.pem", &pem("key.pem"));
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&format!(
+        "[gateway.tls]\ncertificate = \"{path}/cert.pem\"\nkey = \"{path}/key.pem\"\n[issuers.local]\nembedded = true\n\
+         [servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+        upstream.url()
+    ));
+    let request = call("echo").token(&gateway.token("notes"));
+    let bytes = request.bytes(gateway.address, "0", "connection: close\r\n");
+    let is_shown = |certificate: &str| {
+        let answer = trusting(certificate, gateway.address, &bytes);
+        answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    };
+    assert!(is_shown("cert.pem") && !is_shown("other-cert.pem"));
+
+    // Neither a broken certificate nor one of another key is shown.
+    for (text, refused) in [(&b"no PEM"[..], 1), (&pem("other-cert.pem"), 2)] {
+        put("cert.pem", text);
+        wait_for("the refusal", || {
+            let records = gateway.records("config.rejected", None);
+            (records.len() == refused).then_some(())
+        });
+        assert!(is_shown("cert.pem") && !is_shown("other-cert.pem"));
+    }
+    put("key.pem", &pem("other-key.pem"));
+    let record = gateway.expect("config.reloaded", None);
+    assert_eq!(record["detail"]["certificate"], "replaced", "{record}");
+    assert!(is_shown("other-cert.pem") && !is_shown("cert.pem"));
 }

@@ -29,6 +29,11 @@ impl Wrap {
     }
 
     fn start_in(script: &Script, home: TempDir) -> Self {
+        let stderr = std::fs::File::create(home.path().join("stderr")).unwrap();
+        Self::start_with(script, home, stderr.into())
+    }
+
+    fn start_with(script: &Script, home: TempDir, stderr: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["wrap", "--name", "s", "--data"])
             .arg(home.path())
@@ -36,7 +41,7 @@ impl Wrap {
             .args(script.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(home.path().join("stderr")).unwrap())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let input = child.stdin.take();
@@ -52,11 +57,15 @@ impl Wrap {
     /// The same, with the handshake behind it.
     fn open(script: &Script) -> Self {
         let mut wrap = Self::start(script);
-        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
-        let answer = wrap.ask("initialize", &params);
-        assert_eq!(answer["result"]["serverInfo"]["name"], "s", "{answer}");
-        wrap.write(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        wrap.shake_hands();
         wrap
+    }
+
+    fn shake_hands(&mut self) {
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
+        let answer = self.ask("initialize", &params);
+        assert_eq!(answer["result"]["serverInfo"]["name"], "s", "{answer}");
+        self.write(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     }
 
     fn write(&mut self, line: &[u8]) {
@@ -294,7 +303,7 @@ fn wrap_that_is_told_to_end_leaves_nothing_behind() {
     for (signal, code) in [
         (Signal::TERM, Some(0)),
         (Signal::INT, Some(0)),
-        (Signal::HUP, None),
+        (Signal::HUP, Some(0)),
         (Signal::KILL, None),
     ] {
         let script = Script::new(
@@ -308,7 +317,7 @@ fn wrap_that_is_told_to_end_leaves_nothing_behind() {
         wait_for("the end of the family", || {
             marked(script.mark()).is_empty().then_some(())
         });
-        // The last two are not heard by anybody; they leave an open end, which is sound.
+        // The last is not heard by anybody; it leaves an open end, which is sound.
         assert_eq!(
             wrap.records("gateway.stopped", None).len(),
             usize::from(code.is_some())
@@ -371,4 +380,21 @@ fn auth_03_wrap_ends_when_its_user_is_revoked() {
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } });
     assert!(locked_out.ask("initialize", &params)["result"].is_object());
     locked_out.is_well();
+}
+
+#[test]
+fn siem_03_wrap_records_its_end_when_its_terminal_is_closed() {
+    let script = Script::new("");
+    let mut wrap = Wrap::start_with(&script, tempfile::tempdir().unwrap(), Stdio::piped());
+    wrap.shake_hands();
+    wrap.is_well();
+    // Nobody reads what it logs any more: to write there is an error.
+    drop(wrap.child.stderr.take());
+    wrap.signal(Signal::HUP);
+    wrap.signal(Signal::HUP);
+    assert_eq!(wrap.ended().code(), Some(0));
+    let stopped = wrap.records("gateway.stopped", None);
+    assert_eq!(stopped.len(), 1);
+    assert_eq!(stopped[0]["reason"], "drained");
+    wrap.is_sound();
 }

@@ -1,0 +1,85 @@
+//! The files that a configuration is made of, and whether they have changed.
+
+use crate::config::{Checked, Problems};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// What tells one state of a file from another: where it lies, when it was changed (also by `cp -p`), and its size.
+/// None if there is none. A link is followed, so another target is another state.
+type Stamp = Option<(u64, u64, i64, i64, u64)>;
+
+/// Files, each as it was before it was read, so that no change is missed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Files(BTreeMap<PathBuf, Stamp>);
+
+/// A configuration as it was read: its file, and each that it names.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) checked: Result<Checked, Problems>,
+    pub(crate) files: Files,
+}
+
+/// Reads `file` by `read`, which is given its text and what it must read other files with.
+pub(crate) fn load(
+    file: &Path,
+    read: impl FnOnce(&str, &dyn Fn(&Path) -> io::Result<String>) -> Result<Checked, Problems>,
+) -> Loaded {
+    let files = RefCell::new(Files::default());
+    let read_file = |path: &Path| {
+        let stamp = stamp(path);
+        files.borrow_mut().0.insert(path.to_owned(), stamp);
+        std::fs::read_to_string(path)
+    };
+    let text = read_file(file).unwrap_or_default();
+    let checked = read(&text, &read_file);
+    Loaded {
+        checked,
+        files: files.into_inner(),
+    }
+}
+
+impl Files {
+    /// The same files as they are now.
+    pub(super) fn now(&self) -> Self {
+        let again = |path: &PathBuf| (path.clone(), stamp(path));
+        Self(self.0.keys().map(again).collect())
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let found = std::fs::metadata(path).ok()?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.ctime(),
+        found.ctime_nsec(),
+        found.size(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_removed_or_linked_anew_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("a"), "1").unwrap();
+        std::fs::write(path("b"), "2").unwrap();
+        std::os::unix::fs::symlink("a", path("link")).unwrap();
+        let files = Files([(path("link"), stamp(&path("link")))].into());
+        assert_eq!(files.now(), files);
+        std::fs::remove_file(path("link")).unwrap();
+        assert_ne!(files.now(), files);
+        std::os::unix::fs::symlink("b", path("link")).unwrap();
+        let linked = files.now();
+        assert_ne!(linked, files);
+        std::fs::write(path("c"), "3").unwrap();
+        std::fs::rename(path("c"), path("b")).unwrap();
+        assert_ne!(files.now(), linked);
+    }
+}
