@@ -157,6 +157,11 @@ impl Entry {
         Ok(receipt)
     }
 
+    /// Gives the place back without a record: for what is counted instead, and recorded in a sum.
+    pub fn withdraw(mut self) {
+        drop(self.place.take());
+    }
+
     fn hand_over(mut self) -> Result<(Receipt, Promise), Unavailable> {
         let place = self.place.take().ok_or(Unavailable::Closed)?;
         let shared = Arc::clone(&place.recorder.shared);

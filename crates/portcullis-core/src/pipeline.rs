@@ -20,7 +20,7 @@
 //! }
 //! ```
 
-use crate::authenticate::{self, Credentials, Principal, Trust, Verified};
+use crate::authenticate::{self, Claimed, Credentials, Principal, Trust, Verified};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
 use crate::inspect::{self, Released, Said, Summary, View};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
@@ -73,6 +73,8 @@ pub struct State {
 pub struct Trail {
     /// Who.
     pub principal: Option<Principal>,
+    /// What a token that was refused said of itself: not believed, only recorded.
+    pub claimed: Option<Claimed>,
     /// Under which session ([`SessionId::fingerprint`]).
     pub session: Option<String>,
     /// Whether the client's software changed in mid-session.
@@ -129,7 +131,8 @@ pub fn identify(
 ) -> Result<Session, Refusal> {
     let server = rules.server(head.server)?;
     let resource = &server.gate.resource;
-    let principal = authenticate::verify(&head.credentials, resource, trust, &state.verified, now)?;
+    let verified = authenticate::verify(&head.credentials, resource, trust, &state.verified, now);
+    let principal = verified.inspect_err(|_| trail.claimed = Claimed::of(&head.credentials))?;
     converse(rules, state, principal, head, (now, trail))
 }
 

@@ -14,6 +14,7 @@ mod revocations;
 mod upstream;
 
 mod record;
+mod flood;
 mod resume;
 mod tls;
 mod keys;

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::export::Place;
+use crate::flood::{Deed, Floods};
 use portcullis_audit::{
     Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
 };
@@ -54,7 +55,16 @@ pub(crate) struct Exchange {
     pub(crate) bytes_out: u64,
     /// Its place in its trace, where anything is exported.
     pub(crate) place: Option<Box<Place>>,
-    peer: Option<SocketAddr>,
+    caller: Caller,
+}
+
+/// From where an exchange comes.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// Through a pipe, or by way of an exchange that is known.
+    Within,
+    /// Over the network. Strangers are recorded only as often as these allow.
+    Peer(SocketAddr, Arc<Floods>),
 }
 
 impl Exchange {
@@ -64,7 +74,7 @@ impl Exchange {
     /// [`Unavailable::Audit`]: no place, no exchange.
     pub(crate) async fn begin(
         recorder: &Recorder,
-        peer: Option<SocketAddr>,
+        caller: Caller,
         policy: Arc<str>,
     ) -> Result<Self, Unavailable> {
         let reserved = timeout(RESERVE_TIMEOUT, recorder.reserve()).await;
@@ -83,7 +93,7 @@ impl Exchange {
             bytes_in: 0,
             bytes_out: 0,
             place: None,
-            peer,
+            caller,
         })
     }
 
@@ -95,6 +105,10 @@ impl Exchange {
         let Some(mut entry) = self.entry.take() else {
             return Ok(());
         };
+        if self.is_counted(came) {
+            entry.withdraw();
+            return Ok(());
+        }
         self.fill(&mut entry.record, came);
         let settled = entry.settle().await;
         self.export(came);
@@ -146,6 +160,20 @@ impl Exchange {
         self.entry.is_none()
     }
 
+    /// Whether it is one of too many of a stranger's, and has been counted instead.
+    fn is_counted(&self, came: Came) -> bool {
+        let Caller::Peer(peer, floods) = &self.caller else {
+            return false;
+        };
+        let deed = Deed {
+            peer: *peer,
+            event: came.event,
+            reason: came.reason.unwrap_or_default(),
+            claimed: self.trail.claimed.as_ref(),
+        };
+        self.trail.principal.is_none() && !floods.admits(&deed, clock::now())
+    }
+
     fn fill(&self, record: &mut Record, came: Came) {
         record.event = came.event.into();
         record.reason = came.reason.map(Into::into);
@@ -170,7 +198,10 @@ impl Exchange {
             code: came.code,
         });
         record.session = self.trail.session.as_deref().map(Into::into);
-        record.peer = self.peer;
+        record.peer = match &self.caller {
+            Caller::Within => None,
+            Caller::Peer(peer, _) => Some(*peer),
+        };
         let now = clock::now();
         record.duration_us = Some(micros(now.since(self.began)));
         record.upstream_us = self
@@ -184,6 +215,13 @@ impl Exchange {
         }
         if self.trail.context_changed {
             record.detail.set("session_context", "changed");
+        }
+        let claimed = self.trail.claimed.as_ref();
+        if let Some(issuer) = claimed.and_then(|claimed| claimed.issuer.as_deref()) {
+            record.detail.set("claimed_issuer", issuer);
+        }
+        if let Some(key) = claimed.and_then(|claimed| claimed.key.as_deref()) {
+            record.detail.set("claimed_kid", key);
         }
     }
 
@@ -212,6 +250,9 @@ impl Drop for Exchange {
             code: None,
         };
         if let Some(mut entry) = self.entry.take() {
+            if self.is_counted(came) {
+                return entry.withdraw();
+            }
             self.fill(&mut entry.record, came);
         }
         self.export(came);
@@ -229,6 +270,45 @@ pub(crate) fn note(recorder: &Recorder, record: Record) {
         }
         Err(error) => {
             tracing::error!(%error, event = record.event.as_str(), "an event was not recorded");
+        }
+    }
+}
+
+/// Records what a stranger did that never became an exchange, or counts it.
+pub(crate) fn note_stranger(
+    recorder: &Recorder,
+    floods: &Floods,
+    (event, reason): (&'static str, &'static str),
+    peer: SocketAddr,
+) {
+    let deed = Deed {
+        peer,
+        event,
+        reason,
+        claimed: None,
+    };
+    if !floods.admits(&deed, clock::now()) {
+        return;
+    }
+    let mut record = Record::new(event);
+    record.reason = Some(reason.into());
+    record.peer = Some(peer);
+    note(recorder, record);
+}
+
+/// Records the sums of what was counted; what finds no place in the log stays counted.
+pub(crate) async fn note_sums(recorder: &Recorder, floods: &Floods) {
+    while !floods.is_empty() {
+        let reserved = timeout(RESERVE_TIMEOUT, recorder.reserve()).await;
+        let Ok(Ok(mut entry)) = reserved else {
+            return tracing::error!("what strangers did was not recorded");
+        };
+        match floods.take() {
+            Some(record) => entry.record = record,
+            None => return entry.withdraw(),
+        }
+        if let Err(error) = entry.submit() {
+            tracing::error!(%error, "what strangers did was not recorded");
         }
     }
 }

@@ -63,6 +63,14 @@ pub(super) fn verify(
     Ok(identity)
 }
 
+/// The `iss` and the `kid` of a token that nobody has verified.
+pub(super) fn named(token: &str) -> (Option<String>, Option<String>) {
+    let mut parts = token.split('.').map(decode);
+    let mut member = |name: &str| parts.next().and_then(|part| text(&part.ok()?, name));
+    let key = member("kid");
+    (member("iss"), key)
+}
+
 /// A cached principal, checked again for what time alone can change.
 pub(super) fn still_valid(
     principal: Principal,

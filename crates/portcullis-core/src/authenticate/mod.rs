@@ -3,6 +3,7 @@
 mod bearer;
 mod cache;
 mod challenge;
+mod claimed;
 mod jwt;
 mod keys;
 mod revoked;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use bearer::Credentials;
 pub use cache::Verified;
 pub use challenge::{challenge, metadata};
+pub use claimed::Claimed;
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use revoked::Revoked;
 

@@ -60,13 +60,29 @@ pub(crate) struct Trusted {
 pub(crate) struct Issuers {
     trust: ArcSwap<Trust>,
     sources: ArcSwap<HashMap<String, Arc<Source>>>,
-    asked: Mutex<HashMap<String, Timestamp>>,
+    asked: Mutex<HashMap<String, Asked>>,
     /// One fetch at a time for each issuer; nobody waits for what another one does.
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Held while what is trusted is replaced by what it leads to.
     publishing: Mutex<()>,
     generations: AtomicU64,
     recorder: Recorder,
+}
+
+/// When an issuer was last asked because of an unknown `kid`.
+#[derive(Debug)]
+struct Asked {
+    at: Timestamp,
+    /// Whether it is recorded that it was not asked again.
+    is_told: bool,
+}
+
+/// Whether an issuer is asked because of an unknown `kid`.
+enum Asking {
+    Now,
+    /// Not so soon. It is recorded once until the next time, as strangers cause it.
+    FirstTooSoon,
+    TooSoon,
 }
 
 impl Issuers {
@@ -152,22 +168,38 @@ impl Issuers {
             return true; // somebody else just did
         }
         let now = clock::now();
-        let is_soon = {
-            let mut asked = lock(&self.asked);
-            let last = asked.get(issuer).copied();
-            let is_soon = last.is_some_and(|last| now.since(last) < COOL_DOWN);
-            if !is_soon {
-                asked.insert(issuer.to_owned(), now);
+        match self.ask(issuer, now) {
+            Asking::Now => self.fetch(issuer).await,
+            Asking::TooSoon => false,
+            Asking::FirstTooSoon => {
+                let mut record = Record::new("jwks.refresh_suppressed");
+                record.detail.set("issuer", issuer);
+                note(&self.recorder, record);
+                false
             }
-            is_soon
-        };
-        if is_soon {
-            let mut record = Record::new("jwks.refresh_suppressed");
-            record.detail.set("issuer", issuer);
-            note(&self.recorder, record);
-            return false;
         }
-        self.fetch(issuer).await
+    }
+
+    /// Whether an issuer may be asked for its keys at this moment.
+    fn ask(&self, issuer: &str, now: Timestamp) -> Asking {
+        let mut asked = lock(&self.asked);
+        match asked.get_mut(issuer) {
+            Some(last) if now.since(last.at) < COOL_DOWN => {
+                if std::mem::replace(&mut last.is_told, true) {
+                    Asking::TooSoon
+                } else {
+                    Asking::FirstTooSoon
+                }
+            }
+            Some(_) | None => {
+                let first = Asked {
+                    at: now,
+                    is_told: false,
+                };
+                asked.insert(issuer.to_owned(), first);
+                Asking::Now
+            }
+        }
     }
 
     /// Fetches the keys of every issuer that is not our own.

@@ -10,9 +10,10 @@ mod watched;
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{Checked, Otlp};
 use crate::export::Export;
+use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, Serving, accept, admin};
-use crate::record::{note, note_closed_in_turn};
+use crate::record::{note, note_closed_in_turn, note_sums};
 use crate::relay::{Aggregate, Gateway};
 use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
@@ -125,6 +126,7 @@ pub(crate) async fn build(
         state: State::default(),
         revocations,
         recorder,
+        floods: Arc::default(),
         seal: Seal::new()?,
         tasks,
         serving: TaskTracker::new(),
@@ -163,6 +165,11 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     background(&gateway, REAP, move || {
         let gateway = Arc::clone(&reaping);
         async move { reap(&gateway).await }
+    });
+    let summing = Arc::clone(&gateway);
+    background(&gateway, SUM_EVERY, move || {
+        let gateway = Arc::clone(&summing);
+        async move { note_sums(&gateway.recorder, &gateway.floods).await }
     });
     let (files, reread) = start.source.unzip();
     let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
@@ -255,6 +262,7 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
         note_closed_in_turn(&gateway.recorder, &closed).await;
     }
     flush(&gateway, deadline).await?;
+    note_sums(&gateway.recorder, &gateway.floods).await;
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());
     note(&gateway.recorder, record);

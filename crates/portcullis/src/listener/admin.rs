@@ -1,12 +1,11 @@
 //! The operators' listener: health, readiness and metrics; always on loopback.
 
 use super::Body;
-use crate::record::note;
+use crate::record::note_stranger;
 use crate::relay::Gateway;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use portcullis_audit::Record;
 use portcullis_core::refusal::Refusal;
 use std::net::SocketAddr;
 
@@ -18,10 +17,8 @@ pub(crate) fn answer(
 ) -> Response<Body> {
     let live = gateway.live.load();
     if let Err(why) = live.admin_edge.check(request.uri(), request.headers()) {
-        let mut record = Record::new("admin.rejected");
-        record.reason = Some(Refusal::from(why).event().1.into());
-        record.peer = Some(peer);
-        note(&gateway.recorder, record);
+        let why = ("admin.rejected", Refusal::from(why).event().1);
+        note_stranger(&gateway.recorder, &gateway.floods, why, peer);
         return text(
             StatusCode::FORBIDDEN,
             "host or origin not allowed\n".to_owned(),

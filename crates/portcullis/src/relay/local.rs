@@ -5,7 +5,7 @@ use crate::clock;
 use crate::export::Side;
 use crate::listener::{Refused, error, trace};
 use crate::random;
-use crate::record::{Exchange, note, note_closed};
+use crate::record::{Caller, Exchange, note, note_closed};
 use crate::upstream::{Begun, Carried, Content, Events, Upstream};
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -50,7 +50,12 @@ impl Local {
     /// Takes one line through the walk; what is to be answered goes to the client.
     pub(crate) async fn line(&self, sent: Bytes) {
         let live = self.gateway.live.load_full();
-        let begun = Exchange::begin(&self.gateway.recorder, None, Arc::clone(&live.policy)).await;
+        let begun = Exchange::begin(
+            &self.gateway.recorder,
+            Caller::Within,
+            Arc::clone(&live.policy),
+        )
+        .await;
         let mut exchange = match begun {
             Ok(exchange) => exchange,
             Err(why) => return self.refuse(&Refusal::Unavailable(why), None).await,
@@ -252,8 +257,12 @@ impl Local {
     /// Passes on what the server says unasked, until it ends.
     pub(crate) async fn listen(&self) -> Result<(), Refusal> {
         let live = self.gateway.live.load_full();
-        let mut exchange =
-            Exchange::begin(&self.gateway.recorder, None, Arc::clone(&live.policy)).await?;
+        let mut exchange = Exchange::begin(
+            &self.gateway.recorder,
+            Caller::Within,
+            Arc::clone(&live.policy),
+        )
+        .await?;
         let session = self.session(&live.rules, &mut exchange)?;
         let open = session.open().ok_or(NoSession::Missing)?.clone();
         let ticket = pipeline::admit_listener(

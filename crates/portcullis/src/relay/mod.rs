@@ -14,9 +14,10 @@ mod reply;
 
 use crate::clock;
 use crate::export::Export;
+use crate::flood::Floods;
 use crate::issuers::Issuers;
 use crate::listener::{Body, Edge, Refused, refuse};
-use crate::record::{Exchange, note};
+use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
 use crate::revocations::Revocations;
 use crate::telemetry::Counters;
@@ -77,6 +78,7 @@ pub(crate) struct Gateway {
     pub(crate) revocations: Revocations,
     pub(crate) state: State,
     pub(crate) recorder: Recorder,
+    pub(crate) floods: Arc<Floods>,
     pub(crate) seal: Seal,
     /// Upstream connections and other work that no client waits for.
     pub(crate) tasks: TaskTracker,
@@ -115,7 +117,8 @@ impl Gateway {
         peer: SocketAddr,
     ) -> Response<Body> {
         let live = self.live.load_full();
-        let begun = Exchange::begin(&self.recorder, Some(peer), Arc::clone(&live.policy)).await;
+        let caller = Caller::Peer(peer, Arc::clone(&self.floods));
+        let begun = Exchange::begin(&self.recorder, caller, Arc::clone(&live.policy)).await;
         let mut exchange = match begun {
             Ok(exchange) => exchange,
             Err(why) => return unavailable(why),
@@ -140,11 +143,7 @@ impl Gateway {
     pub(crate) fn unread(&self, why: Unacceptable, peer: SocketAddr) {
         let refusal = Refusal::from(why);
         self.counters.refused(&refusal);
-        let (event, reason) = refusal.event();
-        let mut record = Record::new(event);
-        record.reason = Some(reason.into());
-        record.peer = Some(peer);
-        note(&self.recorder, record);
+        note_stranger(&self.recorder, &self.floods, refusal.event(), peer);
     }
 
     async fn refuse(

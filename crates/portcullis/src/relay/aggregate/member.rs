@@ -4,7 +4,7 @@ use super::super::intake::length;
 use super::super::{Gateway, Live, walk};
 use crate::clock;
 use crate::listener::{Refused, error};
-use crate::record::Exchange;
+use crate::record::{Caller, Exchange};
 use crate::upstream::{Carried, Content, Events, Reply, Upstream, beside, told, whole};
 use bytes::Bytes;
 use portcullis_core::authorize::Circumstances;
@@ -128,7 +128,11 @@ impl Asked<'_> {
 
     /// Does what the message asks of the one server that it names.
     pub(super) async fn one(&self, server: &Arc<str>, body: Bytes) -> Result<Reply, Unanswered> {
-        let begun = Exchange::begin(&self.gateway.recorder, None, Arc::clone(&self.live.policy));
+        let begun = Exchange::begin(
+            &self.gateway.recorder,
+            Caller::Within,
+            Arc::clone(&self.live.policy),
+        );
         let mut exchange = match begun.await {
             Ok(exchange) => exchange,
             Err(why) => return Ok(self.refuse(&why.into(), None).await),

@@ -20,6 +20,7 @@ mod parser;
 mod rebinding;
 mod tls;
 mod quota;
+mod flood;
 mod record;
 mod telemetry;
 mod tamper;

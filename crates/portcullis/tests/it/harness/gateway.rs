@@ -268,6 +268,19 @@ impl Gateway {
         records
     }
 
+    /// How often strangers did that: recorded one by one, or in sums.
+    pub(crate) fn counted(&self, event: &str, reason: &str) -> u64 {
+        let mut count = 0;
+        for record in self.audit() {
+            count += u64::from(record["event"] == event && record["reason"] == reason);
+            let summed = record["detail"]["reasons"].as_str().unwrap_or_default();
+            let start = format!("{event}/{reason} ");
+            let found = summed.split(", ").find_map(|one| one.strip_prefix(&start));
+            count += found.map_or(0, |count| count.parse::<u64>().unwrap());
+        }
+        count
+    }
+
     /// Waits for a record of that event and reason.
     pub(crate) fn expect(&self, event: &str, reason: Option<&str>) -> Value {
         wait_for(&format!("the record {event} {reason:?}"), || {

@@ -1,0 +1,71 @@
+//! What a token that was refused says of itself: nothing that is believed, but what an operator wants to know.
+
+use super::{Credentials, jwt};
+use std::fmt;
+
+/// The most characters that are kept of each.
+const MAX_CHARS: usize = 64;
+
+/// The issuer and the key that an unverified token names. Anybody may write anything there: it is for the record only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claimed {
+    /// `iss`, cut.
+    pub issuer: Option<String>,
+    /// `kid`, cut.
+    pub key: Option<String>,
+}
+
+impl Claimed {
+    /// Reads what the token names; none if it is no token, or names neither.
+    pub fn of(credentials: &Credentials<'_>) -> Option<Self> {
+        let (issuer, key) = jwt::named(credentials.token().ok()?);
+        let cut = |text: String| text.chars().take(MAX_CHARS).collect();
+        let claimed = Self {
+            issuer: issuer.map(cut),
+            key: key.map(cut),
+        };
+        (claimed.issuer.is_some() || claimed.key.is_some()).then_some(claimed)
+    }
+}
+
+impl fmt::Display for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        write!(f, "{} {}", word(&self.issuer), word(&self.key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    fn claimed(header: &str, claims: &str) -> Option<Claimed> {
+        let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let authorization = format!("Bearer {header}.{claims}.c2ln");
+        Claimed::of(&Credentials {
+            authorization: Some(authorization.as_bytes()),
+            count: 1,
+            in_query: false,
+        })
+    }
+
+    #[test]
+    fn siem_01_what_a_refused_token_names_is_read_and_cut() {
+        let long = "x".repeat(1000);
+        for (header, claims, expected) in [
+            (r#"{"kid":"k"}"#, r#"{"iss":"i","sub":"s"}"#, Some("i k")),
+            (r#"{"alg":"none","jwk":{}}"#, r#"{"iss":"i"}"#, Some("i -")),
+            (r#"{"kid":"k"}"#, "{", Some("- k")),
+            ("{", r#"{"iss":7}"#, None),
+            (r#"{"kid":"k","kid":"l"}"#, "{}", None),
+        ] {
+            let claimed = claimed(header, claims).map(|claimed| claimed.to_string());
+            assert_eq!(claimed.as_deref(), expected, "{header} {claims}");
+        }
+        let cut = claimed(&format!(r#"{{"kid":"{long}"}}"#), "{}").unwrap();
+        assert_eq!(cut.key.map(|key| key.len()), Some(MAX_CHARS));
+        assert_eq!(Claimed::of(&Credentials::default()), None);
+    }
+}
