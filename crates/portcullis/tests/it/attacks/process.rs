@@ -294,12 +294,13 @@ fn lp_11_gives_a_server_its_own_environment_and_nothing_else() {
     assert!(!text(&scene.send(&smuggled)).contains("LD_PRELOAD"));
 }
 
-#[test]
-fn ses_08_lets_no_two_principals_share_a_process() {
-    let script = Script::new(
+/// Every principal has a process of its own at a server that also does these deeds.
+fn shares_no_process(deeds: &str) -> Scene {
+    let script = Script::new(&format!(
         r#"*'"name":"remember"'*) kept=$line; text kept ;;
-    *'"name":"recall"'*) case $kept in *secret-of-alice*) text leaked ;; *) text nothing ;; esac ;;"#,
-    );
+    *'"name":"recall"'*) case $kept in *secret-of-alice*) text leaked ;; *) text nothing ;; esac ;;
+    {deeds}"#
+    ));
     let scene = Scene::with(&script.server());
     let (alice, bob) = (scene.token("alice"), scene.token("bob"));
     let remember = message(
@@ -319,19 +320,36 @@ fn ses_08_lets_no_two_principals_share_a_process() {
     assert_eq!(of(scene.draft("alice")), alice_has);
     assert_ne!(of(scene.draft("bob")), alice_has);
     assert_ne!(of(scene.draft("alice|x")), alice_has);
+    scene
+}
+
+#[test]
+fn ses_08_lets_no_two_principals_share_a_process() {
+    let scene = shares_no_process("");
+    let (alice, bob) = (scene.token("alice"), scene.token("bob"));
     // A session has a process of its own, also beside one of the same principal.
     let in_session = |session: &str| {
         let body = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"whoami"}}"#;
         text(&scene.send(&call_in(session, &alice).body(body)))
     };
     let [one, two] = [(); 2].map(|()| scene.session(&alice));
-    let pids = [in_session(&one), in_session(&two), alice_has];
+    let without = text(&scene.send(&call("whoami").token(&alice)));
+    let pids = [in_session(&one), in_session(&two), without];
     assert!(
         pids[0] != pids[1] && pids[1] != pids[2] && pids[0] != pids[2],
         "{pids:?}"
     );
     assert_eq!(in_session(&one), pids[0]);
     assert_eq!(scene.send(&initialize(&bob)).status, 200);
+}
+
+#[test]
+fn ses_08_lets_no_two_principals_share_a_process_that_knows_no_sessions() {
+    // It speaks the clients' era, so that no session of ours stands between them.
+    let scene = shares_no_process(
+        r#"*'"server/discover"'*) answer '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete"}' ;;"#,
+    );
+    assert_eq!(scene.gateway.children(), 3, "alice, bob and alice|x");
 }
 
 #[test]
