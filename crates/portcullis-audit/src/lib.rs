@@ -11,6 +11,7 @@ mod proof;
 mod search;
 mod checkpoint;
 mod merkle;
+mod retention;
 mod files;
 mod hash;
 mod time;
@@ -31,6 +32,7 @@ pub use record::{
     Outcome, Principal, Record, Text, View,
 };
 pub use recorder::{ABANDONED, Clock, Entry, Position, Receipt, Recorder, Unavailable};
+pub use retention::{Keep, REMOVED, Removal, due};
 pub use search::{
     Cursor, Filter, Found, MAX_SINCE_BYTES, MAX_TAIL_LINES, Search, Unsearchable, newest_first,
     oldest_first, since, tail,

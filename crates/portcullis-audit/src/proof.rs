@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
-use crate::files::{Step, Walk};
+use crate::files::{Index, Step, Walk, first_kept};
 use crate::hash::{Hash, hex_string, unhex};
 use crate::line::Line;
 use crate::merkle::{
@@ -74,6 +74,9 @@ pub fn inclusion(dir: &Path, seq: u64, size: u64) -> Result<Inclusion, NoProof> 
     ranges.push(seq..seq + 1);
     let (mut path, line) = roots(dir, &ranges, seq)?;
     path.pop();
+    if line.is_empty() {
+        return Err(NoProof::OutOfRange); // it was removed
+    }
     Ok(Inclusion {
         seq,
         size,
@@ -149,24 +152,60 @@ fn hashes(path: &[String]) -> Result<Vec<Hash>, Unproven> {
         .collect()
 }
 
+/// Leaf hashes and lines in their order; of records that were removed, only the hash is left.
+struct Records<'a> {
+    dir: &'a Path,
+    index: Option<Index>,
+    walk: Walk,
+    first: u64,
+    seq: u64,
+}
+
+impl<'a> Records<'a> {
+    fn open(dir: &'a Path) -> io::Result<Self> {
+        let first = first_kept(dir)?;
+        Ok(Self {
+            dir,
+            index: None,
+            walk: Walk::new(dir, first),
+            first,
+            seq: 0,
+        })
+    }
+
+    fn next(&mut self) -> Result<(Hash, Option<&[u8]>), NoProof> {
+        self.seq += 1;
+        if self.seq <= self.first {
+            let index = match self.index.take() {
+                Some(index) => index,
+                None => Index::open(self.dir)?,
+            };
+            let leaf = self.index.insert(index).read()?;
+            return Ok((leaf.ok_or(NoProof::OutOfRange)?, None));
+        }
+        match self.walk.step()? {
+            Step::Line(_, line) => Ok((leaf(line), Some(line))),
+            Step::Torn(..) | Step::TooLong(_) | Step::End(_) => Err(NoProof::OutOfRange),
+        }
+    }
+}
+
 /// The roots of `ranges`, which do not overlap, in the order given; and the line of record `wanted`.
 fn roots(dir: &Path, ranges: &[Range<u64>], wanted: u64) -> Result<(Vec<String>, String), NoProof> {
     let mut order: Vec<(usize, &Range<u64>)> = ranges.iter().enumerate().collect();
     order.sort_unstable_by_key(|(_, range)| range.start);
     let mut roots = vec![String::new(); ranges.len()];
     let mut kept = String::new();
-    let mut walk = Walk::new(dir, 0);
+    let mut records = Records::open(dir)?;
     let mut seq = 0;
     for (at, range) in order {
         let mut frontier = Frontier::default();
         while seq < range.end {
-            let Step::Line(_, line) = walk.step()? else {
-                return Err(NoProof::OutOfRange);
-            };
+            let (leaf, line) = records.next()?;
             if seq >= range.start {
-                frontier.push(leaf(line));
+                frontier.push(leaf);
             }
-            if seq == wanted {
+            if let Some(line) = line.filter(|_| seq == wanted) {
                 kept = String::from_utf8_lossy(line).into_owned();
             }
             seq += 1;

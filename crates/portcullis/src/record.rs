@@ -296,6 +296,18 @@ pub(crate) fn note_stranger(
     note(recorder, record);
 }
 
+/// Records something that must be there before what follows from it; gives its number once it is written.
+pub(crate) async fn note_in_turn(recorder: &Recorder, record: Record) -> Option<u64> {
+    let reserved = timeout(RESERVE_TIMEOUT, recorder.reserve()).await;
+    let Ok(Ok(mut entry)) = reserved else {
+        tracing::error!(event = record.event.as_str(), "an event was not recorded");
+        return None;
+    };
+    entry.record = record;
+    let settled = entry.settle().await;
+    settled.ok().map(|position| position.seq)
+}
+
 /// Records the sums of what was counted; what finds no place in the log stays counted.
 pub(crate) async fn note_sums(recorder: &Recorder, floods: &Floods) {
     while !floods.is_empty() {

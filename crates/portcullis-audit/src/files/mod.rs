@@ -5,10 +5,12 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+mod index;
 mod lines;
 mod notes;
 mod walk;
 
+pub(crate) use index::Index;
 pub(crate) use lines::{Lines, Read};
 pub(crate) use notes::{Note, Notes, last_note};
 pub use walk::Place;
@@ -59,6 +61,11 @@ pub(crate) fn segments(dir: &Path) -> io::Result<Segments> {
     }
     found.firsts.sort_unstable();
     Ok(found)
+}
+
+/// The number of the first record that is still there: those before it were removed.
+pub(crate) fn first_kept(dir: &Path) -> io::Result<u64> {
+    Ok(segments(dir)?.firsts.first().copied().unwrap_or(0))
 }
 
 /// Opens a file for appending, for its owner only; it is made if it is missing.

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::anchors::{Anchors, Fit};
 use super::{Broken, Sound, Stop, Unknown, Why};
-use crate::files::{Place, Step, Walk, segment_name, segments};
-use crate::hash::{Hash, sha256};
+use crate::files::{Index, LEAVES, Place, Step, Walk, segment_name, segments};
+use crate::hash::{HASH_BYTES, Hash, sha256};
 use crate::line::{GENESIS, LINK_BYTES, Line, MAX_BACKWARDS_MICROS, relinked};
 use crate::merkle::{Frontier, Tree, leaf};
+use crate::retention;
 
 /// Where the pass is.
 #[derive(Debug)]
@@ -22,6 +23,9 @@ struct Pass {
     confirmed: u64,
     doubtful: Option<Place>,
     scratch: Vec<u8>,
+    /// The first record that is there, and the number of one that says that those before it were removed.
+    first: u64,
+    told: Option<u64>,
 }
 
 /// Verifies the log in `dir` against `anchors`.
@@ -32,8 +36,16 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop
     }
     let mut pass = Pass::new();
     pass.anchor(&mut anchors)?;
+    let first = found.firsts.first().copied().unwrap_or(0);
+    let stated = found
+        .firsts
+        .iter()
+        .copied()
+        .fold(anchors.stated(), u64::max);
+    let cut = pass.broken(pass.last, Why::Cut { stated });
+    pass.pass_over(dir, first, &mut anchors)?;
     let mut unvisited = found.firsts.into_iter().peekable();
-    let mut walk = Walk::new(dir, 0);
+    let mut walk = Walk::new(dir, first);
     let torn_bytes = loop {
         let (place, doubt) = match walk.step()? {
             Step::Line(place, line) => match pass.line(place, line) {
@@ -65,9 +77,15 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop
     };
     let Tree { size, root } = pass.tree();
     let checkpoint = anchors.last();
+    // Whoever removes records and has no key can add a line that says so, and cannot have it signed.
+    let is_told = pass.told.is_some_and(|told| told < checkpoint.tree().size);
+    if first > 0 && !is_told {
+        return Err(Stop::Broken(cut));
+    }
     let unanchored = size - checkpoint.tree().size;
     Ok(Sound {
         records: size,
+        removed: first,
         root,
         checkpoint,
         unanchored,
@@ -105,6 +123,46 @@ impl Pass {
             confirmed: 0,
             doubtful: None,
             scratch: Vec::new(),
+            first: 0,
+            told: None,
+        }
+    }
+
+    /// Takes the leaves of the records before `first` from the index, where the signed trees confirm it.
+    fn pass_over(&mut self, dir: &Path, first: u64, anchors: &mut Anchors<'_>) -> Result<(), Stop> {
+        if first == 0 {
+            return Ok(());
+        }
+        let mut index = Index::open(dir)?;
+        while self.frontier.size() < first {
+            let leaf = index.read()?;
+            let leaf = leaf.ok_or_else(|| Stop::Broken(self.unindexed()))?;
+            self.frontier.push(leaf);
+            let size = self.frontier.size();
+            match anchors.check(|| self.tree(), size)? {
+                Fit::Unstated => {}
+                Fit::Same => self.confirmed = size,
+                Fit::Other => return Err(Stop::Broken(self.unindexed())),
+                Fit::Forked => return Err(Stop::Broken(self.forked(size))),
+            }
+        }
+        self.first = first;
+        self.last.segment = first;
+        Ok(())
+    }
+
+    /// The leaf of a removed record is missing or another one: which, the next signed tree bounds.
+    fn unindexed(&self) -> Broken {
+        let last_seq = self.frontier.size().saturating_sub(1).max(self.confirmed);
+        let width = u64::try_from(HASH_BYTES).unwrap_or(0);
+        Broken {
+            file: LEAVES.to_owned(),
+            line: 1,
+            offset: self.confirmed.saturating_mul(width),
+            bytes: (last_seq + 1 - self.confirmed).saturating_mul(width),
+            seq: self.confirmed,
+            last_seq,
+            why: Why::Rewritten,
         }
     }
 
@@ -139,15 +197,19 @@ impl Pass {
 
     fn line(&mut self, place: Place, line: &[u8]) -> Result<(), Doubt> {
         let seq = self.frontier.size();
-        let broken = |why| Doubt::Broken(self.broken(place, why));
-        let parsed = Line::parse(line).ok_or_else(|| broken(Why::NotARecord))?;
+        let parsed = Line::parse(line);
+        let parsed = parsed.ok_or_else(|| Doubt::Broken(self.broken(place, Why::NotARecord)))?;
+        if self.first > 0 && seq == self.first {
+            // What it links to is gone; its own leaf holds the link, and is in a signed tree.
+            self.head = parsed.prev;
+        }
         let hash = sha256(line);
         if parsed.seq != seq {
             return Err(Doubt::Broken(self.displaced(place, &parsed, &hash)));
         }
         if parsed.prev != self.head {
             if seq == 0 {
-                return Err(broken(Why::Edited));
+                return Err(Doubt::Broken(self.broken(place, Why::Edited)));
             }
             let mended = relinked(line, &self.head).map_or(hash, |line| sha256(&line));
             let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX);
@@ -157,8 +219,12 @@ impl Pass {
                 bytes,
             }));
         }
-        if parsed.record(&mut self.scratch).is_none() {
+        let Some(record) = parsed.record(&mut self.scratch) else {
             return Err(Doubt::Broken(self.broken(place, Why::NotARecord)));
+        };
+        let tells = |next: u64| next >= self.first;
+        if self.told.is_none() && retention::next_after(&record).is_some_and(tells) {
+            self.told = Some(seq);
         }
         if parsed.stamp.time.saturating_add(MAX_BACKWARDS_MICROS) < self.newest {
             return Err(Doubt::Broken(self.broken(place, Why::DatedBack)));

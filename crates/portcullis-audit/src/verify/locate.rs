@@ -1,13 +1,11 @@
 //! Finds the first record that was touched by the index of leaf hashes, where a signed tree confirms it.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Broken, Why, anchors};
 use crate::checkpoint::VerifierKey;
-use crate::files::{CHECKPOINTS, LEAVES, Place, Step, Walk, segment_name};
-use crate::hash::{HASH_BYTES, Hash};
+use crate::files::{CHECKPOINTS, Index, Place, Step, Walk, first_kept, segment_name};
 use crate::line::Line;
 use crate::merkle::{Frontier, Tree, leaf};
 
@@ -55,11 +53,15 @@ fn confirmed(dir: &Path, mut trees: Vec<Tree>) -> io::Result<u64> {
 /// The first of `size` records whose leaf is not the one of the index.
 fn first_difference(dir: &Path, size: u64) -> io::Result<Option<Broken>> {
     let mut index = Index::open(dir)?;
-    let mut walk = Walk::new(dir, 0);
+    let first = first_kept(dir)?;
+    let mut walk = Walk::new(dir, first);
     for seq in 0..size {
         let Some(expected) = index.read()? else {
             return Ok(None);
         };
+        if seq < first {
+            continue;
+        }
         let (place, why) = match walk.step()? {
             Step::Line(_, line) if leaf(line) == expected => continue,
             Step::Line(place, line) => {
@@ -97,22 +99,4 @@ fn first_difference(dir: &Path, size: u64) -> io::Result<Option<Broken>> {
         }));
     }
     Ok(None)
-}
-
-/// The file of leaf hashes.
-struct Index(BufReader<File>);
-
-impl Index {
-    fn open(dir: &Path) -> io::Result<Self> {
-        File::open(dir.join(LEAVES)).map(BufReader::new).map(Self)
-    }
-
-    fn read(&mut self) -> io::Result<Option<Hash>> {
-        let mut hash = [0; HASH_BYTES];
-        match self.0.read_exact(&mut hash) {
-            Ok(()) => Ok(Some(hash)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
 }

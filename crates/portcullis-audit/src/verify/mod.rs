@@ -26,8 +26,10 @@ pub enum Verdict {
 /// A log that is as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sound {
-    /// How many records it has.
+    /// How many records it has, those that were removed included.
     pub records: u64,
+    /// How many of them, from the first on, were removed as a signed record says.
+    pub removed: u64,
     /// The root of the tree over all of them.
     pub root: Hash,
     /// The last checkpoint.

@@ -8,12 +8,13 @@ use super::state::{self, End};
 use super::{NotOpened, Settings};
 use crate::checkpoint::{BadNote, Checkpoint, MAX_NOTE_BYTES, VerifierKey};
 use crate::files::{
-    CHECKPOINTS, LEAVES, Lines, Place, Read, Step, Walk, append, last_note, read_bounded,
-    segment_name, segments,
+    CHECKPOINTS, Index, LEAVES, Lines, Place, Read, Step, Walk, append, first_kept, last_note,
+    read_bounded, segment_name, segments,
 };
 use crate::hash::HASH_BYTES;
 use crate::line::Line;
 use crate::merkle::{Tree, leaf};
+use crate::retention;
 
 /// What was found when a log was opened: facts for the first record of the new run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +87,11 @@ pub(super) fn recover(dir: &Path, stated: &[Tree]) -> Result<(End, Recovery), No
         })
         .and_then(|last| state::load(dir, last));
     let is_rebuilt = saved.is_none() && anchored > 0;
-    let (end, torn) = replay(dir, saved.unwrap_or_else(End::empty), stated)?;
+    let begin = match saved {
+        Some(saved) => saved,
+        None => beginning(dir, stated)?,
+    };
+    let (end, torn) = replay(dir, begin, stated)?;
     let records = end.frontier.size();
     if let Some(last) = segments(dir)?.firsts.last().filter(|last| **last > records) {
         return Err(NotOpened::Missing {
@@ -109,6 +114,44 @@ pub(super) fn recover(dir: &Path, stated: &[Tree]) -> Result<(End, Recovery), No
             is_rebuilt,
         },
     ))
+}
+
+/// The end of what was removed from the beginning of a log, which is nothing unless a record tells so.
+fn beginning(dir: &Path, stated: &[Tree]) -> Result<End, NotOpened> {
+    let (first, mut end) = (first_kept(dir)?, End::empty());
+    let missing = NotOpened::Missing {
+        records: 0,
+        stated: first,
+    };
+    if first == 0 {
+        return Ok(end);
+    }
+    if !retention::is_told(dir, first)? {
+        return Err(missing);
+    }
+    let mut index = Index::open(dir)?;
+    while end.frontier.size() < first {
+        let Some(leaf) = index.read()? else {
+            return Err(missing);
+        };
+        end.frontier.push(leaf);
+        let size = end.frontier.size();
+        let is_other = |tree: &Tree| tree.size == size && *tree != end.tree();
+        if stated.iter().any(is_other) {
+            return Err(NotOpened::Root { size });
+        }
+    }
+    end.last = Place {
+        segment: first,
+        line: 0,
+        offset: 0,
+        bytes: 0,
+    };
+    // What the first line links to is gone; the root of a checkpoint holds the line.
+    if let Step::Line(_, line) = Walk::new(dir, first).step()? {
+        end.head = Line::parse(line).ok_or(missing)?.prev;
+    }
+    Ok(end)
 }
 
 fn replay(dir: &Path, mut end: End, stated: &[Tree]) -> Result<(End, Option<Torn>), NotOpened> {

@@ -64,6 +64,12 @@ pub(super) const TOOL_REQUESTS: Range<Count> = counts(600, 1, 1_000_000);
 pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
 
 pub(super) const DURABILITY: Range<Span> = spans(Span::millis(50), Span::millis(1), Span::secs(1));
+pub(super) const KEEP: Range<Span> = spans(
+    Span::secs(90 * 86_400),
+    Span::secs(3600),
+    Span::secs(10 * 365 * 86_400),
+);
+pub(super) const KEEP_BYTES: Range<Size> = sizes(Size::mib(1024), Size::mib(4), Size::mib(1 << 24));
 pub(super) const ROTATE: Range<Size> = sizes(Size::mib(64), Size::mib(1), Size::mib(4096));
 
 pub(super) const MAX_LIFETIME: Range<Span> =

@@ -132,6 +132,10 @@ pub(crate) struct Audit {
     pub(crate) durability: Durability,
     /// Bytes of one file.
     pub(crate) rotate_bytes: u64,
+    /// How long a file stays at least.
+    pub(crate) keep: Option<Duration>,
+    /// What files may take.
+    pub(crate) keep_bytes: Option<u64>,
     /// Where checkpoints are copied.
     pub(crate) witness: Vec<PathBuf>,
     /// What is kept of arguments.

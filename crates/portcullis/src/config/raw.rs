@@ -156,6 +156,14 @@ pub(super) struct Audit {
     /// A log file that grows beyond this is closed and the next one begun.
     #[schemars(extend("default" = bounds::ROTATE.default_text(), "x-range" = bounds::ROTATE.words()))]
     pub(super) rotate: Option<Size>,
+    /// How long log files are kept at least. Older ones are removed as a whole, once a signed record tells so; each only
+    /// if all of it is that old and signed. Default: nothing is removed.
+    #[schemars(extend("x-range" = bounds::KEEP.words()))]
+    pub(super) keep: Option<Span>,
+    /// The room that log files may take before the oldest are removed likewise, however young. Default: as much as
+    /// they need.
+    #[schemars(extend("x-range" = bounds::KEEP_BYTES.words()))]
+    pub(super) keep_bytes: Option<Size>,
     /// Files to which every signed checkpoint is copied; best on another disk or another machine.
     #[serde(default)]
     pub(super) witness: Vec<String>,

@@ -4,6 +4,7 @@ mod home;
 mod log;
 mod descriptors;
 mod reload;
+mod retention;
 mod signals;
 mod watched;
 
@@ -171,6 +172,13 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         let gateway = Arc::clone(&summing);
         async move { note_sums(&gateway.recorder, &gateway.floods).await }
     });
+    if let Some((log, keep)) = retention::kept(checked) {
+        let retaining = Arc::clone(&gateway);
+        background(&gateway, retention::LOOK, move || {
+            let (gateway, log) = (Arc::clone(&retaining), Arc::clone(&log));
+            async move { retention::retain(&gateway, &log, keep).await }
+        });
+    }
     let (files, reread) = start.source.unzip();
     let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
     let told = told_to_end(hangup)?;

@@ -88,6 +88,7 @@ fn json_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
         "verdict": "sound",
         "log": log.display().to_string(),
         "records": sound.records,
+        "removed": sound.removed,
         "root": hex(&sound.root),
         "checkpoint": { "origin": sound.checkpoint.origin(), "size": tree.size, "root": hex(&tree.root) },
         "unanchored": sound.unanchored,
@@ -104,6 +105,12 @@ fn text_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
         format!("  root        {}", hex(&sound.root)),
         format!("  checkpoint  of {size} records, signed as {origin}"),
     ];
+    if sound.removed > 0 {
+        let first = sound.removed;
+        lines.push(format!(
+            "  removed     the first {first}, as a signed record says; the rest, from record {first} on, is sound"
+        ));
+    }
     if sound.unanchored > 0 {
         lines.push(format!("  not yet signed: the last {}", sound.unanchored));
     }

@@ -34,6 +34,8 @@ pub(super) struct AuditLog {
     pub(super) durability: String,
     pub(super) arguments: &'static str,
     pub(super) rotate_bytes: u64,
+    pub(super) keep_seconds: Option<u64>,
+    pub(super) keep_bytes: Option<u64>,
     pub(super) witnesses: Vec<PathBuf>,
 }
 
@@ -145,6 +147,8 @@ fn audit(checked: &Checked) -> AuditLog {
             Arguments::Digest => "digest",
         },
         rotate_bytes: audit.rotate_bytes,
+        keep_seconds: audit.keep.map(|keep| keep.as_secs()),
+        keep_bytes: audit.keep_bytes,
         witnesses: audit.witness.clone(),
     }
 }

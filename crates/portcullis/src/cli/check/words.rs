@@ -51,6 +51,8 @@ impl fmt::Display for AuditLog {
             durability,
             arguments,
             rotate_bytes,
+            keep_seconds,
+            keep_bytes,
             witnesses,
         } = self;
         writeln!(out, "Audit log  {}", directory.display())?;
@@ -58,6 +60,18 @@ impl fmt::Display for AuditLog {
             out,
             "           on disk {durability}; arguments {arguments}; files of {rotate_bytes} bytes"
         )?;
+        if let Some(seconds) = keep_seconds {
+            writeln!(
+                out,
+                "           files that are older than {seconds} s are removed"
+            )?;
+        }
+        if let Some(bytes) = keep_bytes {
+            writeln!(
+                out,
+                "           the oldest files beyond {bytes} bytes are removed"
+            )?;
+        }
         for witness in witnesses {
             writeln!(out, "           witness {}", witness.display())?;
         }

@@ -198,10 +198,18 @@ pub(super) fn audit(desk: &mut Desk<'_>, raw: raw::Audit, gateway: &Gateway) -> 
         .and_then(|text| desk.choose(&place.key("arguments"), &text, &kinds))
         .unwrap_or(Arguments::Redacted);
     let rotate_bytes = desk.size(&place.key("rotate"), raw.rotate, &bounds::ROTATE);
+    let keep = raw
+        .keep
+        .map(|raw| desk.span(&place.key("keep"), Some(raw), &bounds::KEEP));
+    let keep_bytes = raw
+        .keep_bytes
+        .map(|raw| desk.size(&place.key("keep_bytes"), Some(raw), &bounds::KEEP_BYTES));
     Audit {
         directory,
         durability,
         rotate_bytes,
+        keep,
+        keep_bytes,
         witness,
         arguments,
     }

@@ -24,6 +24,7 @@ mod flood;
 mod record;
 mod telemetry;
 mod tamper;
+mod retention;
 mod faults;
 mod eras;
 mod together;
