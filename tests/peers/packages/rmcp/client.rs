@@ -128,6 +128,10 @@ async fn connected() -> anyhow::Result<Value> {
         _ => bail!("--era auto|legacy|modern"),
     };
     let running = if let Some((command, args)) = task.stdio.split_first() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it is no gateway: a client starts its server itself"
+        )]
         let mut command = tokio::process::Command::new(command);
         command.args(args);
         ada.serve_with_lifecycle(TokioChildProcess::new(command)?, mode)
@@ -144,10 +148,11 @@ async fn connected() -> anyhow::Result<Value> {
             .await?
     };
     let mut line = round(&task, &running).await?;
-    let seen = seen.lock().unwrap();
-    line["progress"] = json!(seen.progress);
-    line["asked"] = json!(seen.asked);
-    drop(seen);
+    {
+        let seen = seen.lock().unwrap();
+        line["progress"] = json!(seen.progress);
+        line["asked"] = json!(seen.asked);
+    }
     running.cancel().await?;
     Ok(line)
 }

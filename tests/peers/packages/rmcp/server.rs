@@ -270,6 +270,10 @@ async fn http(port: u16) -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it is ended by a signal, and nobody waits for its connections"
+        )]
         tokio::spawn(async move {
             let io = TokioIo::new(stream);
             if let Err(error) = http1::Builder::new().serve_connection(io, service).await {
