@@ -269,8 +269,8 @@ pub(crate) async fn end(running: &Running, patience: Duration) -> anyhow::Result
     for closed in gateway.state.sessions.end_all("stopped") {
         note_closed_in_turn(&gateway.recorder, &closed).await;
     }
-    flush(&gateway, deadline).await?;
     note_sums(&gateway.recorder, &gateway.floods).await;
+    flush(&gateway, deadline).await?;
     let mut record = Record::new("gateway.stopped");
     record.reason = Some(if drained { "drained" } else { "deadline" }.into());
     note(&gateway.recorder, record);
@@ -306,7 +306,7 @@ async fn flush(gateway: &Gateway, deadline: Instant) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = export.finish(deadline.max(Instant::now() + FLUSH)) => {}
-        () = told_to_end()? => {}
+        () = told_again()? => {}
     }
     Ok(())
 }

@@ -150,7 +150,7 @@ impl Asked<'_> {
 
     async fn begin(&self, server: &Arc<str>, trail: Trail) -> Result<Exchange, Refusal> {
         let policy = Arc::clone(&self.live.policy);
-        let mut exchange = Exchange::begin(&self.gateway.recorder, None, policy).await?;
+        let mut exchange = Exchange::begin(&self.gateway.recorder, Caller::Within, policy).await?;
         self.belongs(&mut exchange, server);
         exchange.trail = trail;
         Ok(exchange)
