@@ -38,13 +38,13 @@ const METHODS: [&str; 4] = [
 ];
 const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
-static WORLD: LazyLock<(Rules, Vec<Ticket>)> = LazyLock::new(|| {
+static WORLD: LazyLock<(Rules, State, Vec<Ticket>)> = LazyLock::new(|| {
     let rules = rules();
     let tickets = METHODS
         .iter()
         .map(|method| ticket(&rules, method))
         .collect();
-    (rules, tickets)
+    (rules, State::default(), tickets)
 });
 
 fn rules() -> Rules {
@@ -116,12 +116,10 @@ fn ticket(rules: &Rules, method: &str) -> Ticket {
 }
 
 fuzz_target!(|message: &[u8]| {
-    let (rules, tickets) = &*WORLD;
+    let (rules, state, tickets) = &*WORLD;
     for ticket in tickets {
         let message = Bytes::copy_from_slice(message);
-        let Ok(released) =
-            pipeline::release((rules, &State::default()), ticket, message, CIRCUMSTANCES)
-        else {
+        let Ok(released) = pipeline::release((rules, state), ticket, message, CIRCUMSTANCES) else {
             continue;
         };
         let is_result = matches!(released.said(), Said::Answer { code: None, .. });

@@ -27,7 +27,7 @@ use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, 
 use crate::quota::{self, Quota, Slot};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
 use crate::route::{self, Dispatch, Ticket};
-use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions};
+use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions, Tasks};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -60,6 +60,8 @@ pub struct Server {
 pub struct State {
     /// Open sessions.
     pub sessions: Sessions,
+    /// Whose tasks there are.
+    pub tasks: Tasks,
     /// What was used up.
     pub quota: Arc<Quota>,
     /// Tokens that verified.
@@ -184,12 +186,13 @@ pub fn admit(
         .quota
         .take_call(&session, &call, &server.quota, circumstances.now)?;
     let slot = state.quota.take_slot(&session, &server.quota)?;
-    decide((rules, server), (session, call, slot), circumstances, trail)
+    let asked = (session, call, slot);
+    decide((rules, server, &state.tasks), asked, circumstances, trail)
 }
 
 /// The last steps of every admission.
 fn decide(
-    (rules, server): (&Rules, &Server),
+    (rules, server, tasks): (&Rules, &Server, &Tasks),
     asked: (Session, Call, Slot),
     circumstances: Circumstances<'_>,
     trail: &mut Trail,
@@ -197,6 +200,9 @@ fn decide(
     trail.is_decided = true;
     let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)?;
     trail.rule = Some(permit.rule().to_owned());
+    if !server.gate.is_aggregate {
+        tasks.expect_named(permit.session(), permit.call())?;
+    }
     Ok(route::resolve(inspect::request(permit)))
 }
 
@@ -230,7 +236,8 @@ pub fn admit_member(
     let quota = &state.quota;
     quota.take_tool(&session, &call, &server.quota, circumstances.now)?;
     let slot = quota.take_member_slot(&session, &server.quota)?;
-    decide((rules, server), (session, call, slot), circumstances, trail)
+    let asked = (session, call, slot);
+    decide((rules, server, &state.tasks), asked, circumstances, trail)
 }
 
 /// From a `GET` to the upstream's door: the stream on which the server speaks unasked, up to 2025-11-25.
@@ -318,7 +325,7 @@ pub fn release(
     if let (Some(list), Said::Answer { .. }) = (list, released.said()) {
         state.mirrored.learn(ticket.server(), &list);
     }
-    Ok(released)
+    Ok(inspect::tasks(released, ticket, &state.tasks)?)
 }
 
 /// Our no to a server's request that the client is not asked: it goes up in place of the client's answer.

@@ -5,7 +5,8 @@ use crate::authorize::Forbidden;
 use crate::inspect::BadAnswer;
 use crate::protocol::{Id, Malformed};
 use crate::quota::Exhausted;
-use crate::session::NoSession;
+use crate::route::bridge::BadState;
+use crate::session::{NoSession, NoTask};
 use std::time::Duration;
 
 /// What the listener does not accept, before anybody looks at who sent it.
@@ -99,6 +100,9 @@ pub enum Unanswered {
     /// The upstream refuses our own credentials.
     #[error("upstream refused our credentials")]
     Credentials,
+    /// It was asked before and kept for the client's answers, but not for these.
+    #[error(transparent)]
+    State(#[from] BadState),
 }
 
 impl Unanswered {
@@ -111,6 +115,7 @@ impl Unanswered {
             Self::Ended => "ended",
             Self::NotRunning => "not_running",
             Self::Credentials => "credentials",
+            Self::State(why) => why.reason(),
         }
     }
 }
@@ -151,6 +156,8 @@ pub enum Refusal {
     Exhausted(#[from] Exhausted),
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    #[error(transparent)]
+    NoTask(#[from] NoTask),
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
     #[error(transparent)]
@@ -197,6 +204,9 @@ impl Refusal {
             Self::Malformed(why) => ("request.malformed", why.reason()),
             Self::Exhausted(why) => ("ratelimit.triggered", why.which),
             Self::Forbidden(why) => ("authz.deny", why.reason()),
+            Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
+            Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
+            Self::Unanswered(why @ Unanswered::State(_)) => ("state.rejected", why.reason()),
             Self::Unanswered(why) => ("upstream.failed", why.reason()),
             Self::BadAnswer(why) => ("upstream.refused", why.reason()),
             Self::Unavailable(Unavailable::Audit) => ("gateway.unavailable", "audit"),
@@ -227,9 +237,11 @@ impl Refusal {
             Self::Forbidden(
                 Forbidden::NoRule | Forbidden::Rule { .. } | Forbidden::Indeterminate,
             ) => (403, 403, "not permitted"),
+            Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {
                 (504, -32603, "upstream did not answer in time")
             }
+            Self::Unanswered(Unanswered::State(_)) => (400, -32602, "request state not accepted"),
             Self::Unanswered(_) => (502, -32603, "upstream did not answer"),
             Self::BadAnswer(_) => (502, -32603, "upstream answer refused"),
             Self::Unavailable(Unavailable::Bug) => (500, -32603, "internal error"),

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::export::Place;
 use crate::flood::{Deed, Floods};
+use crate::upstream::Report;
 use portcullis_audit::{
     Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
 };
@@ -323,6 +324,19 @@ pub(crate) async fn note_sums(recorder: &Recorder, floods: &Floods) {
             tracing::error!(%error, "what strangers did was not recorded");
         }
     }
+}
+
+/// Records what upstreams tell of.
+pub(crate) fn reporter(recorder: Recorder) -> Report {
+    Report::new(move |notice| {
+        let mut record = Record::new(notice.event);
+        record.reason = Some(notice.reason.into());
+        record.server = Some(notice.server.into());
+        if let Some(owner) = notice.owner {
+            record.detail.set("owner", owner);
+        }
+        note(&recorder, record);
+    })
 }
 
 /// Records the end of a session.

@@ -32,6 +32,13 @@ export function dualEra(build) {
   return { server: createServer(guarded(serve)), notify: modern.notify };
 }
 
+/** The same for the era without sessions only: whoever wants a handshake is refused. */
+export function modernOnly(build) {
+  const note = (error) => process.stderr.write(`${error.message}\n`);
+  const serve = toNodeHandler(createMcpHandler(build, { legacy: 'reject', onerror: note }), { onerror: note });
+  return { server: createServer(guarded(serve)) };
+}
+
 /** The era of sessions: one server and one transport for each. */
 function sessions(build) {
   const open = new Map();

@@ -2,17 +2,20 @@
 //
 //   sdk-v2.mjs --http PORT     prints `listening PORT`, serves /mcp
 //   sdk-v2.mjs                 serves standard input and output
+//   sdk-v2.mjs --only modern   the same without sessions only
 import { CLIENT_CAPABILITIES_META_KEY, McpServer, inputRequired, inputResponse } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 
 import { listen, option } from '../lib/cli.mjs';
-import { dualEra } from '../lib/dual-era.mjs';
+import { dualEra, modernOnly } from '../lib/dual-era.mjs';
 import { ELICITATION, NOTE, SAMPLING, STEP_MS, elicited, greeting, said, sampled } from './surface.mjs';
 
+const isModern = option(process.argv, 'only') === 'modern';
+
 function build() {
-  const mcp = new McpServer({ name: 'peer-sdk-v2', version: '1.0.0' });
+  const mcp = new McpServer({ name: isModern ? 'peer-sdk-v2-modern' : 'peer-sdk-v2', version: '1.0.0' });
 
   mcp.registerTool('echo', {
     description: 'Gives back the text',
@@ -58,5 +61,5 @@ function build() {
 }
 
 const port = option(process.argv, 'http');
-if (port === undefined) serveStdio(build);
-else await listen(dualEra(build).server, port);
+if (port === undefined) serveStdio(build, { legacy: isModern ? 'reject' : 'serve' });
+else await listen((isModern ? modernOnly : dualEra)(build).server, port);

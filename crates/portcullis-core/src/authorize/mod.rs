@@ -36,6 +36,11 @@ impl Permit {
         &self.call
     }
 
+    /// In which conversation.
+    pub(crate) const fn session(&self) -> &Session {
+        &self.session
+    }
+
     pub(crate) fn into_parts(self) -> (Session, Call, Slot) {
         (self.session, self.call, self.slot)
     }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 #[derive(Debug)]
 #[must_use]
 pub struct Released {
-    bytes: Bytes,
-    said: Said,
+    pub(super) bytes: Bytes,
+    pub(super) said: Said,
 }
 
 impl Released {
@@ -82,6 +82,9 @@ pub enum BadAnswer {
     /// Its list cannot be read, so it cannot be narrowed to what the caller may see.
     #[error("unreadable list")]
     List,
+    /// It tells of a task that was not made for this principal.
+    #[error("task of somebody else")]
+    Task,
 }
 
 impl BadAnswer {
@@ -92,6 +95,7 @@ impl BadAnswer {
             Self::NotAsked => "answer_not_asked",
             Self::Reverse { .. } | Self::Question { .. } => "reverse_request",
             Self::List => "unreadable_list",
+            Self::Task => "foreign_task",
         }
     }
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod list;
 mod redact;
+mod task;
 
 use crate::authorize::Permit;
 use crate::protocol::Call;
@@ -14,6 +15,7 @@ use crate::session::Session;
 
 pub use answer::{BadAnswer, Released, Said, answer};
 pub use redact::{Summary, View, name, summarize};
+pub use task::tasks;
 
 /// Proof that a permitted call was inspected. Only this room makes one.
 #[derive(Debug)]

@@ -66,6 +66,8 @@ pub struct Places {
     pub target: Option<Range<usize>>,
     /// `params.requestId` of `notifications/cancelled`.
     pub cancelled: Option<Range<usize>>,
+    /// The task that `params._meta` relates the message to.
+    pub related_task: Option<Range<usize>>,
 }
 
 impl Call {
@@ -134,6 +136,11 @@ impl Call {
     pub fn arguments(&self) -> Option<&RawValue> {
         let text = std::str::from_utf8(self.body.get(self.places.arguments.clone()?)?).ok()?;
         serde_json::from_str(text).ok()
+    }
+
+    /// The task that the message says it belongs to.
+    pub fn related_task(&self) -> Option<String> {
+        serde_json::from_slice(self.body.get(self.places.related_task.clone()?)?).ok()
     }
 
     /// The arguments' bytes.

@@ -25,6 +25,9 @@ pub struct Filter {
     /// `notifications/resources/updated` for these.
     #[serde(default)]
     pub resource_subscriptions: Vec<String>,
+    /// `notifications/tasks` for these (2026-07-28, the extension of tasks).
+    #[serde(default)]
+    pub task_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]

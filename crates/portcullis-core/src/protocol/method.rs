@@ -75,7 +75,7 @@ impl Method {
 
     /// The method as a stateless revision knows it: what 2026-07-28 removed is unknown there.
     pub(super) fn of_stateless(self) -> Self {
-        const REMOVED: [Method; 7] = [
+        const REMOVED: [Method; 8] = [
             Method::Initialize,
             Method::Ping,
             Method::SetLevel,
@@ -83,6 +83,7 @@ impl Method {
             Method::ResourcesUnsubscribe,
             Method::Initialized,
             Method::RootsChanged,
+            Method::TasksResult,
         ];
         if REMOVED.contains(&self) {
             Self::Other(self.name().into())

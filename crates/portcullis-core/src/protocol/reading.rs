@@ -12,6 +12,8 @@ const MAX_NAME_BYTES: usize = 2048;
 /// The `_meta` fields that 2026-07-28 requires of every request.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Relates a message to a task (2025-11-25 basic/utilities/tasks).
+const META_TASK: &str = "io.modelcontextprotocol/related-task";
 /// The members of `params` that decisions read.
 const PARAMS: &[&str] = &[
     "name",
@@ -22,6 +24,8 @@ const PARAMS: &[&str] = &[
     "taskId",
     "requestId",
     "protocolVersion",
+    "inputResponses",
+    "requestState",
 ];
 
 /// Kind, method, revision, target, and where they stand.
@@ -57,6 +61,7 @@ pub(super) fn read(
     };
     let target = target(&kind, &method, &params, body, &mut places).ok_or_else(bad_params)?;
     places.progress_token = progress_token(&params, body).map_err(|_| bad_params())?;
+    places.related_task = related_task(&params, body).map_err(|_| bad_params())?;
     if method == Method::Cancelled {
         places.cancelled = params.get("requestId").map(|id| field_range(body, id));
     }
@@ -89,7 +94,7 @@ impl<'a> Params<'a> {
             params.meta = members(meta.get())?;
             refuse_cases(
                 &params.meta,
-                &[META_VERSION, META_CAPABILITIES, "progressToken"],
+                &[META_VERSION, META_CAPABILITIES, META_TASK, "progressToken"],
             )?;
             params.has_meta = true;
         }
@@ -270,6 +275,18 @@ fn arguments(params: &Params<'_>, body: &[u8]) -> Result<Option<Range<usize>>, U
         Some(value) if value.get().starts_with('{') => Ok(Some(field_range(body, value))),
         Some(_) => Err(Unfit),
     }
+}
+
+/// What relates a message to a task must name it.
+fn related_task(params: &Params<'_>, body: &[u8]) -> Result<Option<Range<usize>>, Unfit> {
+    let Some(value) = params.meta(META_TASK) else {
+        return Ok(None);
+    };
+    let related = members(value.get()).map_err(|_| Unfit)?;
+    let task = related.iter().find(|(name, _)| name == "taskId");
+    let (_, task) = task.ok_or(Unfit)?;
+    text_of(task).ok_or(Unfit)?;
+    Ok(Some(field_range(body, task)))
 }
 
 /// A progress token must be a text or an integer where it is there.

@@ -52,6 +52,7 @@ pub fn subscription(call: &Call, filter: &Filter, server: &str) -> Option<Bytes>
             .filter(|(name, _)| *name == server)
             .map(|(_, uri)| uri.to_owned())
             .collect(),
+        task_ids: Vec::new(),
         ..*filter
     };
     with_params(call.body(), |params| {

@@ -19,7 +19,6 @@ pub struct Chosen {
 pub fn inward(call: &Call, number: u64) -> (Bytes, Chosen) {
     let number = number.to_string();
     let places = call.places();
-    let part = |range: &Range<usize>| call.body().slice(range.clone());
     let mut edits: Vec<(Range<usize>, &[u8])> = Vec::new();
     edits.extend(places.id.clone().map(|range| (range, number.as_bytes())));
     edits.extend(
@@ -29,11 +28,17 @@ pub fn inward(call: &Call, number: u64) -> (Bytes, Chosen) {
             .map(|range| (range, number.as_bytes())),
     );
     edits.sort_by_key(|(range, _)| range.start);
-    let chosen = Chosen {
+    (splice(call.body(), &edits), chosen(call))
+}
+
+/// What a request chose.
+pub fn chosen(call: &Call) -> Chosen {
+    let places = call.places();
+    let part = |range: &Range<usize>| call.body().slice(range.clone());
+    Chosen {
         id: places.id.as_ref().map(part).unwrap_or_default(),
         token: places.progress_token.as_ref().map(part),
-    };
-    (splice(call.body(), &edits), chosen)
+    }
 }
 
 /// What a line of the server's is, and for whom.

@@ -5,6 +5,7 @@
 
 mod id;
 mod table;
+mod tasks;
 
 use crate::authenticate::Principal;
 use crate::protocol::Revision;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use id::SessionId;
 pub(crate) use table::Opening;
 pub use table::{Closed, Limits, Sessions};
+pub use tasks::{NoTask, Tasks};
 
 /// Proof that the request belongs to a known conversation of its caller (or to none). Only this room makes one.
 #[derive(Debug)]

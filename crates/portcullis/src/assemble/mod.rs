@@ -6,8 +6,7 @@ use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
 use crate::relay::Live;
-use crate::upstream::pipes::Report;
-use crate::upstream::{Inner, Upstream};
+use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
 use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
 use portcullis_core::authorize::Gate;
@@ -228,10 +227,15 @@ fn by_name(upstreams: &Upstreams) -> BTreeMap<Arc<str>, Arc<Upstream>> {
 fn all_together(workshop: &Workshop<'_>, name: &Arc<str>) -> (String, Arc<Upstream>) {
     let made = || {
         let inner = Arc::clone(&workshop.aggregate);
-        (
-            String::new(),
-            Arc::new(Upstream::inner(inner, workshop.tasks.clone())),
-        )
+        let around = Around {
+            server: Arc::clone(name),
+            tasks: workshop.tasks.clone(),
+            report: workshop.report.clone(),
+            inside: Arc::clone(&workshop.aggregate),
+            // It has no sessions, so it never asks anybody in the middle of a call.
+            question_timeout: Duration::ZERO,
+        };
+        (String::new(), Arc::new(Upstream::inner(inner, around)))
     };
     workshop.kept.get(name).cloned().unwrap_or_else(made)
 }

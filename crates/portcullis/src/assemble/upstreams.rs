@@ -7,7 +7,7 @@ use crate::upstream::http::{Http, Site};
 use crate::upstream::pipes::{Pipes, Plan, Source};
 use crate::upstream::sse::Target;
 use crate::upstream::stdio::{Launch, Limits as PipeLimits};
-use crate::upstream::{Direct, Upstream};
+use crate::upstream::{Around, Direct, Upstream};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -38,6 +38,13 @@ pub(super) fn upstream(
     server: &config::Server,
     workshop: &Workshop<'_>,
 ) -> anyhow::Result<Upstream> {
+    let around = Around {
+        server: Arc::clone(name),
+        tasks: workshop.tasks.clone(),
+        report: workshop.report.clone(),
+        inside: Arc::clone(&workshop.aggregate),
+        question_timeout: server.question_timeout,
+    };
     let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
             let target = Target {
@@ -48,7 +55,7 @@ pub(super) fn upstream(
             let longest = u32::try_from(server.response_bytes).unwrap_or(u32::MAX);
             let source = Source::Link(Arc::new(target), longest);
             let pipes = pipes(name, (source, MAX_LINKS), server, workshop);
-            return Ok(Upstream::with_sessions(pipes, workshop.tasks.clone()));
+            return Ok(Upstream::with_sessions(pipes, around));
         }
         config::Upstream::Http(http) => {
             Direct::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
@@ -59,7 +66,7 @@ pub(super) fn upstream(
             pipes(name, (source, most), server, workshop)
         }
     };
-    Ok(Upstream::new(direct, workshop.tasks.clone()))
+    Ok(Upstream::new(direct, around))
 }
 
 fn pipes(
@@ -77,7 +84,7 @@ fn pipes(
     Direct::Pipes(Pipes::new(
         plan,
         workshop.tasks.clone(),
-        Arc::clone(workshop.report),
+        workshop.report.clone(),
     ))
 }
 

@@ -47,6 +47,8 @@ pub(super) const BODY_TIMEOUT: Range<Span> = spans(Span::secs(30), Span::secs(1)
 pub(super) const CONNECTIONS: Range<Count> = counts(4096, 1, 1_000_000);
 pub(super) const UPSTREAM_TIMEOUT: Range<Span> =
     spans(Span::secs(120), Span::millis(100), Span::secs(3600));
+pub(super) const QUESTION_TIMEOUT: Range<Span> =
+    spans(Span::secs(300), Span::secs(1), Span::secs(3600));
 pub(super) const RESPONSE: Range<Size> = sizes(Size::mib(16), Size::kib(1), Size::mib(256));
 pub(super) const MAX_PROCESSES: Range<Count> = counts(16, 1, 1024);
 

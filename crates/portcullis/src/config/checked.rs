@@ -273,6 +273,8 @@ pub(crate) struct Server {
     pub(crate) tools: BTreeMap<String, Tool>,
     /// Wait for the first byte of an answer.
     pub(crate) upstream_timeout: Duration,
+    /// Wait for a client's answer to what the server asks during its call.
+    pub(crate) question_timeout: Duration,
     /// Bytes of a JSON message or SSE event of an answer.
     pub(crate) response_bytes: usize,
 }

@@ -286,6 +286,9 @@ pub(super) struct ServerLimits {
     /// As `limits.response`, which is the default.
     #[schemars(extend("x-range" = bounds::RESPONSE.words()))]
     pub(super) response: Option<Size>,
+    /// Longest wait for a client of 2026-07-28 to answer what a server with sessions asks during its call.
+    #[schemars(extend("default" = bounds::QUESTION_TIMEOUT.default_text(), "x-range" = bounds::QUESTION_TIMEOUT.words()))]
+    pub(super) question_timeout: Option<Span>,
     /// Most processes of `command` at once. One caller has at most half of them, rounded up.
     #[schemars(extend("default" = bounds::MAX_PROCESSES.default.0, "minimum" = bounds::MAX_PROCESSES.least.0, "maximum" = bounds::MAX_PROCESSES.most.0))]
     pub(super) max_processes: Option<i64>,

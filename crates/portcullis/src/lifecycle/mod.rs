@@ -14,14 +14,14 @@ use crate::export::Export;
 use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, Serving, accept, admin};
-use crate::record::{note, note_closed_in_turn, note_sums};
+use crate::record::{note, note_closed_in_turn, note_sums, reporter};
 use crate::relay::{Aggregate, Gateway};
 use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
 use crate::shards::Shards;
 use crate::telemetry::Counters;
 use crate::tls::{BadTls, Shown};
-use crate::upstream::pipes::Report;
+use crate::upstream::Report;
 use crate::{clock, tls};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -29,7 +29,7 @@ use futures_util::future::join_all;
 pub(crate) use home::Home;
 pub(crate) use log::LOG_NAME;
 use log::open_log;
-use portcullis_audit::{Record, Recorder, Writer};
+use portcullis_audit::{Record, Writer};
 use portcullis_core::pipeline::State;
 use portcullis_core::secret::Secret;
 use rustls::sign::CertifiedKey;
@@ -352,13 +352,4 @@ fn started(checked: &Checked, gateway: &Gateway) -> Record {
         .detail
         .set("servers", checked.servers.len().to_string().as_str());
     record
-}
-
-fn reporter(recorder: Recorder) -> Report {
-    Arc::new(move |server, reason| {
-        let mut record = Record::new("upstream.refused");
-        record.reason = Some(reason.into());
-        record.server = Some(server.into());
-        note(&recorder, record);
-    })
 }

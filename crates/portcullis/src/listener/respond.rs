@@ -140,6 +140,7 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
         Refusal::Unacceptable(_)
         | Refusal::Unauthenticated(_)
         | Refusal::NoSession(_)
+        | Refusal::NoTask(_)
         | Refusal::Malformed(_)
         | Refusal::Exhausted(_)
         | Refusal::Forbidden(_)
@@ -172,6 +173,7 @@ fn challenge_for(refusal: &Refusal, resource: &Resource) -> Option<HeaderValue> 
         }
         Refusal::Unacceptable(_)
         | Refusal::NoSession(_)
+        | Refusal::NoTask(_)
         | Refusal::Malformed(_)
         | Refusal::Exhausted(_)
         | Refusal::Forbidden(_)

@@ -1,5 +1,6 @@
 //! The walk for a client on pipes (`wrap`): the same rooms, the same record, a line for each message.
 
+use super::stream::may_go_on;
 use super::{Gateway, walk};
 use crate::clock;
 use crate::export::Side;
@@ -163,10 +164,8 @@ impl Local {
         while let Some(frame) = events.next().await? {
             let Some(message) = frame.data else { continue };
             match self.pass(message, ticket, None, exchange).await {
-                Ok(()) => {}
-                Err(Refusal::BadAnswer(
-                    why @ (BadAnswer::Reverse { .. } | BadAnswer::NotAsked),
-                )) => {
+                Ok(()) => events.permitted(),
+                Err(Refusal::BadAnswer(why)) if may_go_on(&why, || events.declined()) => {
                     self.gateway
                         .withhold(&why, ticket, self.told(exchange))
                         .await;
@@ -191,12 +190,8 @@ impl Local {
     ) -> Result<(), Refusal> {
         self.gateway.admits(&self.principal)?;
         let live = self.gateway.live.load_full();
-        let released = pipeline::release(
-            (&live.rules, &self.gateway.state),
-            ticket,
-            message,
-            circumstances(),
-        )?;
+        let deciding = (&live.rules, &self.gateway.state);
+        let released = pipeline::release(deciding, ticket, message, circumstances())?;
         if let Said::Answer { code, revision } = released.said().clone() {
             if exchange.is_settled() {
                 return Err(BadAnswer::NotAsked.into());

@@ -34,12 +34,8 @@ impl Gateway {
         let is_first = ticket.method() == Some(&portcullis_core::protocol::Method::Initialize);
         match reply.content {
             Content::Message(bytes) => {
-                let released = pipeline::release(
-                    (&step.live.rules, &self.state),
-                    &ticket,
-                    bytes,
-                    step.circumstances(),
-                )?;
+                let deciding = (&step.live.rules, &self.state);
+                let released = pipeline::release(deciding, &ticket, bytes, step.circumstances())?;
                 let Said::Answer { code, revision } = released.said() else {
                     return Err(Unanswered::Foreign.into());
                 };
@@ -99,12 +95,8 @@ impl Gateway {
             let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
                 continue;
             };
-            let released = pipeline::release(
-                (&step.live.rules, &self.state),
-                ticket,
-                data,
-                step.circumstances(),
-            )?;
+            let deciding = (&step.live.rules, &self.state);
+            let released = pipeline::release(deciding, ticket, data, step.circumstances())?;
             let said = released.said().clone();
             whole.extend_from_slice(&frame::rewrite(&frame, None, &released.into_bytes()));
             let Said::Answer { code, revision } = said else {
@@ -155,6 +147,7 @@ impl Gateway {
             Err(refusal) => {
                 if let Some(theirs) = theirs {
                     upstream.end(theirs.id()).await;
+                    theirs.keep();
                 }
                 return Err(refusal);
             }

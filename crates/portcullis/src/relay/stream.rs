@@ -110,6 +110,15 @@ impl From<Refusal> for End {
     }
 }
 
+/// Whether a stream goes on without a message that was refused; `declined` says so of an answer that asks.
+pub(super) fn may_go_on(why: &BadAnswer, declined: impl FnOnce() -> bool) -> bool {
+    match why {
+        BadAnswer::Reverse { .. } | BadAnswer::NotAsked | BadAnswer::Task => true,
+        BadAnswer::Question { .. } => declined(),
+        BadAnswer::Malformed(_) | BadAnswer::List => false,
+    }
+}
+
 impl Stream {
     /// The stream that answers a request.
     pub(super) fn of_call(
@@ -293,12 +302,8 @@ impl Stream {
             now: clock::now(),
             network: Some(&self.network),
         };
-        let released = pipeline::release(
-            (&live.rules, &self.gateway.state),
-            &self.ticket,
-            message,
-            circumstances,
-        );
+        let deciding = (&live.rules, &self.gateway.state);
+        let released = pipeline::release(deciding, &self.ticket, message, circumstances);
         let released = match released {
             // One answer a request: a second one was not asked for.
             Ok(second) if self.is_answered && matches!(second.said(), Said::Answer { .. }) => {
@@ -308,7 +313,7 @@ impl Stream {
         };
         let released = match released {
             Ok(released) => released,
-            Err(Refusal::BadAnswer(why @ (BadAnswer::Reverse { .. } | BadAnswer::NotAsked))) => {
+            Err(Refusal::BadAnswer(why)) if may_go_on(&why, || self.incoming.declined()) => {
                 let record = self.closing(&End::Upstream, exchange);
                 self.gateway.withhold(&why, &self.ticket, record).await;
                 return Ok(None);
@@ -319,6 +324,7 @@ impl Stream {
             self.is_answered = true;
             let settled = self.settle(*code, released.size(), exchange).await;
             settled.map_err(|why| End::Refused(Refusal::Unavailable(why)))?;
+            self.incoming.permitted();
         }
         Ok(Some(released.into_bytes()))
     }

@@ -18,6 +18,12 @@ impl Begun {
         }
     }
 
+    /// The same, ended so if nothing that was begun for it has an end of its own.
+    pub(super) fn otherwise(mut self, undo: impl FnOnce() + Send + Sync + 'static) -> Self {
+        self.undo.get_or_insert_with(|| Box::new(undo));
+        self
+    }
+
     pub(crate) const fn id(&self) -> &Arc<str> {
         &self.id
     }

@@ -5,12 +5,13 @@ mod bridge;
 pub(crate) mod http;
 pub(crate) mod pipes;
 mod pool;
+mod queue;
 pub(crate) mod sse;
 pub(crate) mod stdio;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use portcullis_core::protocol::{BadStream, Frame, Frames};
+use portcullis_core::protocol::{BadStream, Frame, Frames, Method};
 use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::task::TaskTracker;
 
 /// How long an answer from inside this process may take.
 const INNER_TIMEOUT: Duration = Duration::from_mins(2);
@@ -55,11 +57,70 @@ pub(crate) trait Inner: fmt::Debug + Send + Sync {
         dispatch: &'a Dispatch,
         carried: &'a Carried,
     ) -> BoxFuture<'a, Result<Reply, Unanswered>>;
+
+    /// Whether rules let the server of this exchange ask its caller, as things stand.
+    fn may_be_asked(&self, dispatch: &Dispatch, method: &Method) -> bool;
 }
 
 pub(crate) use begun::Begun;
 pub(crate) use bridge::mirror::carried as beside;
 pub(crate) use bridge::{Upstream, taken, told, whole};
+pub(crate) use queue::{Teller, Told, queue};
+
+/// What happened at a server and no exchange can tell of, for the audit log.
+#[derive(Debug)]
+pub(crate) struct Notice<'a> {
+    pub(crate) event: &'static str,
+    pub(crate) reason: &'static str,
+    /// The server's name.
+    pub(crate) server: &'a str,
+    /// The key of the principal to whom it happened, if it is anybody's.
+    pub(crate) owner: Option<&'a str>,
+}
+
+/// Told of such things.
+#[derive(Clone)]
+pub(crate) struct Report(Arc<dyn Fn(&Notice<'_>) + Send + Sync>);
+
+impl Report {
+    pub(crate) fn new(told: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    pub(crate) fn tell(&self, notice: &Notice<'_>) {
+        (self.0)(notice);
+    }
+
+    /// A server wrote what nobody gets.
+    fn refused(&self, server: &str, reason: &'static str) {
+        self.tell(&Notice {
+            event: "upstream.refused",
+            reason,
+            server,
+            owner: None,
+        });
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Report(..)")
+    }
+}
+
+/// What an upstream knows of the gateway that it is part of.
+#[derive(Debug)]
+pub(crate) struct Around {
+    /// What the server is called.
+    pub(crate) server: Arc<str>,
+    /// Where work runs that no client waits for.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) report: Report,
+    /// What knows the rules of now.
+    pub(crate) inside: Arc<dyn Inner>,
+    /// How long a client may take to answer what the server asks.
+    pub(crate) question_timeout: Duration,
+}
 
 /// What an upstream answered.
 #[derive(Debug)]
@@ -114,6 +175,23 @@ impl Events {
             Self::Http(stream) => stream.next().await,
             Self::Pipes(lines) => Ok(lines.next().await.map(framed)),
             Self::Bridged(bridged) => bridged.next().await,
+        }
+    }
+
+    /// What came last was released: a call that ends in a question is kept for the answer.
+    pub(crate) fn permitted(&mut self) {
+        match self {
+            Self::Http(_) | Self::Pipes(_) => {}
+            Self::Bridged(bridged) => bridged.permitted(),
+        }
+    }
+
+    /// What came last was not released: `true` if it was a question to which the server now has its no, so that
+    /// its answer is still to come.
+    pub(crate) fn declined(&mut self) -> bool {
+        match self {
+            Self::Http(_) | Self::Pipes(_) => false,
+            Self::Bridged(bridged) => bridged.declined(),
         }
     }
 }

@@ -81,6 +81,11 @@ pub(crate) const SERVERS: &[Speaker] = &[
         eras: BOTH,
     },
     Speaker {
+        name: "sdk-v2-modern",
+        file: "servers/sdk-v2-modern.mjs",
+        eras: &[Era::Modern],
+    },
+    Speaker {
         name: "mcp",
         file: "servers/mcp_server.py",
         eras: BOTH,

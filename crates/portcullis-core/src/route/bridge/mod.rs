@@ -4,6 +4,8 @@
 //! Whatever goes up belongs to an exchange that was decided: each function takes its [`Dispatch`].
 
 mod introduced;
+mod offer;
+mod asking;
 
 use super::remap::{self, Chosen};
 use super::{Dispatch, Ticket};
@@ -18,7 +20,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+pub use asking::{BadState, Bound, Pending, Retry, input_required, may_ask};
 pub use introduced::Introduced;
+pub use offer::Offer;
 
 /// The revision in which servers with sessions are spoken to.
 pub const WITH_SESSIONS: Revision = Revision::V2025_11_25;
@@ -60,11 +64,11 @@ pub fn listening(ticket: &Ticket, open: &Open) -> Option<Dispatch> {
     Some(super::reply(ticket, open.clone(), call))
 }
 
-/// `initialize` in our own name. We offer the server nothing, so it asks the client for nothing.
-pub fn initialize(asked: &Dispatch) -> Option<Dispatch> {
+/// `initialize` in our own name. We offer the server what the client can be asked, and nothing else.
+pub fn initialize(asked: &Dispatch, offer: Offer) -> Option<Dispatch> {
     let params = json!({
         "protocolVersion": WITH_SESSIONS.name(),
-        "capabilities": {},
+        "capabilities": offer.capabilities(),
         "clientInfo": {"name": "portcullis", "version": env!("CARGO_PKG_VERSION")},
     });
     asked.instead(message("initialize", &params, 0), None)

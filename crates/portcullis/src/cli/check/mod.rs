@@ -7,7 +7,7 @@ use super::{Ending, environment, out};
 use crate::assemble::{Upstreams, Workshop, assemble};
 use crate::config::{self, Checked};
 use crate::relay::Aggregate;
-use crate::upstream::pipes::Report;
+use crate::upstream::Report;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use clap::Args;
@@ -136,7 +136,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
             .as_ref()
             .to_vec(),
     );
-    let report: Report = Arc::new(|_: &str, _: &'static str| ());
+    let report = Report::new(|_| ());
     let workshop = Workshop {
         aggregate: Arc::<Aggregate>::default(),
         key: &key,

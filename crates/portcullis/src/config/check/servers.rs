@@ -123,6 +123,11 @@ fn server(
         raw.limits.upstream_timeout,
         &timeout,
     );
+    let question_timeout = desk.span(
+        &limits.key("question_timeout"),
+        raw.limits.question_timeout,
+        &bounds::QUESTION_TIMEOUT,
+    );
     Some(Server {
         upstream: upstream?,
         issuers,
@@ -130,6 +135,7 @@ fn server(
         scopes,
         tools,
         upstream_timeout,
+        question_timeout,
         response_bytes: usize::try_from(response).unwrap_or(usize::MAX),
     })
 }

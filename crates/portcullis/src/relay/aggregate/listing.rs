@@ -4,7 +4,7 @@ use super::super::intake::length;
 use super::super::walk;
 use super::member::{Asked, Part, Passed};
 use crate::clock;
-use crate::record::{Exchange, note};
+use crate::record::{Caller, Exchange, note};
 use crate::upstream::{Content, Events, Reply, whole};
 use bytes::Bytes;
 use futures_util::future::join_all;

@@ -4,18 +4,20 @@ use super::super::intake::length;
 use super::super::{Gateway, Live, walk};
 use crate::clock;
 use crate::listener::{Refused, error};
-use crate::record::{Caller, Exchange};
-use crate::upstream::{Carried, Content, Events, Reply, Upstream, beside, told, whole};
+use crate::record::{Caller, Exchange, note};
+use crate::upstream::{
+    Carried, Content, Events, Reply, Teller, Upstream, beside, queue, told, whole,
+};
 use bytes::Bytes;
+use portcullis_audit::Record;
 use portcullis_core::authorize::Circumstances;
-use portcullis_core::inspect::Said;
+use portcullis_core::inspect::{BadAnswer, Said};
 use portcullis_core::pipeline::{self, Trail};
 use portcullis_core::protocol::{Method, PARAM};
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::aggregate::{AGGREGATE, renamed};
 use portcullis_core::route::{Dispatch, Ticket};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// Messages that may wait for a client that does not read.
 pub(super) const QUEUE: usize = 16;
@@ -155,7 +157,7 @@ impl Asked<'_> {
                 Err(refusal) => Ok(self.refuse(&refusal, part.exchange).await),
             },
             Content::Events(events) => {
-                let (tell, said) = mpsc::channel(QUEUE);
+                let (tell, said) = queue(QUEUE);
                 self.gateway.tasks.spawn(part.pass_all(events, tell));
                 Ok(told(said))
             }
@@ -214,12 +216,8 @@ impl Part {
             now: clock::now(),
             network: self.network.as_deref(),
         };
-        let released = pipeline::release(
-            (&live.rules, &self.gateway.state),
-            &self.ticket,
-            message,
-            circumstances,
-        )?;
+        let deciding = (&live.rules, &self.gateway.state);
+        let released = pipeline::release(deciding, &self.ticket, message, circumstances)?;
         let (is_answer, code) = match released.said() {
             Said::Answer { code, .. } => (true, *code),
             Said::Request { .. } | Said::Notification { .. } => (false, None),
@@ -238,8 +236,19 @@ impl Part {
         })
     }
 
+    /// Records a question that the client is not asked; the call goes on without an answer to it.
+    fn declined(&self, why: &Refusal) {
+        let (event, reason) = why.event();
+        let mut record = Record::new(event);
+        record.reason = Some(reason.into());
+        record.server = Some((&*self.server).into());
+        let trace = self.exchange.as_ref().map(|exchange| &exchange.trace);
+        record.trace = trace.map(|trace| trace.as_str().into());
+        note(&self.gateway.recorder, record);
+    }
+
     /// Passes on what a server says in answer, until it has answered.
-    async fn pass_all(mut self, mut events: Events, tell: mpsc::Sender<Result<Bytes, Unanswered>>) {
+    async fn pass_all(mut self, mut events: Events, tell: Teller) {
         let passed = tokio::select! {
             // Dropped, the exchange is recorded as abandoned.
             () = tell.closed() => return,
@@ -261,16 +270,20 @@ impl Part {
         tell.send(Ok(answer)).await.ok();
     }
 
-    async fn pass(
-        &mut self,
-        events: &mut Events,
-        tell: &mpsc::Sender<Result<Bytes, Unanswered>>,
-    ) -> Result<(), Refusal> {
+    async fn pass(&mut self, events: &mut Events, tell: &Teller) -> Result<(), Refusal> {
         while let Some(frame) = events.next().await? {
             let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
                 continue;
             };
-            let passed = self.release(data, 200).await?;
+            let released = self.release(data, 200).await;
+            if let Err(why @ Refusal::BadAnswer(BadAnswer::Question { .. })) = &released
+                && events.declined()
+            {
+                self.declined(why);
+                continue;
+            }
+            let passed = released?;
+            events.permitted();
             if tell.send(Ok(passed.message)).await.is_err() || passed.is_answer {
                 return Ok(());
             }

@@ -5,9 +5,11 @@ mod member;
 mod watching;
 
 use super::Gateway;
+use crate::clock;
 use crate::upstream::{Carried, Inner, Reply, taken, whole};
 use futures_util::future::BoxFuture;
 use member::Asked;
+use portcullis_core::authorize::{Circumstances, decide_reverse};
 use portcullis_core::protocol::{Kind, Method};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::{Dispatch, aggregate, bridge};
@@ -40,6 +42,23 @@ impl Inner for Aggregate {
             let gateway = self.gateway.get().and_then(Weak::upgrade);
             let gateway = gateway.ok_or(Unanswered::NotRunning)?;
             gateway.of_all(dispatch, carried).await
+        })
+    }
+
+    fn may_be_asked(&self, dispatch: &Dispatch, method: &Method) -> bool {
+        let gateway = self.gateway.get().and_then(Weak::upgrade);
+        gateway.is_some_and(|gateway| {
+            let live = gateway.live.load();
+            let circumstances = Circumstances {
+                now: clock::now(),
+                network: None,
+            };
+            let rules = &live.rules;
+            let question = (method, dispatch.call().revision().name());
+            rules.server(dispatch.server()).is_ok_and(|server| {
+                let (policy, gate) = (&rules.policy, &server.gate);
+                decide_reverse(policy, gate, dispatch.principal(), question, circumstances).is_ok()
+            })
         })
     }
 }

@@ -1,8 +1,7 @@
 //! A subscription to all servers: each that may be used is watched, and what it tells bears its name.
 
 use super::member::{Asked, Part, QUEUE};
-use crate::upstream::{Content, Events, Reply, told, whole};
-use bytes::Bytes;
+use crate::upstream::{Content, Events, Reply, Teller, queue, told, whole};
 use futures_util::future::join_all;
 use portcullis_core::pipeline::Trail;
 use portcullis_core::protocol::{Envelope, Filter};
@@ -10,7 +9,6 @@ use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::{aggregate, bridge};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// How long a server may take to begin; it is not watched then.
@@ -30,8 +28,8 @@ impl Asked<'_> {
             .iter()
             .map(|server| self.patient_watch(server, &filter));
         let watched: Vec<(Part, Events)> = join_all(begun).await.into_iter().flatten().collect();
-        let (tell, said) = mpsc::channel(QUEUE);
-        tell.try_send(Ok(filter.acknowledgement(id))).ok();
+        let (tell, said) = queue(QUEUE);
+        tell.send(Ok(filter.acknowledgement(id))).await.ok();
         let last = bridge::ended(self.dispatch).ok_or(Unanswered::Foreign)?;
         self.gateway.tasks.spawn(async move {
             let passing = watched
@@ -75,11 +73,7 @@ impl Asked<'_> {
 }
 
 /// Passes on what one server tells, until it ends or tells what may not be passed on.
-async fn pass_all(
-    mut part: Part,
-    mut events: Events,
-    tell: mpsc::Sender<Result<Bytes, Unanswered>>,
-) {
+async fn pass_all(mut part: Part, mut events: Events, tell: Teller) {
     while let Ok(Some(frame)) = events.next().await {
         let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
             continue;

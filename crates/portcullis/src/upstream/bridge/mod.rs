@@ -7,7 +7,7 @@ mod upward;
 mod downward;
 pub(super) mod mirror;
 
-use super::{Carried, Content, Direct, Events, Inner, Reply, framed};
+use super::{Around, Begun, Carried, Content, Direct, Events, Inner, Reply, Told, framed};
 use crate::clock;
 use bytes::Bytes;
 use downward::Guests;
@@ -20,10 +20,8 @@ use portcullis_core::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
-use upward::Conversations;
+use upward::{Conversations, Questions};
 
 /// After so long a server is asked again for an era that it did not speak.
 const ASK_AGAIN: Duration = Duration::from_mins(10);
@@ -42,11 +40,13 @@ const STATELESS_CODES: std::ops::RangeInclusive<i64> = UNSUPPORTED_VERSION..=-32
 #[derive(Debug)]
 pub(crate) struct Upstream {
     direct: Direct,
-    tasks: TaskTracker,
+    around: Around,
     stateless: Era,
     sessions: Era,
     /// Our own sessions with it, for clients that have none.
     conversations: Conversations,
+    /// Calls of such clients that wait for what the client answers.
+    questions: Arc<Questions>,
     /// Sessions of clients with us, where it has none.
     guests: Guests,
     /// Which arguments its tools want in headers.
@@ -88,7 +88,7 @@ pub(crate) enum Bridged {
     /// A stateless client's subscription.
     Listening(Box<upward::Listening>),
     /// What a task of ours says.
-    Told(mpsc::Receiver<Result<Bytes, Unanswered>>),
+    Told(Told),
 }
 
 impl Bridged {
@@ -100,32 +100,50 @@ impl Bridged {
             Self::Told(told) => told.recv().await.transpose().map(|next| next.map(framed)),
         }
     }
+
+    /// What was said last may go to the client.
+    pub(super) fn permitted(&mut self) {
+        match self {
+            Self::Answering(answering) => answering.permitted(),
+            Self::Listening(_) | Self::Told(_) => {}
+        }
+    }
+
+    /// What was said last may not: `true` if the server has been told, and goes on.
+    pub(super) fn declined(&mut self) -> bool {
+        match self {
+            Self::Answering(answering) => answering.declined(),
+            Self::Listening(_) | Self::Told(_) => false,
+        }
+    }
 }
 
 impl Upstream {
-    pub(crate) fn new(direct: Direct, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(direct: Direct, around: Around) -> Self {
+        let questions = Questions::new(&around);
         Self {
             direct,
-            tasks,
+            around,
             stateless: Era::default(),
             sessions: Era::default(),
             conversations: Conversations::default(),
+            questions: Arc::new(questions),
             guests: Guests::default(),
             mirrors: ToolHeaders::default(),
         }
     }
 
     /// One that is known to be stateless.
-    pub(crate) fn inner(inner: Arc<dyn Inner>, tasks: TaskTracker) -> Self {
-        let upstream = Self::new(Direct::Inner(inner), tasks);
+    pub(crate) fn inner(inner: Arc<dyn Inner>, around: Around) -> Self {
+        let upstream = Self::new(Direct::Inner(inner), around);
         upstream.stateless.is(true);
         upstream.sessions.0.store(Era::NEVER, Ordering::Relaxed);
         upstream
     }
 
     /// One that is known to want sessions.
-    pub(crate) fn with_sessions(direct: Direct, tasks: TaskTracker) -> Self {
-        let upstream = Self::new(direct, tasks);
+    pub(crate) fn with_sessions(direct: Direct, around: Around) -> Self {
+        let upstream = Self::new(direct, around);
         upstream.stateless.0.store(Era::NEVER, Ordering::Relaxed);
         upstream
     }
@@ -163,7 +181,8 @@ impl Upstream {
         if self.sessions.spoken() == Some(false) {
             return downward::welcome(self, &dispatch, carried).await;
         }
-        let reply = self.direct.call(&dispatch, carried).await?;
+        let mut reply = self.direct.call(&dispatch, carried).await?;
+        reply.session = reply.session.map(|begun| self.answer_for(begun));
         if self.sessions.spoken().is_some() {
             return Ok(reply);
         }
@@ -176,10 +195,17 @@ impl Upstream {
         }
         self.sessions.is(false);
         self.stateless.is(true);
-        if let Some(theirs) = reply.session {
-            self.direct.end(theirs.id()).await;
-        }
+        drop(reply.session);
         downward::welcome(self, &dispatch, carried).await
+    }
+
+    /// Sees to it that a session which nobody opens here is ended at the server too.
+    fn answer_for(self: &Arc<Self>, begun: Begun) -> Begun {
+        let (upstream, id) = (Arc::clone(self), Arc::clone(begun.id()));
+        begun.otherwise(move || {
+            let tasks = upstream.around.tasks.clone();
+            tasks.spawn(async move { upstream.direct.end(&id).await });
+        })
     }
 
     /// A stateless request before it is known whether the server takes one.
@@ -271,6 +297,7 @@ impl Upstream {
 
     /// Ends what runs for these principals in particular: processes, and our own sessions with the server.
     pub(crate) async fn dismiss(&self, owners: &[Arc<str>]) {
+        self.questions.dismiss(owners);
         let theirs = self.conversations.take(owners);
         let told = join_all(theirs.iter().map(|theirs| self.direct.end(theirs)));
         tokio::join!(told, self.direct.dismiss(owners));
@@ -278,6 +305,7 @@ impl Upstream {
 
     /// Ends everything that runs for it.
     pub(crate) async fn stop(&self) {
+        self.questions.drain();
         let theirs = self.conversations.drain();
         join_all(theirs.iter().map(|theirs| self.direct.end(theirs))).await;
         self.direct.stop().await;
@@ -305,7 +333,7 @@ pub(crate) const fn whole(message: Bytes, status: u16) -> Reply {
 }
 
 /// An answer that a task of ours gives.
-pub(crate) const fn told(told: mpsc::Receiver<Result<Bytes, Unanswered>>) -> Reply {
+pub(crate) const fn told(told: Told) -> Reply {
     stream(Bridged::Told(told))
 }
 

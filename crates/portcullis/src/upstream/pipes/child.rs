@@ -1,9 +1,9 @@
 //! One process and the exchanges under way with it.
 
+use super::Plan;
 use super::peer::{Peer, Said};
-use super::{Plan, Report};
 use crate::upstream::stdio::{Event, Unsent, single_line};
-use crate::upstream::{Line, Queue};
+use crate::upstream::{Line, Queue, Report};
 use bytes::Bytes;
 use portcullis_core::protocol::{Call, Id, Kind};
 use portcullis_core::refusal::Unanswered;
@@ -261,12 +261,12 @@ impl Child {
     async fn hand_out(&self, line: Bytes, report: &Report) {
         self.timeouts.store(0, Ordering::Relaxed);
         let Some(outward) = remap::outward(&line) else {
-            return report(&self.server, "malformed_line");
+            return report.refused(&self.server, "malformed_line");
         };
         match outward {
             Outward::Answer(number, range) => {
                 let Some(waiting) = self.held().waiting.remove(&number) else {
-                    return report(&self.server, "answer_not_asked");
+                    return report.refused(&self.server, "answer_not_asked");
                 };
                 waiting.answered.store(true, Ordering::Release);
                 let line = remap::put_back(&line, range, &waiting.chosen.id);
@@ -363,7 +363,7 @@ impl Child {
     fn dropped(&self, report: &Report) {
         tracing::debug!(process = &*self.name, "message dropped: too much is unread");
         if !self.has_dropped.swap(true, Ordering::Relaxed) {
-            report(&self.server, "unread");
+            report.refused(&self.server, "unread");
         }
     }
 }

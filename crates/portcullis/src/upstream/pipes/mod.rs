@@ -8,7 +8,7 @@ mod peer;
 
 use super::sse;
 use super::stdio::{Backoff, Launch};
-use super::{Begun, Content, Events, Line, Queue, Reply};
+use super::{Begun, Content, Events, Line, Queue, Reply, Report};
 use bytes::Bytes;
 use child::{Child, Exchange};
 use futures_util::future::join_all;
@@ -32,9 +32,6 @@ const MAX_FALLEN: usize = 1024;
 
 /// Names of processes: one count for all servers and reloads, so that no name ever means another process.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
-
-/// Told of what a server did that no exchange can tell of: the server's name, and the audit record's reason.
-pub(crate) type Report = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
 
 /// What one such upstream is started from, and its bounds.
 pub(crate) struct Plan {
@@ -297,7 +294,7 @@ impl Pipes {
         let child = Arc::new(child);
         table.children.insert(name, Arc::clone(&child));
         drop(table);
-        let (table, report) = (Arc::clone(&self.table), Arc::clone(&self.report));
+        let (table, report) = (Arc::clone(&self.table), self.report.clone());
         let running = Arc::clone(&child);
         self.tasks.spawn(async move {
             let ran_for = running.read(events, &report).await;

@@ -143,6 +143,43 @@ fn ses_11_takes_up_a_new_session_where_the_server_lost_ours() {
 }
 
 #[test]
+fn ses_11_ends_at_the_server_what_nobody_opened_here() {
+    let scene = Scene::new();
+    let token = scene.token("alice");
+    let spoilt = |seen: &Seen| {
+        let is_first = seen.body.contains("\"initialize\"");
+        is_first.then(|| {
+            let revision = json!({ "protocolVersion": "1999-01-01", "capabilities": {} });
+            let answer = json!({ "jsonrpc": "2.0", "id": id_of(seen), "result": revision });
+            Answer::json(200, "mcp-session-id: spoilt\r\n", &answer.to_string())
+        })
+    };
+    let ended = || {
+        let all = scene.upstream.requests().into_iter();
+        all.filter(|seen| {
+            seen.method == "DELETE" && seen.header("mcp-session-id") == Some("spoilt")
+        })
+        .count()
+    };
+    // A client's own, and one of ours for a client that has none.
+    scene.upstream.misbehave(spoilt);
+    assert_eq!(scene.send(&crate::harness::initialize(&token)).status, 502);
+    wait_for("the first end", || (ended() == 1).then_some(()));
+    scene
+        .upstream
+        .misbehave(move |seen| with_sessions(seen).or_else(|| spoilt(seen)));
+    assert_ne!(scene.send(&call("echo").token(&token)).status, 200);
+    wait_for("the second end", || (ended() == 2).then_some(()));
+    // What was opened stays open.
+    scene.upstream.misbehave(with_sessions);
+    let session = scene.session(&token);
+    assert_eq!(scene.send(&call_in(&session, &token)).status, 200);
+    assert_eq!(scene.send(&call("echo").token(&token)).status, 200);
+    let all = scene.upstream.requests();
+    assert_eq!(all.iter().filter(|seen| seen.method == "DELETE").count(), 2);
+}
+
+#[test]
 fn ses_02_keeps_sessions_apart_at_a_server_that_has_none() {
     let scene = Scene::new();
     scene.upstream.misbehave(without_sessions);

@@ -27,6 +27,8 @@ mod tamper;
 mod retention;
 mod faults;
 mod eras;
+mod asked;
+mod handles;
 mod together;
 mod crash;
 mod disk;

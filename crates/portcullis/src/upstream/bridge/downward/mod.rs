@@ -4,7 +4,7 @@ mod guests;
 mod news;
 mod talk;
 
-use super::super::Begun;
+use super::super::{Begun, queue};
 use super::{Bridged, Carried, Content, Reply, Upstream, mirror, stream, taken, whole};
 pub(super) use guests::Guests;
 use guests::{Asking, Guest, answer_here};
@@ -16,7 +16,6 @@ use portcullis_core::route::{Dispatch, remap};
 use serde_json::json;
 use std::sync::Arc;
 use talk::Talk;
-use tokio::sync::mpsc;
 
 /// Messages that may wait for a client that does not read.
 const QUEUE: usize = 16;
@@ -102,7 +101,7 @@ pub(super) async fn call(
         }),
         Content::Empty => Err(Unanswered::Foreign),
         content @ (Content::Message(_) | Content::Events(_)) => {
-            let (tell, told) = mpsc::channel(QUEUE);
+            let (tell, told) = queue(QUEUE);
             let carried = Carried {
                 traceparent: carried.traceparent.clone(),
                 network: carried.network.clone(),
@@ -115,7 +114,7 @@ pub(super) async fn call(
                 carried,
                 tell,
             };
-            upstream.tasks.spawn(talk.run(content));
+            upstream.around.tasks.spawn(talk.run(content));
             Ok(stream(Bridged::Told(told)))
         }
     }

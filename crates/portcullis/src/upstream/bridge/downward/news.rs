@@ -1,9 +1,9 @@
 //! The stream on which a server without sessions speaks unasked, for a client with one: a subscription to everything.
 
+use super::super::super::{Teller, queue};
 use super::super::{Bridged, Carried, Content, Reply, Upstream, mirror, stream};
 use super::QUEUE;
 use super::guests::Guest;
-use bytes::Bytes;
 use portcullis_core::protocol::{Envelope, Method};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::{Dispatch, Ticket, bridge};
@@ -11,7 +11,6 @@ use portcullis_core::session::Open;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 /// How long to wait before a subscription that ended is opened again.
@@ -25,14 +24,14 @@ pub(in crate::upstream::bridge) fn listen(
     carried: &Carried,
 ) -> Result<Reply, Unanswered> {
     let template = bridge::listening(ticket, open).ok_or(Unanswered::Foreign)?;
-    let (tell, told) = mpsc::channel(QUEUE);
+    let (tell, told) = queue(QUEUE);
     let carried = Carried {
         traceparent: carried.traceparent.clone(),
         network: carried.network.clone(),
         ..Carried::default()
     };
     let listening = Arc::clone(upstream);
-    upstream.tasks.spawn(async move {
+    upstream.around.tasks.spawn(async move {
         tokio::select! {
             () = guest.over.cancelled() => {}
             () = tell.closed() => {}
@@ -47,7 +46,7 @@ async fn subscribe(
     upstream: &Upstream,
     guest: &Guest,
     (template, carried): (&Dispatch, &Carried),
-    tell: &mpsc::Sender<Result<Bytes, Unanswered>>,
+    tell: &Teller,
 ) {
     let mut watched = guest.watched.subscribe();
     loop {
@@ -77,7 +76,7 @@ async fn hear(
     upstream: &Upstream,
     message: &Dispatch,
     carried: &Carried,
-    tell: &mpsc::Sender<Result<Bytes, Unanswered>>,
+    tell: &Teller,
 ) -> Result<(), Unanswered> {
     let beside = mirror::carried(message, carried);
     let reply = upstream.direct.call(message, &beside).await?;

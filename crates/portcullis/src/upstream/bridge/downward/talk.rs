@@ -1,5 +1,6 @@
 //! An exchange in which a server without sessions says more than its answer, or asks the client.
 
+use super::super::super::Teller;
 use super::super::{Carried, Content, Upstream};
 use super::ask;
 use super::guests::{Asking, Guest};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How often one request may ask the client before it is answered.
@@ -29,7 +30,7 @@ pub(super) struct Talk {
     pub(super) asking: Asking,
     pub(super) asked: Dispatch,
     pub(super) carried: Carried,
-    pub(super) tell: mpsc::Sender<Result<Bytes, Unanswered>>,
+    pub(super) tell: Teller,
 }
 
 impl Talk {

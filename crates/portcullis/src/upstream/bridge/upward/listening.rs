@@ -14,6 +14,8 @@ use tokio::time::sleep;
 
 /// Notifications that a subscriber may be behind.
 const FEED: usize = 64;
+/// The longest notification that is news: of a list that changed, or of a resource with its URI.
+const MAX_NEWS_BYTES: usize = 16 * 1024;
 /// How long to wait before a stream that ended is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -107,7 +109,7 @@ fn feed(
     drop(held);
     let (upstream, conversation) = (Arc::clone(upstream), Arc::clone(conversation));
     let beside = mirror::carried(&template, carried);
-    upstream.tasks.clone().spawn(async move {
+    upstream.around.tasks.clone().spawn(async move {
         while feed.receiver_count() > 0 {
             let heard = hear(&upstream, &conversation, (&template, &beside), &feed);
             tokio::select! {
@@ -164,10 +166,11 @@ async fn hear(
                     tell(upstream, no, carried);
                 }
             }
-            (Some(_), None) => {
+            // No news that anybody subscribes to is so long: what waits for its readers is bounded in bytes too.
+            (Some(_), None) if data.len() <= MAX_NEWS_BYTES => {
                 feed.send(data.clone()).ok();
             }
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
     }
     Ok(())

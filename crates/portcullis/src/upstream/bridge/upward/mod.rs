@@ -1,25 +1,26 @@
-//! A client without sessions at a server with them: we keep one session for each principal.
+//! A client without sessions at a server with them: we keep sessions for each principal.
 
 mod answering;
 mod kept;
 mod listening;
+mod questions;
 
 use super::super::Begun;
 use super::{Bridged, Carried, Content, Reply, Upstream, mirror, stream, taken, whole};
 use crate::random;
 pub(super) use answering::Answering;
-use answering::{UnderWay, Wish, tell};
+use answering::{Ongoing, UnderWay, Wish, tell};
 use bytes::Bytes;
 use kept::Conversation;
 pub(super) use kept::Conversations;
 pub(super) use listening::Listening;
-use portcullis_core::protocol::{Envelope, Id, Kind, Method};
+use portcullis_core::protocol::{Id, Kind, Method};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
-use portcullis_core::route::bridge;
+use portcullis_core::route::bridge::{self, Offer, Retry};
 use portcullis_core::route::remap::{self, Outward};
 use portcullis_core::session::{Open, SessionId};
-use serde::Deserialize;
+pub(super) use questions::Questions;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -29,11 +30,14 @@ pub(super) async fn call(
     asked: &Dispatch,
     carried: &Carried,
 ) -> Result<Reply, Unanswered> {
-    let conversation = converse(upstream, asked, carried).await?;
     let Kind::Request(id) = asked.call().kind() else {
-        cancel(upstream, &conversation, asked, carried);
+        cancel(upstream, asked, carried);
         return Ok(taken());
     };
+    if let Some(retry) = Retry::of(asked.call()) {
+        return answer(upstream, (asked, &retry), carried).await;
+    }
+    let conversation = converse(upstream, asked, carried).await?;
     let method = asked.call().method();
     if *method == Method::Discover {
         let answer = bridge::answered(asked, conversation.discovered.get());
@@ -54,11 +58,23 @@ pub(super) async fn call(
     if let Some(reply) = ask(upstream, &conversation, (asked, id), carried).await? {
         return Ok(reply);
     }
-    upstream.conversations.forget(asked.owner(), &conversation);
+    upstream.conversations.forget(&conversation);
     let conversation = converse(upstream, asked, carried).await?;
     ask(upstream, &conversation, (asked, id), carried)
         .await?
         .ok_or(Unanswered::Foreign)
+}
+
+/// Reads on in a call that was kept for these answers.
+async fn answer(
+    upstream: &Arc<Upstream>,
+    (asked, retry): (&Dispatch, &Retry),
+    carried: &Carried,
+) -> Result<Reply, Unanswered> {
+    let mut ongoing = upstream.questions.take(&retry.state, asked)?;
+    ongoing.answer((asked, retry), carried).await?;
+    let answering = Answering::of(ongoing);
+    Ok(stream(Bridged::Answering(Box::new(answering))))
 }
 
 /// The principal's session; the first to need one shakes hands.
@@ -67,25 +83,28 @@ async fn converse(
     asked: &Dispatch,
     carried: &Carried,
 ) -> Result<Arc<Conversation>, Unanswered> {
-    let (kept, gone) = upstream.conversations.keep(asked.owner());
+    // A server that is told what it may not ask anyway would only wait for our no.
+    let inside = &upstream.around.inside;
+    let offer = Offer::of(asked.call()).only(|method| inside.may_be_asked(asked, method));
+    let (kept, gone) = upstream.conversations.keep(asked.owner(), offer)?;
     if let Some(gone) = gone {
         upstream.direct.end(&gone).await;
     }
     kept.conversation
-        .get_or_try_init(|| shake_hands(upstream, asked, carried))
+        .get_or_try_init(|| shake_hands(upstream, (asked, offer), carried))
         .await
         .cloned()
 }
 
 async fn shake_hands(
     upstream: &Arc<Upstream>,
-    asked: &Dispatch,
+    (asked, offer): (&Dispatch, Offer),
     carried: &Carried,
 ) -> Result<Arc<Conversation>, Unanswered> {
-    let hello = bridge::initialize(asked).ok_or(Unanswered::Foreign)?;
+    let hello = bridge::initialize(asked, offer).ok_or(Unanswered::Foreign)?;
     let beside = mirror::carried(&hello, carried);
     let reply = upstream.direct.call(&hello, &beside).await?;
-    let begun = reply.session;
+    let begun = reply.session.map(|begun| upstream.answer_for(begun));
     let answer = timeout(upstream.timeout(), first(reply.content)).await;
     let answer = answer.map_err(|_| Unanswered::Timeout)??;
     let (revision, discovered) = bridge::settled(&answer).ok_or(Unanswered::Foreign)?;
@@ -119,29 +138,17 @@ async fn first(content: Content) -> Result<Bytes, Unanswered> {
     Err(Unanswered::Ended)
 }
 
-fn cancel(
-    upstream: &Arc<Upstream>,
-    conversation: &Conversation,
-    asked: &Dispatch,
-    carried: &Carried,
-) {
-    let number = remap::cancelled(asked.call()).and_then(|(id, _)| conversation.number_of(&id));
-    let message = number.and_then(|number| bridge::cancel(asked, &conversation.open, number));
-    if let Some(message) = message {
-        tell(upstream, message, carried);
+fn cancel(upstream: &Arc<Upstream>, asked: &Dispatch, carried: &Carried) {
+    let Some((id, _)) = remap::cancelled(asked.call()) else {
+        return;
+    };
+    for conversation in upstream.conversations.of(asked.owner()) {
+        let number = conversation.number_of(&id);
+        let message = number.and_then(|number| bridge::cancel(asked, &conversation.open, number));
+        if let Some(message) = message {
+            tell(upstream, message, carried);
+        }
     }
-}
-
-#[derive(Deserialize)]
-struct Params {
-    #[serde(rename = "_meta")]
-    meta: Option<Meta>,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    #[serde(rename = "io.modelcontextprotocol/logLevel")]
-    level: Option<String>,
 }
 
 /// Asks in our session; `None` if the server does not know it any more.
@@ -154,39 +161,25 @@ async fn ask(
     let (number, open) = (conversation.number(), &conversation.open);
     let message = bridge::in_session(asked, open, number);
     let (message, chosen) = message.ok_or(Unanswered::Foreign)?;
-    let ended = Arc::clone(conversation);
     conversation.begins(number, id);
     let mut under_way = UnderWay {
         upstream: Arc::clone(upstream),
-        open: open.clone(),
+        conversation: Arc::clone(conversation),
+        number,
         carried: Carried {
             traceparent: carried.traceparent.clone(),
             network: carried.network.clone(),
             ..Carried::default()
         },
         cancel: bridge::cancel(asked, open, number),
-        over: Box::new(move || ended.ends(number)),
+        pending: Vec::new(),
     };
     let beside = mirror::carried(&message, carried);
     let reply = upstream.direct.call(&message, &beside).await?;
-    let method = asked.call().method().clone();
     match reply.content {
         Content::Events(events) => {
-            let params = Envelope::parse(asked.call().body()).ok();
-            let params = params
-                .and_then(|envelope| serde_json::from_str::<Params>(envelope.params?.get()).ok());
-            let answering = Answering {
-                incoming: Box::new(events),
-                wish: Wish {
-                    method,
-                    number,
-                    chosen,
-                    level: params.and_then(|params| params.meta?.level),
-                },
-                under_way,
-                last: None,
-                resumed: 0,
-            };
+            let wish = Wish::of(asked, Offer::of(asked.call()));
+            let answering = Answering::of(Ongoing::begin(events, wish, under_way));
             Ok(Some(stream(Bridged::Answering(Box::new(answering)))))
         }
         Content::Message(answer) => {
@@ -197,8 +190,8 @@ async fn ask(
                 _ => return Err(Unanswered::Foreign),
             };
             let answer = remap::put_back(&answer, place, &chosen.id);
-            let (answer, status) =
-                bridge::stateless_answer(&method, &answer).ok_or(Unanswered::Foreign)?;
+            let (answer, status) = bridge::stateless_answer(asked.call().method(), &answer)
+                .ok_or(Unanswered::Foreign)?;
             Ok(Some(whole(answer, status)))
         }
         Content::Empty => {
