@@ -16,3 +16,5 @@ pub mod pipeline;
 pub mod refusal;
 pub mod secret;
 pub mod time;
+
+mod trail;

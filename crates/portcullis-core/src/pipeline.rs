@@ -22,13 +22,14 @@
 
 use crate::authenticate::{self, Claimed, Credentials, Principal, Trust, Verified};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
-use crate::inspect::{self, Released, Said, Summary, View};
-use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
+use crate::inspect::{self, Released, Said, View};
+use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders};
 use crate::quota::{self, Quota, Slot};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
 use crate::route::{self, Dispatch, Ticket};
 use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions, Tasks};
 use crate::time::Timestamp;
+pub use crate::trail::Trail;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,33 +69,6 @@ pub struct State {
     pub verified: Verified,
     /// Which arguments the servers want in headers too.
     pub mirrored: ServerHeaders,
-}
-
-/// What is known of an exchange so far, for its audit record.
-#[derive(Debug, Default)]
-pub struct Trail {
-    /// Who.
-    pub principal: Option<Principal>,
-    /// What a token that was refused said of itself: not believed, only recorded.
-    pub claimed: Option<Claimed>,
-    /// Under which session ([`SessionId::fingerprint`]).
-    pub session: Option<String>,
-    /// Whether the client's software changed in mid-session.
-    pub context_changed: bool,
-    /// Asked for what.
-    pub method: Option<String>,
-    /// About what.
-    pub target: Option<String>,
-    /// With which arguments.
-    pub arguments: Option<Summary>,
-    /// Under which revision.
-    pub revision: Option<Revision>,
-    /// Decided by which rule.
-    pub rule: Option<String>,
-    /// Whether the policy was asked, so that there is a decision to record.
-    pub is_decided: bool,
-    /// The request's id, to answer a refusal with.
-    pub id: Option<Id>,
 }
 
 /// A request before its body was read.
@@ -179,7 +153,7 @@ pub fn admit(
     let server = rules.server(session.server())?;
     let settled = session.open().map(|open| open.revision);
     let call = Call::parse(body, headers, settled)?;
-    note(&call, rules.view, trail);
+    trail.asks(&call, rules.view);
     state.mirrored.check(session.server(), &call, headers)?;
     expect_session(&session, &call)?;
     state
@@ -225,7 +199,7 @@ pub fn admit_member(
     let session = Session::at_member(asked.principal().clone(), Arc::clone(&resource.server));
     trail.principal = Some(asked.principal().clone());
     let call = Call::parse(body, &Headers::absent(), None)?;
-    note(&call, rules.view, trail);
+    trail.asks(&call, rules.view);
     if !call.revision().is_stateless() {
         return Err(NoSession::Missing.into());
     }
@@ -375,24 +349,6 @@ pub fn open(
     Ok(state
         .sessions
         .open(ticket.principal(), id, opening, (&rules.sessions, now))?)
-}
-
-fn note(call: &Call, view: View, trail: &mut Trail) {
-    trail.revision = Some(call.revision());
-    trail.id = call.id().cloned();
-    trail.method = Some(match call.kind() {
-        Kind::Request(_) | Kind::Notification => call.method().name().to_owned(),
-        Kind::Response(_) => "response".to_owned(),
-    });
-    trail.target = match call.target() {
-        Target::Server => None,
-        other @ (Target::Tool(_) | Target::Resource(_) | Target::Prompt(_) | Target::Task(_)) => {
-            Some(inspect::name(other.name()))
-        }
-    };
-    trail.arguments = call
-        .argument_bytes()
-        .map(|bytes| inspect::summarize(bytes, view));
 }
 
 /// Up to 2025-11-25 everything but `initialize` belongs to a session; after it nothing does.

@@ -1,0 +1,54 @@
+//! What an exchange leaves behind for its audit record, however far it came.
+
+use crate::authenticate::{Claimed, Principal};
+use crate::inspect::{self, Summary, View};
+use crate::protocol::{Call, Id, Kind, Revision, Target};
+
+/// What is known of an exchange so far, for its audit record.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// Who.
+    pub principal: Option<Principal>,
+    /// What a token that was refused said of itself: not believed, only recorded.
+    pub claimed: Option<Claimed>,
+    /// Under which session ([`crate::session::SessionId::fingerprint`]).
+    pub session: Option<String>,
+    /// Whether the client's software changed in mid-session.
+    pub context_changed: bool,
+    /// Asked for what.
+    pub method: Option<String>,
+    /// About what.
+    pub target: Option<String>,
+    /// With which arguments.
+    pub arguments: Option<Summary>,
+    /// Under which revision.
+    pub revision: Option<Revision>,
+    /// Decided by which rule.
+    pub rule: Option<String>,
+    /// Whether the policy was asked, so that there is a decision to record.
+    pub is_decided: bool,
+    /// The request's id, to answer a refusal with.
+    pub id: Option<Id>,
+}
+
+impl Trail {
+    /// Takes down what is asked.
+    pub(crate) fn asks(&mut self, call: &Call, view: View) {
+        self.revision = Some(call.revision());
+        self.id = call.id().cloned();
+        self.method = Some(match call.kind() {
+            Kind::Request(_) | Kind::Notification => call.method().name().to_owned(),
+            Kind::Response(_) => "response".to_owned(),
+        });
+        self.target = match call.target() {
+            Target::Server => None,
+            other @ (Target::Tool(_)
+            | Target::Resource(_)
+            | Target::Prompt(_)
+            | Target::Task(_)) => Some(inspect::name(other.name())),
+        };
+        self.arguments = call
+            .argument_bytes()
+            .map(|bytes| inspect::summarize(bytes, view));
+    }
+}
