@@ -12,6 +12,8 @@ pub mod authorize;
 pub mod inspect;
 pub mod route;
 
+pub mod signals;
+
 pub mod pipeline;
 pub mod refusal;
 pub mod secret;

@@ -9,5 +9,6 @@ mod revocations;
 
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
 pub use revocations::{
-    KEPT, Kind, Lifted, MAX_NAME_BYTES, MAX_REASON_BYTES, MAX_REVOCATIONS, News, Revocation, Whom,
+    Change, Heard, KEPT, Kind, Lifted, MAX_HEARD, MAX_NAME_BYTES, MAX_REASON_BYTES,
+    MAX_REVOCATIONS, MAX_TOLD, News, Revocation, Source, Told, Whom,
 };

@@ -57,6 +57,9 @@ pub(crate) struct Exchange {
     /// Its place in its trace, where anything is exported.
     pub(crate) place: Option<Box<Place>>,
     caller: Caller,
+    facts: Vec<(&'static str, String)>,
+    /// Whether an issuer of ours has signed what came, without being a caller.
+    is_vouched: bool,
 }
 
 /// From where an exchange comes.
@@ -95,6 +98,8 @@ impl Exchange {
             bytes_out: 0,
             place: None,
             caller,
+            facts: Vec::new(),
+            is_vouched: false,
         })
     }
 
@@ -156,6 +161,16 @@ impl Exchange {
         .await
     }
 
+    /// Adds what only this kind of exchange has.
+    pub(crate) fn fact(&mut self, name: &'static str, fact: &str) {
+        self.facts.push((name, fact.to_owned()));
+    }
+
+    /// An issuer of ours has signed what came: whoever sent it is no stranger.
+    pub(crate) const fn vouch(&mut self) {
+        self.is_vouched = true;
+    }
+
     /// Whether the record was written.
     pub(crate) const fn is_settled(&self) -> bool {
         self.entry.is_none()
@@ -172,7 +187,8 @@ impl Exchange {
             reason: came.reason.unwrap_or_default(),
             claimed: self.trail.claimed.as_ref(),
         };
-        self.trail.principal.is_none() && !floods.admits(&deed, clock::now())
+        let is_stranger = self.trail.principal.is_none() && !self.is_vouched;
+        is_stranger && !floods.admits(&deed, clock::now())
     }
 
     fn fill(&self, record: &mut Record, came: Came) {
@@ -213,6 +229,9 @@ impl Exchange {
         record.trace = (!self.trace.is_empty()).then(|| self.trace.as_str().into());
         if let Some(revision) = self.trail.revision {
             record.detail.set("revision", revision.name());
+        }
+        for (name, fact) in &self.facts {
+            record.detail.set(name, fact.as_str());
         }
         if self.trail.context_changed {
             record.detail.set("session_context", "changed");

@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use portcullis_audit::{Principal as Named, Record, time_text};
 use portcullis_core::authenticate::{Principal, Revoked, key_of};
 use portcullis_core::refusal::{Refusal, Unavailable};
-use portcullis_state::{Durable, Failed, Kind, News, NotOpened, Revocation};
+use portcullis_core::time::Timestamp;
+use portcullis_state::{Durable, Failed, Heard, Kind, News, NotOpened, Revocation, Told};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -60,6 +61,14 @@ impl Revocations {
     /// Tells of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.epoch.subscribe()
+    }
+
+    /// Takes what an issuer tells; it is in effect after the next look.
+    ///
+    /// # Errors
+    /// [`Failed`]; then nothing has changed.
+    pub(crate) async fn hear(&self, told: Told, now: Timestamp) -> Result<Heard, Failed> {
+        self.durable.hear(told, now).await
     }
 
     /// What was asked for at that moment has been read and is in effect.

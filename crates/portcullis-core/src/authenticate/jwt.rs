@@ -21,7 +21,8 @@ const MAX_SUBJECT_BYTES: usize = 512;
 /// Header parameters that bring a key of their own or change how the token is read.
 const TROUBLE: &[&str] = &["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"];
 
-struct Header {
+/// The JOSE header of a token.
+pub(crate) struct Header {
     algorithm: Algorithm,
     key: Option<String>,
     kind: Option<String>,
@@ -34,13 +35,28 @@ pub(super) fn verify(
     trust: &Trust,
     now: Timestamp,
 ) -> Result<Identity, Unauthenticated> {
+    let (header, claims, issuer) = open(token, trust, |claims| {
+        trusted_issuer(claims, resource, trust)
+    })?;
+    header.check_type(issuer)?;
+    let identity = identify(claims, issuer, resource, now)?;
+    trust.check_revoked(&identity)?;
+    Ok(identity)
+}
+
+/// Header and claims of a token that a key of its issuer has signed; nothing else of it is checked.
+pub(crate) fn open<'a>(
+    token: &str,
+    trust: &Trust,
+    issuer_of: impl FnOnce(&Map<String, Value>) -> Result<&'a Issuer, Unauthenticated>,
+) -> Result<(Header, Map<String, Value>, &'a Issuer), Unauthenticated> {
     let (signed, signature) = token.rsplit_once('.').ok_or(Unauthenticated::Malformed)?;
     let (header, payload) = signed.split_once('.').ok_or(Unauthenticated::Malformed)?;
     let header = Header::read(&decode(header)?)?;
     let claims = decode(payload)?;
 
     // The issuer is only a question until the signature holds: "which trusted key must this be?"
-    let issuer = trusted_issuer(&claims, resource, trust)?;
+    let issuer = issuer_of(&claims)?;
     if !issuer.algorithms.contains(&header.algorithm) {
         return Err(Unauthenticated::Algorithm);
     }
@@ -56,11 +72,7 @@ pub(super) fn verify(
         Ok(true) => {}
         Ok(false) | Err(_) => return Err(Unauthenticated::Signature),
     }
-
-    header.check_type(issuer)?;
-    let identity = identify(claims, issuer, resource, now)?;
-    trust.check_revoked(&identity)?;
-    Ok(identity)
+    Ok((header, claims, issuer))
 }
 
 /// The `iss` and the `kid` of a token that nobody has verified.
@@ -101,12 +113,17 @@ impl Header {
     }
 
     fn check_type(&self, issuer: &Issuer) -> Result<(), Unauthenticated> {
-        let typ = self.kind.as_deref().unwrap_or("JWT").to_ascii_lowercase();
-        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
-        if issuer.token_types.iter().any(|accepted| accepted == typ) {
+        let kind = self.kind();
+        if issuer.token_types.contains(&kind) {
             return Ok(());
         }
         Err(Unauthenticated::Type)
+    }
+
+    /// `typ` in lower case, without `application/`.
+    pub(crate) fn kind(&self) -> String {
+        let typ = self.kind.as_deref().unwrap_or("JWT").to_ascii_lowercase();
+        typ.strip_prefix("application/").unwrap_or(&typ).to_owned()
     }
 }
 
@@ -204,7 +221,10 @@ fn check_times(
 }
 
 /// A `NumericDate` (RFC 7519 section 2), if the claim is there.
-fn moment(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, Unauthenticated> {
+pub(crate) fn moment(
+    claims: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<Timestamp>, Unauthenticated> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
@@ -223,7 +243,10 @@ fn whole_seconds(seconds: f64) -> Option<u64> {
     format!("{whole:.0}").parse().ok()
 }
 
-fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), Unauthenticated> {
+pub(crate) fn check_audience(
+    claims: &Map<String, Value>,
+    audience: &str,
+) -> Result<(), Unauthenticated> {
     let names_us = match claims.get("aud") {
         Some(Value::String(one)) => one == audience,
         Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(audience)),

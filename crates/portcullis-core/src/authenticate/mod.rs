@@ -18,6 +18,7 @@ pub use bearer::Credentials;
 pub use cache::Verified;
 pub use challenge::{challenge, metadata};
 pub use claimed::Claimed;
+pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use revoked::Revoked;
 

@@ -26,13 +26,15 @@ impl Revoked {
 
     /// All tokens of that `sub` issued up to then.
     pub fn subject(&mut self, issuer: &str, subject: &str, issued_until: Timestamp) {
-        self.subjects.insert(key_of(issuer, subject), issued_until);
+        let until = self.subjects.entry(key_of(issuer, subject)).or_default();
+        *until = issued_until.max(*until);
     }
 
     /// All tokens of that `client_id` issued up to then.
     pub fn client(&mut self, issuer: &str, client: &str, issued_until: Timestamp) {
         let clients = self.clients.entry(issuer.to_owned()).or_default();
-        clients.insert(client.to_owned(), issued_until);
+        let until = clients.entry(client.to_owned()).or_default();
+        *until = issued_until.max(*until);
     }
 
     fn is_empty(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Too much? Rates, bytes and concurrency per principal, tool and upstream, in bounded memory.
 
+mod network;
+
 use crate::authenticate::Principal;
 use crate::protocol::{Call, Target};
 use crate::session::Session;
@@ -10,6 +12,8 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use network::{Networks, network};
 
 /// The most buckets that are kept; a caller who would need one more is refused.
 const MAX_BUCKETS: usize = 65_536;
@@ -44,7 +48,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("over the {which} quota")]
 pub struct Exhausted {
-    /// `principal`, `tool`, `bytes`, `concurrency`, `upstream` or `memory`.
+    /// `principal`, `tool`, `bytes`, `concurrency`, `upstream`, `network` or `memory`.
     pub which: &'static str,
     /// When it is worth another try.
     pub retry_after: Duration,

@@ -37,7 +37,7 @@ fn auth_03_a_new_database_is_private_and_durable() {
         ("PRAGMA synchronous", "Integer(2)"),
         ("PRAGMA foreign_keys", "Integer(1)"),
         ("PRAGMA busy_timeout", "Integer(2000)"),
-        ("PRAGMA user_version", "Integer(1)"),
+        ("PRAGMA user_version", "Integer(2)"),
     ] {
         assert_eq!(ask(&durable, pragma).unwrap(), value, "{pragma}");
     }
@@ -49,8 +49,8 @@ fn auth_03_a_new_database_is_private_and_durable() {
     assert_eq!(
         examine(&file).unwrap(),
         Examined {
-            version: 1,
-            known: 1
+            version: 2,
+            known: 2
         }
     );
 }
@@ -66,7 +66,7 @@ fn auth_03_processes_that_start_together_make_one_database() {
             start.join().unwrap().unwrap();
         }
     });
-    assert_eq!(examine(&file).unwrap().version, 1);
+    assert_eq!(examine(&file).unwrap().version, 2);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn auth_03_what_cannot_be_trusted_is_not_opened() {
         }
     };
     let rows: [(&str, Prepare<'_>); 6] = [
-        ("knows versions up to 1", &change("PRAGMA user_version = 2")),
+        ("knows versions up to 2", &change("PRAGMA user_version = 3")),
         (
             "a database of another program",
             &change("PRAGMA application_id = 7"),
@@ -137,5 +137,26 @@ fn auth_03_what_was_moved_away_or_replaced_is_not_read_on() {
     std::fs::write(&file, "another").unwrap();
     assert!(ask(&durable, "PRAGMA user_version").is_err());
     std::fs::rename(&aside, &file).unwrap();
-    assert_eq!(ask(&durable, "PRAGMA user_version").unwrap(), "Integer(1)");
+    assert_eq!(ask(&durable, "PRAGMA user_version").unwrap(), "Integer(2)");
+}
+
+#[test]
+fn auth_03_a_database_of_the_first_version_keeps_what_was_revoked() {
+    let (_home, file) = home();
+    let old = Connection::open(&file).unwrap();
+    old.execute_batch(include_str!("0001.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA application_id = 0x504f5254; PRAGMA user_version = 1;
+         INSERT INTO revocations (kind, issuer, name, issued_until, made, made_by, expires, changed)
+         VALUES ('subject', 'https://idp.example', 'alice', 7, 7, 'uid:1', 900, 1)",
+    )
+    .unwrap();
+    drop(old);
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let durable = open(&file).unwrap();
+    let source = ask(
+        &durable,
+        "SELECT source FROM revocations WHERE name = 'alice'",
+    );
+    assert_eq!(source.unwrap(), "Text(\"operator\")");
 }

@@ -1,10 +1,18 @@
 //! Tokens that are worth nothing any more although they verify: by token, by subject, by client.
 
+mod heard;
+mod columns;
+
 use crate::durable::{Durable, Failed};
+use columns::Micros;
 use portcullis_core::time::Timestamp;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior, named_params};
+use rusqlite::types::ToSql;
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params,
+};
 use std::time::Duration;
+
+pub use heard::{Change, Heard, MAX_HEARD, MAX_TOLD, Told};
 
 /// A revocation is kept for so long after the last moment that it speaks of: more than any accepted token lives.
 pub const KEPT: Duration = Duration::from_hours(24 * 30);
@@ -16,7 +24,7 @@ pub const MAX_NAME_BYTES: usize = 2048;
 pub const MAX_REASON_BYTES: usize = 512;
 
 const COLUMNS: &str =
-    "kind, issuer, name, issued_until, made, made_by, reason, expires, lifted, lifted_by";
+    "kind, issuer, name, source, issued_until, made, made_by, reason, expires, lifted, lifted_by";
 
 /// What a revocation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +48,27 @@ impl Kind {
     }
 }
 
+/// Where a revocation comes from. One does not take back what another has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An operator.
+    Operator,
+    /// The issuer: a session, a credential or a claim has ended.
+    Event,
+    /// The issuer: the account is disabled, until it is enabled again.
+    Disabled,
+}
+
+impl Source {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Event => "event",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// Whose tokens, or which one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whom {
@@ -56,6 +85,8 @@ pub struct Whom {
 pub struct Revocation {
     /// Whose tokens, or which one.
     pub whom: Whom,
+    /// Where it comes from.
+    pub source: Source,
     /// Tokens that were issued up to then are refused. A single token is, whenever it was issued.
     pub issued_until: Timestamp,
     /// When it was made.
@@ -91,10 +122,11 @@ pub struct News {
 }
 
 impl Revocation {
-    /// One that is made now; [`KEPT`] says how long it stays.
+    /// One that an operator makes now; [`KEPT`] says how long it stays.
     pub fn new(whom: Whom, issued_until: Timestamp, (now, by): (Timestamp, String)) -> Self {
         Self {
             whom,
+            source: Source::Operator,
             issued_until,
             made: now,
             by,
@@ -125,11 +157,13 @@ impl Durable {
             let change = begin(connection)?;
             prune_in(&change, revocation.made)?;
             let held: i64 = change.query_row(
-                "SELECT count(*) FROM revocations WHERE (kind, issuer, name) != (:kind, :issuer, :name)",
+                "SELECT count(*) FROM revocations
+                 WHERE (kind, issuer, name, source) != (:kind, :issuer, :name, :source)",
                 named_params! {
                     ":kind": revocation.whom.kind,
                     ":issuer": revocation.whom.issuer,
                     ":name": revocation.whom.name,
+                    ":source": revocation.source,
                 },
                 |row| row.get(0),
             )?;
@@ -137,14 +171,14 @@ impl Durable {
                 return Err(Failed::Full);
             }
             let epoch = next_epoch(&change)?;
-            let written = write(&change, &revocation, epoch)?;
+            let written = write(&change, &revocation, epoch)?.ok_or(Failed::Unfit)?;
             change.commit()?;
             Ok(written)
         })
         .await
     }
 
-    /// Takes a revocation back; `None` if there is none.
+    /// Takes back what is revoked, whoever has revoked it; `None` if nothing is.
     ///
     /// # Errors
     /// [`Failed`]; then nothing has changed.
@@ -249,10 +283,11 @@ impl Durable {
     pub async fn prune(&self, now: Timestamp) -> Result<(), Failed> {
         self.run(move |connection| {
             let change = begin(connection)?;
+            heard::prune(&change, now)?;
             if prune_in(&change, now)? > 0 {
                 next_epoch(&change)?;
-                change.commit()?;
             }
+            change.commit()?;
             Ok(())
         })
         .await
@@ -273,23 +308,26 @@ fn prune_in(change: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
     change.execute(sql, named_params! { ":now": Micros(now) })
 }
 
-fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Revocation, Failed> {
+/// Gives what is in force then; `None` if this was taken back before it came.
+fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Option<Revocation>, Failed> {
     // What was taken back counts no more; what is in force is only ever widened.
     let sql = format!(
         "INSERT INTO revocations
-             (kind, issuer, name, issued_until, made, made_by, reason, expires, changed)
-         VALUES (:kind, :issuer, :name, :until, :made, :by, :reason, :expires, :epoch)
-         ON CONFLICT (kind, issuer, name) DO UPDATE SET
+             (kind, issuer, name, source, issued_until, made, made_by, reason, expires, changed)
+         VALUES (:kind, :issuer, :name, :source, :until, :made, :by, :reason, :expires, :epoch)
+         ON CONFLICT (kind, issuer, name, source) DO UPDATE SET
              issued_until = iif(lifted IS NULL, max(issued_until, excluded.issued_until), excluded.issued_until),
              expires = iif(lifted IS NULL, max(expires, excluded.expires), excluded.expires),
              made = excluded.made, made_by = excluded.made_by, reason = excluded.reason,
              lifted = NULL, lifted_by = NULL, changed = excluded.changed, noted = 0
+         WHERE source != 'disabled' OR lifted IS NULL OR lifted < excluded.made
          RETURNING {COLUMNS}"
     );
     let parameters = named_params! {
         ":kind": new.whom.kind,
         ":issuer": new.whom.issuer,
         ":name": new.whom.name,
+        ":source": new.source,
         ":until": Micros(new.issued_until),
         ":made": Micros(new.made),
         ":by": new.by,
@@ -297,7 +335,7 @@ fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Revocation
         ":expires": Micros(new.expires),
         ":epoch": epoch,
     };
-    Ok(change.query_row(&sql, parameters, read)?)
+    Ok(change.query_row(&sql, parameters, read).optional()?)
 }
 
 fn all(
@@ -320,6 +358,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
             issuer: row.get("issuer")?,
             name: row.get("name")?,
         },
+        source: row.get("source")?,
         issued_until: time("issued_until")?,
         made: time("made")?,
         by: row.get("made_by")?,
@@ -329,40 +368,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
             .zip(lifted_by)
             .map(|(at, by)| Lifted { at: at.0, by }),
     })
-}
-
-/// A time as it stands in the database; one beyond what that can hold is its end of time.
-struct Micros(Timestamp);
-
-impl ToSql for Micros {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let micros = i64::try_from(self.0.micros()).unwrap_or(i64::MAX);
-        Ok(micros.into())
-    }
-}
-
-impl FromSql for Micros {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let micros = u64::try_from(value.as_i64()?).map_err(|_| FromSqlError::InvalidType)?;
-        Ok(Self(Timestamp::from_micros(micros)))
-    }
-}
-
-impl ToSql for Kind {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.word().into())
-    }
-}
-
-impl FromSql for Kind {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        match value.as_str()? {
-            "token" => Ok(Self::Token),
-            "subject" => Ok(Self::Subject),
-            "client" => Ok(Self::Client),
-            _ => Err(FromSqlError::InvalidType),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -139,3 +139,96 @@ fn auth_03_the_number_of_revocations_and_their_length_are_bounded() {
     one.reason = Some("x".repeat(MAX_REASON_BYTES + 1));
     assert!(matches!(tried(one), Err(Failed::Unfit)));
 }
+
+impl Scene {
+    fn hear(&self, id: &str, changes: Vec<Change>, now: u64) -> Heard {
+        let told = Told {
+            issuer: "https://idp.example".to_owned(),
+            id: id.to_owned(),
+            until: at(now + 100),
+            changes,
+        };
+        self.runtime
+            .block_on(self.other.hear(told, at(now)))
+            .unwrap()
+    }
+
+    fn in_force(&self) -> Vec<(Source, u64)> {
+        let news = self.runtime.block_on(self.durable.news(None)).unwrap();
+        let mut held: Vec<(Source, u64)> = news
+            .unwrap()
+            .in_force
+            .iter()
+            .map(|one| (one.source, one.issued_until.seconds()))
+            .collect();
+        held.sort_by_key(|(source, _)| source.word());
+        held
+    }
+}
+
+fn disabled(since: u64) -> Vec<Change> {
+    let by = || "issuer:https://idp.example".to_owned();
+    let revocation =
+        |until| Revocation::new(whom(Kind::Subject, "alice"), at(until), (at(since), by()));
+    vec![
+        Change::Revoke(Revocation {
+            source: Source::Event,
+            ..revocation(since)
+        }),
+        Change::Revoke(Revocation {
+            source: Source::Disabled,
+            ..revocation(1_000_000)
+        }),
+    ]
+}
+
+fn enabled(since: u64) -> Vec<Change> {
+    let lifted = Lifted {
+        at: at(since),
+        by: "issuer:https://idp.example".to_owned(),
+    };
+    vec![Change::Enable(whom(Kind::Subject, "alice"), lifted)]
+}
+
+#[test]
+fn auth_03_an_issuer_takes_back_only_what_it_has_said() {
+    let scene = Scene::new();
+    scene.revoke(whom(Kind::Subject, "alice"), 500, 10);
+    assert_eq!(scene.hear("1", disabled(20), 20), Heard::News);
+    let all = [
+        (Source::Disabled, 1_000_000),
+        (Source::Event, 20),
+        (Source::Operator, 500),
+    ];
+    assert_eq!(scene.in_force(), all);
+    assert_eq!(scene.hear("2", enabled(30), 30), Heard::News);
+    // What was issued before the account was disabled stays worth nothing, and the operator's word stays too.
+    assert_eq!(scene.in_force(), all[1..]);
+    // An operator takes back everything.
+    assert!(scene.reinstate(whom(Kind::Subject, "alice"), 40).is_some());
+    assert_eq!(scene.in_force(), []);
+}
+
+#[test]
+fn auth_03_an_event_counts_once_and_in_the_order_of_what_it_tells() {
+    let scene = Scene::new();
+    assert_eq!(scene.hear("1", disabled(20), 20), Heard::News);
+    assert_eq!(scene.hear("2", enabled(10), 21), Heard::News);
+    assert_eq!(
+        scene.in_force().len(),
+        2,
+        "it was enabled before it was disabled"
+    );
+    assert_eq!(scene.hear("3", enabled(30), 30), Heard::News);
+    assert_eq!(scene.hear("1", disabled(20), 31), Heard::Before);
+    assert_eq!(scene.in_force(), [(Source::Event, 20)]);
+    assert_eq!(scene.hear("4", disabled(25), 32), Heard::News);
+    assert_eq!(
+        scene.in_force(),
+        [(Source::Event, 25)],
+        "it was disabled before it was enabled"
+    );
+    assert_eq!(scene.hear("5", disabled(35), 35), Heard::News);
+    assert_eq!(scene.in_force().len(), 2);
+    assert_eq!(scene.hear("1", Vec::new(), 120), Heard::News, "forgotten");
+}

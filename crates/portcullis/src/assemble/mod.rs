@@ -1,6 +1,7 @@
 //! From a checked configuration to everything that a reload replaces.
 
 mod upstreams;
+mod receivers;
 
 use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
@@ -17,6 +18,7 @@ use portcullis_core::quota::{self, Rate};
 use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::secret::Secret;
 use portcullis_core::session;
+use receivers::receivers;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +101,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         },
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
+        signals: receivers(checked),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };

@@ -195,6 +195,8 @@ pub(crate) struct External {
     pub(crate) scope_claim: String,
     /// A further trust root, as PEM.
     pub(crate) ca: Option<TextFile>,
+    /// The security events that it pushes.
+    pub(crate) signals: Option<Signals>,
 }
 
 /// Asymmetric signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1).
@@ -218,6 +220,15 @@ pub(crate) enum Algorithm {
     Es384,
     /// Ed25519.
     EdDsa,
+}
+
+/// What an issuer tells of its subjects by itself.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// The `aud` of its events; never empty.
+    pub(crate) audience: String,
+    /// What it sends besides its signature.
+    pub(crate) bearer: Option<Secret<String>>,
 }
 
 /// Values of the `typ` header of a token.

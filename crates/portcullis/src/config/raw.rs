@@ -208,9 +208,21 @@ pub(super) struct Issuer {
     pub(super) scope_claim: Option<String>,
     /// PEM file with a further root to trust for connections to this issuer.
     pub(super) ca: Option<String>,
+    pub(super) signals: Option<Signals>,
     /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
     #[schemars(extend("default" = false))]
     pub(super) embedded: Option<bool>,
+}
+
+/// Security events that this issuer pushes (Shared Signals, RFC 8935) to `PUBLIC_URL/signals/NAME`. NAME is that of
+/// the issuer here, and formed like that of a server.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signals {
+    /// The `aud` that its events must have. Required.
+    pub(super) audience: Option<String>,
+    /// The bearer token that it sends with them besides its signature: `{ file = "…" }` or `{ env = "…" }`.
+    pub(super) bearer: Option<Reference>,
 }
 
 /// A server behind the gateway: either `url` or `command`. NAME is up to 32 lower-case letters, digits and

@@ -31,6 +31,7 @@ pub(crate) use log::LOG_NAME;
 use log::open_log;
 use portcullis_audit::{Record, Writer};
 use portcullis_core::pipeline::State;
+use portcullis_core::quota::Networks;
 use portcullis_core::secret::Secret;
 use rustls::sign::CertifiedKey;
 use std::fmt;
@@ -126,6 +127,7 @@ pub(crate) async fn build(
         issuers,
         state: State::default(),
         revocations,
+        signals: Networks::default(),
         recorder,
         floods: Arc::default(),
         seal: Seal::new()?,

@@ -56,6 +56,20 @@ pub(crate) fn metadata(resource: &Resource) -> Response<Body> {
     response
 }
 
+/// Why a security event was not taken (RFC 8935 section 2.3); the description is a fixed text.
+pub(crate) fn unheard(status: u16, code: &str, description: &str) -> Response<Body> {
+    let told = json!({ "err": code, "description": description });
+    let mut response = Response::new(Body::whole(told.to_string().into()));
+    set_status(&mut response, status);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+    if status == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
 /// The answer to a CORS preflight of an allowed origin.
 pub(crate) fn preflight() -> Response<Body> {
     let mut response = plain(204);

@@ -5,15 +5,24 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use portcullis_core::refusal::{Refusal, Unacceptable};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// Reads a body, in time and within its bound.
 pub(super) async fn read(body: Incoming, live: &Live) -> Result<Bytes, Refusal> {
-    let most = u64::try_from(live.body_bytes).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > most {
+    read_most(body, live.body_bytes, live.body_timeout).await
+}
+
+/// The same with a bound of its own.
+pub(super) async fn read_most(
+    body: Incoming,
+    most: usize,
+    within: Duration,
+) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
         return Err(Unacceptable::TooLarge.into());
     }
-    timeout(live.body_timeout, collect(body, live.body_bytes))
+    timeout(within, collect(body, most))
         .await
         .map_err(|_| Unacceptable::Slow)?
 }

@@ -9,6 +9,7 @@ mod stream;
 mod mark;
 mod place;
 mod walk;
+mod hear;
 mod intake;
 mod reply;
 
@@ -32,10 +33,11 @@ use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::inspect::BadAnswer;
 use portcullis_core::pipeline::{self, Rules, State};
+use portcullis_core::quota::Networks;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -46,6 +48,7 @@ use tokio_util::task::TaskTracker;
 use walk::Walked;
 
 pub(crate) use aggregate::Aggregate;
+pub(crate) use hear::Receiving;
 pub(crate) use local::Local;
 
 /// How long a server may take to hear that its request is declined.
@@ -62,6 +65,8 @@ pub(crate) struct Live {
     pub(crate) admin_edge: Edge,
     /// The servers, by name.
     pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
+    /// Who may push security events, by name.
+    pub(crate) signals: HashMap<String, Receiving>,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.
@@ -76,6 +81,8 @@ pub(crate) struct Gateway {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) issuers: Issuers,
     pub(crate) revocations: Revocations,
+    /// How many security events networks have pushed.
+    pub(crate) signals: Networks,
     pub(crate) state: State,
     pub(crate) recorder: Recorder,
     pub(crate) floods: Arc<Floods>,

@@ -8,6 +8,8 @@ pub(super) enum Place<'a> {
     Endpoint(&'a str),
     /// The metadata of an endpoint as a protected resource (RFC 9728 section 3.1).
     Metadata(&'a str),
+    /// Where the issuer of that name pushes security events.
+    Signals(&'a str),
     Nowhere,
 }
 
@@ -16,11 +18,14 @@ impl<'a> Place<'a> {
         if let Some(resource) = path.strip_prefix("/.well-known/oauth-protected-resource") {
             return match Self::of(resource) {
                 Self::Endpoint(server) => Self::Metadata(server),
-                Self::Metadata(_) | Self::Nowhere => Self::Nowhere,
+                Self::Metadata(_) | Self::Signals(_) | Self::Nowhere => Self::Nowhere,
             };
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
+        }
+        if let Some(issuer) = path.strip_prefix("/signals/") {
+            return Self::Signals(issuer);
         }
         let server = path
             .strip_prefix("/servers/")
@@ -48,6 +53,12 @@ mod tests {
                 "/.well-known/oauth-protected-resource/mcp",
                 Place::Metadata(AGGREGATE),
             ),
+            ("/signals/idp", Place::Signals("idp")),
+            (
+                "/.well-known/oauth-protected-resource/signals/idp",
+                Place::Nowhere,
+            ),
+            ("/signals", Place::Nowhere),
             ("/servers/*/mcp", Place::Nowhere),
             ("/servers/a/b/mcp", Place::Nowhere),
             ("/Servers/demo/mcp", Place::Nowhere),

@@ -58,6 +58,11 @@ impl Gateway {
         let server = match Place::of(parts.uri.path()) {
             Place::Endpoint(server) => server,
             Place::Metadata(server) => return self.metadata(live, parts, server, exchange).await,
+            Place::Signals(issuer) => {
+                let from = (issuer, peer);
+                let heard = self.hear(live, (parts, body), from, exchange).await?;
+                return Ok(Walked::Whole(heard));
+            }
             Place::Nowhere => return Err(Unacceptable::Path.into()),
         };
         if parts.method == Method::OPTIONS {

@@ -1,6 +1,7 @@
 //! Who may sign tokens.
 
 use super::desk::Desk;
+use super::signals::signals;
 use crate::config::bounds;
 use crate::config::checked::{Algorithm, External, Issuer, TokenType};
 use crate::config::problem::Place;
@@ -39,7 +40,7 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             &format!("too many issuers: at most {}", bounds::MAX_ISSUERS),
         );
     }
-    for (name, raw) in raw.into_iter().take(bounds::MAX_ISSUERS) {
+    for (name, mut raw) in raw.into_iter().take(bounds::MAX_ISSUERS) {
         let place = place.key(&name);
         issuers.names.insert(name.clone());
         if name.is_empty()
@@ -59,8 +60,16 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             issuers.known.insert(name, own(desk, &place, raw));
             continue;
         }
+        let signals = raw
+            .signals
+            .take()
+            .and_then(|raw| signals(desk, &place.key("signals"), &name, raw));
         let Some(external) = external(desk, &place, raw) else {
             continue;
+        };
+        let external = External {
+            signals,
+            ..external
         };
         if let Some(first) = seen.insert(external.issuer.clone(), name.clone()) {
             desk.refuse(
@@ -86,6 +95,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("groups_claim", raw.groups_claim.is_some()),
         ("scope_claim", raw.scope_claim.is_some()),
         ("ca", raw.ca.is_some()),
+        ("signals", raw.signals.is_some()),
     ];
     for (key, _) in beside.iter().filter(|(_, is_written)| *is_written) {
         desk.refuse_with(
@@ -161,6 +171,7 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
         groups_claim,
         scope_claim,
         ca,
+        signals: None,
     })
 }
 

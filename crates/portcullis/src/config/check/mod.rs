@@ -2,6 +2,7 @@
 
 mod gateway;
 mod issuers;
+mod signals;
 mod servers;
 mod upstream;
 mod grants;

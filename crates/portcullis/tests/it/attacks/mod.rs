@@ -9,6 +9,7 @@ mod keys;
 mod lifetime;
 mod scope;
 mod revocation;
+mod signals;
 mod policy;
 mod reload;
 mod session;

@@ -1,0 +1,27 @@
+//! Who may tell us by itself what has happened.
+
+use crate::config::{Checked, Issuer};
+use crate::relay::Receiving;
+use portcullis_core::signals::Receiver;
+use std::collections::HashMap;
+
+/// By the issuers' names in the file, which are parts of the paths.
+pub(super) fn receivers(checked: &Checked) -> HashMap<String, Receiving> {
+    let told = |issuer: &Issuer| match issuer {
+        Issuer::Embedded { .. } => None,
+        Issuer::External(external) => {
+            let signals = external.signals.as_ref()?;
+            Some(Receiving {
+                receiver: Receiver {
+                    issuer: external.issuer.clone(),
+                    audience: signals.audience.clone(),
+                },
+                bearer: signals.bearer.clone(),
+            })
+        }
+    };
+    let issuers = checked.issuers.iter();
+    issuers
+        .filter_map(|(name, issuer)| Some((name.clone(), told(issuer)?)))
+        .collect()
+}
