@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Trust, Verified, verify,
+    Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust, Verified, verify,
 };
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -49,6 +49,7 @@ fn trust() -> Trust {
         scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
         groups_claim: "groups".to_owned(),
+        introspection: Introspection::Never,
     };
     let keys = KeySet::parse(JWKS.as_bytes()).expect("a key set");
     Trust {

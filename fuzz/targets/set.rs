@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
-use portcullis_core::authenticate::{Algorithm, Issuer, KeySet, Keys, Trust};
+use portcullis_core::authenticate::{Algorithm, Introspection, Issuer, KeySet, Keys, Trust};
 use portcullis_core::signals::{Effect, Receiver, read};
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -27,8 +27,7 @@ static RECEIVER: LazyLock<Receiver> = LazyLock::new(|| Receiver {
 
 fn trust() -> Trust {
     let x = URL_SAFE_NO_PAD.encode(KEY.public_key().as_ref());
-    let jwks =
-        serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": x}]});
+    let jwks = serde_json::json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": x}]});
     let issuer = Issuer {
         issuer: ISSUER.to_owned(),
         algorithms: vec![Algorithm::EdDSA],
@@ -38,6 +37,7 @@ fn trust() -> Trust {
         scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
         groups_claim: "groups".to_owned(),
+        introspection: Introspection::Never,
     };
     let keys = KeySet::parse(jwks.to_string().as_bytes()).expect("a key set");
     Trust {
@@ -50,24 +50,38 @@ fn trust() -> Trust {
 
 fuzz_target!(|claims: &[u8]| {
     let now = Timestamp::from_seconds(NOW);
-    assert!(read(claims, &RECEIVER, &TRUST, now).is_err(), "nobody signed this");
+    assert!(
+        read(claims, &RECEIVER, &TRUST, now).is_err(),
+        "nobody signed this"
+    );
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","typ":"secevent+jwt","kid":"ed"}"#);
     let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(KEY.sign(signed.as_bytes()).as_ref());
-    let Ok(signal) = read(format!("{signed}.{signature}").as_bytes(), &RECEIVER, &TRUST, now)
-    else {
+    let Ok(signal) = read(
+        format!("{signed}.{signature}").as_bytes(),
+        &RECEIVER,
+        &TRUST,
+        now,
+    ) else {
         return;
     };
     let read: serde_json::Value = serde_json::from_slice(claims).expect("strict JSON");
     assert_eq!(read["iss"], ISSUER);
     assert_eq!(read["jti"], signal.id.as_str());
     assert!(read["aud"] == AUDIENCE || read["aud"].is_array());
-    assert_eq!(read["events"].as_object().map(serde_json::Map::len), Some(1));
+    assert_eq!(
+        read["events"].as_object().map(serde_json::Map::len),
+        Some(1)
+    );
     match signal.effect {
         Effect::Nothing => {}
         Effect::End(subject) | Effect::Disable(subject) | Effect::Enable(subject) => {
             let id = &read["sub_id"];
-            let name = if id["format"] == "opaque" { &id["id"] } else { &id["sub"] };
+            let name = if id["format"] == "opaque" {
+                &id["id"]
+            } else {
+                &id["sub"]
+            };
             assert_eq!(name, subject.name.as_str());
             assert!(subject.since <= now);
         }

@@ -3,12 +3,14 @@
 //   node --import DIR/resolve.mjs idp.mjs [--users alice,bob] [--ttl SECONDS]
 //
 // PORT and ADMIN_PORT choose the ports; 0, the default, lets the system choose. The first line is JSON:
-//   {issuer, token_endpoint, jwks_uri, admin, clients: {ID: {client_secret, alg, sub}}}
+//   {issuer, token_endpoint, jwks_uri, admin, clients: {ID: {client_secret, alg, sub}}, introspection: {client_id,
+//   client_secret}}
 //
 // Every client gets a JWT access token (RFC 9068) with one POST to `token_endpoint`:
 //   grant_type=client_credentials  client_id  client_secret  resource=URL  scope="any words"
 // Clients `rs`, `es` and `ed` sign with RS256, ES256 and EdDSA and are their own subject; every user
-// is a client of its own, with ES256. `aud` is the resource; scopes are granted as asked.
+// is a client of its own, with ES256. `aud` is the resource; scopes are granted as asked. Tokens of the client `opaque`
+// are read by introspection only (RFC 7662), which `introspection` may ask for; they end at /token/revocation (RFC 7009).
 //
 // The admin port (all POST but the first):
 //   GET /hits                                   {discovery, jwks, token}: how often each was asked for
@@ -48,8 +50,11 @@ const clients = Object.fromEntries([
   client('RS256', 'rs'),
   client('ES256', 'es'),
   client('EdDSA', 'ed'),
+  client('ES256', 'opaque'),
   ...users.map((user) => client('ES256', user)),
 ]);
+
+const introspection = { client_id: 'gateway', client_secret: secret() };
 
 let hits = {};
 let jwks = { status: 200, lateMs: 0 };
@@ -71,6 +76,7 @@ say({
   jwks_uri: `${issuer}/jwks`,
   admin: `http://127.0.0.1:${admin.address().port}`,
   clients,
+  introspection,
 });
 
 /** Counts what is asked for, and keeps the key set back when it was told to. */
@@ -108,25 +114,47 @@ async function key(alg) {
 }
 
 function provider() {
-  return new Provider(issuer, {
-    clients: Object.entries(clients).map(([client_id, { client_secret }]) => ({
+  const made = new Provider(issuer, {
+    clients: [asker(), ...Object.entries(clients).map(([client_id, { client_secret }]) => ({
       client_id,
       client_secret,
       grant_types: ['client_credentials'],
       redirect_uris: [],
       response_types: [],
       token_endpoint_auth_method: 'client_secret_post',
-    })),
+    }))],
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo },
     },
     formats: {
       customizers: { jwt: (_, token, { payload }) => { payload.sub = clients[token.clientId].sub; } },
     },
     jwks: { keys: published },
+    ttl: { ClientCredentials: ttl },
   });
+  // Tokens of clients have no `sub` of their own.
+  made.use(async (ctx, next) => {
+    await next();
+    if (ctx.oidc?.route === 'introspection' && ctx.body.active) {
+      ctx.body.sub = clients[ctx.body.client_id].sub;
+    }
+  });
+  return made;
+}
+
+/** Who may ask about tokens, and gets none. */
+function asker() {
+  return {
+    ...introspection,
+    grant_types: [],
+    redirect_uris: [],
+    response_types: [],
+    token_endpoint_auth_method: 'client_secret_basic',
+  };
 }
 
 /** Any resource is ours, with whatever scopes are asked for it. */
@@ -136,7 +164,7 @@ function getResourceServerInfo(ctx, audience, { clientId }) {
     audience,
     scope: ctx.oidc.params.scope ?? '',
     accessTokenTTL: ttl,
-    accessTokenFormat: 'jwt',
+    accessTokenFormat: clientId === 'opaque' ? 'opaque' : 'jwt',
     jwt: { sign: { alg, kid: active[alg].kid } },
   };
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Trust,
+    Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust,
 };
 use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
 use portcullis_core::authorize::{Circumstances, Gate};
@@ -146,6 +146,7 @@ fn trust(key: &Ed25519KeyPair) -> Result<Trust, Box<dyn Error>> {
         scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
         groups_claim: "groups".to_owned(),
+        introspection: Introspection::Never,
     };
     Ok(Trust {
         issuers: HashMap::from([(ISSUER.to_owned(), issuer)]),

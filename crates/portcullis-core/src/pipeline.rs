@@ -109,6 +109,7 @@ pub fn identify(
     let resource = &server.gate.resource;
     let verified = authenticate::verify(&head.credentials, resource, trust, &state.verified, now);
     let principal = verified.inspect_err(|_| trail.claimed = Claimed::of(&head.credentials))?;
+    trail.claimed = None; // of a first try, before the issuer was asked
     converse(rules, state, principal, head, (now, trail))
 }
 

@@ -132,10 +132,16 @@ pub enum Unavailable {
     /// What was revoked is not known, so nobody's token can be believed.
     #[error("revocations unavailable")]
     State,
+    /// The issuer could not be asked about a token, so it cannot be believed.
+    #[error("issuer cannot be asked")]
+    Introspection,
     /// A bug ended this exchange, and only this one.
     #[error("internal error")]
     Bug,
 }
+
+/// When it is worth asking an issuer again that could not be asked.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A no, by the room that said it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -212,6 +218,9 @@ impl Refusal {
             Self::Unavailable(Unavailable::Audit) => ("gateway.unavailable", "audit"),
             Self::Unavailable(Unavailable::Entropy) => ("gateway.unavailable", "entropy"),
             Self::Unavailable(Unavailable::State) => ("gateway.unavailable", "state"),
+            Self::Unavailable(Unavailable::Introspection) => {
+                ("gateway.unavailable", "introspection")
+            }
             Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
         }
     }
@@ -249,6 +258,8 @@ impl Refusal {
         };
         let retry_after = if let Self::Exhausted(why) = self {
             Some(why.retry_after)
+        } else if let Self::Unavailable(Unavailable::Introspection) = self {
+            Some(ASK_AGAIN)
         } else {
             None
         };

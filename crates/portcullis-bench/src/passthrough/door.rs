@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use portcullis_core::authenticate::{
-    self, Algorithm, Credentials, Issuer, KeySet, Keys, Resource, Trust, Verified,
+    self, Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust, Verified,
 };
 use portcullis_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -97,6 +97,7 @@ fn trust(key: &Ed25519KeyPair) -> anyhow::Result<Trust> {
         scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
         groups_claim: "groups".to_owned(),
+        introspection: Introspection::Never,
     };
     Ok(Trust {
         issuers: HashMap::from([(ISSUER.to_owned(), issuer)]),

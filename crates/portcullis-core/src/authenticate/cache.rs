@@ -1,6 +1,7 @@
 //! Tokens that verified: bounded, keyed by digest, void once the trust they were made under changed.
 
 use super::Principal;
+use crate::time::Timestamp;
 use aws_lc_rs::digest;
 use std::collections::HashMap;
 use std::fmt;
@@ -25,26 +26,48 @@ struct Generations {
 struct Entry {
     trust: u64,
     principal: Principal,
+    /// The issuer has to be asked again then; the end of time if it need not be.
+    until: Timestamp,
 }
 
 impl Verified {
-    pub(super) fn find(&self, place: &Place, trust: u64) -> Option<Principal> {
+    pub(super) fn find(&self, place: &Place, trust: u64, now: Timestamp) -> Option<Principal> {
+        let holds = |entry: &Entry| entry.trust == trust && entry.until > now;
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = held.young.get(place) {
-            return (entry.trust == trust).then(|| entry.principal.clone());
+            return holds(entry).then(|| entry.principal.clone());
         }
-        let entry = held.old.remove(place)?;
-        if entry.trust != trust {
-            return None;
-        }
+        let entry = held.old.get(place).filter(|entry| holds(entry))?.clone();
+        held.old.remove(place);
         let principal = entry.principal.clone();
         held.insert(*place, entry);
         Some(principal)
     }
 
+    /// Whether there was such a token a while ago, whatever has become of it.
+    pub(super) fn has_known(&self, place: &Place) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.young.contains_key(place) || held.old.contains_key(place)
+    }
+
     pub(super) fn keep(&self, place: Place, trust: u64, principal: Principal) {
+        self.keep_until(place, trust, principal, Timestamp::from_micros(u64::MAX));
+    }
+
+    pub(super) fn keep_until(
+        &self,
+        place: Place,
+        trust: u64,
+        principal: Principal,
+        until: Timestamp,
+    ) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.insert(place, Entry { trust, principal });
+        let entry = Entry {
+            trust,
+            principal,
+            until,
+        };
+        held.insert(place, entry);
     }
 }
 

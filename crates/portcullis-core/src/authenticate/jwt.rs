@@ -166,8 +166,8 @@ fn trusted_issuer<'a>(
     trust.issuers.get(named).ok_or(Unauthenticated::Issuer)
 }
 
-/// Reads the claims of a token whose signature holds.
-fn identify(
+/// Reads the claims of a token whose signature holds, or for which its issuer vouches.
+pub(super) fn identify(
     claims: Map<String, Value>,
     issuer: &Issuer,
     resource: &Resource,

@@ -4,6 +4,7 @@ mod bearer;
 mod cache;
 mod challenge;
 mod claimed;
+mod introspect;
 mod jwt;
 mod keys;
 mod revoked;
@@ -18,6 +19,7 @@ pub use bearer::Credentials;
 pub use cache::Verified;
 pub use challenge::{challenge, metadata};
 pub use claimed::Claimed;
+pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use revoked::Revoked;
@@ -119,6 +121,8 @@ pub struct Issuer {
     pub roles_claim: String,
     /// The claim that lists groups.
     pub groups_claim: String,
+    /// Which tokens it is asked about.
+    pub introspection: Introspection,
 }
 
 /// One protected resource (RFC 9728): a server of ours as its clients know it.
@@ -208,6 +212,15 @@ pub enum Unauthenticated {
     /// Revoked by id, by subject or by client.
     #[error("token revoked")]
     Revoked,
+    /// Nobody knows before its issuer was asked (RFC 7662).
+    #[error("issuer not asked")]
+    Unasked {
+        /// The trusted issuer to ask.
+        issuer: String,
+    },
+    /// Its issuer says that it is none, or none any more.
+    #[error("token not active")]
+    Inactive,
 }
 
 impl Unauthenticated {
@@ -231,6 +244,8 @@ impl Unauthenticated {
             Self::Audience => "audience",
             Self::Subject => "subject",
             Self::Revoked => "revoked",
+            Self::Unasked { .. } => "introspection",
+            Self::Inactive => "inactive",
         }
     }
 }
@@ -251,10 +266,11 @@ pub fn verify(
 ) -> Result<Principal, Unauthenticated> {
     let token = credentials.token()?;
     let place = cache::place(token, &resource.audience);
-    if let Some(principal) = cache.find(&place, trust.generation) {
+    if let Some(principal) = cache.find(&place, trust.generation, now) {
         return jwt::still_valid(principal, trust, now);
     }
-    let principal = Principal::new(jwt::verify(token, resource, trust, now)?);
+    let verified = jwt::verify(token, resource, trust, now);
+    let principal = Principal::new(introspect::or_ask(verified, resource, trust)?);
     cache.keep(place, trust.generation, principal.clone());
     Ok(principal)
 }

@@ -107,6 +107,7 @@ fn issuer(name: &str, algorithms: &[Algorithm]) -> (String, Issuer) {
         scope_claim: "scope".to_owned(),
         roles_claim: "roles".to_owned(),
         groups_claim: "groups".to_owned(),
+        introspection: Introspection::Never,
     };
     (name.to_owned(), issuer)
 }
@@ -945,9 +946,21 @@ fn tok_12_the_cache_is_bounded_and_shows_nothing() {
         );
     }
     assert!(cache.len() <= 2 * cache::MAX_ENTRIES);
-    assert!(cache.find(&cache::place("39999", AUDIENCE), 1).is_some());
-    assert!(cache.find(&cache::place("39999", AUDIENCE), 2).is_none());
-    assert!(cache.find(&cache::place("0", AUDIENCE), 1).is_none());
+    assert!(
+        cache
+            .find(&cache::place("39999", AUDIENCE), 1, Timestamp::default())
+            .is_some()
+    );
+    assert!(
+        cache
+            .find(&cache::place("39999", AUDIENCE), 2, Timestamp::default())
+            .is_none()
+    );
+    assert!(
+        cache
+            .find(&cache::place("0", AUDIENCE), 1, Timestamp::default())
+            .is_none()
+    );
     assert_eq!(format!("{cache:?}"), "Verified(..)");
 }
 
@@ -978,4 +991,106 @@ fn auth_10_tells_a_client_how_to_ask() {
         ..resource
     };
     assert!(metadata(&bare).get("scopes_supported").is_none());
+}
+
+/// The usual trust, in which the first issuer is asked about tokens.
+fn asking(introspection: Introspection) -> Trust {
+    let mut trust = trust();
+    let issuer = trust.issuers.get_mut(ISSUER).unwrap();
+    issuer.introspection = introspection;
+    trust
+}
+
+#[test]
+fn auth_03_says_which_tokens_have_to_be_shown_to_their_issuer() {
+    use Introspection::{Always, Never, Opaque};
+    let good = token(&ED, &json!({}), &json!({}));
+    let foreign = token(&ED, &json!({}), &json!({"iss": "https://evil.example"}));
+    let forged = token(&ED_STRANGER, &json!({}), &json!({}));
+    for (which, token, expected) in [
+        (Never, "opaque", "malformed"),
+        (Opaque, "opaque", "introspection"),
+        (Opaque, "a.b.c", "introspection"),
+        (Opaque, good.as_str(), "ok"),
+        (Opaque, foreign.as_str(), "issuer"),
+        (Opaque, forged.as_str(), "signature"),
+        (Always, good.as_str(), "introspection"),
+        (Always, foreign.as_str(), "issuer"),
+        (Always, forged.as_str(), "signature"),
+    ] {
+        let outcome = seen(token, &asking(which));
+        assert_eq!(word(&outcome), expected, "{which:?} {token}");
+    }
+    // Of two, neither is shown what could be the other's.
+    let mut both = asking(Opaque);
+    both.issuers.get_mut(OTHER).unwrap().introspection = Opaque;
+    let resource = Resource {
+        issuers: vec![ISSUER.to_owned(), OTHER.to_owned()],
+        ..resource()
+    };
+    let (now, cache) = (Timestamp::from_seconds(NOW), Verified::default());
+    let outcome = verify(&bearer("Bearer opaque"), &resource, &both, &cache, now);
+    assert_eq!(word(&outcome), "malformed");
+}
+
+#[test]
+fn auth_03_an_answer_is_judged_as_claims_are_and_believed_for_a_while() {
+    let (trust, resource) = (asking(Introspection::Opaque), resource());
+    let (cache, now) = (Verified::default(), Timestamp::from_seconds(NOW));
+    let credentials = bearer("Bearer opaque");
+    let question = Question::new(&credentials, &resource, ISSUER, &cache).unwrap();
+    assert!(!question.is_known);
+    let ttl = Duration::from_secs(30);
+    let believe = |answer: &str| {
+        let believed = question.believe(answer.as_bytes(), &resource, &trust, (&cache, ttl, now));
+        believed.map_err(|why| match why {
+            NoAnswer::Broken => "broken",
+            NoAnswer::Refused(why) => why.reason(),
+        })
+    };
+    for (patch, expected) in [
+        (json!({"active": false}), "inactive"),
+        (json!({"active": null}), "broken"),
+        (json!({"active": "true"}), "broken"),
+        (json!({"iss": "https://evil.example"}), "issuer"),
+        (json!({"iss": 1}), "issuer"),
+        (json!({"aud": OTHER}), "audience"),
+        (json!({"aud": null}), "audience"),
+        (json!({"exp": null}), "lifetime"),
+        (json!({"exp": NOW - SKEW}), "expired"),
+        (json!({"exp": NOW + 2 * MAX_LIFETIME}), "lifetime"),
+        (json!({"nbf": NOW + SKEW + 1}), "nbf"),
+        (json!({"sub": null}), "subject"),
+        (json!({"token_type": "refresh_token"}), "typ"),
+        (json!({"cnf": {"jkt": "x"}}), "typ"),
+    ] {
+        let mut base: Value = serde_json::from_str(&claims(&json!({}))).unwrap();
+        base["active"] = json!(true);
+        assert_eq!(believe(&patched(base, &patch)), Err(expected), "{patch}");
+    }
+    let twice = r#"{"active":false,"active":true}"#;
+    for broken in ["", "null", "[]", "{}", twice, "{\"active\":true"] {
+        assert_eq!(believe(broken), Err("broken"), "{broken}");
+    }
+    let ask = |at: u64| {
+        let at = Timestamp::from_seconds(at);
+        word(&verify(&credentials, &resource, &trust, &cache, at))
+    };
+    assert_eq!(ask(NOW), "introspection");
+    let good = json!({"active": true, "token_type": "bearer", "iss": null});
+    assert_eq!(believe(&claims(&good)), Ok(()));
+    assert_eq!(ask(NOW), "ok");
+    assert_eq!(ask(NOW + 29), "ok");
+    assert_eq!(ask(NOW + 30), "introspection", "the issuer is asked again");
+    let again = Question::new(&credentials, &resource, ISSUER, &cache).unwrap();
+    assert!(again.is_known, "it was good before");
+    let short = json!({"active": true, "exp": NOW + 5});
+    assert_eq!(believe(&claims(&short)), Ok(()));
+    assert_eq!(ask(NOW + 4), "ok");
+    assert_eq!(
+        ask(NOW + 5),
+        "introspection",
+        "it is believed until it ends at most"
+    );
+    assert_eq!(encode("a b&c=d+%/ä"), "a%20b%26c%3Dd%2B%25%2F%C3%A4");
 }

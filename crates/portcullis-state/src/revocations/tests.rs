@@ -118,8 +118,8 @@ fn auth_03_the_number_of_revocations_and_their_length_are_bounded() {
     let scene = Scene::new();
     let fill = scene.durable.run(|connection| {
         let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-            INSERT INTO revocations (kind, issuer, name, issued_until, made, made_by, expires, changed)
-            SELECT 'token', 'i', i, 1, 1, 'me', 9000000000000000, 0 FROM n";
+            INSERT INTO revocations (kind, issuer, name, source, issued_until, made, made_by, expires, changed)
+            SELECT 'token', 'i', i, 'operator', 1, 1, 'me', 9000000000000000, 0 FROM n";
         Ok(connection.execute(sql, [])?)
     });
     let most = usize::try_from(MAX_REVOCATIONS).unwrap();

@@ -2,6 +2,7 @@
 
 mod upstreams;
 mod receivers;
+mod desk;
 
 use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
@@ -9,7 +10,8 @@ use crate::listener::Edge;
 use crate::relay::Live;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
-use portcullis_core::authenticate::{Algorithm, Issuer, Resource};
+use desk::{desk, introspection};
+use portcullis_core::authenticate::{Algorithm, Introspection, Issuer, Resource};
 use portcullis_core::authorize::Gate;
 use portcullis_core::authorize::policy::{Grant, Policy, Sources};
 use portcullis_core::inspect::View;
@@ -330,6 +332,7 @@ fn trusted(
                 scope_claim: "scope".to_owned(),
                 roles_claim: "roles".to_owned(),
                 groups_claim: "groups".to_owned(),
+                introspection: Introspection::Never,
             },
             source: Source::Embedded(Arc::new(embedded::key_set(workshop.key)?)),
         },
@@ -348,9 +351,11 @@ fn trusted(
                 scope_claim: external.scope_claim.clone(),
                 roles_claim: external.roles_claim.clone(),
                 groups_claim: external.groups_claim.clone(),
+                introspection: introspection(external),
             },
             source: Source::Remote {
                 jwks: external.jwks_uri.clone(),
+                desk: desk(external)?,
                 tls: connector_for(
                     external.issuer.starts_with("https://"),
                     external.ca.as_ref(),

@@ -78,6 +78,8 @@ pub(super) const MAX_LIFETIME: Range<Span> =
     spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
 pub(super) const SKEW: Range<Span> = spans(Span::secs(30), Span::secs(0), Span::secs(60));
 
+pub(super) const ASKED: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(300));
+
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 

@@ -197,6 +197,8 @@ pub(crate) struct External {
     pub(crate) ca: Option<TextFile>,
     /// The security events that it pushes.
     pub(crate) signals: Option<Signals>,
+    /// How it is asked about tokens.
+    pub(crate) introspection: Option<Introspection>,
 }
 
 /// Asymmetric signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1).
@@ -229,6 +231,21 @@ pub(crate) struct Signals {
     pub(crate) audience: String,
     /// What it sends besides its signature.
     pub(crate) bearer: Option<Secret<String>>,
+}
+
+/// How an issuer is asked about tokens.
+#[derive(Debug)]
+pub(crate) struct Introspection {
+    /// Where, unless its metadata says.
+    pub(crate) endpoint: Option<HttpUrl>,
+    /// Our name there; never empty.
+    pub(crate) client_id: String,
+    /// What shows that it is us.
+    pub(crate) client_secret: Secret<String>,
+    /// How long a yes is believed.
+    pub(crate) ttl: Duration,
+    /// Whether it is asked about every token.
+    pub(crate) always: bool,
 }
 
 /// Values of the `typ` header of a token.

@@ -23,8 +23,8 @@ mod otlp;
 mod tests;
 
 pub(crate) use checked::{
-    Algorithm, Arguments, Checked, Durability, Grant, Http, Issuer, Quota, Server, ServerName,
-    Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
+    Algorithm, Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server,
+    ServerName, Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
 };
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names};

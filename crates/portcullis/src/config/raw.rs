@@ -209,6 +209,7 @@ pub(super) struct Issuer {
     /// PEM file with a further root to trust for connections to this issuer.
     pub(super) ca: Option<String>,
     pub(super) signals: Option<Signals>,
+    pub(super) introspection: Option<Introspection>,
     /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
     #[schemars(extend("default" = false))]
     pub(super) embedded: Option<bool>,
@@ -223,6 +224,24 @@ pub(super) struct Signals {
     pub(super) audience: Option<String>,
     /// The bearer token that it sends with them besides its signature: `{ file = "…" }` or `{ env = "…" }`.
     pub(super) bearer: Option<Reference>,
+}
+
+/// Where this issuer is asked about tokens that nobody else can read (RFC 7662). A server trusts one such issuer at most.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Introspection {
+    /// Its introspection endpoint. Default: what the issuer's metadata document says.
+    pub(super) endpoint: Option<String>,
+    /// The gateway's own name there (`client_secret_basic`). Required.
+    pub(super) client_id: Option<String>,
+    /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Required.
+    pub(super) client_secret: Option<Reference>,
+    /// How long a yes is believed before it is asked again; at most until the token expires.
+    #[schemars(extend("default" = bounds::ASKED.default_text(), "x-range" = bounds::ASKED.words()))]
+    pub(super) ttl: Option<Span>,
+    /// Whether it is also asked about tokens that it has signed.
+    #[schemars(extend("default" = false))]
+    pub(super) always: Option<bool>,
 }
 
 /// A server behind the gateway: either `url` or `command`. NAME is up to 32 lower-case letters, digits and

@@ -347,6 +347,9 @@ const ISSUERS: &[Row] = &[
     ("issuer = \"https://a.example\"\nroles_claim = \"\"", 3, 15, ".roles_claim", "a claim has a name"),
     ("issuer = \"https://a.example\"\nmax_lifetime = \"8d\"", 3, 16, ".max_lifetime", "1m to 7d"),
     ("issuer = \"https://a.example\"\nca = \"key.pem\"", 3, 6, ".ca", "not PEM with a CERTIFICATE"),
+    ("issuer = \"https://a.example\"\nsignals = {}", 3, 11, ".signals", "no `audience`"),
+    ("issuer = \"https://a.example\"\nsignals = { audience = \"x\", bearer = {} }", 3, 37, ".signals.bearer", "neither `file` nor `env`"),
+    ("issuer = \"https://a.example\"\nintrospection = { client_id = \"x\" }", 3, 17, ".introspection", "no `client_secret`"),
 ];
 
 #[test]

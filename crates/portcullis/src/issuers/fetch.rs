@@ -1,12 +1,12 @@
-//! An issuer's keys over HTTP: its metadata must name itself, redirects are not followed, sizes are bounded.
+//! An issuer over HTTP: its metadata must name itself, redirects are not followed, sizes and times are bounded.
 
 use crate::config::HttpUrl;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::handshake;
-use hyper::header::{ACCEPT, HOST, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use portcullis_core::authenticate::KeySet;
 use rustls::pki_types::ServerName;
@@ -18,14 +18,18 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 /// The largest document that is read, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long one document may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why an issuer's keys are not here.
+/// How long it may take to say something about a token: somebody waits.
+const POST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an issuer has not said what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoKeys {
+pub(super) enum NoAnswer {
     #[error("cannot be reached")]
     Unreachable,
     #[error("did not answer in time")]
@@ -36,7 +40,7 @@ pub(super) enum NoKeys {
     Broken,
     #[error("no metadata that names this issuer")]
     Metadata,
-    #[error("jwks_uri is no acceptable URL")]
+    #[error("its metadata names no acceptable URL")]
     Url,
     #[error("no usable keys")]
     Keys,
@@ -47,33 +51,46 @@ pub(super) enum NoKeys {
 #[derive(Deserialize)]
 struct Metadata {
     issuer: String,
-    jwks_uri: String,
+    jwks_uri: Option<String>,
+    introspection_endpoint: Option<String>,
 }
 
 pub(super) async fn keys(
     issuer: &str,
     jwks: Option<&HttpUrl>,
     tls: Option<&TlsConnector>,
-) -> Result<KeySet, NoKeys> {
+) -> Result<KeySet, NoAnswer> {
     let discovered = match jwks {
         Some(_) => None,
-        None => Some(discover(issuer, tls).await?),
+        None => Some(named(discover(issuer, tls).await?.jwks_uri)?),
     };
-    let url = jwks.or(discovered.as_ref()).ok_or(NoKeys::Url)?;
-    KeySet::parse(&get(url, tls).await?).map_err(|_| NoKeys::Keys)
+    let url = jwks.or(discovered.as_ref()).ok_or(NoAnswer::Url)?;
+    KeySet::parse(&get(url, tls).await?).map_err(|_| NoAnswer::Keys)
+}
+
+/// Where the issuer's metadata says that it is asked about tokens.
+pub(super) async fn introspection(
+    issuer: &str,
+    tls: Option<&TlsConnector>,
+) -> Result<HttpUrl, NoAnswer> {
+    named(discover(issuer, tls).await?.introspection_endpoint)
+}
+
+fn named(url: Option<String>) -> Result<HttpUrl, NoAnswer> {
+    HttpUrl::parse(&url.ok_or(NoAnswer::Url)?).map_err(|_| NoAnswer::Url)
 }
 
 /// RFC 8414 section 3.1 and OpenID Connect Discovery, in the order of the MCP specification.
-async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<HttpUrl, NoKeys> {
-    let base = HttpUrl::parse(issuer).map_err(|_| NoKeys::Url)?;
+async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<Metadata, NoAnswer> {
+    let base = HttpUrl::parse(issuer).map_err(|_| NoAnswer::Url)?;
     let (origin, path) = (base.origin(), base.path().trim_end_matches('/').to_owned());
-    let mut last = NoKeys::Metadata;
+    let mut last = NoAnswer::Metadata;
     for url in [
         format!("{origin}/.well-known/oauth-authorization-server{path}"),
         format!("{origin}/.well-known/openid-configuration{path}"),
         format!("{origin}{path}/.well-known/openid-configuration"),
     ] {
-        let url = HttpUrl::parse(&url).map_err(|_| NoKeys::Url)?;
+        let url = HttpUrl::parse(&url).map_err(|_| NoAnswer::Url)?;
         let document = match get(&url, tls).await {
             Ok(document) => document,
             Err(error) => {
@@ -86,15 +103,40 @@ async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<HttpUrl, N
         };
         // RFC 8414 section 3.3: whoever names another issuer is not believed.
         if metadata.issuer != issuer {
-            return Err(NoKeys::Metadata);
+            return Err(NoAnswer::Metadata);
         }
-        return HttpUrl::parse(&metadata.jwks_uri).map_err(|_| NoKeys::Url);
+        return Ok(metadata);
     }
     Err(last)
 }
 
-async fn get(url: &HttpUrl, tls: Option<&TlsConnector>) -> Result<Bytes, NoKeys> {
-    timeout(TIMEOUT, async {
+async fn get(url: &HttpUrl, tls: Option<&TlsConnector>) -> Result<Bytes, NoAnswer> {
+    let request = Request::new(Full::default());
+    send(url, tls, request, TIMEOUT).await
+}
+
+/// Sends a form, with the credentials of a client.
+pub(super) async fn post(
+    url: &HttpUrl,
+    tls: Option<&TlsConnector>,
+    credentials: &HeaderValue,
+    form: Bytes,
+) -> Result<Bytes, NoAnswer> {
+    let mut request = Request::new(Full::new(form));
+    *request.method_mut() = Method::POST;
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, credentials.clone());
+    headers.insert(CONTENT_TYPE, FORM);
+    send(url, tls, request, POST_TIMEOUT).await
+}
+
+async fn send(
+    url: &HttpUrl,
+    tls: Option<&TlsConnector>,
+    request: Request<Full<Bytes>>,
+    within: Duration,
+) -> Result<Bytes, NoAnswer> {
+    timeout(within, async {
         let host = url
             .host()
             .trim_start_matches('[')
@@ -102,39 +144,40 @@ async fn get(url: &HttpUrl, tls: Option<&TlsConnector>) -> Result<Bytes, NoKeys>
             .to_owned();
         let stream = TcpStream::connect((host.as_str(), url.port()))
             .await
-            .map_err(|_| NoKeys::Unreachable)?;
+            .map_err(|_| NoAnswer::Unreachable)?;
         if !url.is_https() {
-            return read(stream, url).await;
+            return read(stream, url, request).await;
         }
-        let name = ServerName::try_from(host).map_err(|_| NoKeys::Url)?;
-        let connector = tls.ok_or(NoKeys::Tls)?;
+        let name = ServerName::try_from(host).map_err(|_| NoAnswer::Url)?;
+        let connector = tls.ok_or(NoAnswer::Tls)?;
         read(
             connector
                 .connect(name, stream)
                 .await
-                .map_err(|_| NoKeys::Unreachable)?,
+                .map_err(|_| NoAnswer::Unreachable)?,
             url,
+            request,
         )
         .await
     })
     .await
-    .map_err(|_| NoKeys::Timeout)?
+    .map_err(|_| NoAnswer::Timeout)?
 }
 
 async fn read(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     url: &HttpUrl,
-) -> Result<Bytes, NoKeys> {
+    mut request: Request<Full<Bytes>>,
+) -> Result<Bytes, NoAnswer> {
     let (mut sender, connection) = handshake(TokioIo::new(stream))
         .await
-        .map_err(|_| NoKeys::Unreachable)?;
+        .map_err(|_| NoAnswer::Unreachable)?;
     let path = url.query().map_or_else(
         || url.path().to_owned(),
         |query| format!("{}?{query}", url.path()),
     );
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = path.parse().map_err(|_| NoKeys::Url)?;
-    let host = HeaderValue::from_str(&url.authority()).map_err(|_| NoKeys::Url)?;
+    *request.uri_mut() = path.parse().map_err(|_| NoAnswer::Url)?;
+    let host = HeaderValue::from_str(&url.authority()).map_err(|_| NoAnswer::Url)?;
     request.headers_mut().insert(HOST, host);
     request
         .headers_mut()
@@ -143,14 +186,14 @@ async fn read(
         let response = sender
             .send_request(request)
             .await
-            .map_err(|_| NoKeys::Unreachable)?;
+            .map_err(|_| NoAnswer::Unreachable)?;
         if response.status() != StatusCode::OK {
-            return Err(NoKeys::Status(response.status().as_u16()));
+            return Err(NoAnswer::Status(response.status().as_u16()));
         }
         let whole = Limited::new(response.into_body(), MAX_BYTES)
             .collect()
             .await;
-        Ok(whole.map_err(|_| NoKeys::Broken)?.to_bytes())
+        Ok(whole.map_err(|_| NoAnswer::Broken)?.to_bytes())
     };
     // An issuer may close after its answer: the connection is driven, but its end decides nothing.
     match select(pin!(answer), pin!(connection)).await {

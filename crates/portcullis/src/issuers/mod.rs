@@ -2,12 +2,14 @@
 
 pub(crate) mod embedded;
 mod fetch;
+mod introspect;
 
 use crate::clock;
 use crate::config::HttpUrl;
 use crate::record::note;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use introspect::Questions;
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::authenticate::{
     Issuer, KeySet, Keys, Principal, Revoked, Trust, Unauthenticated,
@@ -19,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_rustls::TlsConnector;
+
+pub(crate) use introspect::Desk;
 
 /// An unknown `kid` leads to one fetch in this time, for each issuer.
 const COOL_DOWN: Duration = Duration::from_mins(1);
@@ -36,6 +40,8 @@ pub(crate) enum Source {
         jwks: Option<HttpUrl>,
         /// How it is reached.
         tls: Option<TlsConnector>,
+        /// Where it is asked about tokens.
+        desk: Option<Arc<Desk>>,
     },
 }
 
@@ -66,6 +72,7 @@ pub(crate) struct Issuers {
     /// Held while what is trusted is replaced by what it leads to.
     publishing: Mutex<()>,
     generations: AtomicU64,
+    questions: Questions,
     recorder: Recorder,
 }
 
@@ -100,6 +107,7 @@ impl Issuers {
             fetching: Mutex::default(),
             publishing: Mutex::default(),
             generations: AtomicU64::new(1),
+            questions: Questions::default(),
             recorder,
         }
     }
@@ -225,7 +233,7 @@ impl Issuers {
         let Some(source) = self.sources.load().get(issuer).cloned() else {
             return false;
         };
-        let Source::Remote { jwks, tls } = &*source else {
+        let Source::Remote { jwks, tls, .. } = &*source else {
             return false;
         };
         let mut record = Record::new("jwks.refreshed");

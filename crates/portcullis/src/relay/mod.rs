@@ -9,6 +9,7 @@ mod stream;
 mod mark;
 mod place;
 mod walk;
+mod identify;
 mod hear;
 mod intake;
 mod reply;

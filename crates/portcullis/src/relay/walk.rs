@@ -13,14 +13,13 @@ use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use portcullis_core::authenticate::Unauthenticated;
 use portcullis_core::authorize::Circumstances;
-use portcullis_core::pipeline::{self, Head, Reading};
+use portcullis_core::pipeline::{self, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::session::{Closed, NoSession, Session, SessionId};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What an exchange has come to.
@@ -36,6 +35,7 @@ pub(super) struct Step<'a> {
     pub(super) live: &'a Arc<Live>,
     pub(super) seen: Seen<'a>,
     pub(super) network: String,
+    pub(super) peer: IpAddr,
 }
 
 impl Step<'_> {
@@ -98,6 +98,7 @@ impl Gateway {
             live,
             seen,
             network,
+            peer: peer.ip(),
         };
         exchange.trace.clone_from(&step.seen.trace.id);
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
@@ -131,44 +132,6 @@ impl Gateway {
         };
         exchange.settle(came).await.map_err(Refusal::Unavailable)?;
         Ok(Walked::Whole(metadata(resource)))
-    }
-
-    /// Who is it? An unknown key may only mean that ours are old: then they are fetched, and it is asked once more.
-    async fn identify(
-        &self,
-        step: &Step<'_>,
-        server: &str,
-        exchange: &mut Exchange,
-    ) -> Result<Session, Refusal> {
-        self.revocations.known()?;
-        let head = Head {
-            server,
-            credentials: step.seen.credentials,
-            session: step.seen.session,
-        };
-        let rules = &step.live.rules;
-        let trust = self.issuers.trust();
-        let first = pipeline::identify(
-            (rules, &trust),
-            &self.state,
-            &head,
-            clock::now(),
-            &mut exchange.trail,
-        );
-        let Err(Refusal::Unauthenticated(Unauthenticated::UnknownKey { issuer })) = &first else {
-            return first;
-        };
-        if !self.issuers.refresh(issuer, trust.generation).await {
-            return first;
-        }
-        let trust = self.issuers.trust();
-        pipeline::identify(
-            (rules, &trust),
-            &self.state,
-            &head,
-            clock::now(),
-            &mut exchange.trail,
-        )
     }
 
     async fn post(

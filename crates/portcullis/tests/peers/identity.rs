@@ -211,3 +211,29 @@ fn tok_08_lets_nobody_in_while_the_keys_of_a_real_provider_are_out_of_reach() {
     accepted(&patient, "alice", &token);
     refused(&patient, &scene.token("alice", &patient), "kid");
 }
+
+#[test]
+fn auth_03_a_token_that_only_a_real_provider_can_read_is_good_until_it_ends_there() {
+    let scene = Scene::new();
+    let asked = "introspection = { client_id = \"gateway\", client_secret = { env = \"SECRET\" }, ttl = \"1s\" }";
+    let config = scene
+        .config()
+        .replacen("\n\n", &format!("\n{asked}\n\n"), 1);
+    let before = format!("export SECRET='{}'", scene.issuer.secret());
+    let gateway = Gateway::start_after(&before, &config);
+    let token = scene.token("opaque", &gateway);
+    assert!(!token.contains('.'), "it is no JWT");
+    accepted(&gateway, "opaque", &token);
+    accepted(&gateway, "rs", &scene.token("rs", &gateway));
+    refused(&gateway, &format!("{token}x"), "inactive");
+    let other = scene.issuer.token("opaque", "https://other.example/mcp");
+    refused(&gateway, &other, "audience");
+
+    scene.issuer.revoke("opaque", &token);
+    wait_for("the provider's no", || {
+        (initialize(&token).send(gateway.address).status == 401).then_some(())
+    });
+    refused(&gateway, &token, "inactive");
+    assert!(!gateway.traces().contains(&token));
+    accepted(&gateway, "opaque", &scene.token("opaque", &gateway));
+}

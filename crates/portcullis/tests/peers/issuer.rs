@@ -14,6 +14,7 @@ struct Told {
     token_endpoint: String,
     admin: String,
     clients: HashMap<String, Client>,
+    introspection: Client,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +64,30 @@ impl Issuer {
         token
             .unwrap_or_else(|| panic!("no token: {answer}"))
             .to_owned()
+    }
+
+    /// What a gateway authenticates with where it asks about tokens.
+    pub(crate) fn secret(&self) -> &str {
+        &self.told.introspection.client_secret
+    }
+
+    /// Ends a token (RFC 7009).
+    pub(crate) fn revoke(&self, user: &str, token: &str) {
+        let secret = encode(&self.told.clients[user].client_secret);
+        let form = format!(
+            "client_id={user}&client_secret={secret}&token={}",
+            encode(token)
+        );
+        let answer = Request::new("POST", "/token/revocation")
+            .set("content-type", "application/x-www-form-urlencoded")
+            .body(&form)
+            .send(self.address());
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    fn address(&self) -> SocketAddr {
+        let address = self.told.issuer.strip_prefix("http://").unwrap();
+        address.parse().unwrap()
     }
 
     /// Uses one of the controls that stand at the head of `idp.mjs`.

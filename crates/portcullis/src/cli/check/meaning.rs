@@ -59,6 +59,10 @@ pub(super) struct Trust {
     pub(super) embedded: bool,
     pub(super) algorithms: Vec<String>,
     pub(super) max_lifetime_seconds: u64,
+    /// Which tokens it is asked about, if any: `opaque` or `all`.
+    pub(super) introspection: Option<&'static str>,
+    /// The audience of the security events that it pushes.
+    pub(super) signals: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,6 +180,8 @@ fn trust(checked: &Checked, issuer: &Issuer) -> Trust {
             embedded: true,
             algorithms: vec!["EdDSA".to_owned()],
             max_lifetime_seconds: max_lifetime.as_secs(),
+            introspection: None,
+            signals: None,
         },
         Issuer::External(external) => Trust {
             issuer: external.issuer.clone(),
@@ -186,6 +192,14 @@ fn trust(checked: &Checked, issuer: &Issuer) -> Trust {
                 .map(|algorithm| format!("{algorithm:?}"))
                 .collect(),
             max_lifetime_seconds: external.max_lifetime.as_secs(),
+            introspection: external
+                .introspection
+                .as_ref()
+                .map(|asked| if asked.always { "all" } else { "opaque" }),
+            signals: external
+                .signals
+                .as_ref()
+                .map(|signals| signals.audience.clone()),
         },
     }
 }

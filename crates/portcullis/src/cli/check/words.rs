@@ -32,6 +32,12 @@ impl fmt::Display for Meaning {
                 out,
                 "Issuer     {name}: {issuer}{kind}; {algorithms}; tokens live at most {seconds} s"
             )?;
+            if let Some(which) = trust.introspection {
+                writeln!(out, "           is asked about {which} tokens")?;
+            }
+            if let Some(audience) = &trust.signals {
+                writeln!(out, "           pushes security events for {audience}")?;
+            }
         }
         for (name, server) in &self.servers {
             write!(out, "\nServer {name}: {}\n{server}", server.url)?;

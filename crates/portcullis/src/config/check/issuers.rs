@@ -1,6 +1,7 @@
 //! Who may sign tokens.
 
 use super::desk::Desk;
+use super::introspection::introspection;
 use super::signals::signals;
 use crate::config::bounds;
 use crate::config::checked::{Algorithm, External, Issuer, TokenType};
@@ -64,11 +65,16 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             .signals
             .take()
             .and_then(|raw| signals(desk, &place.key("signals"), &name, raw));
+        let introspection = raw
+            .introspection
+            .take()
+            .and_then(|raw| introspection(desk, &place.key("introspection"), raw));
         let Some(external) = external(desk, &place, raw) else {
             continue;
         };
         let external = External {
             signals,
+            introspection,
             ..external
         };
         if let Some(first) = seen.insert(external.issuer.clone(), name.clone()) {
@@ -96,6 +102,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("scope_claim", raw.scope_claim.is_some()),
         ("ca", raw.ca.is_some()),
         ("signals", raw.signals.is_some()),
+        ("introspection", raw.introspection.is_some()),
     ];
     for (key, _) in beside.iter().filter(|(_, is_written)| *is_written) {
         desk.refuse_with(
@@ -145,7 +152,25 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
     let ca = raw
         .ca
         .and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
-    let Some(issuer) = raw.issuer else {
+    let issuer = identifier(desk, place, raw.issuer)?;
+    Some(External {
+        issuer,
+        jwks_uri,
+        algorithms,
+        token_types,
+        max_lifetime,
+        skew,
+        roles_claim,
+        groups_claim,
+        scope_claim,
+        ca,
+        signals: None,
+        introspection: None,
+    })
+}
+
+fn identifier(desk: &mut Desk<'_>, place: &Place, raw: Option<String>) -> Option<String> {
+    let Some(issuer) = raw else {
         desk.refuse_missing(
             place,
             "neither `issuer` nor `embedded`",
@@ -160,19 +185,7 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
             "an issuer's identifier has no query (RFC 8414 section 2)",
         );
     }
-    Some(External {
-        issuer,
-        jwks_uri,
-        algorithms,
-        token_types,
-        max_lifetime,
-        skew,
-        roles_claim,
-        groups_claim,
-        scope_claim,
-        ca,
-        signals: None,
-    })
+    Some(issuer)
 }
 
 fn algorithms(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> BTreeSet<Algorithm> {

@@ -3,6 +3,7 @@
 mod gateway;
 mod issuers;
 mod signals;
+mod introspection;
 mod servers;
 mod upstream;
 mod grants;

@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
+use super::introspection::only_one;
 use super::issuers::Issuers;
 use super::upstream::{Reach, upstream};
 use crate::config::bounds;
@@ -106,6 +107,7 @@ fn server(
         around.gateway,
     );
     let issuers = issuers(desk, &place.key("issuers"), raw.issuers, around.issuers);
+    only_one(desk, &place.key("issuers"), &issuers, around.issuers);
     let limits = place.key("limits");
     let timeout = Range {
         default: Span(around.upstream.timeout),

@@ -10,6 +10,7 @@ mod lifetime;
 mod scope;
 mod revocation;
 mod signals;
+mod opaque;
 mod policy;
 mod reload;
 mod session;

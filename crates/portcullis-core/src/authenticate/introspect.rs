@@ -1,0 +1,195 @@
+//! A token that has to be shown to its issuer (RFC 7662): the question, and what its answer means.
+
+use super::jwt::identify;
+use super::{
+    Credentials, Identity, Issuer, Principal, Resource, Trust, Unauthenticated, Verified, cache,
+};
+use crate::protocol::check_strict;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// The largest answer that is read, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Which tokens an issuer is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Introspection {
+    /// None: it signs what has to be known.
+    #[default]
+    Never,
+    /// Those that nobody else can read.
+    Opaque,
+    /// Also those that it has signed.
+    Always,
+}
+
+/// Whom to ask about which token.
+#[derive(Debug)]
+pub struct Question {
+    /// The issuer.
+    pub issuer: String,
+    /// Whether the token was good before: then somebody waits who is no stranger.
+    pub is_known: bool,
+    token: Secret<String>,
+    place: cache::Place,
+}
+
+/// Why an answer makes nobody known.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It is no answer of RFC 7662: nothing is known of the token.
+    #[error("not an introspection response")]
+    Broken,
+    /// The token is not accepted.
+    #[error(transparent)]
+    Refused(#[from] Unauthenticated),
+}
+
+impl Question {
+    /// The question that [`Unauthenticated::Unasked`] speaks of.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`] if there is no token.
+    pub fn new(
+        credentials: &Credentials<'_>,
+        resource: &Resource,
+        issuer: &str,
+        cache: &Verified,
+    ) -> Result<Self, Unauthenticated> {
+        let token = credentials.token()?;
+        let place = cache::place(token, &resource.audience);
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            is_known: cache.has_known(&place),
+            token: Secret::new(token.to_owned()),
+            place,
+        })
+    }
+
+    /// The body of the request (RFC 7662 section 2.1).
+    pub fn form(&self) -> Secret<String> {
+        let token = encode(self.token.expose());
+        Secret::new(format!("token={token}&token_type_hint=access_token"))
+    }
+
+    /// What tells one question from another: a digest of token and audience.
+    pub const fn place(&self) -> [u8; 32] {
+        self.place
+    }
+
+    /// Whether it was answered meanwhile.
+    pub fn is_answered(&self, trust: &Trust, cache: &Verified, now: Timestamp) -> bool {
+        cache.find(&self.place, trust.generation, now).is_some()
+    }
+
+    /// Takes the issuer's answer: until `ttl` is over, or the token, [`super::verify()`] knows the caller by it.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; it contains nothing of the answer.
+    pub fn believe(
+        &self,
+        answer: &[u8],
+        resource: &Resource,
+        trust: &Trust,
+        (cache, ttl, now): (&Verified, Duration, Timestamp),
+    ) -> Result<(), NoAnswer> {
+        let issuer = trust.issuers.get(&self.issuer);
+        let issuer = issuer.ok_or(Unauthenticated::Issuer)?;
+        let identity = read(answer, issuer, resource, now)?;
+        trust.check_revoked(&identity)?;
+        let until = identity.expires.min(now.plus(ttl));
+        let known = Principal::new(identity);
+        cache.keep_until(self.place, trust.generation, known, until);
+        Ok(())
+    }
+}
+
+/// What is known of a token here, or whom to ask about it.
+pub(super) fn or_ask(
+    verified: Result<Identity, Unauthenticated>,
+    resource: &Resource,
+    trust: &Trust,
+) -> Result<Identity, Unauthenticated> {
+    let asked = |issuer: &Issuer| Unauthenticated::Unasked {
+        issuer: issuer.issuer.clone(),
+    };
+    match verified {
+        Ok(identity) => match trust.issuers.get(&identity.issuer) {
+            Some(issuer) if issuer.introspection == Introspection::Always => Err(asked(issuer)),
+            Some(_) | None => Ok(identity),
+        },
+        Err(Unauthenticated::Malformed) => {
+            let issuer = only_one(resource, trust).ok_or(Unauthenticated::Malformed)?;
+            Err(asked(issuer))
+        }
+        Err(why) => Err(why),
+    }
+}
+
+/// The one issuer that can be asked; with two of them, one would be shown a token of the other.
+fn only_one<'a>(resource: &Resource, trust: &'a Trust) -> Option<&'a Issuer> {
+    let trusted = resource.issuers.iter();
+    let mut asked = trusted
+        .filter_map(|issuer| trust.issuers.get(issuer))
+        .filter(|issuer| issuer.introspection != Introspection::Never);
+    let only = asked.next()?;
+    asked.next().is_none().then_some(only)
+}
+
+/// Reads an answer (RFC 7662 section 2.2) by the same rules as the claims of a token.
+fn read(
+    answer: &[u8],
+    issuer: &Issuer,
+    resource: &Resource,
+    now: Timestamp,
+) -> Result<Identity, NoAnswer> {
+    let claims = parse(answer).ok_or(NoAnswer::Broken)?;
+    match claims.get("active") {
+        Some(Value::Bool(true)) => {}
+        Some(Value::Bool(false)) => return Err(Unauthenticated::Inactive.into()),
+        Some(
+            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
+        )
+        | None => return Err(NoAnswer::Broken),
+    }
+    let is_other = |name: &Value| name.as_str() != Some(&*issuer.issuer);
+    if claims.get("iss").is_some_and(is_other) {
+        return Err(Unauthenticated::Issuer.into());
+    }
+    // A refresh token is none to come with, nor is one that is bound to what was not shown.
+    let is_bearer = |kind: &Value| {
+        let kind = kind.as_str().unwrap_or_default();
+        ["bearer", "access_token"]
+            .iter()
+            .any(|own| kind.eq_ignore_ascii_case(own))
+    };
+    if !claims.get("token_type").is_none_or(is_bearer) || claims.contains_key("cnf") {
+        return Err(Unauthenticated::Type.into());
+    }
+    Ok(identify(claims, issuer, resource, now)?)
+}
+
+fn parse(answer: &[u8]) -> Option<Map<String, Value>> {
+    if answer.len() > MAX_ANSWER_BYTES {
+        return None;
+    }
+    let text = std::str::from_utf8(answer).ok()?;
+    check_strict(text).ok()?;
+    serde_json::from_str(text).ok()
+}
+
+/// A value of a form (`application/x-www-form-urlencoded`).
+pub fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            encoded.push(char::from(byte));
+        } else {
+            // INVARIANT: writing to a text never fails.
+            let _written = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
