@@ -61,6 +61,7 @@ fn rules() -> Rules {
                 issuers: Vec::new(),
                 scopes: Vec::new(),
                 scopes_supported: Vec::new(),
+                ..Resource::default()
             },
             tool_scopes: HashMap::new(),
             is_aggregate: false,

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust, Verified, verify,
+    Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust, Verified,
+    verify,
 };
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ static RESOURCE: LazyLock<Resource> = LazyLock::new(|| Resource {
     issuers: vec![ISSUER.to_owned()],
     scopes: Vec::new(),
     scopes_supported: Vec::new(),
+    ..Resource::default()
 });
 
 fn trust() -> Trust {
@@ -65,8 +67,10 @@ fn expect_refused(header: &[u8]) {
         authorization: Some(header),
         count: 1,
         in_query: false,
+        ..Credentials::default()
     };
-    let outcome = verify(&credentials, &RESOURCE, &TRUST, &Verified::default(), NOW);
+    let (cache, proofs) = (Verified::default(), Proofs::default());
+    let outcome = verify(&credentials, &RESOURCE, &TRUST, (&cache, &proofs), NOW);
     let refused = outcome.expect_err("nobody signed this");
     assert!(!refused.reason().is_empty());
 }

@@ -71,6 +71,7 @@ fn walk(
             authorization: Some(authorization.as_bytes()),
             count: 1,
             in_query: false,
+            ..Credentials::default()
         },
         session: None,
     };
@@ -193,6 +194,7 @@ fn server() -> Server {
                 issuers: vec![ISSUER.to_owned()],
                 scopes: vec!["notes".to_owned()],
                 scopes_supported: Vec::new(),
+                ..Resource::default()
             },
             tool_scopes: HashMap::new(),
             is_aggregate: false,

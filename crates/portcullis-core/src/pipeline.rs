@@ -20,7 +20,7 @@
 //! }
 //! ```
 
-use crate::authenticate::{self, Claimed, Credentials, Principal, Trust, Verified};
+use crate::authenticate::{self, Claimed, Credentials, Principal, Proofs, Trust, Verified};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
 use crate::inspect::{self, Released, Said, View};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders};
@@ -69,6 +69,8 @@ pub struct State {
     pub verified: Verified,
     /// Which arguments the servers want in headers too.
     pub mirrored: ServerHeaders,
+    /// Proofs of possession that were used.
+    pub proofs: Proofs,
 }
 
 /// A request before its body was read.
@@ -107,7 +109,10 @@ pub fn identify(
 ) -> Result<Session, Refusal> {
     let server = rules.server(head.server)?;
     let resource = &server.gate.resource;
-    let verified = authenticate::verify(&head.credentials, resource, trust, &state.verified, now);
+    trail.scheme = head.credentials.scheme();
+    trail.nonce = state.proofs.offer(trail.scheme, resource, now);
+    let memory = (&state.verified, &state.proofs);
+    let verified = authenticate::verify(&head.credentials, resource, trust, memory, now);
     let principal = verified.inspect_err(|_| trail.claimed = Claimed::of(&head.credentials))?;
     trail.claimed = None; // of a first try, before the issuer was asked
     converse(rules, state, principal, head, (now, trail))
@@ -186,8 +191,7 @@ fn decide(
 /// `body` is the stateless message in that server's own names.
 ///
 /// # Errors
-/// [`Refusal`] of the first room that says no; [`Forbidden::NoRule`] too if the server does not trust the issuer
-/// that vouches for the caller.
+/// [`Refusal`] of the first room that says no; [`Forbidden::NoRule`] too if the server would not take the caller's token.
 pub fn admit_member(
     rules: &Rules,
     state: &State,
@@ -205,7 +209,7 @@ pub fn admit_member(
         return Err(NoSession::Missing.into());
     }
     trail.is_decided = true;
-    if server.gate.is_aggregate || !resource.issuers.contains(&asked.principal().issuer) {
+    if server.gate.is_aggregate || !resource.would_know(asked.principal()) {
         return Err(Forbidden::NoRule.into());
     }
     let quota = &state.quota;

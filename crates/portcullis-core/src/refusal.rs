@@ -1,6 +1,6 @@
 //! Every way of saying no, and what of it the client is told.
 
-use crate::authenticate::Unauthenticated;
+use crate::authenticate::{BadProof, Unauthenticated};
 use crate::authorize::Forbidden;
 use crate::inspect::BadAnswer;
 use crate::protocol::{Id, Malformed};
@@ -231,6 +231,9 @@ impl Refusal {
             Self::Unacceptable(why) => {
                 let (status, message) = why.public();
                 (status, -32600, message)
+            }
+            Self::Unauthenticated(Unauthenticated::Proof(BadProof::Full)) => {
+                (503, 503, "too many proofs")
             }
             Self::Unauthenticated(_) => (401, 401, "authentication required"),
             Self::NoSession(NoSession::Unknown | NoSession::NotYours) => {

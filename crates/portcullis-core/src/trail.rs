@@ -1,12 +1,16 @@
 //! What an exchange leaves behind for its audit record, however far it came.
 
-use crate::authenticate::{Claimed, Principal};
+use crate::authenticate::{Claimed, Principal, Scheme};
 use crate::inspect::{self, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
 
 /// What is known of an exchange so far, for its audit record.
 #[derive(Debug, Default)]
 pub struct Trail {
+    /// How the caller's token was presented.
+    pub scheme: Scheme,
+    /// The nonce that the caller's next proof should have, where one is needed.
+    pub nonce: Option<String>,
     /// Who.
     pub principal: Option<Principal>,
     /// What a token that was refused said of itself: not believed, only recorded.

@@ -54,6 +54,7 @@ fn server(scopes: &[&str]) -> Server {
                 issuers: Vec::new(),
                 scopes: scopes.iter().map(ToString::to_string).collect(),
                 scopes_supported: Vec::new(),
+                ..Resource::default()
             },
             tool_scopes: HashMap::from([("admin".to_owned(), vec!["notes:admin".to_owned()])]),
             is_aggregate: false,
@@ -180,6 +181,7 @@ fn man_3_who_is_not_known_goes_no_further() {
         authorization: Some(b"Bearer e30.e30.AA"),
         count: 1,
         in_query: false,
+        ..Credentials::default()
     };
     assert_eq!(
         refused("notes", Credentials::default(), &mut trail),

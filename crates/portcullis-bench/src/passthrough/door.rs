@@ -12,7 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use portcullis_core::authenticate::{
-    self, Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust, Verified,
+    self, Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust,
+    Verified,
 };
 use portcullis_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub(super) struct Door {
     resource: Resource,
     trust: Trust,
     verified: Verified,
+    proofs: Proofs,
 }
 
 impl Door {
@@ -41,13 +43,12 @@ impl Door {
             resource: Resource {
                 server: "relay".into(),
                 audience: AUDIENCE.to_owned(),
-                metadata_url: String::new(),
                 issuers: vec![ISSUER.to_owned()],
-                scopes: Vec::new(),
-                scopes_supported: Vec::new(),
+                ..Resource::default()
             },
             trust: trust(&key)?,
             verified: Verified::default(),
+            proofs: Proofs::default(),
         })
     }
 
@@ -58,11 +59,12 @@ impl Door {
         let credentials = Credentials {
             authorization,
             count: usize::from(authorization.is_some()) + all.count(),
-            in_query: false,
+            ..Credentials::default()
         };
         let now = Timestamp::from_seconds(seconds()?);
         let (resource, trust) = (&self.resource, &self.trust);
-        authenticate::verify(&credentials, resource, trust, &self.verified, now)?;
+        let memory = (&self.verified, &self.proofs);
+        authenticate::verify(&credentials, resource, trust, memory, now)?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The `Authorization` header (RFC 6750 section 2.1): one header, one scheme, one token.
+//! The `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1): one header, one scheme, one token.
 
 use super::Unauthenticated;
 
@@ -14,27 +14,60 @@ pub struct Credentials<'a> {
     pub count: usize,
     /// Whether the query string had an `access_token`.
     pub in_query: bool,
+    /// The first `DPoP` header's bytes.
+    pub proof: Option<&'a [u8]>,
+    /// How many `DPoP` headers there were.
+    pub proofs: usize,
+    /// The request's HTTP method, which a proof names.
+    pub method: &'a str,
+}
+
+/// How a token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// By itself.
+    #[default]
+    Bearer,
+    /// With a proof that the sender holds a key.
+    Dpop,
+}
+
+impl Scheme {
+    fn parse(name: &str) -> Option<Self> {
+        [("bearer", Self::Bearer), ("dpop", Self::Dpop)]
+            .into_iter()
+            .find(|(own, _)| name.eq_ignore_ascii_case(own))
+            .map(|(_, scheme)| scheme)
+    }
 }
 
 impl<'a> Credentials<'a> {
-    pub(super) fn token(&self) -> Result<&'a str, Unauthenticated> {
+    /// How the token is presented; what is no scheme of ours is told about bearer tokens.
+    pub fn scheme(&self) -> Scheme {
+        let scheme = self.parts().ok().and_then(|(name, _)| Scheme::parse(name));
+        scheme.unwrap_or_default()
+    }
+
+    pub(super) fn token(&self) -> Result<(Scheme, &'a str), Unauthenticated> {
         if self.in_query {
             return Err(Unauthenticated::Query);
         }
-        let header = self.authorization.ok_or(Unauthenticated::Missing)?;
-        if self.count != 1 {
+        if self.count > 1 {
             return Err(Unauthenticated::Duplicate);
         }
-        let header = std::str::from_utf8(header).map_err(|_| Unauthenticated::Scheme)?;
-        let (scheme, token) = header.split_once(' ').ok_or(Unauthenticated::Scheme)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Unauthenticated::Scheme);
-        }
+        let (scheme, token) = self.parts()?;
+        let scheme = Scheme::parse(scheme).ok_or(Unauthenticated::Scheme)?;
         let token = token.trim_matches(' ');
         if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !is_token(token) {
             return Err(Unauthenticated::Malformed);
         }
-        Ok(token)
+        Ok((scheme, token))
+    }
+
+    fn parts(&self) -> Result<(&'a str, &'a str), Unauthenticated> {
+        let header = self.authorization.ok_or(Unauthenticated::Missing)?;
+        let header = std::str::from_utf8(header).map_err(|_| Unauthenticated::Scheme)?;
+        header.split_once(' ').ok_or(Unauthenticated::Scheme)
     }
 }
 

@@ -1,12 +1,19 @@
-//! What a refused client is told: the `WWW-Authenticate` challenge and the resource's metadata.
+//! What a refused client is told: the `WWW-Authenticate` challenges and the resource's metadata.
 
-use super::Resource;
-use serde_json::{Value, json};
+use super::{BadProof, Binding, PROOF_ALGORITHMS, Resource, Scheme, Unauthenticated};
+use serde_json::{Map, Value, json};
 
-/// The `WWW-Authenticate` value (RFC 6750 section 3, RFC 9728 section 5.1).
+/// The `WWW-Authenticate` values (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1), for what was
+/// presented like that.
 ///
-/// `error` is absent where no credentials were sent; `scopes` names what this request needs.
-pub fn challenge(resource: &Resource, error: Option<&'static str>, scopes: &[String]) -> String {
+/// `error` is absent where no credentials were sent; `scopes` names what this request needs. Who sent a bearer token
+/// is told that it could be a bound one; who sent a bound one is not told of less.
+pub fn challenges(
+    resource: &Resource,
+    scheme: Scheme,
+    error: Option<&'static str>,
+    scopes: &[String],
+) -> Vec<String> {
     let mut parameters = Vec::new();
     if let Some(error) = error {
         parameters.push(format!("error=\"{error}\""));
@@ -15,24 +22,74 @@ pub fn challenge(resource: &Resource, error: Option<&'static str>, scopes: &[Str
         parameters.push(format!("scope=\"{}\"", scopes.join(" ")));
     }
     parameters.push(format!("resource_metadata=\"{}\"", resource.metadata_url));
-    format!("Bearer {}", parameters.join(", "))
+    let parameters = parameters.join(", ");
+    let algorithms = format!("algs=\"{}\"", PROOF_ALGORITHMS.join(" "));
+    let bearer = format!("Bearer {parameters}");
+    let bound = format!("DPoP {parameters}, {algorithms}");
+    match (resource.dpop, scheme) {
+        (Binding::Off, Scheme::Bearer | Scheme::Dpop) => vec![bearer],
+        (Binding::Accepted, Scheme::Bearer) => vec![bearer, format!("DPoP {algorithms}")],
+        (Binding::Accepted, Scheme::Dpop) | (Binding::Required, Scheme::Bearer | Scheme::Dpop) => {
+            vec![bound]
+        }
+    }
+}
+
+/// The error code of a challenge; `None` where nothing was presented that could be wrong, or nothing helps.
+pub(super) const fn error(why: &Unauthenticated, scheme: Scheme) -> Option<&'static str> {
+    match why {
+        Unauthenticated::Missing | Unauthenticated::Scheme => None,
+        Unauthenticated::Duplicate | Unauthenticated::Query => Some("invalid_request"),
+        Unauthenticated::Proof(why) => Some(match (why, scheme) {
+            (BadProof::Nonce, _) => "use_dpop_nonce",
+            (BadProof::OtherKey, _) | (BadProof::Missing, Scheme::Bearer) => "invalid_token",
+            (BadProof::Missing, Scheme::Dpop)
+            | (
+                BadProof::Duplicate
+                | BadProof::Malformed
+                | BadProof::Signature
+                | BadProof::Method
+                | BadProof::Url
+                | BadProof::Token
+                | BadProof::Time
+                | BadProof::Replay
+                | BadProof::Full,
+                _,
+            ) => "invalid_dpop_proof",
+        }),
+        Unauthenticated::Malformed
+        | Unauthenticated::Header
+        | Unauthenticated::Algorithm
+        | Unauthenticated::Type
+        | Unauthenticated::Issuer
+        | Unauthenticated::UnknownKey { .. }
+        | Unauthenticated::Signature
+        | Unauthenticated::Expired
+        | Unauthenticated::NotYet
+        | Unauthenticated::Lifetime
+        | Unauthenticated::Audience
+        | Unauthenticated::Subject
+        | Unauthenticated::Bound
+        | Unauthenticated::Unasked { .. }
+        | Unauthenticated::Inactive
+        | Unauthenticated::Revoked => Some("invalid_token"),
+    }
 }
 
 /// The protected-resource metadata document (RFC 9728 section 2).
 pub fn metadata(resource: &Resource) -> Value {
-    let mut document = json!({
-        "resource": resource.audience,
-        "authorization_servers": resource.issuers,
-        "bearer_methods_supported": ["header"],
-    });
-    if let (Some(document), false) = (
-        document.as_object_mut(),
-        resource.scopes_supported.is_empty(),
-    ) {
-        document.insert(
-            "scopes_supported".to_owned(),
-            json!(resource.scopes_supported),
-        );
+    let mut document = Map::new();
+    let mut say = |name: &str, value: Value| document.insert(name.to_owned(), value);
+    say("resource", json!(resource.audience));
+    say("authorization_servers", json!(resource.issuers));
+    say("bearer_methods_supported", json!(["header"]));
+    if !resource.scopes_supported.is_empty() {
+        say("scopes_supported", json!(resource.scopes_supported));
     }
-    document
+    if resource.dpop != Binding::Off {
+        say("dpop_signing_alg_values_supported", json!(PROOF_ALGORITHMS));
+        let is_required = resource.dpop == Binding::Required;
+        say("dpop_bound_access_tokens_required", json!(is_required));
+    }
+    Value::Object(document)
 }

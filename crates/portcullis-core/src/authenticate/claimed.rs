@@ -18,7 +18,8 @@ pub struct Claimed {
 impl Claimed {
     /// Reads what the token names; none if it is no token, or names neither.
     pub fn of(credentials: &Credentials<'_>) -> Option<Self> {
-        let (issuer, key) = jwt::named(credentials.token().ok()?);
+        let (_, token) = credentials.token().ok()?;
+        let (issuer, key) = jwt::named(token);
         let cut = |text: String| text.chars().take(MAX_CHARS).collect();
         let claimed = Self {
             issuer: issuer.map(cut),
@@ -47,7 +48,7 @@ mod tests {
         Claimed::of(&Credentials {
             authorization: Some(authorization.as_bytes()),
             count: 1,
-            in_query: false,
+            ..Credentials::default()
         })
     }
 

@@ -59,7 +59,7 @@ impl Question {
         issuer: &str,
         cache: &Verified,
     ) -> Result<Self, Unauthenticated> {
-        let token = credentials.token()?;
+        let (_, token) = credentials.token()?;
         let place = cache::place(token, &resource.audience);
         Ok(Self {
             issuer: issuer.to_owned(),
@@ -118,7 +118,13 @@ pub(super) fn or_ask(
     };
     match verified {
         Ok(identity) => match trust.issuers.get(&identity.issuer) {
-            Some(issuer) if issuer.introspection == Introspection::Always => Err(asked(issuer)),
+            // The answer takes the token's place, and is not taken if it is bound: nor is the token then.
+            Some(issuer) if issuer.introspection == Introspection::Always => {
+                Err(match identity.key_bound {
+                    Some(_) => Unauthenticated::Bound,
+                    None => asked(issuer),
+                })
+            }
             Some(_) | None => Ok(identity),
         },
         Err(Unauthenticated::Malformed) => {

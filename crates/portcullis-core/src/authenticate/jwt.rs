@@ -1,5 +1,6 @@
 //! One JWT access token: strict header, signature first, then claims.
 
+use super::confirm::bound_key;
 use super::{
     Algorithm, Identity, Issuer, MAX_SKEW, Principal, Resource, Trust, Unauthenticated, key_of,
 };
@@ -128,7 +129,7 @@ impl Header {
 }
 
 /// The members of one part: an object with one reading, so that nobody can read it differently.
-fn decode(part: &str) -> Result<Map<String, Value>, Unauthenticated> {
+pub(super) fn decode(part: &str) -> Result<Map<String, Value>, Unauthenticated> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| Unauthenticated::Malformed)?;
@@ -138,7 +139,7 @@ fn decode(part: &str) -> Result<Map<String, Value>, Unauthenticated> {
 }
 
 /// A header parameter that must be a text where it is there.
-fn optional_text(
+pub(super) fn optional_text(
     header: &Map<String, Value>,
     name: &str,
 ) -> Result<Option<String>, Unauthenticated> {
@@ -189,6 +190,7 @@ pub(super) fn identify(
         roles: texts(claims.get(&issuer.roles_claim))?,
         groups: texts(claims.get(&issuer.groups_claim))?,
         issued: made,
+        key_bound: bound_key(&claims)?,
         expires,
         claims: plain_claims(claims)?,
     })
@@ -259,7 +261,7 @@ pub(crate) fn check_audience(
     }
 }
 
-fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
+pub(super) fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
     claims.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 

@@ -172,6 +172,12 @@ fn key(value: &Value) -> Option<Key> {
     })
 }
 
+/// The key that a proof brings along, if it is a public one for that algorithm, as strict as an issuer's.
+pub(super) fn brought(value: &Value, algorithm: Algorithm) -> Option<DecodingKey> {
+    let key = key(value)?;
+    algorithm.fits(&key).then_some(key.material)
+}
+
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()

@@ -4,6 +4,8 @@ mod bearer;
 mod cache;
 mod challenge;
 mod claimed;
+mod confirm;
+mod dpop;
 mod introspect;
 mod jwt;
 mod keys;
@@ -15,10 +17,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bearer::Credentials;
+pub use bearer::{Credentials, Scheme};
 pub use cache::Verified;
-pub use challenge::{challenge, metadata};
+pub use challenge::{challenges, metadata};
 pub use claimed::Claimed;
+pub use confirm::Thumbprint;
+pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
 pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
@@ -53,6 +57,8 @@ pub struct Identity {
     /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
     /// operating-system user started.
     pub issued: Timestamp,
+    /// The key that the token is bound to (`cnf.jkt`): the sender has shown to hold it.
+    pub key_bound: Option<Thumbprint>,
     /// When the token ends; the end of time for the operating-system user.
     pub expires: Timestamp,
     /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
@@ -91,6 +97,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         groups: Vec::new(),
         claims: vec![("name".to_owned(), name.to_owned())],
         issued: started,
+        key_bound: None,
         expires: Timestamp::from_micros(u64::MAX),
         key: key_of("os", &uid.to_string()),
     })
@@ -125,8 +132,8 @@ pub struct Issuer {
     pub introspection: Introspection,
 }
 
-/// One protected resource (RFC 9728): a server of ours as its clients know it.
-#[derive(Debug, Clone)]
+/// One protected resource (RFC 9728): a server of ours as its clients know it. The default trusts nobody.
+#[derive(Debug, Clone, Default)]
 pub struct Resource {
     /// The server's name in the configuration, or [`crate::route::aggregate::AGGREGATE`].
     pub server: Arc<str>,
@@ -140,6 +147,35 @@ pub struct Resource {
     pub scopes: Vec<String>,
     /// All scopes it knows, for the metadata.
     pub scopes_supported: Vec<String>,
+    /// The URL of its endpoint as clients know it, which proofs are made for.
+    pub url: String,
+    /// Whether tokens are bound to a key of the client (RFC 9449).
+    pub dpop: Binding,
+    /// Whether a proof needs a nonce of ours (RFC 9449 section 9).
+    pub needs_nonce: bool,
+}
+
+/// Whether tokens are bound to their client. A token that is bound is never taken without its proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Binding {
+    /// Bound tokens are refused.
+    #[default]
+    Off,
+    /// Bound ones are taken beside others.
+    Accepted,
+    /// Others are refused.
+    Required,
+}
+
+impl Resource {
+    /// Whether a caller who was identified elsewhere has a token of an issuer that is trusted here, bound if it must be.
+    pub(crate) fn would_know(&self, caller: &Identity) -> bool {
+        let is_bound = match self.dpop {
+            Binding::Off | Binding::Accepted => true,
+            Binding::Required => caller.key_bound.is_some(),
+        };
+        is_bound && self.issuers.contains(&caller.issuer)
+    }
 }
 
 /// All that a token is verified against: one consistent set, replaced whole.
@@ -209,6 +245,12 @@ pub enum Unauthenticated {
     /// No usable `sub`.
     #[error("token has no subject")]
     Subject,
+    /// Bound to a key, in a way that cannot be checked here, or presented as if it were bound (RFC 7800, RFC 9449).
+    #[error("token is not bound to what was shown")]
+    Bound,
+    /// The sender has not shown to hold the key that the token is bound to.
+    #[error(transparent)]
+    Proof(#[from] BadProof),
     /// Revoked by id, by subject or by client.
     #[error("token revoked")]
     Revoked,
@@ -224,6 +266,11 @@ pub enum Unauthenticated {
 }
 
 impl Unauthenticated {
+    /// The challenge's word for it; `None` where nothing was presented that could be wrong.
+    pub const fn error(&self, scheme: Scheme) -> Option<&'static str> {
+        challenge::error(self, scheme)
+    }
+
     /// The audit record's word for it.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -243,6 +290,8 @@ impl Unauthenticated {
             Self::Lifetime => "lifetime",
             Self::Audience => "audience",
             Self::Subject => "subject",
+            Self::Bound => "cnf",
+            Self::Proof(why) => why.reason(),
             Self::Revoked => "revoked",
             Self::Unasked { .. } => "introspection",
             Self::Inactive => "inactive",
@@ -252,8 +301,9 @@ impl Unauthenticated {
 
 /// Verifies an access token (RFC 9068 section 4, algorithms as in RFC 8725 section 3.1).
 ///
-/// A token that was verified before for the same resource is found in `cache`, whose entries
-/// never outlive the token or the `trust` they were made under. Cost: one hash, or one signature.
+/// A token that was verified before for the same resource is found in the cache, whose entries never outlive the
+/// token or the `trust` they were made under. The proof of a bound token is verified each time, and used up. Cost: one
+/// hash, or one signature; one more for a proof.
 ///
 /// # Errors
 /// [`Unauthenticated`]; it never contains any part of the token.
@@ -261,10 +311,25 @@ pub fn verify(
     credentials: &Credentials<'_>,
     resource: &Resource,
     trust: &Trust,
+    (cache, proofs): (&Verified, &Proofs),
+    now: Timestamp,
+) -> Result<Principal, Unauthenticated> {
+    let (scheme, token) = credentials.token()?;
+    confirm::expect_scheme(scheme, resource)?;
+    let principal = known(token, resource, trust, cache, now)?;
+    let presented = (credentials, (scheme, token));
+    confirm::expect_sender(principal.key_bound, presented, resource, (proofs, now))?;
+    Ok(principal)
+}
+
+/// Whom the token names, whoever sent it.
+fn known(
+    token: &str,
+    resource: &Resource,
+    trust: &Trust,
     cache: &Verified,
     now: Timestamp,
 ) -> Result<Principal, Unauthenticated> {
-    let token = credentials.token()?;
     let place = cache::place(token, &resource.audience);
     if let Some(principal) = cache.find(&place, trust.generation, now) {
         return jwt::still_valid(principal, trust, now);

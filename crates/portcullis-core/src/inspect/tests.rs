@@ -41,6 +41,7 @@ fn gate() -> Gate {
             issuers: Vec::new(),
             scopes: Vec::new(),
             scopes_supported: Vec::new(),
+            ..Resource::default()
         },
         tool_scopes: HashMap::new(),
         is_aggregate: false,

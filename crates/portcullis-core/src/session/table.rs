@@ -132,7 +132,9 @@ impl Sessions {
                 NoSession::Unknown
             });
         };
-        if record.opener.client != principal.client {
+        if record.opener.client != principal.client
+            || record.opener.key_bound != principal.key_bound
+        {
             return Err(NoSession::NotYours);
         }
         if record.server != *server || record.expiry(limits, now).is_some() {

@@ -11,7 +11,7 @@ use crate::relay::Live;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
 use desk::{desk, introspection};
-use portcullis_core::authenticate::{Algorithm, Introspection, Issuer, Resource};
+use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
 use portcullis_core::authorize::Gate;
 use portcullis_core::authorize::policy::{Grant, Policy, Sources};
 use portcullis_core::inspect::View;
@@ -213,6 +213,9 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
                 scopes: server.scopes.iter().cloned().collect(),
                 scopes_supported: supported,
+                url: public.below(&format!("/servers/{name}/mcp")),
+                dpop: server.dpop,
+                needs_nonce: server.dpop_nonce,
             },
             tool_scopes,
             is_aggregate: false,
@@ -272,6 +275,9 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                 issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
                 scopes: Vec::new(),
                 scopes_supported: scopes.into_iter().cloned().collect(),
+                url: public.below("/mcp"),
+                dpop: binding_of_all(checked),
+                needs_nonce: servers().any(|server| server.dpop_nonce),
             },
             tool_scopes: HashMap::new(),
             is_aggregate: true,
@@ -280,6 +286,17 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
             tool_requests: None,
             ..quota_of(&checked.quota, &BTreeMap::new())
         },
+    }
+}
+
+/// What all servers ask for is asked for here; a server that asks for more refuses its own part.
+fn binding_of_all(checked: &Checked) -> Binding {
+    let servers = || checked.servers.values().map(|server| server.dpop);
+    let (least, most) = (servers().min(), servers().max());
+    match (least.unwrap_or_default(), most.unwrap_or_default()) {
+        (Binding::Required, _) => Binding::Required,
+        (Binding::Off, Binding::Off) => Binding::Off,
+        (Binding::Off | Binding::Accepted, _) => Binding::Accepted,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::keys;
 use crate::lifecycle::Home;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_core::authenticate::Thumbprint;
 use portcullis_core::route::aggregate::AGGREGATE;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -35,6 +36,9 @@ pub(super) struct Token {
     /// How long it lives, in seconds.
     #[arg(long, default_value_t = 3600)]
     lifetime: u64,
+    /// The SHA-256 thumbprint (RFC 7638) of the client's key that it is bound to; then it needs proofs (RFC 9449).
+    #[arg(long)]
+    jkt: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +90,13 @@ impl Token {
         if lifetime.is_zero() || lifetime > longest {
             bail!("--lifetime must be from 1 to {} seconds", longest.as_secs());
         }
+        if self
+            .jkt
+            .as_deref()
+            .is_some_and(|key| Thumbprint::parse(key).is_none())
+        {
+            bail!("--jkt must be the SHA-256 of a key (RFC 7638) in base64url: 43 characters");
+        }
         let scopes = if self.scope.is_empty() {
             all_scopes(&servers)
         } else {
@@ -99,6 +110,7 @@ impl Token {
             audience: self.audience(checked, &servers)?,
             scopes: &scopes,
             lifetime,
+            key: self.jkt.as_deref(),
         };
         Ok(mint(&key, &claims, clock::now())?.expose().clone())
     }

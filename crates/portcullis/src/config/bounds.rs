@@ -12,6 +12,7 @@ pub(super) const TOKEN_TYPES: &[&str] = &["at+jwt"];
 pub(super) const ROLES_CLAIM: &str = "roles";
 pub(super) const GROUPS_CLAIM: &str = "groups";
 pub(super) const SCOPE_CLAIM: &str = "scope";
+pub(super) const DPOP: &str = "accepted";
 
 const DAY: u64 = 86_400;
 

@@ -2,6 +2,7 @@
 
 use super::pattern::Pattern;
 use super::url::HttpUrl;
+use portcullis_core::authenticate::Binding;
 use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -297,6 +298,10 @@ pub(crate) struct Server {
     pub(crate) audience: String,
     /// What every request needs.
     pub(crate) scopes: BTreeSet<String>,
+    /// Whether tokens are bound to a key of the client.
+    pub(crate) dpop: Binding,
+    /// Whether a proof needs a nonce; never where no proof is taken.
+    pub(crate) dpop_nonce: bool,
     /// What single tools need.
     pub(crate) tools: BTreeMap<String, Tool>,
     /// Wait for the first byte of an answer.

@@ -284,6 +284,13 @@ pub(super) struct Server {
     /// Scopes that every request needs.
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+    /// Whether access tokens are bound to a key of the client (`DPoP`, RFC 9449): `accepted` takes bound tokens
+    /// beside plain ones, `required` only bound ones, `off` no bound ones. None takes a bound token without its proof.
+    #[schemars(extend("default" = bounds::DPOP, "enum" = ["off", "accepted", "required"]))]
+    pub(super) dpop: Option<String>,
+    /// Whether a proof also needs a nonce of the gateway's, which makes it good for a few minutes at this process only.
+    #[schemars(extend("default" = false))]
+    pub(super) dpop_nonce: Option<bool>,
     /// What every authenticated principal may use here: tools `search` or `notes_*`, `resource:…`, `prompt:…`.
     /// An asterisk stands at the end only. Nothing is allowed that no grant, policy or this list allows.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! Every refusal, with its place; every example; and what never happens.
 
 use super::*;
+use portcullis_core::authenticate::Binding;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -119,6 +120,7 @@ fn the_least_file_has_every_default() {
     assert_eq!(name.as_str(), "rest");
     assert_eq!(server.audience, "http://127.0.0.1:8848/servers/rest/mcp");
     assert_eq!(server.issuers.iter().collect::<Vec<_>>(), ["own"]);
+    assert_eq!((server.dpop, server.dpop_nonce), (Binding::Accepted, false));
     assert_eq!(server.upstream_timeout, Duration::from_mins(2));
     assert_eq!(server.response_bytes, 16 << 20);
     assert!(checked.grants.is_empty());
@@ -347,9 +349,8 @@ const ISSUERS: &[Row] = &[
     ("issuer = \"https://a.example\"\nroles_claim = \"\"", 3, 15, ".roles_claim", "a claim has a name"),
     ("issuer = \"https://a.example\"\nmax_lifetime = \"8d\"", 3, 16, ".max_lifetime", "1m to 7d"),
     ("issuer = \"https://a.example\"\nca = \"key.pem\"", 3, 6, ".ca", "not PEM with a CERTIFICATE"),
-    ("issuer = \"https://a.example\"\nsignals = {}", 3, 11, ".signals", "no `audience`"),
-    ("issuer = \"https://a.example\"\nsignals = { audience = \"x\", bearer = {} }", 3, 37, ".signals.bearer", "neither `file` nor `env`"),
-    ("issuer = \"https://a.example\"\nintrospection = { client_id = \"x\" }", 3, 17, ".introspection", "no `client_secret`"),
+    ("issuer = \"https://a.example\"\nsignals = {}", 3, 1, ".signals", "no `audience`"),
+    ("issuer = \"https://a.example\"\nintrospection = { client_id = \"x\" }", 3, 1, ".introspection", "no `client_secret`"),
 ];
 
 #[test]
@@ -543,6 +544,8 @@ const AUDIENCES: &[(&str, usize, &str, &str)] = &[
     ("audience = \"a b\"", 12, ".audience", "without asterisk and spaces"),
     ("issuers = [\"onw\"]", 12, ".issuers[0]", "did you mean `own`?"),
     ("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope"),
+    ("dpop = \"on\"", 8, ".dpop", "not one of the values"),
+    ("dpop_nonce = true\ndpop = \"off\"", 14, ".dpop_nonce", "this server takes none"),
     ("allow = [\"a*b\"]", 10, ".allow[0]", "at the end"),
     ("allow = [\"resources:x\"]", 10, ".allow[0]", "`resource:`"),
     ("tools.\"a*\" = { scopes = [] }", 7, ".tools.a*", "not a name of a tool"),

@@ -24,6 +24,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) audience: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) lifetime: Duration,
+    /// The thumbprint of the key that it is bound to.
+    pub(crate) key: Option<&'a str>,
 }
 
 /// The public half of a key as a JWKS document.
@@ -49,7 +51,7 @@ pub(crate) fn mint(
     header.typ = Some("at+jwt".to_owned());
     header.kid = Some(public(key)?.0);
     let id = random::bytes::<16>().context("no entropy for a token id")?;
-    let body = json!({
+    let mut body = json!({
         "iss": claims.issuer,
         "sub": claims.subject,
         "aud": claims.audience,
@@ -59,6 +61,9 @@ pub(crate) fn mint(
         "exp": now.plus(claims.lifetime).seconds(),
         "jti": URL_SAFE_NO_PAD.encode(id),
     });
+    if let (Some(key), Some(body)) = (claims.key, body.as_object_mut()) {
+        body.insert("cnf".to_owned(), json!({ "jkt": key }));
+    }
     let signing = EncodingKey::from_ed_der(key.expose());
     let token = jsonwebtoken::encode(&header, &body, &signing).context("cannot sign a token")?;
     Ok(Secret::new(token))

@@ -22,7 +22,7 @@ use crate::shards::Shards;
 use crate::telemetry::Counters;
 use crate::tls::{BadTls, Shown};
 use crate::upstream::Report;
-use crate::{clock, tls};
+use crate::{clock, random, tls};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -30,6 +30,7 @@ pub(crate) use home::Home;
 pub(crate) use log::LOG_NAME;
 use log::open_log;
 use portcullis_audit::{Record, Writer};
+use portcullis_core::authenticate::Proofs;
 use portcullis_core::pipeline::State;
 use portcullis_core::quota::Networks;
 use portcullis_core::secret::Secret;
@@ -125,7 +126,10 @@ pub(crate) async fn build(
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,
-        state: State::default(),
+        state: State {
+            proofs: Proofs::new(&random::bytes()?),
+            ..State::default()
+        },
         revocations,
         signals: Networks::default(),
         recorder,

@@ -15,6 +15,7 @@ const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const PROOF: HeaderName = HeaderName::from_static("dpop");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The most mirrored arguments that are carried.
 const MAX_PARAMS: usize = 64;
@@ -73,14 +74,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
     let mut trace = trace(headers)?;
     let traceparent = std::mem::take(&mut trace.header);
     Ok(Seen {
-        credentials: Credentials {
-            authorization: headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
-            count: headers.get_all(AUTHORIZATION).iter().count(),
-            in_query: parts
-                .uri
-                .query()
-                .is_some_and(|query| query.contains("access_token")),
-        },
+        credentials: credentials(parts),
         session: session.map(|session| (session, agent)),
         agent,
         last_event: if is_stateless {
@@ -101,6 +95,20 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
             },
         },
     })
+}
+
+/// What a request brought to show who sent it.
+fn credentials(parts: &Parts) -> Credentials<'_> {
+    let headers = &parts.headers;
+    let query = parts.uri.query();
+    Credentials {
+        authorization: headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
+        count: headers.get_all(AUTHORIZATION).iter().count(),
+        in_query: query.is_some_and(|query| query.contains("access_token")),
+        proof: headers.get(PROOF).map(HeaderValue::as_bytes),
+        proofs: headers.get_all(PROOF).iter().count(),
+        method: parts.method.as_str(),
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {

@@ -4,8 +4,9 @@ use super::Body;
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
-use portcullis_core::authenticate::Unauthenticated;
-use portcullis_core::authenticate::{Resource, challenge, metadata as document};
+use portcullis_core::authenticate::{
+    BadProof, Resource, Scheme, Unauthenticated, challenges, metadata as document,
+};
 use portcullis_core::authorize::Forbidden;
 use portcullis_core::inspect::Released;
 use portcullis_core::protocol::{Id, Malformed, Revision};
@@ -81,7 +82,7 @@ pub(crate) fn preflight() -> Response<Body> {
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, traceparent",
+            "authorization, dpop, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, traceparent",
         ),
     );
     headers.insert(
@@ -98,8 +99,8 @@ pub(crate) struct Refused<'a> {
     /// The request's id, where it is known.
     pub(crate) id: Option<&'a Id>,
     pub(crate) is_stateless: bool,
-    /// The resource that was asked for, where there is one.
-    pub(crate) resource: Option<&'a Resource>,
+    /// The resource that was asked for, where there is one, and how the token for it was presented.
+    pub(crate) resource: Option<(&'a Resource, Scheme)>,
     /// The trace id, for whoever has to ask the operator.
     pub(crate) trace: &'a str,
 }
@@ -118,11 +119,15 @@ pub(crate) fn refuse(refused: Refused<'_>) -> Response<Body> {
 pub(crate) fn advise(
     response: &mut Response<Body>,
     refusal: &Refusal,
-    resource: Option<&Resource>,
+    resource: Option<(&Resource, Scheme)>,
 ) {
     let headers = response.headers_mut();
-    if let Some(value) = resource.and_then(|resource| challenge_for(refusal, resource)) {
-        headers.insert(header::WWW_AUTHENTICATE, value);
+    if let Some((resource, scheme)) = resource {
+        for text in challenges_for(refusal, resource, scheme) {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.append(header::WWW_AUTHENTICATE, value);
+            }
+        }
     }
     if let Some(wait) = refusal.public(false).retry_after {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -173,17 +178,14 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
     format!(r#"{{"jsonrpc":"2.0"{id},"error":{error}}}"#).into()
 }
 
-fn challenge_for(refusal: &Refusal, resource: &Resource) -> Option<HeaderValue> {
-    let text = match refusal {
-        Refusal::Unauthenticated(Unauthenticated::Missing | Unauthenticated::Scheme) => {
-            challenge(resource, None, &resource.scopes)
+fn challenges_for(refusal: &Refusal, resource: &Resource, scheme: Scheme) -> Vec<String> {
+    match refusal {
+        Refusal::Unauthenticated(Unauthenticated::Proof(BadProof::Full)) => Vec::new(),
+        Refusal::Unauthenticated(why) => {
+            challenges(resource, scheme, why.error(scheme), &resource.scopes)
         }
-        Refusal::Unauthenticated(Unauthenticated::Duplicate | Unauthenticated::Query) => {
-            challenge(resource, Some("invalid_request"), &resource.scopes)
-        }
-        Refusal::Unauthenticated(_) => challenge(resource, Some("invalid_token"), &resource.scopes),
         Refusal::Forbidden(Forbidden::Scope { required }) => {
-            challenge(resource, Some("insufficient_scope"), required)
+            challenges(resource, scheme, Some("insufficient_scope"), required)
         }
         Refusal::Unacceptable(_)
         | Refusal::NoSession(_)
@@ -193,9 +195,15 @@ fn challenge_for(refusal: &Refusal, resource: &Resource) -> Option<HeaderValue> 
         | Refusal::Forbidden(_)
         | Refusal::Unanswered(_)
         | Refusal::BadAnswer(_)
-        | Refusal::Unavailable(_) => return None,
-    };
-    HeaderValue::from_str(&text).ok()
+        | Refusal::Unavailable(_) => Vec::new(),
+    }
+}
+
+/// The nonce for the client's next proof (RFC 9449 section 8.2).
+pub(crate) fn set_nonce(response: &mut Response<Body>, nonce: &str) {
+    if let Ok(nonce) = HeaderValue::from_str(nonce) {
+        response.headers_mut().insert("dpop-nonce", nonce);
+    }
 }
 
 fn set_status(response: &mut Response<Body>, status: u16) {

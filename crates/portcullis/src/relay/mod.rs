@@ -18,7 +18,7 @@ use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
 use crate::issuers::Issuers;
-use crate::listener::{Body, Edge, Refused, refuse};
+use crate::listener::{Body, Edge, Refused, refuse, set_nonce};
 use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
 use crate::revocations::Revocations;
@@ -136,11 +136,16 @@ impl Gateway {
             Ok(origin) => origin,
             Err(why) => return self.refuse(&live, &mut exchange, &why.into()).await,
         };
-        let mut response = match self.walk(&live, (&parts, body), peer, &mut exchange).await {
+        let walked = self.walk(&live, (&parts, body), peer, &mut exchange).await;
+        let nonce = exchange.trail.nonce.take();
+        let mut response = match walked {
             Ok(Walked::Whole(response)) => response,
             Ok(Walked::Stream(stream)) => stream.start(exchange),
             Err(refusal) => self.refuse(&live, &mut exchange, &refusal).await,
         };
+        if let Some(nonce) = nonce {
+            set_nonce(&mut response, &nonce);
+        }
         if let Some(origin) = origin {
             allow_origin(&mut response, origin);
         }
@@ -176,7 +181,7 @@ impl Gateway {
             refusal,
             id: exchange.trail.id.as_ref(),
             is_stateless,
-            resource: server.map(|server| &server.gate.resource),
+            resource: server.map(|server| (&server.gate.resource, exchange.trail.scheme)),
             trace: &exchange.trace,
         })
     }
@@ -250,7 +255,7 @@ fn allow_origin(response: &mut Response<Body>, origin: HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("mcp-session-id, www-authenticate"),
+        HeaderValue::from_static("mcp-session-id, www-authenticate, dpop-nonce"),
     );
     headers.insert(VARY, HeaderValue::from_static("origin"));
 }

@@ -52,7 +52,11 @@ impl Gateway {
                 let mut answer = message(reply.status, released, session.as_deref());
                 if let Some(refusal) = &reply.refused {
                     let resource = &step.live.rules.server(ticket.server())?.gate.resource;
-                    advise(&mut answer, refusal, Some(resource));
+                    advise(
+                        &mut answer,
+                        refusal,
+                        Some((resource, exchange.trail.scheme)),
+                    );
                 }
                 Ok(Walked::Whole(answer))
             }

@@ -1,6 +1,6 @@
 //! Tokens of a real identity provider: its algorithms, its keys as they change, and what is not for us.
 
-use crate::harness::{Gateway, Request, initialize, wait_for};
+use crate::harness::{Draft, Gateway, Key, Request, initialize, wait_for};
 use crate::issuer::Issuer;
 use crate::peer::{Served, round};
 use crate::speakers::{client, server};
@@ -236,4 +236,41 @@ fn auth_03_a_token_that_only_a_real_provider_can_read_is_good_until_it_ends_ther
     refused(&gateway, &token, "inactive");
     assert!(!gateway.traces().contains(&token));
     accepted(&gateway, "opaque", &scene.token("opaque", &gateway));
+}
+
+#[test]
+fn tok_18_takes_the_bound_tokens_of_a_provider_from_their_holder_only() {
+    let scene = Scene::new();
+    let config = format!("{}dpop = \"required\"\ndpop_nonce = true\n", scene.config());
+    let gateway = Gateway::start(&config);
+    let url = gateway.url("notes");
+    let (key, other) = (Key::ec("client"), Key::ec("other"));
+    let token = scene.issuer.bound_token("alice", &url, &key);
+    let ask = |key: &Key, nonce: &str| {
+        let proof = Draft::proof(key, ("POST", &url), &token).claim("nonce", nonce);
+        let response = initialize("")
+            .bound(&token, &proof.sign())
+            .send(gateway.address);
+        let record = gateway.record_of(&response);
+        (response, record)
+    };
+    let (first, record) = ask(&key, "");
+    assert_eq!(
+        (first.status, &record["reason"]),
+        (401, &json!("dpop_nonce"))
+    );
+    let nonce = first.header("dpop-nonce").unwrap();
+    let (stolen, record) = ask(&other, nonce);
+    assert_eq!(
+        (stolen.status, &record["reason"]),
+        (401, &json!("dpop_key"))
+    );
+    let (answered, record) = ask(&key, nonce);
+    assert_eq!(answered.status, 200, "{answered:?}");
+    assert_eq!(record["principal"]["sub"], "alice", "{record}");
+    for token in [&token, &scene.token("alice", &gateway)] {
+        let response = initialize(token).send(gateway.address);
+        assert_eq!(response.status, 401, "{response:?}");
+        assert_eq!(gateway.record_of(&response)["reason"], "dpop_missing");
+    }
 }

@@ -1,6 +1,6 @@
 //! The identity provider: npm `oidc-provider`, started and asked as its users ask it.
 
-use crate::harness::Request;
+use crate::harness::{Draft, Key, Request};
 use crate::peer::Served;
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,15 +48,31 @@ impl Issuer {
         self.token_with(user, &format!("resource={}", encode(resource)))
     }
 
+    /// The same, bound to a key (RFC 9449 section 5).
+    pub(crate) fn bound_token(&self, user: &str, resource: &str, key: &Key) -> String {
+        let endpoint = ("POST", self.told.token_endpoint.as_str());
+        let proof = Draft::proof(key, endpoint, "").without("ath").sign();
+        let parameters = format!("resource={}", encode(resource));
+        self.granted(
+            user,
+            &parameters,
+            Request::new("POST", "").set("dpop", &proof),
+        )
+    }
+
     /// What the grant gives for any other parameters.
     pub(crate) fn token_with(&self, user: &str, parameters: &str) -> String {
+        self.granted(user, parameters, Request::new("POST", ""))
+    }
+
+    fn granted(&self, user: &str, parameters: &str, request: Request) -> String {
         let secret = encode(&self.told.clients[user].client_secret);
         let form = format!(
             "grant_type=client_credentials&client_id={user}&client_secret={secret}&{parameters}"
         );
         let answer = ask(
             &self.told.token_endpoint,
-            &Request::new("POST", "")
+            &request
                 .set("content-type", "application/x-www-form-urlencoded")
                 .body(&form),
         );

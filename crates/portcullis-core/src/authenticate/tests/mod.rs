@@ -13,6 +13,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
+mod proofs;
+
 const NOW: u64 = 1_800_000_000;
 const SKEW: u64 = 30;
 const MAX_LIFETIME: u64 = 3600;
@@ -137,6 +139,7 @@ fn resource() -> Resource {
         issuers: vec![ISSUER.to_owned()],
         scopes: Vec::new(),
         scopes_supported: vec!["notes:read".to_owned()],
+        ..Resource::default()
     }
 }
 
@@ -180,6 +183,7 @@ fn bearer(header: &str) -> Credentials<'_> {
         authorization: Some(header.as_bytes()),
         count: 1,
         in_query: false,
+        ..Credentials::default()
     }
 }
 
@@ -190,7 +194,7 @@ fn seen(token: &str, trust: &Trust) -> Result<Principal, Unauthenticated> {
         &bearer(&header),
         &resource(),
         trust,
-        &Verified::default(),
+        (&Verified::default(), &Proofs::default()),
         now,
     )
 }
@@ -252,7 +256,7 @@ fn auth_01_takes_one_bearer_token_from_one_header() {
             &bearer(&header),
             &resource(),
             &TRUST,
-            &Verified::default(),
+            (&Verified::default(), &Proofs::default()),
             now,
         );
         assert_eq!(word(&outcome), expected, "{header}");
@@ -290,7 +294,8 @@ fn auth_01_refuses_other_places_for_a_token() {
     ];
     for (credentials, expected) in rows {
         let now = Timestamp::from_seconds(NOW);
-        let outcome = verify(&credentials, &resource(), &TRUST, &Verified::default(), now);
+        let memory = (&Verified::default(), &Proofs::default());
+        let outcome = verify(&credentials, &resource(), &TRUST, memory, now);
         assert_eq!(word(&outcome), expected);
     }
 }
@@ -371,7 +376,7 @@ fn auth_08_refuses_algorithm_confusion() {
         &bearer(&header),
         &resource,
         &TRUST,
-        &Verified::default(),
+        (&Verified::default(), &Proofs::default()),
         now,
     );
     assert_eq!(word(&outcome), "alg");
@@ -582,7 +587,7 @@ fn tok_07_keeps_issuers_apart() {
         &bearer(&header),
         &resource,
         &TRUST,
-        &Verified::default(),
+        (&Verified::default(), &Proofs::default()),
         now,
     );
     assert_eq!(word(&outcome), "issuer");
@@ -884,7 +889,8 @@ fn ask(
 ) -> &'static str {
     let header = format!("Bearer {token}");
     let now = Timestamp::from_seconds(now);
-    word(&verify(&bearer(&header), resource, trust, cache, now))
+    let memory = (cache, &Proofs::default());
+    word(&verify(&bearer(&header), resource, trust, memory, now))
 }
 
 #[test]
@@ -969,18 +975,19 @@ fn auth_10_tells_a_client_how_to_ask() {
     let resource = resource();
     let metadata_url = &resource.metadata_url;
     assert_eq!(
-        challenge(&resource, None, &[]),
-        format!("Bearer resource_metadata=\"{metadata_url}\"")
+        challenges(&resource, Scheme::Bearer, None, &[]),
+        [format!("Bearer resource_metadata=\"{metadata_url}\"")]
     );
     assert_eq!(
-        challenge(
+        challenges(
             &resource,
+            Scheme::Bearer,
             Some("insufficient_scope"),
             &["a".to_owned(), "b".to_owned()]
         ),
-        format!(
+        [format!(
             "Bearer error=\"insufficient_scope\", scope=\"a b\", resource_metadata=\"{metadata_url}\""
-        )
+        )]
     );
     let document = metadata(&resource);
     assert_eq!(document["resource"], AUDIENCE);
@@ -1005,6 +1012,8 @@ fn asking(introspection: Introspection) -> Trust {
 fn auth_03_says_which_tokens_have_to_be_shown_to_their_issuer() {
     use Introspection::{Always, Never, Opaque};
     let good = token(&ED, &json!({}), &json!({}));
+    let jkt = URL_SAFE_NO_PAD.encode([7; 32]);
+    let bound = token(&ED, &json!({}), &json!({"cnf": {"jkt": jkt}}));
     let foreign = token(&ED, &json!({}), &json!({"iss": "https://evil.example"}));
     let forged = token(&ED_STRANGER, &json!({}), &json!({}));
     for (which, token, expected) in [
@@ -1015,6 +1024,7 @@ fn auth_03_says_which_tokens_have_to_be_shown_to_their_issuer() {
         (Opaque, foreign.as_str(), "issuer"),
         (Opaque, forged.as_str(), "signature"),
         (Always, good.as_str(), "introspection"),
+        (Always, bound.as_str(), "cnf"), // what the answer said would not hold it to its key
         (Always, foreign.as_str(), "issuer"),
         (Always, forged.as_str(), "signature"),
     ] {
@@ -1029,7 +1039,8 @@ fn auth_03_says_which_tokens_have_to_be_shown_to_their_issuer() {
         ..resource()
     };
     let (now, cache) = (Timestamp::from_seconds(NOW), Verified::default());
-    let outcome = verify(&bearer("Bearer opaque"), &resource, &both, &cache, now);
+    let memory = (&cache, &Proofs::default());
+    let outcome = verify(&bearer("Bearer opaque"), &resource, &both, memory, now);
     assert_eq!(word(&outcome), "malformed");
 }
 
@@ -1074,7 +1085,8 @@ fn auth_03_an_answer_is_judged_as_claims_are_and_believed_for_a_while() {
     }
     let ask = |at: u64| {
         let at = Timestamp::from_seconds(at);
-        word(&verify(&credentials, &resource, &trust, &cache, at))
+        let memory = (&cache, &Proofs::default());
+        word(&verify(&credentials, &resource, &trust, memory, at))
     };
     assert_eq!(ask(NOW), "introspection");
     let good = json!({"active": true, "token_type": "bearer", "iss": null});

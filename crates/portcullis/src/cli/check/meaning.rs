@@ -5,6 +5,7 @@ use crate::config::{
     Arguments, Checked, Durability, Grant, Issuer, Kind, Names, Server, ServerName, Transport,
     Upstream, Who, veil,
 };
+use portcullis_core::authenticate::Binding;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,6 +73,9 @@ pub(super) struct Behind {
     /// Whose tokens it accepts: names of `issuers`.
     pub(super) issuers: Vec<String>,
     pub(super) audience: String,
+    /// Whether tokens are bound to a key of the client.
+    pub(super) dpop: &'static str,
+    pub(super) dpop_nonce: bool,
     pub(super) scopes: Vec<String>,
     pub(super) tools: BTreeMap<String, Rules>,
     /// Who may do what by the grants of the file.
@@ -221,6 +225,12 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
         reached: reached(&server.upstream),
         issuers: server.issuers.iter().cloned().collect(),
         audience: server.audience.clone(),
+        dpop: match server.dpop {
+            Binding::Off => "off",
+            Binding::Accepted => "accepted",
+            Binding::Required => "required",
+        },
+        dpop_nonce: server.dpop_nonce,
         scopes: server.scopes.iter().cloned().collect(),
         tools: server
             .tools

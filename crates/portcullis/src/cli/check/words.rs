@@ -105,6 +105,8 @@ impl fmt::Display for Behind {
             listed(&self.issuers),
             self.audience
         )?;
+        let nonce = if self.dpop_nonce { " with a nonce" } else { "" };
+        writeln!(out, "  dpop       {}{nonce}", self.dpop)?;
         writeln!(out, "  needs      scopes {}", listed(&self.scopes))?;
         for (name, rules) in &self.tools {
             let rate = rules.requests_per_minute;

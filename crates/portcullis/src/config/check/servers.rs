@@ -11,6 +11,7 @@ use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::quantity::{Count, Range, Size, Span};
 use crate::config::raw;
+use portcullis_core::authenticate::Binding;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the checks of a server look at besides the server.
@@ -118,6 +119,7 @@ fn server(
         ..bounds::RESPONSE
     };
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
+    let (dpop, dpop_nonce) = dpop(desk, place, (raw.dpop.as_deref(), raw.dpop_nonce));
     let tools = tools(desk, &place.key("tools"), raw.tools);
     let response = desk.size(&limits.key("response"), raw.limits.response, &response);
     let upstream_timeout = desk.span(
@@ -135,6 +137,8 @@ fn server(
         issuers,
         audience: audience?,
         scopes,
+        dpop,
+        dpop_nonce,
         tools,
         upstream_timeout,
         question_timeout,
@@ -226,6 +230,30 @@ fn scopes(desk: &mut Desk<'_>, place: &Place, raw: Vec<String>) -> BTreeSet<Stri
         }
     }
     raw.into_iter().collect()
+}
+
+fn dpop(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    (text, nonce): (Option<&str>, Option<bool>),
+) -> (Binding, bool) {
+    let kinds = [
+        ("off", Binding::Off),
+        ("accepted", Binding::Accepted),
+        ("required", Binding::Required),
+    ];
+    let text = text.unwrap_or(bounds::DPOP);
+    let dpop = desk.choose(&place.key("dpop"), text, &kinds);
+    let dpop = dpop.unwrap_or(Binding::Required);
+    let nonce = nonce.unwrap_or(false);
+    if nonce && dpop == Binding::Off {
+        desk.refuse_with(
+            &place.key("dpop_nonce"),
+            "a nonce stands in a proof, and this server takes none",
+            "remove it, or write dpop = \"accepted\" or dpop = \"required\"",
+        );
+    }
+    (dpop, nonce)
 }
 
 fn tools(

@@ -112,7 +112,6 @@ fn man_3_takes_one_bearer_token_from_one_header() {
         ("Basic YWxpY2U6c2VjcmV0".to_owned(), "scheme"),
         (token.clone(), "scheme"),
         (format!("Token {token}"), "scheme"),
-        (format!("DPoP {token}"), "scheme"),
         (format!("Bearer\t{token}"), "scheme"),
         (format!("Bearer:{token}"), "scheme"),
         (format!("Bearer,Bearer {token}"), "scheme"),

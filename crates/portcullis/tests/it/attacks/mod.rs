@@ -7,6 +7,7 @@ mod signature;
 mod issuer;
 mod keys;
 mod lifetime;
+mod proof;
 mod scope;
 mod revocation;
 mod signals;

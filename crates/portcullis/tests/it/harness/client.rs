@@ -136,6 +136,12 @@ impl Request {
         self.set("authorization", &format!("Bearer {token}"))
     }
 
+    /// A token that is bound, and the proof for it.
+    pub(crate) fn bound(self, token: &str, proof: &str) -> Self {
+        self.set("authorization", &format!("DPoP {token}"))
+            .set("dpop", proof)
+    }
+
     pub(crate) fn send(&self, to: SocketAddr) -> Response {
         let trace = trace();
         let mut response = raw(to, &self.bytes(to, &trace, "connection: close\r\n"));
@@ -206,6 +212,14 @@ impl Response {
             .iter()
             .find(|(own, _)| own == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// All challenges.
+    pub(crate) fn challenges(&self) -> Vec<&str> {
+        let own = self.headers.iter();
+        own.filter(|(name, _)| name == "www-authenticate")
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     pub(crate) fn challenge(&self) -> &str {

@@ -206,16 +206,17 @@ impl Gateway {
 
     /// A token of the embedded issuer.
     pub(crate) fn token(&self, server: &str) -> String {
-        let config = self.directory.path().join("portcullis.toml");
-        let printed = portcullis(&[
-            "token",
-            "--config",
-            config.to_str().unwrap(),
-            "--server",
-            server,
-        ]);
+        let printed = self.mint(server, &[]);
         assert!(printed.status.success(), "{printed:?}");
         String::from_utf8(printed.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What comes of asking for one.
+    pub(crate) fn mint(&self, server: &str, more: &[&str]) -> Output {
+        let config = self.directory.path().join("portcullis.toml");
+        let config = config.to_str().unwrap();
+        let asked = ["token", "--config", config, "--server", server];
+        portcullis(&[&asked, more].concat())
     }
 
     /// What it said on stderr so far.

@@ -2,16 +2,17 @@
 
 use super::gateway::now;
 use aws_lc_rs::encoding::AsDer as _;
-use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKey};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
     RSA_PKCS1_SHA512, RSA_PSS_SHA256,
 };
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 enum Material {
@@ -86,6 +87,23 @@ impl Key {
         jwk
     }
 
+    /// The public half alone, as a proof brings it along.
+    pub(crate) fn public(&self) -> Value {
+        let mut jwk = self.jwk();
+        let members = jwk.as_object_mut().unwrap();
+        members.remove("kid");
+        members.remove("use");
+        jwk
+    }
+
+    /// Its name in the tokens that are bound to it (RFC 7638).
+    pub(crate) fn thumbprint(&self) -> String {
+        let public = self.public();
+        let members: BTreeMap<_, _> = public.as_object().unwrap().iter().collect();
+        let canonical = serde_json::to_string(&members).unwrap();
+        encode(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref())
+    }
+
     /// The public half as the PEM file that attackers take for an HMAC key.
     pub(crate) fn public_pem(&self) -> Vec<u8> {
         let Material::Rsa(pair) = &*self.material else {
@@ -140,6 +158,20 @@ impl Draft {
         });
         Self {
             header: json!({ "typ": "at+jwt", "alg": key.algorithm(), "kid": key.id }),
+            claims,
+            key: key.clone(),
+        }
+    }
+
+    /// A proof of possession (RFC 9449) of this key, for a request with this token.
+    pub(crate) fn proof(key: &Key, (method, url): (&str, &str), token: &str) -> Self {
+        let hash = digest::digest(&digest::SHA256, token.as_bytes());
+        let claims = json!({
+            "htm": method, "htu": url, "ath": encode(hash.as_ref()), "iat": now(),
+            "jti": format!("proof-{}", super::client::unique()),
+        });
+        Self {
+            header: json!({ "typ": "dpop+jwt", "alg": key.algorithm(), "jwk": key.public() }),
             claims,
             key: key.clone(),
         }

@@ -1,0 +1,158 @@
+//! Whatever a proof is made of: nobody without the key uses a bound token, and who has it uses each proof once, for
+//! the request that it names.
+
+#![no_main]
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use libfuzzer_sys::fuzz_target;
+use portcullis_core::authenticate::{
+    Algorithm, BadProof, Binding, Credentials, Introspection, Issuer, KeySet, Keys, Proofs,
+    Resource, Revoked, Trust, Unauthenticated, Verified, verify,
+};
+use portcullis_core::time::Timestamp;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+const ISSUER: &str = "https://idp.example";
+const URL: &str = "https://gateway.example/servers/notes/mcp";
+const NOW: u64 = 1_800_000_000;
+
+/// All that a proof is held against.
+struct Scene {
+    client: Ed25519KeyPair,
+    token: String,
+    trust: Trust,
+    resource: Resource,
+    verified: Verified,
+}
+
+static SCENE: LazyLock<Scene> = LazyLock::new(scene);
+
+fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn signed(key: &Ed25519KeyPair, header: &str, claims: &[u8]) -> String {
+    let input = format!("{}.{}", encode(header), encode(claims));
+    let signature = key.sign(input.as_bytes());
+    format!("{input}.{}", encode(signature.as_ref()))
+}
+
+fn scene() -> Scene {
+    let key = |seed| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key");
+    let (issuer, client) = (key(1), key(2));
+    let jwks = format!(
+        r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"{}"}}]}}"#,
+        encode(issuer.public_key())
+    );
+    let x = encode(client.public_key());
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    let thumbprint = encode(digest(&SHA256, canonical.as_bytes()));
+    let claims = json!({
+        "iss": ISSUER, "sub": "alice", "aud": URL, "iat": NOW, "exp": NOW + 600,
+        "cnf": { "jkt": thumbprint },
+    });
+    let header = r#"{"alg":"EdDSA","typ":"at+jwt","kid":"ed"}"#;
+    let keys = KeySet::parse(jwks.as_bytes()).expect("a key set");
+    let trusted = Issuer {
+        issuer: ISSUER.to_owned(),
+        algorithms: vec![Algorithm::EdDSA],
+        token_types: vec!["at+jwt".to_owned()],
+        max_lifetime: Duration::from_secs(3600),
+        skew: Duration::from_secs(30),
+        scope_claim: "scope".to_owned(),
+        roles_claim: "roles".to_owned(),
+        groups_claim: "groups".to_owned(),
+        introspection: Introspection::Never,
+    };
+    Scene {
+        token: signed(&issuer, header, claims.to_string().as_bytes()),
+        client,
+        trust: Trust {
+            issuers: HashMap::from([(ISSUER.to_owned(), trusted)]),
+            keys: Keys(HashMap::from([(ISSUER.to_owned(), Arc::new(keys))])),
+            revoked: Revoked::default().into(),
+            generation: 1,
+        },
+        resource: Resource {
+            server: "notes".into(),
+            audience: URL.to_owned(),
+            issuers: vec![ISSUER.to_owned()],
+            url: URL.to_owned(),
+            dpop: Binding::Required,
+            ..Resource::default()
+        },
+        verified: Verified::default(),
+    }
+}
+
+fn send(proof: &[u8], proofs: &Proofs) -> Result<(), Unauthenticated> {
+    let authorization = format!("DPoP {}", SCENE.token);
+    let credentials = Credentials {
+        authorization: Some(authorization.as_bytes()),
+        count: 1,
+        in_query: false,
+        proof: Some(proof),
+        proofs: 1,
+        method: "POST",
+    };
+    let memory = (&SCENE.verified, proofs);
+    let now = Timestamp::from_seconds(NOW);
+    verify(&credentials, &SCENE.resource, &SCENE.trust, memory, now).map(drop)
+}
+
+/// Nobody signed this.
+fn expect_refused(proof: &[u8]) {
+    let refused = send(proof, &Proofs::default()).expect_err("nobody signed this");
+    assert!(matches!(refused, Unauthenticated::Proof(_)), "{refused}");
+}
+
+/// Claims that the client did sign.
+fn expect_bound(claims: &[u8]) {
+    let x = encode(SCENE.client.public_key());
+    let header = format!(
+        r#"{{"alg":"EdDSA","typ":"dpop+jwt","jwk":{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}}}"#
+    );
+    let (proof, proofs) = (signed(&SCENE.client, &header, claims), Proofs::default());
+    if send(proof.as_bytes(), &proofs).is_err() {
+        return;
+    }
+    let claims: Value = serde_json::from_slice(claims).expect("json");
+    assert_eq!(claims["htm"], "POST");
+    let target = claims["htu"].as_str().expect("a text");
+    assert!(
+        target
+            .to_ascii_lowercase()
+            .starts_with("https://gateway.example")
+    );
+    assert!(!target.contains(['?', '#', '@']));
+    assert_eq!(
+        claims["ath"],
+        encode(digest(&SHA256, SCENE.token.as_bytes()))
+    );
+    let made = claims["iat"].as_f64().expect("a number");
+    assert!((made - NOW as f64).abs() <= 61.0);
+    assert!(claims["jti"].as_str().is_some_and(|id| !id.is_empty()));
+    let again = send(proof.as_bytes(), &proofs);
+    assert_eq!(again, Err(Unauthenticated::Proof(BadProof::Replay)));
+}
+
+fuzz_target!(|input: &[u8]| {
+    expect_refused(input);
+    // Header, claims and signature in plain text, so that the mutations reach behind the encoding.
+    let parts: Vec<String> = input.splitn(3, |byte| *byte == b'\n').map(encode).collect();
+    expect_refused(parts.join(".").as_bytes());
+    expect_bound(input);
+    // A token's hash is nothing that a mutation finds.
+    let hash = encode(digest(&SHA256, SCENE.token.as_bytes()));
+    expect_bound(
+        &String::from_utf8_lossy(input)
+            .replace("HASH", &hash)
+            .into_bytes(),
+    );
+});
