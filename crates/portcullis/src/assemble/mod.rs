@@ -3,6 +3,7 @@
 mod upstreams;
 mod receivers;
 mod desk;
+mod policy;
 
 use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
@@ -11,9 +12,9 @@ use crate::relay::Live;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
 use desk::{desk, introspection};
+use policy::policy;
 use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
 use portcullis_core::authorize::Gate;
-use portcullis_core::authorize::policy::{Grant, Policy, Sources};
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota::{self, Rate};
@@ -131,52 +132,6 @@ pub(crate) fn admin_edge(port: u16) -> Edge {
 /// The embedded issuer's name: the gateway's own URL.
 pub(crate) fn own_issuer(checked: &Checked) -> String {
     checked.gateway.public_url.to_string()
-}
-
-fn policy(checked: &Checked) -> anyhow::Result<Policy> {
-    let files: Vec<(String, String)> = checked
-        .policies
-        .iter()
-        .map(|file| (file.path.display().to_string(), file.text.clone()))
-        .collect();
-    let grants: Result<Vec<Grant>, _> = checked.grants.iter().map(grant).collect();
-    Ok(Policy::compile(&Sources {
-        cedar: &files,
-        grants: &grants?,
-    })?)
-}
-
-/// A grant, named in records by what the configuration says: `anyone notes__search`.
-fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
-    let names = match &grant.pattern.names {
-        config::Names::All => "*".to_owned(),
-        config::Names::Prefix(prefix) => format!("{prefix}*"),
-        config::Names::Exact(name) => name.clone(),
-    };
-    let server = &grant.server;
-    let allow = match grant.pattern.kind {
-        config::Kind::Tool => vec![format!("{server}__{names}")],
-        config::Kind::Resource => vec![format!("resource:{server}__{names}")],
-        config::Kind::Prompt => vec![format!("prompt:{server}__{names}")],
-        config::Kind::Ask => {
-            let asked = config::ASKS
-                .iter()
-                .filter(|ask| grant.pattern.names.contains(ask));
-            asked.map(|ask| format!("{ask}:{server}")).collect()
-        }
-    };
-    let who = match &grant.who {
-        config::Who::Anyone => "anyone".to_owned(),
-        config::Who::User(name) => format!("user:{name}"),
-        config::Who::Role(name) => format!("role:{name}"),
-        config::Who::Group(name) => format!("group:{name}"),
-        config::Who::Client(name) => format!("client:{name}"),
-    };
-    Ok(Grant {
-        id: format!("{who} {}", allow.join(" ")),
-        who: who.parse()?,
-        allow,
-    })
 }
 
 fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Server {
