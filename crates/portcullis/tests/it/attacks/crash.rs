@@ -16,7 +16,11 @@ const LOAD: Duration = Duration::from_millis(40);
 const TORN: &str = "{\"v\":1,\"seq\":99999,\"time\":\"20";
 
 /// Calls until nobody answers; gives the trace ids of what was answered.
-fn call_until_the_end(request: &Request, to: SocketAddr, over: &AtomicBool) -> Vec<String> {
+fn call_until_the_end(
+    request: &Request,
+    to: SocketAddr,
+    (begun, over): (&AtomicBool, &AtomicBool),
+) -> Vec<String> {
     let mut answered = Vec::new();
     let mut kept = Kept::open(to);
     while !over.load(Ordering::Relaxed) {
@@ -25,6 +29,7 @@ fn call_until_the_end(request: &Request, to: SocketAddr, over: &AtomicBool) -> V
         };
         assert_eq!(response.status, 200, "{response:?}");
         answered.push(response.trace);
+        begun.store(true, Ordering::Relaxed);
     }
     answered
 }
@@ -45,11 +50,15 @@ fn authz_04_loses_no_answered_call_in_twenty_crashes_under_load() {
     let mut answered = HashSet::new();
     for round in 0..ROUNDS {
         let request = call("echo").token(&scene.token("alice"));
-        let (to, over) = (scene.gateway.address, AtomicBool::new(false));
+        let to = scene.gateway.address;
+        let (begun, over) = (AtomicBool::new(false), AtomicBool::new(false));
         let gateway = &mut scene.gateway;
         let in_this_round = std::thread::scope(|scope| {
-            let clients =
-                [(); CLIENTS].map(|()| scope.spawn(|| call_until_the_end(&request, to, &over)));
+            let clients = [(); CLIENTS]
+                .map(|()| scope.spawn(|| call_until_the_end(&request, to, (&begun, &over))));
+            wait_for("the first answer", || {
+                begun.load(Ordering::Relaxed).then_some(())
+            });
             std::thread::sleep(LOAD + Duration::from_millis(round as u64 * 3));
             gateway.kill();
             over.store(true, Ordering::Relaxed);
