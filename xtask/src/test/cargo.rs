@@ -27,7 +27,11 @@ pub(super) fn fmt(workspace: &Workspace) -> anyhow::Result<()> {
 pub(super) fn clippy(workspace: &Workspace) -> anyhow::Result<()> {
     for which in [&["--workspace"][..], &["--locked", "--manifest-path", PEER]] {
         let mut command = workspace.cargo("clippy");
-        command.args(which);
+        // A package that stands alone would build beside its sources.
+        command
+            .args(which)
+            .arg("--target-dir")
+            .arg(&workspace.target);
         shell::run(command.args(["--all-targets", "--", "-D", "warnings"]))?;
     }
     Ok(())
