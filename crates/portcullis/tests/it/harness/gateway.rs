@@ -37,6 +37,12 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Waits until tokens say that they were issued later than what has happened so far.
+pub(crate) fn next_second() {
+    let second = now();
+    wait_for("the next second", || (now() > second).then_some(()));
+}
+
 /// Runs the binary to its end.
 pub(crate) fn portcullis(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portcullis"))

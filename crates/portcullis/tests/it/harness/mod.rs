@@ -15,7 +15,7 @@ mod upstream;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
 pub(crate) use collector::Collector;
-pub(crate) use gateway::{Gateway, free_port, now, portcullis, wait_for};
+pub(crate) use gateway::{Gateway, free_port, next_second, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host, Seen};
 pub(crate) use idp::{Idp, Manner};
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
