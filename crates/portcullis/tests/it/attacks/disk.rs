@@ -6,10 +6,11 @@
 use crate::harness::{AMPLE, Answer, Kept, Scene, call, initialize, wait_for};
 use serde_json::json;
 
-/// Files may grow to 64 blocks of 512 bytes. The log of the process goes elsewhere: it would be full first.
-const FULL: &str = "trap '' XFSZ; ulimit -f 64; exec 2>/dev/null";
+/// Files may grow to 384 blocks of 512 bytes, which the database does not need. The log of the process goes elsewhere: it
+/// would be full first.
+const FULL: &str = "trap '' XFSZ; ulimit -f 384; exec 2>/dev/null";
 /// The same, and there is no room for what the process says either.
-const FULL_AND_MUTE: &str = "trap '' XFSZ; ulimit -f 64; exec 2>/dev/full";
+const FULL_AND_MUTE: &str = "trap '' XFSZ; ulimit -f 384; exec 2>/dev/full";
 /// Longer than it can take to fill the file.
 const MANY: usize = 400;
 
