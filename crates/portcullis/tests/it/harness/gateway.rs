@@ -249,7 +249,8 @@ impl Gateway {
         let text: String = self
             .segments()
             .iter()
-            .map(|file| std::fs::read_to_string(file).unwrap())
+            // Retention may have removed one meanwhile.
+            .filter_map(|file| std::fs::read_to_string(file).ok())
             .collect();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole
