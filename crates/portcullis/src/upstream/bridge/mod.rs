@@ -167,7 +167,7 @@ impl Upstream {
         if dispatch.call().revision().is_stateless() {
             return match self.stateless.spoken() {
                 Some(true) => self.direct.call(&dispatch, carried).await,
-                Some(false) => Box::pin(upward::call(self, &dispatch, carried)).await,
+                Some(false) => Box::pin(self.over_sessions(&dispatch, carried)).await,
                 None => Box::pin(self.first_stateless(&dispatch, carried)).await,
             };
         }
@@ -190,7 +190,7 @@ impl Upstream {
             self.sessions.is(true);
             return Ok(reply);
         }
-        if !self.discovers(&dispatch, carried).await? {
+        if !is_of_stateless(&reply) && !self.discovers(&dispatch, carried).await? {
             return Ok(reply);
         }
         self.sessions.is(false);
@@ -221,20 +221,14 @@ impl Upstream {
                 self.direct.call(dispatch, carried).await
             } else {
                 self.stateless.is(false);
-                upward::call(self, dispatch, carried).await
+                self.over_sessions(dispatch, carried).await
             };
         }
         let reply = self.direct.call(dispatch, carried).await?;
         if !is_refused(&reply) {
             return Ok(reply);
         }
-        let is_stateless = match &reply.content {
-            Content::Message(said) => {
-                bridge::error_code(said).is_some_and(|code| STATELESS_CODES.contains(&code))
-            }
-            Content::Empty | Content::Events(_) => false,
-        };
-        if is_stateless || self.discovers(dispatch, carried).await? {
+        if is_of_stateless(&reply) || self.discovers(dispatch, carried).await? {
             self.stateless.is(true);
             return Ok(reply);
         }
@@ -245,6 +239,21 @@ impl Upstream {
                 self.stateless.is(false);
                 answered
             }
+        }
+    }
+
+    /// A stateless request to a server that seems to want sessions. One that only took too long to say what it is
+    /// refuses the handshake in its own words, and is asked as it wants to be.
+    async fn over_sessions(
+        self: &Arc<Self>,
+        dispatch: &Dispatch,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
+        match upward::call(self, dispatch, carried).await {
+            Err(Unanswered::Foreign) if self.stateless.spoken() == Some(true) => {
+                self.direct.call(dispatch, carried).await
+            }
+            answered => answered,
         }
     }
 
@@ -319,12 +328,21 @@ fn is_handshake(dispatch: &Dispatch) -> bool {
 
 /// Whether a reply may mean that the server does not speak the era of the request, and did nothing.
 fn is_refused(reply: &Reply) -> bool {
-    let is_unread = match &reply.content {
-        Content::Message(said) => bridge::error_code(said)
-            .is_some_and(|code| UNREAD.contains(&code) || OF_SERVERS.contains(&code)),
-        Content::Empty | Content::Events(_) => false,
-    };
+    let is_unread =
+        error_code(reply).is_some_and(|code| UNREAD.contains(&code) || OF_SERVERS.contains(&code));
     (400..500).contains(&reply.status) || is_unread
+}
+
+/// Whether only a server that speaks the stateless era gives such a reply.
+fn is_of_stateless(reply: &Reply) -> bool {
+    error_code(reply).is_some_and(|code| STATELESS_CODES.contains(&code))
+}
+
+fn error_code(reply: &Reply) -> Option<i64> {
+    match &reply.content {
+        Content::Message(said) => bridge::error_code(said),
+        Content::Empty | Content::Events(_) => None,
+    }
 }
 
 /// An answer in one piece.

@@ -1,8 +1,8 @@
 //! Clients and servers of different eras: what is bridged is decided, kept apart and recorded like everything else.
 
 use crate::harness::{
-    Answer, Host, Request, STATELESS, Scene, Seen, WITH_SESSIONS, call, call_in, message, post,
-    wait_for,
+    Answer, Host, Request, STATELESS, Scene, Script, Seen, WITH_SESSIONS, call, call_in,
+    initialize, message, post, wait_for,
 };
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,7 +163,7 @@ fn ses_11_ends_at_the_server_what_nobody_opened_here() {
     };
     // A client's own, and one of ours for a client that has none.
     scene.upstream.misbehave(spoilt);
-    assert_eq!(scene.send(&crate::harness::initialize(&token)).status, 502);
+    assert_eq!(scene.send(&initialize(&token)).status, 502);
     wait_for("the first end", || (ended() == 1).then_some(()));
     scene
         .upstream
@@ -476,7 +476,7 @@ fn man_1_sends_a_server_over_sse_our_own_headers_and_decides_as_ever() {
     std::thread::scope(|threads| {
         threads.spawn(|| over_sse(&scene, &done));
         let token = scene.token("alice");
-        let opened = scene.send(&crate::harness::initialize(&token));
+        let opened = scene.send(&initialize(&token));
         assert_eq!(
             opened.json()["result"]["protocolVersion"],
             "2025-03-26",
@@ -534,7 +534,7 @@ fn man_1_follows_no_server_over_sse_to_another_host() {
             (seen.method == "GET")
                 .then(|| Answer::events(&format!("event: endpoint\ndata: {endpoint}\n\n")))
         });
-        let failed = scene.send(&crate::harness::initialize(&token));
+        let failed = scene.send(&initialize(&token));
         assert_eq!(failed.status, 502, "{failed:?}");
         assert_eq!(scene.gateway.record_of(&failed)["event"], "upstream.failed");
     }
@@ -546,4 +546,38 @@ fn man_1_follows_no_server_over_sse_to_another_host() {
             .iter()
             .all(|seen| seen.method == "GET")
     );
+}
+
+/// A process that knows no handshake, and that takes longer to start than it is waited for when it is asked what it is.
+const SLOW_TO_START: &str = r#"
+: MARK
+while IFS= read -r line; do
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case $line in
+    *'"initialize"'*) said='"error":{"code":-32022,"message":"unsupported protocol version"}' ;;
+    *'"server/discover"'*)
+      [ -z "$started" ] && sleep 6 && started=late
+      said='"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete"}' ;;
+    *) said='"result":{"content":[],"resultType":"complete"}' ;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$id" "$said"
+done
+"#;
+
+#[test]
+fn tok_01_serves_either_era_from_a_process_that_is_slow_to_say_what_it_is() {
+    let server = Script::whole(SLOW_TO_START).server();
+    let scene = Scene::with(&server);
+    let token = scene.token("alice");
+    // The question is not answered in time, and the handshake is refused in the words of its era.
+    let called = scene.send(&call("echo").token(&token));
+    assert_eq!(called.status, 200, "{called:?}");
+    let record = scene.gateway.record_of(&called);
+    assert_eq!(record["event"], "call.completed", "{record}");
+    // What its era is, its refusal of the handshake says as well.
+    let scene = Scene::with(&server);
+    let token = scene.token("alice");
+    let opened = scene.send(&initialize(&token));
+    assert_eq!((opened.status, opened.code()), (200, 0), "{opened:?}");
+    assert!(opened.header("mcp-session-id").is_some(), "{opened:?}");
 }

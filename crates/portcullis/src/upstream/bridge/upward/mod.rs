@@ -6,7 +6,9 @@ mod listening;
 mod questions;
 
 use super::super::Begun;
-use super::{Bridged, Carried, Content, Reply, Upstream, mirror, stream, taken, whole};
+use super::{
+    Bridged, Carried, Content, Reply, STATELESS_CODES, Upstream, mirror, stream, taken, whole,
+};
 use crate::random;
 pub(super) use answering::Answering;
 use answering::{Ongoing, UnderWay, Wish, tell};
@@ -107,7 +109,12 @@ async fn shake_hands(
     let begun = reply.session.map(|begun| upstream.answer_for(begun));
     let answer = timeout(upstream.timeout(), first(reply.content)).await;
     let answer = answer.map_err(|_| Unanswered::Timeout)??;
-    let (revision, discovered) = bridge::settled(&answer).ok_or(Unanswered::Foreign)?;
+    let Some((revision, discovered)) = bridge::settled(&answer) else {
+        if bridge::error_code(&answer).is_some_and(|code| STATELESS_CODES.contains(&code)) {
+            upstream.stateless.is(true);
+        }
+        return Err(Unanswered::Foreign);
+    };
     let entropy = random::bytes().map_err(|_| Unanswered::NotRunning)?;
     let open = Open {
         id: SessionId::from_entropy(entropy),
