@@ -1,6 +1,8 @@
 //! Our own private keys: made on first use, readable by their owner only.
 
 use anyhow::{Context as _, bail};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::Ed25519KeyPair;
 use portcullis_core::secret::Secret;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -35,6 +37,13 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> 
     file.sync_all()
 }
 
+/// A new Ed25519 key (PKCS #8), kept nowhere.
+pub(crate) fn fresh() -> anyhow::Result<Secret<Vec<u8>>> {
+    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
+    let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?;
+    Ok(Secret::new(document.as_ref().to_vec()))
+}
+
 /// The Ed25519 key in that file (PKCS #8), made if it is missing.
 pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
     match std::fs::read(path) {
@@ -49,16 +58,10 @@ pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
             Ok(Secret::new(document))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let made = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(
-                &aws_lc_rs::rand::SystemRandom::new(),
-            );
-            let document = made
-                .map_err(|_| anyhow::anyhow!("no entropy for a new key"))?
-                .as_ref()
-                .to_vec();
-            write_private(path, &document)
+            let key = fresh()?;
+            write_private(path, key.expose())
                 .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(Secret::new(document))
+            Ok(key)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

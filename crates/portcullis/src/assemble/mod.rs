@@ -280,7 +280,8 @@ fn quota_of(quota: &config::Quota, tools: &BTreeMap<String, config::Tool>) -> qu
     }
 }
 
-fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String {
+/// An issuer as its tokens name it.
+pub(crate) fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String {
     match issuer {
         config::Issuer::Embedded { .. } => own_issuer(checked),
         config::Issuer::External(external) => external.issuer.clone(),

@@ -9,6 +9,7 @@ mod token;
 mod revoke;
 mod up;
 mod check;
+mod policy;
 mod audit;
 mod doctor;
 mod wrap;
@@ -72,6 +73,8 @@ enum Command {
     Demo(demo::Demo),
     /// Tell whether a configuration file is good, and what it means.
     Check(check::Check),
+    /// Try the rules of a configuration on cases.
+    Policy(policy::Policy),
     /// Verify, follow and search the audit log, and prove what is in it.
     Audit(audit::Audit),
     /// Tell what is wrong with this installation, and how to mend it.
@@ -100,6 +103,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),
+        Command::Policy(policy) => Ok(policy.run()),
         Command::Audit(audit) => audit.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Import(import) => import.run(),

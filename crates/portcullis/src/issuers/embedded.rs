@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portcullis_core::authenticate::KeySet;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The `client_id` of tokens that the command line made.
@@ -47,9 +47,6 @@ pub(crate) fn mint(
     claims: &Claims<'_>,
     now: Timestamp,
 ) -> anyhow::Result<Secret<String>> {
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.typ = Some("at+jwt".to_owned());
-    header.kid = Some(public(key)?.0);
     let id = random::bytes::<16>().context("no entropy for a token id")?;
     let mut body = json!({
         "iss": claims.issuer,
@@ -64,8 +61,20 @@ pub(crate) fn mint(
     if let (Some(key), Some(body)) = (claims.key, body.as_object_mut()) {
         body.insert("cnf".to_owned(), json!({ "jkt": key }));
     }
+    sign(key, "at+jwt", &body)
+}
+
+/// Signs any claims.
+pub(crate) fn sign(
+    key: &Secret<Vec<u8>>,
+    kind: &str,
+    claims: &Value,
+) -> anyhow::Result<Secret<String>> {
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.typ = Some(kind.to_owned());
+    header.kid = Some(public(key)?.0);
     let signing = EncodingKey::from_ed_der(key.expose());
-    let token = jsonwebtoken::encode(&header, &body, &signing).context("cannot sign a token")?;
+    let token = jsonwebtoken::encode(&header, claims, &signing).context("cannot sign a token")?;
     Ok(Secret::new(token))
 }
 

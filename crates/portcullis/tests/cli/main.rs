@@ -15,6 +15,7 @@ mod check;
 mod doctor;
 mod import;
 mod log;
+mod policy;
 mod revoke;
 mod wrap;
 
@@ -86,6 +87,7 @@ fn wrong_usage_ends_with_2_and_help_says_so() {
         &["revoke"],
         &["reinstate"],
         &["revocations"],
+        &["policy", "test"],
     ] {
         let help = run(home.path(), &[command, &["--help"]].concat());
         assert_eq!(help.code, 0);

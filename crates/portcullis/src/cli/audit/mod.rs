@@ -11,7 +11,7 @@ mod moment;
 use super::{Ending, out};
 use clap::{Args, Subcommand};
 
-pub(super) use moment::parse_ahead;
+pub(super) use moment::{parse, parse_ahead};
 use place::{Named, place};
 pub(super) use place::{Place, keys};
 pub(super) use proof::checkpoint;
@@ -56,5 +56,5 @@ fn unknown(why: &str) -> Ending {
 
 /// The second since 1970 that a text in RFC 3339 names.
 pub(super) fn seconds_of(time: &str) -> Option<u64> {
-    moment::parse(time, 0).map(|micros| micros / 1_000_000)
+    parse(time, 0).map(|micros| micros / 1_000_000)
 }

@@ -5,7 +5,7 @@ const DAY: u64 = 86_400;
 const UNITS: [char; 4] = ['s', 'm', 'h', 'd'];
 
 /// Microseconds since 1970: of RFC 3339, of a day in UTC, or of a span before `now`.
-pub(super) fn parse(text: &str, now: u64) -> Option<u64> {
+pub(in crate::cli) fn parse(text: &str, now: u64) -> Option<u64> {
     if text.ends_with(UNITS) {
         return Some(now.saturating_sub(span(text)?));
     }

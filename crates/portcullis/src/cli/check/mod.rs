@@ -4,16 +4,14 @@ mod meaning;
 mod words;
 
 use super::{Ending, environment, out};
-use crate::assemble::{Upstreams, Workshop, assemble};
+use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::{self, Checked};
+use crate::keys;
 use crate::relay::Aggregate;
 use crate::upstream::Report;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::Ed25519KeyPair;
 use clap::Args;
 use meaning::Meaning;
 use portcullis_core::authorize::policy::{self, PolicyError};
-use portcullis_core::secret::Secret;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -64,8 +62,8 @@ pub(super) struct Flaw {
 
 /// A file that was looked at as the gateway would look at it.
 pub(super) enum Judged {
-    /// The gateway takes it; and the hash of its policy.
-    Good(Box<Checked>, Arc<str>),
+    /// The gateway takes it; and what it builds of it.
+    Good(Box<Checked>, Box<Assembled>),
     /// It is good as far as it goes, but nothing can be built of it.
     Unbuildable(Box<Checked>, Vec<Flaw>),
     /// It is not good.
@@ -94,7 +92,9 @@ impl Check {
             }
         };
         let (meaning, flaws) = match judge(&file, &text)? {
-            Judged::Good(checked, policy) => (Some(Meaning::of(&checked, &policy)), Vec::new()),
+            Judged::Good(checked, built) => {
+                (Some(Meaning::of(&checked, &built.live.policy)), Vec::new())
+            }
             Judged::Unbuildable(_, flaws) | Judged::Flawed(flaws) => (None, flaws),
         };
         let meaning = meaning.filter(|_| self.print);
@@ -130,12 +130,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
         }
     };
     // The key that would be there is not looked at: any will do to build the rest.
-    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
-    let key = Secret::new(
-        made.map_err(|_| anyhow::anyhow!("no entropy for a key"))?
-            .as_ref()
-            .to_vec(),
-    );
+    let key = keys::fresh()?;
     let report = Report::new(|_| ());
     let workshop = Workshop {
         aggregate: Arc::<Aggregate>::default(),
@@ -145,7 +140,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
         kept: Upstreams::new(),
     };
     let flaws = match assemble(&checked, &workshop) {
-        Ok(assembled) => return Ok(Judged::Good(checked, assembled.live.policy)),
+        Ok(assembled) => return Ok(Judged::Good(checked, Box::new(assembled))),
         Err(error) => match error.downcast_ref::<PolicyError>() {
             Some(error) => error
                 .problems
