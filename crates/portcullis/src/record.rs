@@ -350,9 +350,12 @@ pub(crate) fn reporter(recorder: Recorder) -> Report {
     Report::new(move |notice| {
         let mut record = Record::new(notice.event);
         record.reason = Some(notice.reason.into());
-        record.server = Some(notice.server.into());
+        record.server = notice.server.map(Into::into);
         if let Some(owner) = notice.owner {
             record.detail.set("owner", owner);
+        }
+        for (name, fact) in notice.detail {
+            record.detail.set(name, *fact);
         }
         note(&recorder, record);
     })

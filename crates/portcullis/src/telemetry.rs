@@ -123,7 +123,11 @@ impl Default for Counters {
 
 impl Counters {
     pub(crate) fn refused(&self, refusal: &Refusal) {
-        let (event, reason) = refusal.event();
+        self.refused_as(refusal.event());
+    }
+
+    /// The same where there is no more than words of ours.
+    pub(crate) fn refused_as(&self, (event, reason): (&'static str, &'static str)) {
         self.refused.get_or_create(&Why { event, reason }).inc();
     }
 

@@ -9,6 +9,7 @@ use crate::config::{self, Checked};
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
 use crate::relay::Live;
+use crate::tls::Peer;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
 use desk::{desk, introspection};
@@ -26,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use upstreams::{connector_for, fingerprint, upstream};
+use upstreams::{client_for, fingerprint, upstream};
 
 /// A token of our own issuer is never accepted with more clock skew than this.
 const OWN_SKEW: Duration = Duration::from_secs(5);
@@ -329,9 +330,11 @@ fn trusted(
             source: Source::Remote {
                 jwks: external.jwks_uri.clone(),
                 desk: desk(external)?,
-                tls: connector_for(
+                tls: client_for(
                     external.issuer.starts_with("https://"),
-                    external.ca.as_ref(),
+                    &external.trust,
+                    Peer::Issuer(external.issuer.clone()),
+                    workshop.report,
                 )?,
             },
         },

@@ -7,7 +7,7 @@ use crate::upstream::http::{Http, Site};
 use crate::upstream::pipes::{Pipes, Plan, Source};
 use crate::upstream::sse::Target;
 use crate::upstream::stdio::{Launch, Limits as PipeLimits};
-use crate::upstream::{Around, Direct, Upstream};
+use crate::upstream::{Around, Direct, Report, Upstream};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,15 +22,15 @@ const SELF: &str = "/proc/self/exe";
 /// The most connections to one server over SSE: one for each session.
 const MAX_LINKS: usize = 256;
 
-pub(super) fn connector_for(
+pub(super) fn client_for(
     is_https: bool,
-    ca: Option<&config::TextFile>,
-) -> Result<Option<tokio_rustls::TlsConnector>, tls::BadTls> {
-    if is_https {
-        tls::connector(ca.map(|ca| ca.text.as_str())).map(Some)
-    } else {
-        Ok(None)
-    }
+    trust: &config::Trust,
+    peer: tls::Peer,
+    report: &Report,
+) -> Result<Option<tls::Client>, tls::BadTls> {
+    is_https
+        .then(|| tls::Client::new(trust, peer, report))
+        .transpose()
 }
 
 pub(super) fn upstream(
@@ -48,7 +48,7 @@ pub(super) fn upstream(
     let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
             let target = Target {
-                http: Http::new(site(http, server)?, workshop.tasks.clone()),
+                http: Http::new(site(name, http, server, workshop)?, workshop.tasks.clone()),
                 origin: http.url.origin(),
                 path: http.url.path().to_owned(),
             };
@@ -57,9 +57,10 @@ pub(super) fn upstream(
             let pipes = pipes(name, (source, MAX_LINKS), server, workshop);
             return Ok(Upstream::with_sessions(pipes, around));
         }
-        config::Upstream::Http(http) => {
-            Direct::Http(Http::new(site(http, server)?, workshop.tasks.clone()))
-        }
+        config::Upstream::Http(http) => Direct::Http(Http::new(
+            site(name, http, server, workshop)?,
+            workshop.tasks.clone(),
+        )),
         config::Upstream::Stdio(stdio) => {
             let source = Source::Process(launch(stdio, server));
             let most = usize::try_from(stdio.max_processes).unwrap_or(usize::MAX);
@@ -88,17 +89,27 @@ fn pipes(
     ))
 }
 
-fn site(http: &config::Http, server: &config::Server) -> anyhow::Result<Site> {
+fn site(
+    name: &Arc<str>,
+    http: &config::Http,
+    server: &config::Server,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Site> {
     let url: &HttpUrl = &http.url;
     let host = url
         .host()
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_owned();
-    let tls = match connector_for(url.is_https(), http.ca.as_ref())? {
+    let tls = match client_for(
+        url.is_https(),
+        &http.trust,
+        tls::Peer::Server(Arc::clone(name)),
+        workshop.report,
+    )? {
         None => None,
-        Some(connector) => Some((
-            connector,
+        Some(client) => Some((
+            client,
             ServerName::try_from(host.clone()).context("no TLS server name")?,
         )),
     };
@@ -152,6 +163,12 @@ pub(super) fn fingerprint(server: &config::Server) -> String {
         config::Upstream::Http(http) => &http.headers,
         config::Upstream::Stdio(stdio) => &stdio.env,
     };
+    if let config::Upstream::Http(http) = &server.upstream
+        && let Some(client) = &http.trust.client
+    {
+        hash.update(client.key.expose().as_bytes());
+        hash.update(&[0]);
+    }
     for (name, value) in secrets {
         for part in [name, value.expose()] {
             hash.update(part.as_bytes());

@@ -84,6 +84,9 @@ pub(super) const ASKED: Range<Span> = spans(Span::secs(30), Span::secs(1), Span:
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 
+/// Keys that are pinned for one peer.
+pub(super) const PINS: std::ops::RangeInclusive<usize> = 2..=16;
+
 /// Issuers, each of which stands on every server.
 pub(super) const MAX_ISSUERS: usize = 64;
 

@@ -1,6 +1,7 @@
 //! The configuration after every check: types that cannot be wrong.
 
 use super::pattern::Pattern;
+use super::trust::{Pins, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::Binding;
 use portcullis_core::secret::Secret;
@@ -24,6 +25,8 @@ pub(crate) struct Checked {
     pub(crate) quota: Quota,
     /// The audit log.
     pub(crate) audit: Audit,
+    /// The keys of collectors.
+    pub(crate) collector: Option<Pins>,
     /// Who signs tokens; never empty.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     /// What is behind the gateway; never empty.
@@ -194,8 +197,8 @@ pub(crate) struct External {
     pub(crate) groups_claim: String,
     /// The claim with scopes.
     pub(crate) scope_claim: String,
-    /// A further trust root, as PEM.
-    pub(crate) ca: Option<TextFile>,
+    /// Whom connections to it trust.
+    pub(crate) trust: Box<Trust>,
     /// The security events that it pushes.
     pub(crate) signals: Option<Signals>,
     /// How it is asked about tokens.
@@ -330,8 +333,8 @@ pub(crate) struct Http {
     pub(crate) transport: Transport,
     /// What is sent with every request, by lower-case name; all values are treated as secrets.
     pub(crate) headers: BTreeMap<String, Secret<String>>,
-    /// A further trust root, as PEM.
-    pub(crate) ca: Option<TextFile>,
+    /// Whom connections to it trust.
+    pub(crate) trust: Box<Trust>,
 }
 
 /// Transports of MCP over HTTP.

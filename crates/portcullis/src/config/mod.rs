@@ -4,11 +4,13 @@
 //! No stage stops at the first problem. The environment and other files are arguments.
 
 mod raw;
+mod raw_trust;
 mod bounds;
 mod quantity;
 mod shape;
 mod check;
 mod checked;
+mod trust;
 mod pattern;
 mod url;
 mod problem;
@@ -31,6 +33,7 @@ pub(crate) use pattern::{ASKS, Kind, Names};
 pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reference::{reference, schema};
+pub(crate) use trust::{Day, Pin, Pins, Trust};
 pub(crate) use url::HttpUrl;
 
 use check::World;

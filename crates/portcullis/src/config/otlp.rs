@@ -2,10 +2,10 @@
 //!
 //! OpenTelemetry specification, "Environment Variable Specification" and "OTLP Exporter Configuration".
 
-use super::HttpUrl;
+use super::{HttpUrl, TextFile};
 use http::header::{HeaderName, HeaderValue};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The collector that the specification names where a variable only says `otlp`.
@@ -70,7 +70,7 @@ pub(crate) struct Collector {
     /// How long one request may take.
     pub(crate) timeout: Duration,
     /// A certificate to trust beside the system's.
-    pub(crate) certificate: Option<String>,
+    pub(crate) certificate: Option<TextFile>,
 }
 
 /// Which spans are recorded.
@@ -244,13 +244,18 @@ impl Variables<'_> {
         }
     }
 
-    fn certificate(&self, signal: &str) -> Result<Option<String>, BadVariable> {
+    fn certificate(&self, signal: &str) -> Result<Option<TextFile>, BadVariable> {
         let Some((file, name)) = self.of(signal, "CERTIFICATE") else {
             return Ok(None);
         };
-        let text = (self.read_file)(Path::new(&file));
-        text.map(Some)
-            .map_err(|why| bad(&name, &format!("the file cannot be read: {}", why.kind())))
+        let path = PathBuf::from(file);
+        match (self.read_file)(&path) {
+            Ok(text) => Ok(Some(TextFile { path, text })),
+            Err(why) => Err(bad(
+                &name,
+                &format!("the file cannot be read: {}", why.kind()),
+            )),
+        }
     }
 
     fn traces(&self, collector: Collector) -> Result<Traces, BadVariable> {
@@ -473,7 +478,7 @@ mod tests {
         );
         assert!(!format!("{traces:?}").contains("Bearer"));
         assert_eq!(traces.collector.timeout, Duration::from_millis(1500));
-        assert_eq!(traces.collector.certificate.as_deref(), Some("PEM"));
+        assert_eq!(traces.collector.certificate.unwrap().text, "PEM");
         assert_eq!(metrics.interval, Duration::from_millis(250));
         let sampler = Sampler {
             follows_parent: false,

@@ -1,6 +1,7 @@
 //! The file as it is written. The comments are the reference that users read.
 
 use super::bounds;
+use super::raw_trust::{Pins, Telemetry};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub(super) struct Raw {
     pub(super) quota: Quota,
     #[serde(default)]
     pub(super) audit: Audit,
+    #[serde(default)]
+    pub(super) telemetry: Telemetry,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]
     pub(super) issuers: BTreeMap<String, Issuer>,
@@ -208,6 +211,9 @@ pub(super) struct Issuer {
     pub(super) scope_claim: Option<String>,
     /// PEM file with a further root to trust for connections to this issuer.
     pub(super) ca: Option<String>,
+    /// As for a server.
+    pub(super) crl: Option<String>,
+    pub(super) pins: Option<Pins>,
     pub(super) signals: Option<Signals>,
     pub(super) introspection: Option<Introspection>,
     /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
@@ -257,6 +263,14 @@ pub(super) struct Server {
     pub(super) transport: Option<String>,
     /// PEM file with a further root to trust for `url`.
     pub(super) ca: Option<String>,
+    /// PEM file with the revocation lists of the authorities that issue its certificates, of each in the chain. What they
+    /// do not show to be good, or no longer, is refused. It is read again when it changes.
+    pub(super) crl: Option<String>,
+    pub(super) pins: Option<Pins>,
+    /// PEM file with the certificate that the gateway shows to `url`, leaf first. Needs `client_key`.
+    pub(super) client_certificate: Option<String>,
+    /// The private key of `client_certificate`, as PEM: `{ file = "…" }` or `{ env = "…" }`.
+    pub(super) client_key: Option<Reference>,
     /// Headers to send to `url`: `{ file = "…" }`, `{ env = "…" }`, or text in which `${VAR}` is replaced by an
     /// environment variable (`$${` is a plain `${`). Secrets are never written here as text.
     #[serde(default)]

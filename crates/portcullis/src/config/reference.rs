@@ -30,7 +30,16 @@ pub(crate) fn reference() -> String {
 
 /// The sections in reading order; the schema keeps them by the alphabet.
 pub(super) const ORDER: &[&str] = &[
-    "gateway", "limits", "sessions", "quota", "audit", "issuers", "servers", "policy", "grants",
+    "gateway",
+    "limits",
+    "sessions",
+    "quota",
+    "audit",
+    "telemetry",
+    "issuers",
+    "servers",
+    "policy",
+    "grants",
 ];
 
 /// TOML has no null, and the width of a number is not the editor's business.

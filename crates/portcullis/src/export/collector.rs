@@ -1,8 +1,9 @@
 //! One collector over OTLP/HTTP: a request a connection, in bounded time, with a bounded answer.
 
-use crate::config::Collector;
+use crate::config::{Collector, Pins, Trust};
 use crate::telemetry::Exported;
-use crate::tls::{BadTls, connector};
+use crate::tls::{BadTls, Client, Peer};
+use crate::upstream::Report;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,7 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -36,10 +36,21 @@ pub(super) enum Sent {
 pub(super) struct Sender {
     signal: &'static str,
     collector: Collector,
-    tls: Option<TlsConnector>,
+    tls: Option<Client>,
     counted: Exported,
     /// Whether the last request failed: only a change is told.
     is_failing: AtomicBool,
+}
+
+/// Why nothing can be exported as it is wanted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadCollector {
+    /// Its certificate cannot be used.
+    #[error("OTEL_EXPORTER_OTLP_CERTIFICATE")]
+    Tls(#[from] BadTls),
+    /// There is no certificate whose key could be compared.
+    #[error("`telemetry.pins` are for a collector with an `https` URL, and that for {0} has none")]
+    Plain(&'static str),
 }
 
 /// Why a request was not answered.
@@ -70,10 +81,19 @@ impl Sender {
     pub(super) fn new(
         signal: &'static str,
         collector: Collector,
+        (pins, report): (Option<&Pins>, &Report),
         counted: &Exported,
-    ) -> Result<Self, BadTls> {
-        let certificate = collector.certificate.as_deref();
-        let tls = collector.url.is_https().then(|| connector(certificate));
+    ) -> Result<Self, BadCollector> {
+        let is_https = collector.url.is_https();
+        if pins.is_some() && !is_https {
+            return Err(BadCollector::Plain(signal));
+        }
+        let trust = Trust {
+            ca: collector.certificate.clone(),
+            pins: pins.cloned(),
+            ..Trust::default()
+        };
+        let tls = is_https.then(|| Client::new(&trust, Peer::Collector(signal), report));
         Ok(Self {
             signal,
             tls: tls.transpose()?,

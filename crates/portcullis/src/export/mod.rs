@@ -13,11 +13,11 @@ mod span;
 mod told;
 
 use crate::clock;
-use crate::config::{Otlp, Sampler};
+use crate::config::{Otlp, Pins, Sampler};
 use crate::random;
 use crate::record::{Came, Exchange};
 use crate::telemetry::Exported;
-use crate::tls::BadTls;
+use crate::upstream::Report;
 use names::Names;
 use portcullis_core::refusal::Unavailable;
 use sending::{Queue, send_series, send_spans};
@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use told::Told;
 
+pub(crate) use collector::BadCollector;
 pub(crate) use place::{Parent, Place, Side};
 
 /// What is exported, and what waits for it.
@@ -50,22 +51,25 @@ impl fmt::Debug for Export {
 }
 
 impl Export {
-    /// Starts to export.
+    /// Starts to export; collectors must have one of the keys that are pinned, if any are.
     ///
     /// # Errors
-    /// [`BadTls`] if a certificate cannot be used.
+    /// [`BadCollector`]: its certificate cannot be used, or it has none to be pinned.
     pub(crate) fn start(
         otlp: Otlp,
+        (pins, report): (Option<&Pins>, &Report),
         counted: &Exported,
         tasks: &TaskTracker,
-    ) -> Result<Self, BadTls> {
+    ) -> Result<Self, BadCollector> {
+        let sender =
+            |signal, collector| collector::Sender::new(signal, collector, (pins, report), counted);
         let ending = CancellationToken::new();
         let mut sending = Vec::new();
         let resource: Arc<[(String, String)]> = otlp.resource.into();
         let sampler = otlp.traces.as_ref().map(|traces| traces.sampler);
         let mut queue = None;
         if let Some(traces) = otlp.traces {
-            let sender = collector::Sender::new("traces", traces.collector, counted)?;
+            let sender = sender("traces", traces.collector)?;
             let waiting = Arc::new(Queue::new(traces.queue, traces.batch, counted));
             let until = (traces.delay, ending.clone());
             let task = send_spans(Arc::clone(&waiting), sender, Arc::clone(&resource), until);
@@ -74,7 +78,7 @@ impl Export {
         }
         let mut series = None;
         if let Some(metrics) = otlp.metrics {
-            let sender = collector::Sender::new("metrics", metrics.collector, counted)?;
+            let sender = sender("metrics", metrics.collector)?;
             let kept = Arc::new(Series::new(clock::now()));
             let until = (metrics.interval, ending.clone());
             let task = send_series(Arc::clone(&kept), sender, resource, until);

@@ -1,6 +1,7 @@
 //! An issuer over HTTP: its metadata must name itself, redirects are not followed, sizes and times are bounded.
 
 use crate::config::HttpUrl;
+use crate::tls::Client;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,7 +17,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 /// The largest document that is read, in bytes.
@@ -58,7 +58,7 @@ struct Metadata {
 pub(super) async fn keys(
     issuer: &str,
     jwks: Option<&HttpUrl>,
-    tls: Option<&TlsConnector>,
+    tls: Option<&Client>,
 ) -> Result<KeySet, NoAnswer> {
     let discovered = match jwks {
         Some(_) => None,
@@ -69,10 +69,7 @@ pub(super) async fn keys(
 }
 
 /// Where the issuer's metadata says that it is asked about tokens.
-pub(super) async fn introspection(
-    issuer: &str,
-    tls: Option<&TlsConnector>,
-) -> Result<HttpUrl, NoAnswer> {
+pub(super) async fn introspection(issuer: &str, tls: Option<&Client>) -> Result<HttpUrl, NoAnswer> {
     named(discover(issuer, tls).await?.introspection_endpoint)
 }
 
@@ -81,7 +78,7 @@ fn named(url: Option<String>) -> Result<HttpUrl, NoAnswer> {
 }
 
 /// RFC 8414 section 3.1 and OpenID Connect Discovery, in the order of the MCP specification.
-async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<Metadata, NoAnswer> {
+async fn discover(issuer: &str, tls: Option<&Client>) -> Result<Metadata, NoAnswer> {
     let base = HttpUrl::parse(issuer).map_err(|_| NoAnswer::Url)?;
     let (origin, path) = (base.origin(), base.path().trim_end_matches('/').to_owned());
     let mut last = NoAnswer::Metadata;
@@ -110,7 +107,7 @@ async fn discover(issuer: &str, tls: Option<&TlsConnector>) -> Result<Metadata, 
     Err(last)
 }
 
-async fn get(url: &HttpUrl, tls: Option<&TlsConnector>) -> Result<Bytes, NoAnswer> {
+async fn get(url: &HttpUrl, tls: Option<&Client>) -> Result<Bytes, NoAnswer> {
     let request = Request::new(Full::default());
     send(url, tls, request, TIMEOUT).await
 }
@@ -118,7 +115,7 @@ async fn get(url: &HttpUrl, tls: Option<&TlsConnector>) -> Result<Bytes, NoAnswe
 /// Sends a form, with the credentials of a client.
 pub(super) async fn post(
     url: &HttpUrl,
-    tls: Option<&TlsConnector>,
+    tls: Option<&Client>,
     credentials: &HeaderValue,
     form: Bytes,
 ) -> Result<Bytes, NoAnswer> {
@@ -132,7 +129,7 @@ pub(super) async fn post(
 
 async fn send(
     url: &HttpUrl,
-    tls: Option<&TlsConnector>,
+    tls: Option<&Client>,
     request: Request<Full<Bytes>>,
     within: Duration,
 ) -> Result<Bytes, NoAnswer> {
@@ -146,12 +143,15 @@ async fn send(
             .await
             .map_err(|_| NoAnswer::Unreachable)?;
         if !url.is_https() {
+            if tls.is_some_and(Client::is_pinned) {
+                return Err(NoAnswer::Url); // no key would be shown there
+            }
             return read(stream, url, request).await;
         }
         let name = ServerName::try_from(host).map_err(|_| NoAnswer::Url)?;
-        let connector = tls.ok_or(NoAnswer::Tls)?;
+        let client = tls.ok_or(NoAnswer::Tls)?;
         read(
-            connector
+            client
                 .connect(name, stream)
                 .await
                 .map_err(|_| NoAnswer::Unreachable)?,

@@ -6,6 +6,7 @@ use super::{Issuers, Source, lock};
 use crate::clock;
 use crate::config::HttpUrl;
 use crate::record::note;
+use crate::tls::Client;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use portcullis_audit::Record;
@@ -22,7 +23,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 /// How many questions about tokens that were never good before one network may cause.
 const RATE: Rate = Rate {
@@ -90,11 +90,7 @@ impl Desk {
             .map_err(|_| Unavailable::Introspection)
     }
 
-    async fn endpoint(
-        &self,
-        issuer: &str,
-        tls: Option<&TlsConnector>,
-    ) -> Result<HttpUrl, NoAnswer> {
+    async fn endpoint(&self, issuer: &str, tls: Option<&Client>) -> Result<HttpUrl, NoAnswer> {
         if let Some(endpoint) = &self.endpoint {
             return Ok(endpoint.clone());
         }
@@ -107,11 +103,7 @@ impl Desk {
         Ok(found)
     }
 
-    async fn ask(
-        &self,
-        question: &Question,
-        tls: Option<&TlsConnector>,
-    ) -> Result<Bytes, NoAnswer> {
+    async fn ask(&self, question: &Question, tls: Option<&Client>) -> Result<Bytes, NoAnswer> {
         let endpoint = self.endpoint(&question.issuer, tls).await?;
         let form = Bytes::from(question.form().expose().clone());
         let answer = fetch::post(&endpoint, tls, &self.credentials, form).await;

@@ -7,6 +7,7 @@ mod introspect;
 use crate::clock;
 use crate::config::HttpUrl;
 use crate::record::note;
+use crate::tls::Client;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use introspect::Questions;
@@ -20,7 +21,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio_rustls::TlsConnector;
 
 pub(crate) use introspect::Desk;
 
@@ -39,7 +39,7 @@ pub(crate) enum Source {
         /// Where, unless its metadata says.
         jwks: Option<HttpUrl>,
         /// How it is reached.
-        tls: Option<TlsConnector>,
+        tls: Option<Client>,
         /// Where it is asked about tokens.
         desk: Option<Arc<Desk>>,
     },

@@ -20,7 +20,7 @@ use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
 use crate::shards::Shards;
 use crate::telemetry::Counters;
-use crate::tls::{BadTls, Shown};
+use crate::tls::{BadTls, Expiries, Shown};
 use crate::upstream::Report;
 use crate::{clock, random, tls};
 use anyhow::Context as _;
@@ -49,6 +49,8 @@ pub(crate) use watched::{Files, Loaded, load};
 
 /// How often sessions and processes are looked through for what is over.
 const REAP: Duration = Duration::from_secs(5);
+/// How often it is looked at what comes to its end.
+const EXPIRY: Duration = Duration::from_hours(1);
 /// What servers have at least to end: the grace for closing stdin, the same for SIGTERM, and a little more.
 const STOP: Duration = Duration::from_secs(5);
 /// What a collector has at least to take what is left.
@@ -85,6 +87,8 @@ pub(crate) struct Running {
     pub(crate) upstreams: Mutex<Upstreams>,
     /// What the listener shows, with TLS.
     pub(crate) certificate: Option<Arc<Shown>>,
+    /// What has an end, and is told of before.
+    pub(crate) expiries: Arc<Expiries>,
     writer: Mutex<Option<Writer>>,
 }
 
@@ -119,10 +123,9 @@ pub(crate) async fn build(
     let issuers = Issuers::new(recorder.clone());
     issuers.install(trusted);
     let counters = Counters::default();
-    let export = otlp.map(|otlp| Export::start(otlp, counters.exported(), &tasks));
-    let export = export
-        .transpose()
-        .context("OTEL_EXPORTER_OTLP_CERTIFICATE")?;
+    let pinned = (checked.collector.as_ref(), &report);
+    let start = |otlp| Export::start(otlp, pinned, counters.exported(), &tasks);
+    let export = otlp.map(start).transpose()?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,
@@ -145,6 +148,7 @@ pub(crate) async fn build(
     aggregate.bind(&gateway);
     revocations::keep_up(&gateway).await?;
     Ok(Running {
+        expiries: Arc::new(Expiries::new(checked, &gateway.recorder)),
         aggregate,
         gateway,
         key,
@@ -177,6 +181,11 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     background(&gateway, SUM_EVERY, move || {
         let gateway = Arc::clone(&summing);
         async move { note_sums(&gateway.recorder, &gateway.floods).await }
+    });
+    let (expiring, recorder) = (Arc::clone(&running.expiries), gateway.recorder.clone());
+    background(&gateway, EXPIRY, move || {
+        expiring.tell(&recorder);
+        std::future::ready(())
     });
     if let Some((log, keep)) = retention::kept(checked) {
         let retaining = Arc::clone(&gateway);

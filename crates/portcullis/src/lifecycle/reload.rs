@@ -6,6 +6,7 @@ use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::Checked;
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
+use crate::tls::{Expiry, expiries};
 use crate::upstream::Upstream;
 use futures_util::future::join_all;
 use portcullis_audit::Record;
@@ -54,6 +55,7 @@ pub(super) async fn watch(
 struct Next {
     assembled: Assembled,
     certificate: Option<Arc<CertifiedKey>>,
+    expiries: Vec<Expiry>,
 }
 
 fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
@@ -71,6 +73,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
     };
     Ok(Next {
         certificate: certificate(checked)?,
+        expiries: expiries(checked),
         assembled: assemble(checked, &workshop)?,
     })
 }
@@ -118,6 +121,7 @@ async fn replace(running: &Running, next: Next) {
     };
     let (gone, over) = replaced(gateway, before);
     note(&gateway.recorder, record);
+    running.expiries.replace(next.expiries, &gateway.recorder);
     tracing::info!("configuration reloaded");
     for (upstream, closed) in over {
         note_closed_in_turn(&gateway.recorder, &closed).await;

@@ -13,4 +13,4 @@ pub(crate) use head::{Seen, seen, trace};
 pub(crate) use respond::{
     Refused, advise, error, events, message, metadata, plain, preflight, refuse, set_nonce, unheard,
 };
-pub(crate) use serve::{Bounds, Serving, accept};
+pub(crate) use serve::{Bounds, Serving, Unread, accept};

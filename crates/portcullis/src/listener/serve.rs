@@ -2,6 +2,7 @@
 
 use super::Body;
 use crate::shards::Shards;
+use crate::tls::refusal;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -37,6 +38,15 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most header lines.
 const MAX_HEADERS: usize = 100;
 
+/// What never became a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unread {
+    /// A head that cannot be read.
+    Head(Unacceptable),
+    /// A handshake that came to nothing, and why.
+    Handshake(&'static str),
+}
+
 /// The bounds of one listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -67,7 +77,7 @@ pub(crate) async fn accept<F, R, U>(
 ) where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + Sync + Unpin + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
-    U: Fn(Unacceptable, SocketAddr) + Clone + Send + Sync + 'static,
+    U: Fn(Unread, SocketAddr) + Clone + Send + Sync + 'static,
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
@@ -103,11 +113,15 @@ pub(crate) async fn accept<F, R, U>(
             let Some(tls) = tls else {
                 return connection(stream, bounds, drain, (answer, unread)).await;
             };
-            let shaken = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
-            if let Ok(Ok(stream)) = shaken {
-                connection(stream, bounds, drain, (answer, unread)).await;
-            } else {
-                tracing::debug!(%peer, "tls handshake failed");
+            let why = match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    return connection(stream, bounds, drain, (answer, unread)).await;
+                }
+                Ok(Err(error)) => refusal(&error),
+                Err(_) => Some("slow"),
+            };
+            if let Some(why) = why {
+                unread(Unread::Handshake(why));
             }
         };
         serving.tasks.spawn_on(served, &serving.shards.next());
@@ -119,7 +133,7 @@ async fn connection<F, R>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     bounds: Bounds,
     drain: CancellationToken,
-    (answer, unread): (F, impl Fn(Unacceptable)),
+    (answer, unread): (F, impl Fn(Unread)),
 ) where
     F: Fn(Request<Incoming>) -> R + Clone + Send + Unpin + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
@@ -147,12 +161,12 @@ async fn connection<F, R>(
     tracing::debug!(%error, "connection ended");
     let left = serving.into_parts();
     if error.is_parse_too_large() {
-        unread(Unacceptable::TooLarge); // and answered by hyper, as the next
+        unread(Unread::Head(Unacceptable::TooLarge)); // and answered by hyper, as the next
     } else if error.is_parse() {
-        unread(Unacceptable::Broken);
+        unread(Unread::Head(Unacceptable::Broken));
     } else if is_of_head(&error) && !left.read_buf.is_empty() {
         // If nothing of a head had come, the connection would only have been idle.
-        unread(Unacceptable::Slow);
+        unread(Unread::Head(Unacceptable::Slow));
         farewell(left.io.into_inner()).await;
     }
 }

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
 use crate::issuers::Issuers;
-use crate::listener::{Body, Edge, Refused, refuse, set_nonce};
+use crate::listener::{Body, Edge, Refused, Unread, refuse, set_nonce};
 use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
 use crate::revocations::Revocations;
@@ -35,7 +35,7 @@ use portcullis_audit::{Record, Recorder};
 use portcullis_core::inspect::BadAnswer;
 use portcullis_core::pipeline::{self, Rules, State};
 use portcullis_core::quota::Networks;
-use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
+use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -152,11 +152,14 @@ impl Gateway {
         response
     }
 
-    /// Records a request whose head could not be read.
-    pub(crate) fn unread(&self, why: Unacceptable, peer: SocketAddr) {
-        let refusal = Refusal::from(why);
-        self.counters.refused(&refusal);
-        note_stranger(&self.recorder, &self.floods, refusal.event(), peer);
+    /// Records what never became a request: its head could not be read, or there was no handshake.
+    pub(crate) fn unread(&self, why: Unread, peer: SocketAddr) {
+        let what = match why {
+            Unread::Head(why) => Refusal::from(why).event(),
+            Unread::Handshake(why) => ("tls.rejected", why),
+        };
+        self.counters.refused_as(what);
+        note_stranger(&self.recorder, &self.floods, what, peer);
     }
 
     async fn refuse(

@@ -2,6 +2,7 @@
 
 use super::pool::{Idle, Lease, Sender};
 use super::{Begun, Carried, Content, Events, Reply, take_frame};
+use crate::tls::Client;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -20,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
 /// How long a connection may take to be made.
@@ -51,7 +51,7 @@ pub(crate) struct Site {
     /// Path and query.
     pub(crate) path: String,
     /// TLS, and the name that the certificate must bear.
-    pub(crate) tls: Option<(TlsConnector, rustls::pki_types::ServerName<'static>)>,
+    pub(crate) tls: Option<(Client, rustls::pki_types::ServerName<'static>)>,
     /// Headers that the configuration adds; secret values are marked sensitive.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// How long the first byte of an answer may take.
@@ -230,10 +230,10 @@ impl Http {
         stream
             .set_nodelay(true)
             .map_err(|_| Unanswered::Unreachable)?;
-        let Some((connector, name)) = &self.site.tls else {
+        let Some((client, name)) = &self.site.tls else {
             return self.shake(stream).await;
         };
-        let stream = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), stream)).await;
+        let stream = timeout(CONNECT_TIMEOUT, client.connect(name.clone(), stream)).await;
         let stream = stream
             .map_err(|_| Unanswered::Timeout)?
             .map_err(|_| Unanswered::Unreachable)?;

@@ -72,10 +72,12 @@ pub(crate) use queue::{Teller, Told, queue};
 pub(crate) struct Notice<'a> {
     pub(crate) event: &'static str,
     pub(crate) reason: &'static str,
-    /// The server's name.
-    pub(crate) server: &'a str,
+    /// The server's name, if it was one.
+    pub(crate) server: Option<&'a str>,
     /// The key of the principal to whom it happened, if it is anybody's.
     pub(crate) owner: Option<&'a str>,
+    /// Further facts, each under a word of ours.
+    pub(crate) detail: &'a [(&'static str, &'a str)],
 }
 
 /// Told of such things.
@@ -96,8 +98,9 @@ impl Report {
         self.tell(&Notice {
             event: "upstream.refused",
             reason,
-            server,
+            server: Some(server),
             owner: None,
+            detail: &[],
         });
     }
 }

@@ -53,8 +53,3 @@ fn unknown(why: &str) -> Ending {
     out::error(why);
     Ending::Unknown
 }
-
-/// The second since 1970 that a text in RFC 3339 names.
-pub(super) fn seconds_of(time: &str) -> Option<u64> {
-    parse(time, 0).map(|micros| micros / 1_000_000)
-}

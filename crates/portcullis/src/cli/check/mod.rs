@@ -5,9 +5,11 @@ mod words;
 
 use super::{Ending, environment, out};
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
+use crate::clock;
 use crate::config::{self, Checked};
 use crate::keys;
 use crate::relay::Aggregate;
+use crate::tls::{Expiry, expiries};
 use crate::upstream::Report;
 use clap::Args;
 use meaning::Meaning;
@@ -91,21 +93,22 @@ impl Check {
                 return Ok(Ending::Unknown);
             }
         };
-        let (meaning, flaws) = match judge(&file, &text)? {
+        let (meaning, warnings, flaws) = match judge(&file, &text)? {
             Judged::Good(checked, built) => {
-                (Some(Meaning::of(&checked, &built.live.policy)), Vec::new())
+                let meaning = Meaning::of(&checked, &built.live.policy);
+                (Some(meaning), ending(&checked), Vec::new())
             }
-            Judged::Unbuildable(_, flaws) | Judged::Flawed(flaws) => (None, flaws),
+            Judged::Unbuildable(_, flaws) | Judged::Flawed(flaws) => (None, Vec::new(), flaws),
         };
         let meaning = meaning.filter(|_| self.print);
         let report = if self.json {
-            let mut report = json!({ "file": file.display().to_string(), "sound": flaws.is_empty(), "problems": flaws });
+            let mut report = json!({ "file": file.display().to_string(), "sound": flaws.is_empty(), "problems": flaws, "warnings": warnings });
             if let (Some(meaning), Some(report)) = (&meaning, report.as_object_mut()) {
                 report.insert("meaning".to_owned(), serde_json::to_value(meaning)?);
             }
             format!("{report:#}\n")
         } else {
-            text_of(&file, &flaws, meaning.as_ref())
+            text_of(&file, &flaws, (&warnings, meaning.as_ref()))
         };
         out::print(&report);
         Ok(if flaws.is_empty() {
@@ -218,12 +221,33 @@ fn flaw_of_all(file: &Path, error: &anyhow::Error) -> Flaw {
     }
 }
 
-fn text_of(file: &Path, flaws: &[Flaw], meaning: Option<&Meaning>) -> String {
+/// What is good today, and will not be for long.
+fn ending(checked: &Checked) -> Vec<String> {
+    let now = clock::now().seconds();
+    let told = |expiry: &Expiry| {
+        Some(format!(
+            "{}: {}",
+            expiry.words(expiry.end(now)?),
+            expiry.fix()
+        ))
+    };
+    expiries(checked).iter().filter_map(told).collect()
+}
+
+fn text_of(
+    file: &Path,
+    flaws: &[Flaw],
+    (warnings, meaning): (&[String], Option<&Meaning>),
+) -> String {
     if flaws.is_empty() {
-        let meaning = meaning
-            .map(|meaning| format!("\n{meaning}"))
-            .unwrap_or_default();
-        return format!("{}: good\n{meaning}", file.display());
+        let mut text = vec![format!("{}: good\n", file.display())];
+        text.extend(
+            warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}\n")),
+        );
+        text.extend(meaning.map(|meaning| format!("\n{meaning}")));
+        return text.concat();
     }
     let mut shown: Vec<&str> = flaws.iter().map(|flaw| flaw.shown.as_str()).collect();
     let count = match flaws.len() {

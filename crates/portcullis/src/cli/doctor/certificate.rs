@@ -1,22 +1,16 @@
-//! Can TLS be spoken, and for how long? Reads of a certificate (RFC 5280 section 4.1) its validity only.
+//! Can TLS be spoken, and for how long?
 
 use super::Findings;
-use crate::cli::audit::seconds_of;
 use crate::config::Checked;
-use crate::tls;
+use crate::tls::{self, End, Kind, expiries, validity};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 /// So long before the end, a new one should be there.
 const SOON_SECONDS: u64 = 14 * 86_400;
 
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-
 pub(super) fn look(checked: &Checked, now: u64, findings: &mut Findings) {
+    look_at_peers(checked, now, findings);
     let Some(gateway) = &checked.gateway.tls else {
         return;
     };
@@ -60,99 +54,22 @@ pub(super) fn look(checked: &Checked, now: u64, findings: &mut Findings) {
     }
 }
 
-/// From and until which second since 1970.
-fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
-    let (body, _) = element(certificate, SEQUENCE)?;
-    let (body, _) = element(body, SEQUENCE)?;
-    let body = element(body, VERSION).map_or(body, |(_, rest)| rest);
-    let (_, body) = element(body, INTEGER)?;
-    let (_, body) = element(body, SEQUENCE)?;
-    let (_, body) = element(body, SEQUENCE)?;
-    let (validity, _) = element(body, SEQUENCE)?;
-    let (from, rest) = time(validity)?;
-    let (until, _) = time(rest)?;
-    Some((from, until))
-}
-
-/// The content of the DER element at the beginning, and what follows it.
-fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = bytes.split_first()?;
-    let (length, rest) = rest.split_first()?;
-    let (length, rest) = match usize::from(*length) {
-        short @ 0..=0x7f => (short, rest),
-        long @ 0x81..=0x83 => {
-            let (digits, rest) = rest.split_at_checked(long - 0x80)?;
-            (
-                digits
-                    .iter()
-                    .fold(0, |length, digit| length << 8 | usize::from(*digit)),
-                rest,
-            )
-        }
-        _ => return None,
-    };
-    (*first == tag).then(|| rest.split_at_checked(length))?
-}
-
-/// `YYMMDDHHMMSSZ` of 1950 to 2049, or `YYYYMMDDHHMMSSZ`.
-fn time(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (text, rest) = if let Some((short, rest)) = element(bytes, UTC_TIME) {
-        let century = if short.first()? < &b'5' { "20" } else { "19" };
-        (
-            format!("{century}{}", std::str::from_utf8(short).ok()?),
-            rest,
-        )
-    } else {
-        let (long, rest) = element(bytes, GENERALIZED_TIME)?;
-        (std::str::from_utf8(long).ok()?.to_owned(), rest)
-    };
-    let part = |at: usize, width: usize| text.get(at..at + width);
-    let day = format!("{}-{}-{}", part(0, 4)?, part(4, 2)?, part(6, 2)?);
-    let clock = format!("{}:{}:{}", part(8, 2)?, part(10, 2)?, part(12, 2)?);
-    (text.get(14..) == Some("Z")).then_some(())?;
-    Some((seconds_of(&format!("{day}T{clock}Z"))?, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-        [&[tag, 0x81, u8::try_from(content.len()).unwrap()], content].concat()
-    }
-
-    fn certificate(from: &[u8], until: &[u8]) -> Vec<u8> {
-        let before = [
-            der(VERSION, b"\x02\x01\x02"),
-            der(INTEGER, b"\x07"),
-            der(SEQUENCE, b""),
-            der(SEQUENCE, b"x"),
-        ];
-        let validity = der(
-            SEQUENCE,
-            &[der(UTC_TIME, from), der(GENERALIZED_TIME, until)].concat(),
-        );
-        der(
-            SEQUENCE,
-            &der(SEQUENCE, &[before.concat(), validity].concat()),
-        )
-    }
-
-    #[test]
-    fn the_validity_of_a_certificate_is_read() {
-        let read = validity(&certificate(b"010909014640Z", b"20330518033320Z"));
-        assert_eq!(read, Some((1_000_000_000, 2_000_000_000)));
-        assert_eq!(
-            validity(&certificate(b"010909014640", b"20330518033320Z")),
-            None
-        );
-        assert_eq!(
-            validity(&certificate(b"019909014640Z", b"20330518033320Z")),
-            None
-        );
-        let whole = certificate(b"010909014640Z", b"20330518033320Z");
-        for length in 0..whole.len() {
-            assert_eq!(validity(&whole[..length]), None, "{length}");
+/// What connections to others need.
+fn look_at_peers(checked: &Checked, now: u64, findings: &mut Findings) {
+    for expiry in expiries(checked) {
+        let (past, near) = match expiry.kind {
+            Kind::Certificate => continue, // as below
+            Kind::ClientCertificate => {
+                ("client_certificate.expired", "client_certificate.expiring")
+            }
+            Kind::Crl => ("crl.expired", "crl.expiring"),
+            Kind::Pins => ("pins.expired", "pins.expiring"),
+        };
+        findings.look(expiry.kind.word());
+        match expiry.end(now) {
+            None => {}
+            Some(end @ End::Past) => findings.error(past, expiry.words(end), expiry.fix()),
+            Some(end @ End::Near(_)) => findings.warning(near, expiry.words(end), expiry.fix()),
         }
     }
 }

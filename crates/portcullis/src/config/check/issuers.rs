@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::introspection::introspection;
 use super::signals::signals;
+use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::{Algorithm, External, Issuer, TokenType};
 use crate::config::problem::Place;
@@ -101,6 +102,8 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("groups_claim", raw.groups_claim.is_some()),
         ("scope_claim", raw.scope_claim.is_some()),
         ("ca", raw.ca.is_some()),
+        ("crl", raw.crl.is_some()),
+        ("pins", raw.pins.is_some()),
         ("signals", raw.signals.is_some()),
         ("introspection", raw.introspection.is_some()),
     ];
@@ -149,9 +152,17 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
     let jwks_uri = raw
         .jwks_uri
         .and_then(|text| desk.url(&place.key("jwks_uri"), &text));
-    let ca = raw
-        .ca
-        .and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
+    let is_https = raw
+        .issuer
+        .as_ref()
+        .is_none_or(|url| url.starts_with("https://"));
+    let written = Written {
+        ca: raw.ca,
+        crl: raw.crl,
+        pins: raw.pins,
+        ..Written::default()
+    };
+    let trust = trust(desk, place, written, is_https);
     let issuer = identifier(desk, place, raw.issuer)?;
     Some(External {
         issuer,
@@ -163,7 +174,7 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
         roles_claim,
         groups_claim,
         scope_claim,
-        ca,
+        trust,
         signals: None,
         introspection: None,
     })

@@ -6,11 +6,12 @@ mod signals;
 mod introspection;
 mod servers;
 mod upstream;
+mod trust;
 mod grants;
 mod desk;
 
 use super::checked::{Checked, Proof};
-use super::problem::{Problem, Source};
+use super::problem::{Place, Problem, Source};
 use super::raw::Raw;
 use desk::Desk;
 
@@ -34,6 +35,13 @@ pub(super) fn file(
     let audit = gateway
         .as_ref()
         .map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
+    let collector = raw.telemetry.pins.and_then(|raw| {
+        trust::pins(
+            &mut desk,
+            &Place::default().key("telemetry").key("pins"),
+            raw,
+        )
+    });
     let issuers = issuers::issuers(&mut desk, raw.issuers);
     let (servers, mut grants) = servers::servers(
         &mut desk,
@@ -54,6 +62,7 @@ pub(super) fn file(
             sessions,
             quota,
             audit,
+            collector,
             issuers: issuers.known,
             servers: servers.known,
             policies,

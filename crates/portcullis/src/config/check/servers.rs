@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
 use super::introspection::only_one;
 use super::issuers::Issuers;
+use super::trust::Written;
 use super::upstream::{Reach, upstream};
 use crate::config::bounds;
 use crate::config::checked::{Gateway, Grant, Server, ServerName, Tool, Who};
@@ -84,21 +85,10 @@ fn server(
     desk: &mut Desk<'_>,
     place: &Place,
     name: &ServerName,
-    raw: raw::Server,
+    mut raw: raw::Server,
     around: &Around<'_>,
 ) -> Option<Server> {
-    let reach = Reach {
-        url: raw.url,
-        transport: raw.transport,
-        ca: raw.ca,
-        headers: raw.headers,
-        command: raw.command,
-        args: raw.args,
-        env: raw.env,
-        inherit_env: raw.inherit_env,
-        cwd: raw.cwd,
-        max_processes: raw.limits.max_processes,
-    };
+    let reach = reach(&mut raw);
     let upstream = upstream(desk, place, reach);
     let audience = audience(
         desk,
@@ -144,6 +134,27 @@ fn server(
         question_timeout,
         response_bytes: usize::try_from(response).unwrap_or(usize::MAX),
     })
+}
+
+fn reach(raw: &mut raw::Server) -> Reach {
+    Reach {
+        url: raw.url.take(),
+        transport: raw.transport.take(),
+        trust: Written {
+            ca: raw.ca.take(),
+            crl: raw.crl.take(),
+            pins: raw.pins.take(),
+            client_certificate: raw.client_certificate.take(),
+            client_key: raw.client_key.take(),
+        },
+        headers: std::mem::take(&mut raw.headers),
+        command: raw.command.take(),
+        args: std::mem::take(&mut raw.args),
+        env: std::mem::take(&mut raw.env),
+        inherit_env: std::mem::take(&mut raw.inherit_env),
+        cwd: raw.cwd.take(),
+        max_processes: raw.limits.max_processes,
+    }
 }
 
 fn audience(

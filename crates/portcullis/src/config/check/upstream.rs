@@ -1,11 +1,12 @@
 //! How a server is reached, and with which secrets.
 
 use super::desk::Desk;
+use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::{Http, Stdio, Transport, Upstream};
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::Place;
-use crate::config::{header, raw, suspect};
+use crate::config::{HttpUrl, header, raw, suspect};
 use http::{HeaderName, HeaderValue};
 use portcullis_core::secret::Secret;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 pub(super) struct Reach {
     pub(super) url: Option<raw::Text>,
     pub(super) transport: Option<String>,
-    pub(super) ca: Option<String>,
+    pub(super) trust: Written,
     pub(super) headers: BTreeMap<String, raw::Text>,
     pub(super) command: Option<String>,
     pub(super) args: Vec<String>,
@@ -48,10 +49,10 @@ pub(super) fn upstream(desk: &mut Desk<'_>, place: &Place, mut reach: Reach) -> 
         (None, Some(command)) => {
             let strange = [
                 ("transport", reach.transport.is_some()),
-                ("ca", reach.ca.is_some()),
                 ("headers", !reach.headers.is_empty()),
             ];
             refuse_strange(desk, place, &strange, "`url`");
+            refuse_strange(desk, place, &reach.trust.keys(), "`url`");
             stdio(desk, place, &command, reach).map(Upstream::Stdio)
         }
         (Some(_), Some(_)) => {
@@ -92,21 +93,17 @@ fn http(desk: &mut Desk<'_>, place: &Place, url: raw::Text, reach: Reach) -> Opt
         Some(text) => desk.choose(&place.key("transport"), &text, &kinds),
         None => Some(Transport::StreamableHttp),
     };
-    let ca = reach
-        .ca
-        .and_then(|text| desk.pem(&place.key("ca"), &text, "CERTIFICATE"));
     let headers = headers(desk, &place.key("headers"), reach.headers);
     let url = desk
         .text(&place.key("url"), url)
         .and_then(|url| desk.url(&place.key("url"), url.expose()));
-    if ca.is_some() && url.as_ref().is_some_and(|url| !url.is_https()) {
-        desk.refuse(&place.key("ca"), "only for an `https` URL");
-    }
+    let is_https = url.as_ref().is_none_or(HttpUrl::is_https);
+    let trust = trust(desk, place, reach.trust, is_https);
     Some(Http {
         url: url?,
         transport: transport?,
         headers,
-        ca,
+        trust,
     })
 }
 

@@ -22,6 +22,8 @@ mod mirror;
 mod parser;
 mod rebinding;
 mod tls;
+mod pins;
+mod certificates;
 mod quota;
 mod flood;
 mod record;

@@ -96,6 +96,9 @@ fn tok_13_speaks_tls_1_3_to_clients_and_nothing_older() {
     assert_eq!(said.first(), Some(&ALERT), "{said:?}");
     assert_eq!(said.last(), Some(&70), "protocol_version: {said:?}");
 
+    let record = gateway.expect("tls.rejected", Some("version"));
+    assert!(record["peer"].is_string(), "{record}");
+
     let plain = call("echo").token(&token);
     let answer = raw(gateway.address, &plain.bytes(gateway.address, "0", ""));
     assert_eq!(answer.status, 0, "an answer without TLS: {answer:?}");
@@ -151,6 +154,8 @@ fn tok_13_speaks_tls_1_3_to_upstreams_and_nothing_older() {
     );
     assert_eq!(response.status, 502, "{response:?}");
     assert_eq!(scene.gateway.record_of(&response)["reason"], "unreachable");
+    let record = scene.gateway.expect("tls.rejected", Some("version"));
+    assert_eq!(record["server"], "old", "{record}");
     let (hello, rest) = old.join().unwrap();
     assert!(
         hello

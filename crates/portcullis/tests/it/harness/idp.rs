@@ -3,6 +3,7 @@
 use super::http::{Answer, Host, Seen};
 use super::jwt::{Draft, Key};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 
 struct State {
@@ -62,6 +63,10 @@ impl Idp {
 
     pub(crate) fn issuer(&self) -> String {
         self.host.url()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.host.address()
     }
 
     /// The key of this id.

@@ -3,6 +3,7 @@
 use super::STATELESS;
 use super::http::{Answer, Host, Seen};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +30,10 @@ impl Upstream {
             scripted.unwrap_or_else(|| answer(seen, &sessions))
         });
         Self { host, script }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.host.address()
     }
 
     pub(crate) fn url(&self) -> String {

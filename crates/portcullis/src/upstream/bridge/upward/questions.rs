@@ -154,8 +154,9 @@ impl Questions {
         self.report.tell(&Notice {
             event: "call.lapsed",
             reason,
-            server: &self.server,
+            server: Some(&self.server),
             owner: Some(&kept.owner),
+            detail: &[],
         });
         drop(kept);
     }

@@ -1,13 +1,24 @@
 //! TLS 1.3, and nothing older, on every connection that is not loopback.
 
+mod client;
+mod pinned;
+mod refused;
+mod validity;
+mod expiry;
+
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, version};
+use rustls::{ServerConfig, version};
+use std::io;
 use std::sync::Arc;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) use client::{Client, Peer};
+pub(crate) use expiry::{End, Expiries, Expiry, Kind, expiries};
+pub(crate) use validity::validity;
 
 /// Why no TLS can be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -21,31 +32,12 @@ pub(crate) enum BadTls {
     /// The machine has no trust roots, and the configuration names none.
     #[error("no trust roots: install the system's CA certificates, or set `ca`")]
     NoRoots,
+    /// Revocation lists that cannot be read.
+    #[error("no usable revocation list in the PEM text")]
+    Lists,
     /// The TLS library refuses.
     #[error("tls configuration refused")]
     Refused(#[source] rustls::Error),
-}
-
-/// For connections to upstreams and issuers: the system's roots, and one more.
-pub(crate) fn connector(extra: Option<&str>) -> Result<TlsConnector, BadTls> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::debug!(%error, "a system trust root cannot be read");
-    }
-    roots.add_parsable_certificates(native.certs);
-    if let Some(pem) = extra {
-        for certificate in certificates(pem)? {
-            roots.add(certificate).map_err(BadTls::Refused)?;
-        }
-    }
-    if roots.is_empty() {
-        return Err(BadTls::NoRoots);
-    }
-    let config = ClientConfig::builder_with_protocol_versions(&[&version::TLS13])
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// For our own listener.
@@ -56,6 +48,11 @@ pub(crate) fn acceptor(shown: &Arc<Shown>) -> TlsAcceptor {
         .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsAcceptor::from(Arc::new(config))
+}
+
+/// Why a client's handshake was refused; none if the client only went away.
+pub(crate) fn refusal(error: &io::Error) -> Option<&'static str> {
+    refused::said(error).map(refused::reason)
 }
 
 /// The certificate that every new connection is shown.

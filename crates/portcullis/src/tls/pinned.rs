@@ -1,0 +1,173 @@
+//! Is it the key that was pinned? Asked after the usual validation has said yes, never instead of it.
+
+use crate::config::{Pin, Pins};
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError};
+use rustls::{RootCertStore, SignatureScheme};
+use std::sync::Arc;
+
+/// A chain without any of the keys that were pinned (RFC 7469 section 2.6).
+#[derive(Debug, thiserror::Error)]
+#[error("no key of the chain is pinned")]
+pub(super) struct NotPinned {
+    /// The key of the certificate that was shown.
+    pub(super) seen: Pin,
+    /// The keys that were wanted.
+    pub(super) expected: Pins,
+}
+
+/// The usual validation, and then the pins.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    standard: Arc<WebPkiServerVerifier>,
+    algorithms: WebPkiSupportedAlgorithms,
+    pins: Pins,
+    /// The trusted roots whose keys are pinned.
+    roots: RootCertStore,
+}
+
+impl Pinned {
+    pub(super) fn new(
+        standard: Arc<WebPkiServerVerifier>,
+        trusted: &RootCertStore,
+        algorithms: WebPkiSupportedAlgorithms,
+        pins: Pins,
+    ) -> Self {
+        let is_pinned = |key: &[u8]| pins.keys.contains(&Pin(sha256(&sequence(key))));
+        let roots = trusted.roots.iter();
+        let roots = roots.filter(|root| is_pinned(root.subject_public_key_info.as_ref()));
+        Self {
+            standard,
+            algorithms,
+            roots: roots.cloned().collect(),
+            pins,
+        }
+    }
+
+    /// Whether the certificate has a pinned key, or one has signed it by way of this chain.
+    ///
+    /// What a server sends beside its certificate may have nothing to do with it. A pinned key among it counts only
+    /// if it leads to the certificate: it is made the one thing that is trusted, and the chain is validated again.
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let leaf = ParsedCertificate::try_from(certificate)?;
+        let seen = Pin(sha256(leaf.subject_public_key_info().as_ref()));
+        if self.pins.keys.contains(&seen) {
+            return Ok(());
+        }
+        let mut anchors = self.roots.clone();
+        for other in others {
+            let Ok(parsed) = ParsedCertificate::try_from(other) else {
+                continue;
+            };
+            let key = Pin(sha256(parsed.subject_public_key_info().as_ref()));
+            if self.pins.keys.contains(&key) {
+                anchors.add_parsable_certificates([other.clone()]);
+            }
+        }
+        let signed = verify_server_cert_signed_by_trust_anchor(
+            &leaf,
+            &anchors,
+            others,
+            now,
+            self.algorithms.all,
+        );
+        signed.map_err(|_| {
+            let expected = self.pins.clone();
+            let why = OtherError(Arc::new(NotPinned { seen, expected }));
+            Error::InvalidCertificate(CertificateError::Other(why))
+        })
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.standard.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        )?;
+        self.check(end_entity, intermediates, now)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.standard
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.standard
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.standard.supported_verify_schemes()
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
+}
+
+/// A DER `SEQUENCE` of this content, which is how a trust anchor keeps its key.
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let digits: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
+    let mut der = vec![0x30];
+    match (content.len(), u8::try_from(digits.len())) {
+        (0..=0x7f, _) => der.extend(digits.last().copied().or(Some(0))),
+        (_, Ok(count)) => {
+            der.push(0x80 | count);
+            der.extend(digits);
+        }
+        (_, Err(_)) => {}
+    }
+    der.extend_from_slice(content);
+    der
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sequence;
+
+    #[test]
+    fn a_sequence_says_its_length() {
+        assert_eq!(sequence(&[]), [0x30, 0]);
+        assert_eq!(sequence(&[7]), [0x30, 1, 7]);
+        assert_eq!(sequence(&[7; 0x7f])[..3], [0x30, 0x7f, 7]);
+        assert_eq!(sequence(&[7; 0x80])[..4], [0x30, 0x81, 0x80, 7]);
+        assert_eq!(sequence(&[7; 0x100])[..5], [0x30, 0x82, 1, 0, 7]);
+    }
+}
