@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod route;
 
 pub mod signals;
+pub mod egress;
 
 pub mod pipeline;
 pub mod refusal;

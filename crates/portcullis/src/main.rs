@@ -10,6 +10,7 @@ mod shards;
 mod listener;
 mod relay;
 mod issuers;
+mod egress;
 mod revocations;
 mod upstream;
 

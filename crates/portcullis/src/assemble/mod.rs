@@ -6,6 +6,7 @@ mod desk;
 mod policy;
 
 use crate::config::{self, Checked};
+use crate::egress::Egress;
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
 use crate::relay::Live;
@@ -109,14 +110,9 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
-    let trusted = checked
-        .issuers
-        .values()
-        .map(|issuer| trusted(checked, issuer, workshop))
-        .collect::<Result<_, _>>()?;
     Ok(Assembled {
         live,
-        trusted,
+        trusted: all_trusted(checked, workshop)?,
         upstreams,
     })
 }
@@ -289,10 +285,18 @@ pub(crate) fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String 
     }
 }
 
+fn all_trusted(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Vec<Trusted>> {
+    let egress = Arc::new(Egress::new(&checked.egress));
+    let issuers = checked.issuers.values();
+    issuers
+        .map(|issuer| trusted(checked, issuer, (workshop, &egress)))
+        .collect()
+}
+
 fn trusted(
     checked: &Checked,
     issuer: &config::Issuer,
-    workshop: &Workshop<'_>,
+    (workshop, egress): (&Workshop<'_>, &Arc<Egress>),
 ) -> anyhow::Result<Trusted> {
     let name = issuer_name(checked, issuer);
     Ok(match issuer {
@@ -330,6 +334,7 @@ fn trusted(
             source: Source::Remote {
                 jwks: external.jwks_uri.clone(),
                 desk: desk(external)?,
+                egress: Arc::clone(egress),
                 tls: client_for(
                     external.issuer.starts_with("https://"),
                     &external.trust,

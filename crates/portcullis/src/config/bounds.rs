@@ -90,5 +90,8 @@ pub(super) const PINS: std::ops::RangeInclusive<usize> = 2..=16;
 /// Issuers, each of which stands on every server.
 pub(super) const MAX_ISSUERS: usize = 64;
 
+/// Places inside that other parties may name.
+pub(super) const MAX_ALLOWED: usize = 256;
+
 /// Problems that are told at once; who has more will read the file again anyway.
 pub(super) const MAX_PROBLEMS: usize = 100;

@@ -27,6 +27,8 @@ pub(crate) struct Checked {
     pub(crate) audit: Audit,
     /// The keys of collectors.
     pub(crate) collector: Option<Pins>,
+    /// Where other parties may send us.
+    pub(crate) egress: super::egress::Egress,
     /// Who signs tokens; never empty.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     /// What is behind the gateway; never empty.

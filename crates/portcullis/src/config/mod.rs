@@ -13,6 +13,7 @@ mod checked;
 mod trust;
 mod pattern;
 mod url;
+mod egress;
 mod problem;
 mod nearest;
 mod reference;
@@ -28,6 +29,7 @@ pub(crate) use checked::{
     Algorithm, Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server,
     ServerName, Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
 };
+pub(crate) use egress::Egress;
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names};
 pub(crate) use portcullis_core::secret::Secret;

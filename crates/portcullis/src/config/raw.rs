@@ -24,6 +24,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) telemetry: Telemetry,
     #[serde(default)]
+    pub(super) egress: super::egress::Raw,
+    #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]
     pub(super) issuers: BTreeMap<String, Issuer>,
     #[serde(default)]
@@ -152,8 +154,7 @@ pub(super) struct Quota {
 pub(super) struct Audit {
     /// Directory of the log. Default: `audit` in the data directory.
     pub(super) directory: Option<String>,
-    /// How long a record may wait for the disk (`fsync`), 1ms to 1s, or `always` to wait for it before each
-    /// answer.
+    /// How long a record may wait for the disk (`fsync`), 1ms to 1s, or `always` to wait for it before each answer.
     #[schemars(extend("default" = bounds::DURABILITY.default_text()))]
     pub(super) durability: Option<String>,
     /// A log file that grows beyond this is closed and the next one begun.
@@ -292,8 +293,7 @@ pub(super) struct Server {
     pub(super) cwd: Option<String>,
     /// Names of the issuers whose tokens it accepts. Default: all.
     pub(super) issuers: Option<Vec<String>>,
-    /// The `aud` that a token must have; two servers never share one. Default: `public_url` and
-    /// `/servers/NAME/mcp`.
+    /// The `aud` that a token must have; two servers never share one. Default: `public_url` and `/servers/NAME/mcp`.
     pub(super) audience: Option<String>,
     /// Scopes that every request needs.
     #[serde(default)]

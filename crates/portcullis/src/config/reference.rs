@@ -35,6 +35,7 @@ pub(super) const ORDER: &[&str] = &[
     "sessions",
     "quota",
     "audit",
+    "egress",
     "telemetry",
     "issuers",
     "servers",

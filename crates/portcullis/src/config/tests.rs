@@ -634,6 +634,32 @@ fn every_problem_is_named_at_once() {
 }
 
 #[test]
+fn lp_04_places_inside_are_named_or_refused() {
+    let open = "[egress]\nallow = [\"10.1.0.0/16\", \"fd00::/8\", \"Login.internal:8443\"]\nresolver = \"192.0.2.53:53\"\n";
+    let checked = reads(&format!("{open}{REST}")).unwrap();
+    assert!(!checked.egress.allow.is_empty());
+    assert_eq!(checked.egress.resolver, "192.0.2.53:53".parse().ok());
+    let closed = reads(REST).unwrap();
+    assert!(closed.egress.allow.is_empty() && closed.egress.resolver.is_none());
+    for (entry, column) in [("*", 10), ("10.1.0.0/8", 10), ("https://a.example", 10)] {
+        let text = format!("[egress]\nallow = [\"{entry}\"]\n");
+        refuses(&text, 2, column, "egress.allow[0]", "range of addresses");
+    }
+    for server in ["dns.example:53", "192.0.2.53", "192.0.2.53:0"] {
+        let text = format!("[egress]\nresolver = \"{server}\"\n");
+        refuses(&text, 2, 12, "egress.resolver", "address and port");
+    }
+    let many = vec!["\"a.example\""; 257].join(", ");
+    refuses(
+        &format!("[egress]\nallow = [{many}]\n"),
+        2,
+        1,
+        "egress.allow",
+        "at most 256",
+    );
+}
+
+#[test]
 fn problems_read_like_those_of_a_compiler() {
     let problems = reads(&format!("[gateway]\nadmin = \"0.0.0.0:1\"{REST}")).unwrap_err();
     assert_eq!(

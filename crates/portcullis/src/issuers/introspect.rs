@@ -1,12 +1,12 @@
 //! Questions an issuer about tokens (RFC 7662): one question at a time for each token, few for each network, and no
 //! answer is never a yes.
 
-use super::fetch::{self, NoAnswer};
+use super::fetch::{NoAnswer, Way};
 use super::{Issuers, Source, lock};
 use crate::clock;
 use crate::config::HttpUrl;
+use crate::egress::Site;
 use crate::record::note;
-use crate::tls::Client;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use portcullis_audit::Record;
@@ -50,7 +50,7 @@ pub(crate) struct Desk {
     strangers: Semaphore,
     known: Semaphore,
     /// Where its metadata says that it answers.
-    found: Mutex<Option<HttpUrl>>,
+    found: Mutex<Option<Site>>,
     told: Mutex<Option<Timestamp>>,
 }
 
@@ -90,23 +90,23 @@ impl Desk {
             .map_err(|_| Unavailable::Introspection)
     }
 
-    async fn endpoint(&self, issuer: &str, tls: Option<&Client>) -> Result<HttpUrl, NoAnswer> {
+    async fn endpoint(&self, way: Way<'_>) -> Result<Site, NoAnswer> {
         if let Some(endpoint) = &self.endpoint {
-            return Ok(endpoint.clone());
+            return Ok(Site::Written(endpoint.clone()));
         }
         let known = lock(&self.found).clone();
         if let Some(endpoint) = known {
             return Ok(endpoint);
         }
-        let found = fetch::introspection(issuer, tls).await?;
+        let found = way.introspection().await?;
         *lock(&self.found) = Some(found.clone());
         Ok(found)
     }
 
-    async fn ask(&self, question: &Question, tls: Option<&Client>) -> Result<Bytes, NoAnswer> {
-        let endpoint = self.endpoint(&question.issuer, tls).await?;
+    async fn ask(&self, question: &Question, way: Way<'_>) -> Result<Bytes, NoAnswer> {
+        let endpoint = self.endpoint(way).await?;
         let form = Bytes::from(question.form().expose().clone());
-        let answer = fetch::post(&endpoint, tls, &self.credentials, form).await;
+        let answer = way.post(&endpoint, &self.credentials, form).await;
         if answer.is_err() {
             *lock(&self.found) = None; // it may have moved
         }
@@ -148,6 +148,7 @@ impl Issuers {
         let Some(Source::Remote {
             tls,
             desk: Some(desk),
+            egress,
             ..
         }) = source.as_deref()
         else {
@@ -165,7 +166,12 @@ impl Issuers {
         self.questions.check(question, &trust)?;
         let _of_network = self.questions.enter(question, peer)?;
         let _turn = desk.turn(question).await?;
-        let answer = match desk.ask(question, tls.as_ref()).await {
+        let way = Way {
+            issuer: &question.issuer,
+            tls: tls.as_ref(),
+            egress,
+        };
+        let answer = match desk.ask(question, way).await {
             Ok(answer) => answer,
             Err(error) => return Err(self.unanswered(&question.issuer, desk, &error)),
         };
@@ -195,6 +201,7 @@ impl Issuers {
             is_due
         };
         if is_due {
+            self.denied(issuer, error);
             tracing::warn!(issuer, %error, "the issuer cannot be asked about tokens");
             let mut record = Record::new("introspection.failed");
             record.detail.set("issuer", issuer);

@@ -6,9 +6,11 @@ mod introspect;
 
 use crate::clock;
 use crate::config::HttpUrl;
+use crate::egress::{self, Egress, note_denied};
 use crate::record::note;
 use crate::tls::Client;
 use arc_swap::ArcSwap;
+use fetch::{NoAnswer, Way};
 use futures_util::future::join_all;
 use introspect::Questions;
 use portcullis_audit::{Record, Recorder};
@@ -42,6 +44,8 @@ pub(crate) enum Source {
         tls: Option<Client>,
         /// Where it is asked about tokens.
         desk: Option<Arc<Desk>>,
+        /// Where it may send us.
+        egress: Arc<Egress>,
     },
 }
 
@@ -233,12 +237,20 @@ impl Issuers {
         let Some(source) = self.sources.load().get(issuer).cloned() else {
             return false;
         };
-        let Source::Remote { jwks, tls, .. } = &*source else {
+        let Source::Remote {
+            jwks, tls, egress, ..
+        } = &*source
+        else {
             return false;
+        };
+        let way = Way {
+            issuer,
+            tls: tls.as_ref(),
+            egress,
         };
         let mut record = Record::new("jwks.refreshed");
         record.detail.set("issuer", issuer);
-        match fetch::keys(issuer, jwks.as_ref(), tls.as_ref()).await {
+        match way.keys(jwks.as_ref()).await {
             Ok(set) => {
                 let _alone = lock(&self.publishing);
                 // What was fetched from a source that a reload has replaced is not what is trusted now.
@@ -255,11 +267,19 @@ impl Issuers {
             }
             Err(error) => {
                 tracing::warn!(issuer, %error, "cannot fetch the issuer's keys");
+                self.denied(issuer, &error);
                 record.event = "jwks.refresh_failed".into();
                 record.detail.set("error", error.to_string().as_str());
                 note(&self.recorder, record);
                 false
             }
+        }
+    }
+
+    /// Records that an issuer sent us where no peer may.
+    fn denied(&self, issuer: &str, error: &NoAnswer) {
+        if let NoAnswer::Unsent(egress::NoAnswer::Denied { why, host }) = error {
+            note_denied(&self.recorder, issuer, host, *why);
         }
     }
 

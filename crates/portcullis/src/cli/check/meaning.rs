@@ -21,6 +21,10 @@ pub(super) struct Meaning {
     pub(super) origins: Vec<String>,
     pub(super) data: PathBuf,
     pub(super) audit: AuditLog,
+    /// Where peers may send the gateway besides the Internet.
+    pub(super) egress: Vec<String>,
+    /// Who is asked about names that peers use, if not the machine.
+    pub(super) resolver: Option<String>,
     pub(super) bounds: Bounds,
     pub(super) issuers: BTreeMap<String, Trust>,
     /// SHA-256 of all policies and grants, as audit records name it.
@@ -121,6 +125,8 @@ impl Meaning {
             origins: gateway.origins.iter().cloned().collect(),
             data: gateway.data.clone(),
             audit: audit(checked),
+            egress: checked.egress.written.clone(),
+            resolver: checked.egress.resolver.map(|server| server.to_string()),
             bounds: bounds(checked),
             issuers: checked
                 .issuers

@@ -20,6 +20,12 @@ impl fmt::Display for Meaning {
         writeln!(out, "Operators  http://{}", self.admin)?;
         writeln!(out, "Data       {}", self.data.display())?;
         write!(out, "{}{}", self.audit, self.bounds)?;
+        if !self.egress.is_empty() {
+            writeln!(out, "Peers      may send us to {}", listed(&self.egress))?;
+        }
+        if let Some(server) = &self.resolver {
+            writeln!(out, "           to names as {server} knows them")?;
+        }
         for (name, trust) in &self.issuers {
             let kind = if trust.embedded {
                 " (this gateway)"

@@ -20,7 +20,7 @@ pub(in crate::config) struct World<'a> {
 }
 
 /// Problems so far, and the world.
-pub(super) struct Desk<'a> {
+pub(in crate::config) struct Desk<'a> {
     source: &'a Source<'a>,
     world: &'a World<'a>,
     directory: PathBuf,
@@ -50,11 +50,11 @@ impl<'a> Desk<'a> {
         &self.directory
     }
 
-    pub(super) fn refuse(&mut self, place: &Place, reason: &str) {
+    pub(in crate::config) fn refuse(&mut self, place: &Place, reason: &str) {
         self.tell(place, reason, None);
     }
 
-    pub(super) fn refuse_with(&mut self, place: &Place, reason: &str, fix: &str) {
+    pub(in crate::config) fn refuse_with(&mut self, place: &Place, reason: &str, fix: &str) {
         self.tell(place, reason, Some(fix));
     }
 

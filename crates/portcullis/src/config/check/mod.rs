@@ -11,11 +11,11 @@ mod grants;
 mod desk;
 
 use super::checked::{Checked, Proof};
+use super::egress::egress;
 use super::problem::{Place, Problem, Source};
 use super::raw::Raw;
-use desk::Desk;
 
-pub(super) use desk::World;
+pub(super) use desk::{Desk, World};
 
 /// Judges the whole file; `problems` is what its shape has already shown.
 ///
@@ -42,6 +42,7 @@ pub(super) fn file(
             raw,
         )
     });
+    let egress = egress(&mut desk, raw.egress);
     let issuers = issuers::issuers(&mut desk, raw.issuers);
     let (servers, mut grants) = servers::servers(
         &mut desk,
@@ -63,6 +64,7 @@ pub(super) fn file(
             quota,
             audit,
             collector,
+            egress,
             issuers: issuers.known,
             servers: servers.known,
             policies,

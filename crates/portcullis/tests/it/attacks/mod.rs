@@ -6,6 +6,7 @@ mod credentials;
 mod signature;
 mod issuer;
 mod keys;
+mod egress;
 mod lifetime;
 mod proof;
 mod scope;

@@ -85,7 +85,15 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn start(handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0", handler)
+    }
+
+    /// The same on another address of loopback.
+    pub(crate) fn start_at(
+        address: &str,
+        handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let host = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),

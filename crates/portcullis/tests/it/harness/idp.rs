@@ -10,6 +10,8 @@ struct State {
     published: Vec<Key>,
     /// What the metadata says instead of the truth.
     named: Option<String>,
+    /// Where the metadata says that the keys are, if not here.
+    keys_at: Option<String>,
     manner: Manner,
 }
 
@@ -40,6 +42,7 @@ impl Idp {
         let state = Arc::new(Mutex::new(State {
             published,
             named: None,
+            keys_at: None,
             manner: Manner::Usual,
         }));
         let answering = Arc::clone(&state);
@@ -96,6 +99,18 @@ impl Idp {
         self.state.lock().unwrap().named = Some(issuer.to_owned());
     }
 
+    /// Says in the metadata that the keys are there.
+    pub(crate) fn keys_are_at(&self, url: &str) {
+        self.state.lock().unwrap().keys_at = Some(url.to_owned());
+    }
+
+    /// The keys as it publishes them.
+    pub(crate) fn key_set(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let keys: Vec<Value> = state.published.iter().map(Key::jwk).collect();
+        json!({ "keys": keys }).to_string()
+    }
+
     /// How often it was asked for anything.
     pub(crate) fn requests(&self) -> usize {
         self.host.seen().len()
@@ -120,7 +135,8 @@ fn answer(seen: &Seen, state: &State, url: &str) -> Answer {
     match seen.target.as_str() {
         "/.well-known/oauth-authorization-server" => {
             let named = state.named.as_deref().unwrap_or(url);
-            let jwks = format!("{url}/jwks");
+            let own = format!("{url}/jwks");
+            let jwks = state.keys_at.as_ref().unwrap_or(&own);
             state
                 .manner
                 .says(&json!({ "issuer": named, "jwks_uri": jwks }))
