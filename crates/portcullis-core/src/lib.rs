@@ -11,6 +11,7 @@ pub mod quota;
 pub mod authorize;
 pub mod inspect;
 pub mod route;
+pub mod credentials;
 
 pub mod signals;
 pub mod egress;

@@ -2,6 +2,7 @@
 
 use crate::authenticate::{BadProof, Unauthenticated};
 use crate::authorize::Forbidden;
+use crate::credentials::NoCredential;
 use crate::inspect::BadAnswer;
 use crate::protocol::{Id, Malformed};
 use crate::quota::Exhausted;
@@ -100,6 +101,9 @@ pub enum Unanswered {
     /// The upstream refuses our own credentials.
     #[error("upstream refused our credentials")]
     Credentials,
+    /// There is no credential of ours to show it, so it was not asked.
+    #[error(transparent)]
+    NoCredential(#[from] NoCredential),
     /// It was asked before and kept for the client's answers, but not for these.
     #[error(transparent)]
     State(#[from] BadState),
@@ -115,6 +119,7 @@ impl Unanswered {
             Self::Ended => "ended",
             Self::NotRunning => "not_running",
             Self::Credentials => "credentials",
+            Self::NoCredential(why) => why.reason(),
             Self::State(why) => why.reason(),
         }
     }
@@ -213,6 +218,7 @@ impl Refusal {
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
             Self::Unanswered(why @ Unanswered::State(_)) => ("state.rejected", why.reason()),
+            Self::Unanswered(Unanswered::NoCredential(why)) => ("token.not_issued", why.reason()),
             Self::Unanswered(why) => ("upstream.failed", why.reason()),
             Self::BadAnswer(why) => ("upstream.refused", why.reason()),
             Self::Unavailable(Unavailable::Audit) => ("gateway.unavailable", "audit"),
@@ -254,6 +260,9 @@ impl Refusal {
                 (504, -32603, "upstream did not answer in time")
             }
             Self::Unanswered(Unanswered::State(_)) => (400, -32602, "request state not accepted"),
+            Self::Unanswered(Unanswered::NoCredential(_)) => {
+                (503, -32603, "no credential for the upstream")
+            }
             Self::Unanswered(_) => (502, -32603, "upstream did not answer"),
             Self::BadAnswer(_) => (502, -32603, "upstream answer refused"),
             Self::Unavailable(Unavailable::Bug) => (500, -32603, "internal error"),

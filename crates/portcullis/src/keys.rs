@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use portcullis_core::secret::Secret;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -46,6 +46,25 @@ pub(crate) fn fresh() -> anyhow::Result<Secret<Vec<u8>>> {
 
 /// The Ed25519 key in that file (PKCS #8), made if it is missing.
 pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
+    kept(path, fresh)
+}
+
+/// The P-256 key in that file (PKCS #8), made if it is missing.
+pub(crate) fn es256(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
+    kept(path, fresh_p256)
+}
+
+/// A new P-256 key (PKCS #8), kept nowhere.
+pub(crate) fn fresh_p256() -> anyhow::Result<Secret<Vec<u8>>> {
+    let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+    let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?;
+    Ok(Secret::new(document.as_ref().to_vec()))
+}
+
+fn kept(
+    path: &Path,
+    make: impl FnOnce() -> anyhow::Result<Secret<Vec<u8>>>,
+) -> anyhow::Result<Secret<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(document) => {
             let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
@@ -58,7 +77,7 @@ pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
             Ok(Secret::new(document))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = fresh()?;
+            let key = make()?;
             write_private(path, key.expose())
                 .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(key)

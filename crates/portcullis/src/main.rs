@@ -13,6 +13,7 @@ mod issuers;
 mod egress;
 mod revocations;
 mod upstream;
+mod credentials;
 
 mod record;
 mod flood;

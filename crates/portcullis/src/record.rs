@@ -1,6 +1,7 @@
 //! The bracket around an exchange: its place in the audit log is taken first and settled last.
 
 use crate::clock;
+use crate::credentials::Ledger;
 use crate::export::Place;
 use crate::flood::{Deed, Floods};
 use crate::upstream::Report;
@@ -56,6 +57,8 @@ pub(crate) struct Exchange {
     pub(crate) bytes_out: u64,
     /// Its place in its trace, where anything is exported.
     pub(crate) place: Option<Box<Place>>,
+    /// Which credentials were issued for it.
+    pub(crate) ledger: Ledger,
     caller: Caller,
     facts: Vec<(&'static str, String)>,
     /// Whether an issuer of ours has signed what came, without being a caller.
@@ -97,6 +100,7 @@ impl Exchange {
             bytes_in: 0,
             bytes_out: 0,
             place: None,
+            ledger: Ledger::open(),
             caller,
             facts: Vec::new(),
             is_vouched: false,
@@ -233,6 +237,7 @@ impl Exchange {
         for (name, fact) in &self.facts {
             record.detail.set(name, fact.as_str());
         }
+        self.ledger.close_into(record);
         if self.trail.context_changed {
             record.detail.set("session_context", "changed");
         }
@@ -354,7 +359,7 @@ pub(crate) fn reporter(recorder: Recorder) -> Report {
         if let Some(owner) = notice.owner {
             record.detail.set("owner", owner);
         }
-        for (name, fact) in notice.detail {
+        for (name, fact) in notice.detail.iter().filter(|(_, fact)| !fact.is_empty()) {
             record.detail.set(name, *fact);
         }
         note(&recorder, record);

@@ -33,6 +33,8 @@ pub struct Closed {
     pub server: Arc<str>,
     /// The id that the upstream gave.
     pub upstream: Option<Arc<str>>,
+    /// Whoever opened it, by the token of that moment.
+    pub opener: Principal,
     /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded`, `revoked` or `stopped`.
     pub reason: &'static str,
 }
@@ -313,6 +315,7 @@ impl Table {
             owner: Arc::clone(&key.0),
             server: record.server,
             upstream: record.upstream,
+            opener: record.opener,
             reason,
         })
     }

@@ -1,11 +1,13 @@
 //! From a checked configuration to everything that a reload replaces.
 
 mod upstreams;
+mod credentials;
 mod receivers;
 mod desk;
 mod policy;
 
 use crate::config::{self, Checked};
+use crate::credentials::Signers;
 use crate::egress::Egress;
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
@@ -13,6 +15,7 @@ use crate::relay::Live;
 use crate::tls::Peer;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
+use credentials::published;
 use desk::{desk, introspection};
 use policy::policy;
 use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
@@ -42,6 +45,8 @@ pub(crate) struct Workshop<'a> {
     pub(crate) key: &'a Secret<Vec<u8>>,
     /// Where connections and processes run.
     pub(crate) tasks: &'a TaskTracker,
+    /// What servers and authorization servers are to verify.
+    pub(crate) signers: &'a Signers,
     /// What answers for all servers together.
     pub(crate) aggregate: Arc<dyn Inner>,
     /// Told of what servers do wrong.
@@ -61,12 +66,13 @@ pub(crate) struct Assembled {
 /// Builds it all, or says why it cannot be.
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
     let policy = policy(checked)?;
+    let own = own_issuer(checked);
     let mut servers = HashMap::new();
     let mut upstreams = Upstreams::new();
     for (name, server) in &checked.servers {
         let name: Arc<str> = name.as_str().into();
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
-        let fingerprint = fingerprint(server);
+        let fingerprint = fingerprint(server, &own);
         let upstream = match workshop
             .kept
             .get(&name)
@@ -74,7 +80,8 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         {
             Some((_, kept)) => Arc::clone(kept),
             None => Arc::new(
-                upstream(&name, server, workshop).with_context(|| format!("server {name}"))?,
+                upstream(&name, server, (workshop, &own))
+                    .with_context(|| format!("server {name}"))?,
             ),
         };
         upstreams.insert(name, (fingerprint, upstream));
@@ -89,12 +96,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         rules: Rules {
             policy,
             servers,
-            sessions: session::Limits {
-                idle: checked.sessions.idle,
-                absolute: checked.sessions.absolute,
-                most: checked.sessions.max,
-                most_per_principal: checked.sessions.max_per_principal,
-            },
+            sessions: sessions(&checked.sessions),
             view: match checked.audit.arguments {
                 config::Arguments::Redacted => View::Redacted,
                 config::Arguments::Digest => View::Digest,
@@ -107,6 +109,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
         signals: receivers(checked),
+        keys: published(checked, workshop.signers),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
@@ -115,6 +118,15 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         trusted: all_trusted(checked, workshop)?,
         upstreams,
     })
+}
+
+fn sessions(configured: &config::Sessions) -> session::Limits {
+    session::Limits {
+        idle: configured.idle,
+        absolute: configured.absolute,
+        most: configured.max,
+        most_per_principal: configured.max_per_principal,
+    }
 }
 
 /// The operators' own names: loopback, on their port.

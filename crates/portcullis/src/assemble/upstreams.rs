@@ -1,6 +1,7 @@
 //! How each server is reached: from its configuration to an upstream.
 
 use super::Workshop;
+use super::credentials::credentials;
 use crate::config::{self, HttpUrl};
 use crate::tls;
 use crate::upstream::http::{Http, Site};
@@ -36,7 +37,7 @@ pub(super) fn client_for(
 pub(super) fn upstream(
     name: &Arc<str>,
     server: &config::Server,
-    workshop: &Workshop<'_>,
+    (workshop, own): (&Workshop<'_>, &str),
 ) -> anyhow::Result<Upstream> {
     let around = Around {
         server: Arc::clone(name),
@@ -48,7 +49,10 @@ pub(super) fn upstream(
     let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
             let target = Target {
-                http: Http::new(site(name, http, server, workshop)?, workshop.tasks.clone()),
+                http: Http::new(
+                    site(name, (http, server), (workshop, own))?,
+                    workshop.tasks.clone(),
+                ),
                 origin: http.url.origin(),
                 path: http.url.path().to_owned(),
             };
@@ -57,10 +61,10 @@ pub(super) fn upstream(
             let pipes = pipes(name, (source, MAX_LINKS), server, workshop);
             return Ok(Upstream::with_sessions(pipes, around));
         }
-        config::Upstream::Http(http) => Direct::Http(Http::new(
-            site(name, http, server, workshop)?,
-            workshop.tasks.clone(),
-        )),
+        config::Upstream::Http(http) => {
+            let site = site(name, (http, server), (workshop, own))?;
+            Direct::Http(Http::new(site, workshop.tasks.clone()))
+        }
         config::Upstream::Stdio(stdio) => {
             let source = Source::Process(launch(stdio, server));
             let most = usize::try_from(stdio.max_processes).unwrap_or(usize::MAX);
@@ -91,9 +95,8 @@ fn pipes(
 
 fn site(
     name: &Arc<str>,
-    http: &config::Http,
-    server: &config::Server,
-    workshop: &Workshop<'_>,
+    (http, server): (&config::Http, &config::Server),
+    (workshop, own): (&Workshop<'_>, &str),
 ) -> anyhow::Result<Site> {
     let url: &HttpUrl = &http.url;
     let host = url
@@ -130,6 +133,7 @@ fn site(
         ),
         tls,
         headers,
+        credentials: credentials(name, server, (workshop, own)).map(Arc::new),
         timeout: server.upstream_timeout,
         most: server.response_bytes,
     })
@@ -155,9 +159,12 @@ fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
     }
 }
 
-/// Tells whether an upstream's configuration has changed, secrets included, without keeping any.
-pub(super) fn fingerprint(server: &config::Server) -> String {
+/// Tells whether an upstream's configuration has changed, secrets included, without keeping any; `own` is our name.
+pub(super) fn fingerprint(server: &config::Server, own: &str) -> String {
     let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    if server.credentials.is_some() {
+        hash.update(own.as_bytes());
+    }
     hash.update(format!("{server:?}").as_bytes());
     let secrets = match &server.upstream {
         config::Upstream::Http(http) => &http.headers,

@@ -81,6 +81,9 @@ pub(super) const SKEW: Range<Span> = spans(Span::secs(30), Span::secs(0), Span::
 
 pub(super) const ASKED: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(300));
 
+pub(super) const ASSERTION: Range<Span> = spans(Span::secs(60), Span::secs(5), Span::secs(300));
+pub(super) const SUBJECT: &str = "plain";
+
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 

@@ -1,12 +1,13 @@
 //! The configuration after every check: types that cannot be wrong.
 
+use super::credentials::Credentials;
 use super::pattern::Pattern;
+pub(crate) use super::server_name::ServerName;
 use super::trust::{Pins, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::Binding;
 use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -263,35 +264,6 @@ pub(crate) enum TokenType {
     Jwt,
 }
 
-/// The name of a server: `^[a-z0-9][a-z0-9-]{0,31}$`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ServerName(String);
-
-impl ServerName {
-    /// Longest name.
-    pub(crate) const MAX_CHARS: usize = 32;
-
-    /// Parses a name; `None` if it does not have the form.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let holds = (1..=Self::MAX_CHARS).contains(&text.len())
-            && text.bytes().all(inside)
-            && !text.starts_with('-');
-        holds.then(|| Self(text.to_owned()))
-    }
-
-    /// The name as text.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ServerName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
 /// A server behind the gateway.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -309,6 +281,8 @@ pub(crate) struct Server {
     pub(crate) dpop_nonce: bool,
     /// What single tools need.
     pub(crate) tools: BTreeMap<String, Tool>,
+    /// What it is shown of whoever calls; only with an upstream on the network.
+    pub(crate) credentials: Option<Credentials>,
     /// Wait for the first byte of an answer.
     pub(crate) upstream_timeout: Duration,
     /// Wait for a client's answer to what the server asks during its call.
@@ -368,6 +342,8 @@ pub(crate) struct Stdio {
 pub(crate) struct Tool {
     /// What a call needs besides the server's scopes.
     pub(crate) scopes: BTreeSet<String>,
+    /// What the server's own token for a call has besides.
+    pub(crate) upstream_scopes: BTreeSet<String>,
     /// Calls a minute of one principal, if not the general number.
     pub(crate) requests_per_minute: Option<u32>,
 }

@@ -4,12 +4,16 @@
 //! No stage stops at the first problem. The environment and other files are arguments.
 
 mod raw;
+mod raw_credentials;
+mod raw_quota;
 mod raw_trust;
 mod bounds;
 mod quantity;
 mod shape;
 mod check;
 mod checked;
+mod server_name;
+mod credentials;
 mod trust;
 mod pattern;
 mod url;
@@ -27,8 +31,9 @@ mod tests;
 
 pub(crate) use checked::{
     Algorithm, Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server,
-    ServerName, Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
+    ServerName, Sessions, Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
 };
+pub(crate) use credentials::{CredentialKind, Credentials};
 pub(crate) use egress::Egress;
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names};

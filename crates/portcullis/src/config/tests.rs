@@ -538,6 +538,62 @@ fn conf_resolves_references() {
 }
 
 #[rustfmt::skip]
+const CREDENTIALS: &[(&str, usize, &str, &str)] = &[
+    ("credentials = {}", 1, ".credentials", "no `kind`"),
+    ("credentials = { kind = \"none\", audience = \"x\" }", 24, ".credentials.kind", "not one of the values"),
+    ("credentials = { kind = \"assertion\" }", 1, ".credentials", "no `audience`"),
+    ("credentials = { kind = \"assertion\", audience = \"\" }", 1, ".credentials", "no `audience`"),
+    ("credentials = { kind = \"assertion\", audience = \"*\" }", 48, ".credentials.audience", "without asterisk"),
+    ("credentials = { kind = \"assertion\", audience = \"x\", lifetime = \"1h\" }", 64, ".credentials.lifetime", "5s to 5m"),
+    ("credentials = { kind = \"assertion\", audience = \"x\", scopes = [\"a b\"] }", 63, ".credentials.scopes[0]", "not a scope"),
+    ("credentials = { kind = \"assertion\", audience = \"http://127.0.0.1:8848/mcp\" }", 48, ".credentials.audience", "the endpoint for all servers here"),
+    ("credentials = { kind = \"assertion\", audience = \"http://127.0.0.1:8848/servers/a/mcp\" }", 48, ".credentials.audience", "server `a` here"),
+    ("tools.x = { upstream_scopes = [] }", 13, ".tools.x.upstream_scopes", "no tokens of its own"),
+];
+
+#[test]
+fn tok_05_refuses_credentials_that_open_more_than_one_door() {
+    for (line, column, key, words) in CREDENTIALS {
+        let lines = format!("url = \"https://a.example\"\n{line}");
+        refuses_server(&lines, 3, *column, key, words);
+    }
+    let own = "credentials = { kind = \"assertion\", audience = \"x\" }";
+    let header = "url = \"https://a.example\"\nheaders.Authorization = { env = \"TOKEN\" }";
+    refuses_server(
+        &format!("{header}\n{own}"),
+        4,
+        1,
+        ".credentials",
+        "already has an `Authorization`",
+    );
+    refuses_server(
+        &format!("command = \"x\"\n{own}"),
+        3,
+        1,
+        ".credentials",
+        "only for a server with `url`",
+    );
+    let two = "[servers.b]\nurl = \"https://b.example\"\n";
+    let both = format!("url = \"https://a.example\"\n{own}\n{two}{own}");
+    refuses(
+        &format!("[servers.a]\n{both}\n"),
+        6,
+        48,
+        "servers.b.credentials.audience",
+        "the same audience as server `a`",
+    );
+    let issuers =
+        "[issuers.a]\nissuer = \"https://a.example\"\n[servers.a]\nurl = \"https://a.example\"\n";
+    refuses(
+        &format!("{issuers}{own}\n"),
+        5,
+        1,
+        "servers.a.credentials.subject",
+        "two issuers",
+    );
+}
+
+#[rustfmt::skip]
 const AUDIENCES: &[(&str, usize, &str, &str)] = &[
     ("audience = \"\"", 12, ".audience", "an empty audience"),
     ("audience = \"*\"", 12, ".audience", "without asterisk"),

@@ -24,6 +24,11 @@ impl Home {
         self.0.join("audit.vkey")
     }
 
+    /// The key that signs what servers are told of their callers.
+    pub(crate) fn assertion_key(&self) -> PathBuf {
+        self.0.join("keys/assertion.es256")
+    }
+
     /// The database of what must outlive the process.
     pub(crate) fn state(&self) -> PathBuf {
         self.0.join("state.db")

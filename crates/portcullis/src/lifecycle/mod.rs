@@ -10,6 +10,7 @@ mod watched;
 
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{Checked, Otlp};
+use crate::credentials::Signers;
 use crate::export::Export;
 use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
@@ -82,6 +83,7 @@ impl fmt::Debug for Start {
 pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) key: Secret<Vec<u8>>,
+    pub(crate) signers: Signers,
     pub(crate) report: Report,
     pub(crate) aggregate: Arc<Aggregate>,
     pub(crate) upstreams: Mutex<Upstreams>,
@@ -107,9 +109,11 @@ pub(crate) async fn build(
     let tasks = TaskTracker::new();
     let report = reporter(recorder.clone());
     let aggregate = Arc::new(Aggregate::default());
+    let signers = Signers::open(&home)?;
     let workshop = Workshop {
         aggregate: aggregate.clone(),
         key: &key,
+        signers: &signers,
         tasks: &tasks,
         report: &report,
         kept: Upstreams::new(),
@@ -129,10 +133,7 @@ pub(crate) async fn build(
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,
-        state: State {
-            proofs: Proofs::new(&random::bytes()?),
-            ..State::default()
-        },
+        state: state()?,
         revocations,
         signals: Networks::default(),
         recorder,
@@ -152,10 +153,18 @@ pub(crate) async fn build(
         aggregate,
         gateway,
         key,
+        signers,
         report,
         upstreams: Mutex::new(upstreams),
         certificate: certificate.map(|certificate| Arc::new(Shown::new(certificate))),
         writer: Mutex::new(Some(writer)),
+    })
+}
+
+fn state() -> anyhow::Result<State> {
+    Ok(State {
+        proofs: Proofs::new(&random::bytes()?),
+        ..State::default()
     })
 }
 

@@ -67,6 +67,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
     let workshop = Workshop {
         aggregate: running.aggregate.clone(),
         key: &running.key,
+        signers: &running.signers,
         tasks: &running.gateway.tasks,
         report: &running.report,
         kept,

@@ -1,5 +1,6 @@
 //! What of a request's head counts: read once, by name, and nothing else is ever looked at.
 
+use crate::credentials::Ledger;
 use crate::export::Parent;
 use crate::random;
 use crate::upstream::Carried;
@@ -87,6 +88,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
         carried: Carried {
             traceparent,
             network: None,
+            ledger: Ledger::default(),
             version: version.map(str::to_owned),
             mirrored: if is_stateless {
                 to_carry(headers)

@@ -46,6 +46,17 @@ pub(crate) fn events(body: Body, session: Option<&str>) -> Response<Body> {
     response
 }
 
+/// Our public keys (RFC 7517 section 5), to be kept for a few minutes.
+pub(crate) fn jwks(keys: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::whole(keys));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("application/jwk-set+json");
+    headers.insert(header::CONTENT_TYPE, kind);
+    let kept = HeaderValue::from_static("public, max-age=300");
+    headers.insert(header::CACHE_CONTROL, kept);
+    response
+}
+
 /// The metadata of a protected resource (RFC 9728).
 pub(crate) fn metadata(resource: &Resource) -> Response<Body> {
     let mut response = Response::new(Body::whole(document(resource).to_string().into()));

@@ -25,6 +25,7 @@ use crate::revocations::Revocations;
 use crate::telemetry::Counters;
 use crate::upstream::{Carried, Upstream};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -68,6 +69,8 @@ pub(crate) struct Live {
     pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// Who may push security events, by name.
     pub(crate) signals: HashMap<String, Receiving>,
+    /// The keys of ours that servers verify tokens with, as a document; none where no server gets any.
+    pub(crate) keys: Option<Bytes>,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.

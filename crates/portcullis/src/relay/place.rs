@@ -8,6 +8,8 @@ pub(super) enum Place<'a> {
     Endpoint(&'a str),
     /// The metadata of an endpoint as a protected resource (RFC 9728 section 3.1).
     Metadata(&'a str),
+    /// The keys with which servers verify what we tell them.
+    Keys,
     /// Where the issuer of that name pushes security events.
     Signals(&'a str),
     Nowhere,
@@ -18,8 +20,11 @@ impl<'a> Place<'a> {
         if let Some(resource) = path.strip_prefix("/.well-known/oauth-protected-resource") {
             return match Self::of(resource) {
                 Self::Endpoint(server) => Self::Metadata(server),
-                Self::Metadata(_) | Self::Signals(_) | Self::Nowhere => Self::Nowhere,
+                Self::Metadata(_) | Self::Keys | Self::Signals(_) | Self::Nowhere => Self::Nowhere,
             };
+        }
+        if path == "/.well-known/jwks.json" {
+            return Self::Keys;
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
@@ -56,6 +61,11 @@ mod tests {
             ("/signals/idp", Place::Signals("idp")),
             (
                 "/.well-known/oauth-protected-resource/signals/idp",
+                Place::Nowhere,
+            ),
+            ("/.well-known/jwks.json", Place::Keys),
+            (
+                "/.well-known/oauth-protected-resource/.well-known/jwks.json",
                 Place::Nowhere,
             ),
             ("/signals", Place::Nowhere),

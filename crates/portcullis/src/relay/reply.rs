@@ -150,7 +150,7 @@ impl Gateway {
             Ok(evicted) => evicted,
             Err(refusal) => {
                 if let Some(theirs) = theirs {
-                    upstream.end(theirs.id()).await;
+                    upstream.end(theirs.id(), Some(ticket.principal())).await;
                     theirs.keep();
                 }
                 return Err(refusal);

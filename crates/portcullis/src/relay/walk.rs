@@ -6,7 +6,7 @@ use super::stream::{Listening, Stream};
 use super::{Gateway, Live, intake};
 use crate::clock;
 use crate::export::Side;
-use crate::listener::{Body, Seen, metadata, plain, preflight, seen};
+use crate::listener::{Body, Seen, jwks, metadata, plain, preflight, seen};
 use crate::record::{Came, Exchange, note_closed};
 use crate::upstream::{Content, Upstream};
 use hyper::body::Incoming;
@@ -58,6 +58,7 @@ impl Gateway {
         let server = match Place::of(parts.uri.path()) {
             Place::Endpoint(server) => server,
             Place::Metadata(server) => return self.metadata(live, parts, server, exchange).await,
+            Place::Keys => return self.keys(live, parts, exchange).await,
             Place::Signals(issuer) => {
                 let from = (issuer, peer);
                 let heard = self.hear(live, (parts, body), from, exchange).await?;
@@ -81,6 +82,7 @@ impl Gateway {
             .get_key_value(server)
             .map(|(name, _)| Arc::clone(name));
         let mut seen = seen(parts)?;
+        seen.carried.ledger = exchange.ledger.clone();
         let network = peer.ip().to_string();
         if server == AGGREGATE {
             seen.carried.network = Some(network.clone());
@@ -124,14 +126,22 @@ impl Gateway {
             return Err(Unacceptable::Method.into());
         }
         let resource = &live.rules.server(server)?.gate.resource;
-        let came = Came {
-            event: "metadata.served",
-            reason: None,
-            status: 200,
-            code: None,
-        };
-        exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+        served(exchange).await?;
         Ok(Walked::Whole(metadata(resource)))
+    }
+
+    async fn keys(
+        &self,
+        live: &Live,
+        parts: &Parts,
+        exchange: &mut Exchange,
+    ) -> Result<Walked, Refusal> {
+        let keys = live.keys.as_ref().ok_or(Unacceptable::Path)?;
+        if parts.method != Method::GET {
+            return Err(Unacceptable::Method.into());
+        }
+        served(exchange).await?;
+        Ok(Walked::Whole(jwks(keys.clone())))
     }
 
     async fn post(
@@ -296,7 +306,9 @@ impl Gateway {
     pub(crate) fn goodbye(&self, upstream: &Arc<Upstream>, closed: Closed) {
         if let Some(theirs) = closed.upstream {
             let upstream = Arc::clone(upstream);
-            self.tasks.spawn(async move { upstream.end(&theirs).await });
+            let whose = self.admits(&closed.opener).is_ok().then_some(closed.opener);
+            self.tasks
+                .spawn(async move { upstream.end(&theirs, whose.as_ref()).await });
         }
     }
 }
@@ -313,6 +325,17 @@ pub(super) fn completed(status: u16, code: Option<i64>) -> Came {
         status,
         code: code.and_then(|code| i32::try_from(code).ok()),
     }
+}
+
+/// Records that what is public was read.
+async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
+    let came = Came {
+        event: "metadata.served",
+        reason: None,
+        status: 200,
+        code: None,
+    };
+    exchange.settle(came).await.map_err(Refusal::Unavailable)
 }
 
 /// How a message without an answer is recorded.

@@ -1,16 +1,19 @@
 //! An upstream over Streamable HTTP: our own headers, our own session, a small pool of connections.
 
+use super::body::{EventStream, collect, media_type};
 use super::pool::{Idle, Lease, Sender};
-use super::{Begun, Carried, Content, Events, Reply, take_frame};
+use super::{Begun, Carried, Content, Events, Reply};
+use crate::credentials::{Credentials, Shown};
 use crate::tls::Client;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use portcullis_core::protocol::{Frame, Frames};
+use portcullis_core::authenticate::Principal;
+use portcullis_core::credentials::NoCredential;
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
@@ -54,6 +57,8 @@ pub(crate) struct Site {
     pub(crate) tls: Option<(Client, rustls::pki_types::ServerName<'static>)>,
     /// Headers that the configuration adds; secret values are marked sensitive.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// What it is shown of who calls; none if nothing but `headers`.
+    pub(crate) credentials: Option<Arc<Credentials>>,
     /// How long the first byte of an answer may take.
     pub(crate) timeout: Duration,
     /// The largest message or event, in bytes.
@@ -93,10 +98,11 @@ impl Http {
         dispatch: &Dispatch,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
+        let shown = self.shown(dispatch, carried).await?;
         let mut request = self.request(
             Method::POST,
             dispatch.session(),
-            carried,
+            (carried, shown),
             dispatch.call().body().clone(),
         );
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
@@ -106,11 +112,12 @@ impl Http {
 
     pub(super) async fn listen(
         &self,
-        open: &Open,
+        (open, whose): (&Open, &Principal),
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
-        let mut request = self.request(Method::GET, Some(open), carried, Bytes::new());
+        let shown = self.shown_by(whose, carried).await?;
+        let mut request = self.request(Method::GET, Some(open), (carried, shown), Bytes::new());
         request.headers_mut().insert(header::ACCEPT, ACCEPT_EVENTS);
         if let Some(last) = last {
             let last = HeaderValue::from_str(last).map_err(|_| Unanswered::Foreign)?;
@@ -119,22 +126,51 @@ impl Http {
         self.exchange(request).await
     }
 
+    /// What a message shows, for a transport on which it has to wait.
+    pub(super) async fn shown(
+        &self,
+        dispatch: &Dispatch,
+        carried: &Carried,
+    ) -> Result<Option<Shown>, NoCredential> {
+        match &self.site.credentials {
+            None => Ok(None),
+            Some(own) => own.for_message(dispatch, carried).await.map(Some),
+        }
+    }
+
+    /// What is shown with what is no message of its own.
+    pub(super) async fn shown_by(
+        &self,
+        whose: &Principal,
+        carried: &Carried,
+    ) -> Result<Option<Shown>, NoCredential> {
+        match &self.site.credentials {
+            None => Ok(None),
+            Some(own) => own.for_other(whose, carried).await.map(Some),
+        }
+    }
+
     /// Opens the one stream of a server over SSE (2024-11-05).
-    pub(super) async fn stream(&self) -> Result<Reply, Unanswered> {
-        let mut request = self.request(Method::GET, None, &Carried::default(), Bytes::new());
+    pub(super) async fn stream(&self, shown: Option<Shown>) -> Result<Reply, Unanswered> {
+        let carried = Carried::default();
+        let mut request = self.request(Method::GET, None, (&carried, shown), Bytes::new());
         request.headers_mut().insert(header::ACCEPT, ACCEPT_EVENTS);
         self.exchange(request).await
     }
 
     /// Sends a message to another path of the same server; gives the status of the answer.
-    pub(super) async fn post(&self, path: &str, message: Bytes) -> Result<u16, Unanswered> {
-        let mut request = self.request(Method::POST, None, &Carried::default(), message);
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        (message, shown): (Bytes, Option<Shown>),
+    ) -> Result<u16, Unanswered> {
+        let mut request = self.request(Method::POST, None, (&Carried::default(), shown), message);
         *request.uri_mut() = path.parse().map_err(|_| Unanswered::Foreign)?;
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         Ok(self.exchange(request).await?.status)
     }
 
-    pub(super) async fn end(&self, session: &str) {
+    pub(super) async fn end(&self, session: &str, whose: Option<&Principal>) {
         let Ok(id) = HeaderValue::from_str(session) else {
             return;
         };
@@ -142,7 +178,16 @@ impl Http {
             tracing::debug!(upstream = ?self, "upstream was not told the end of a session");
             return;
         };
-        let mut request = self.request(Method::DELETE, None, &Carried::default(), Bytes::new());
+        let carried = Carried::default();
+        let shown = match whose {
+            Some(whose) => self.shown_by(whose, &carried).await,
+            None if self.site.credentials.is_some() => Err(NoCredential::Expired),
+            None => Ok(None),
+        };
+        let Ok(shown) = shown else {
+            return tracing::debug!(upstream = ?self, "nobody may tell upstream the end of a session");
+        };
+        let mut request = self.request(Method::DELETE, None, (&carried, shown), Bytes::new());
         request.headers_mut().insert(SESSION, id);
         let goodbye = timeout(GOODBYE_TIMEOUT, self.exchange(request)).await;
         if !matches!(goodbye, Ok(Ok(_))) {
@@ -155,7 +200,7 @@ impl Http {
         &self,
         method: Method,
         open: Option<&Open>,
-        carried: &Carried,
+        (carried, shown): (&Carried, Option<Shown>),
         body: Bytes,
     ) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
@@ -184,6 +229,9 @@ impl Http {
         }
         for (name, value) in &self.site.headers {
             headers.insert(name.clone(), value.clone());
+        }
+        if let Some(shown) = shown {
+            headers.insert(header::AUTHORIZATION, shown);
         }
         request
     }
@@ -277,11 +325,9 @@ impl Http {
             _ => {}
         }
         let content = match media_type(&head.headers) {
-            Some("text/event-stream") => Content::Events(Events::Http(EventStream {
-                body,
-                frames: Frames::new(self.site.most),
-                lease,
-            })),
+            Some("text/event-stream") => {
+                Content::Events(Events::Http(EventStream::new(body, self.site.most, lease)))
+            }
             kind => {
                 let bytes = timeout(self.site.timeout, collect(body, self.site.most, lease)).await;
                 match (bytes.map_err(|_| Unanswered::Timeout)??, kind) {
@@ -292,66 +338,5 @@ impl Http {
             }
         };
         Ok(Reply::new(head.status.as_u16(), session, content))
-    }
-}
-
-fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next()?.trim())
-}
-
-async fn collect(mut body: Incoming, most: usize, mut lease: Lease) -> Result<Bytes, Unanswered> {
-    let mut first = Bytes::new();
-    let mut all: Vec<u8> = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() else {
-            continue;
-        };
-        if first.len() + all.len() + data.len() > most {
-            return Err(Unanswered::TooLarge);
-        }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-            if body.is_end_stream() {
-                break;
-            }
-            continue;
-        }
-        if all.is_empty() {
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        all.extend_from_slice(&data);
-    }
-    lease.give_back();
-    Ok(if all.is_empty() { first } else { all.into() })
-}
-
-/// An answer that comes as server-sent events; dropped, it closes the connection.
-pub(crate) struct EventStream {
-    body: Incoming,
-    frames: Frames,
-    lease: Lease,
-}
-
-impl fmt::Debug for EventStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EventStream(..)")
-    }
-}
-
-impl EventStream {
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Unanswered> {
-        loop {
-            if let Some(frame) = take_frame(&mut self.frames)? {
-                return Ok(Some(frame));
-            }
-            let Some(frame) = self.body.frame().await else {
-                self.lease.give_back();
-                return Ok(None);
-            };
-            if let Ok(data) = frame.map_err(|_| Unanswered::Ended)?.into_data() {
-                self.frames.push(&data);
-            }
-        }
     }
 }

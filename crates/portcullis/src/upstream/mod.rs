@@ -1,6 +1,7 @@
 //! The other side: an MCP server over HTTP, or a process of ours behind pipes.
 
 mod begun;
+mod body;
 mod bridge;
 pub(crate) mod http;
 pub(crate) mod pipes;
@@ -9,8 +10,10 @@ mod queue;
 pub(crate) mod sse;
 pub(crate) mod stdio;
 
+use crate::credentials::Ledger;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{BadStream, Frame, Frames, Method};
 use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::Dispatch;
@@ -36,6 +39,15 @@ pub(crate) struct Carried {
     pub(crate) version: Option<String>,
     /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, which a stateless request mirrors.
     pub(crate) mirrored: Vec<(hyper::header::HeaderName, hyper::header::HeaderValue)>,
+    /// Where it is taken down which credentials were issued.
+    pub(crate) ledger: Ledger,
+}
+
+impl Carried {
+    /// The W3C trace id; empty if there is none.
+    pub(crate) fn trace(&self) -> &str {
+        self.traceparent.split('-').nth(1).unwrap_or_default()
+    }
 }
 
 /// How a server is reached.
@@ -164,7 +176,7 @@ pub(crate) enum Content {
 #[derive(Debug)]
 pub(crate) enum Events {
     /// An event stream.
-    Http(http::EventStream),
+    Http(body::EventStream),
     /// Lines of a process, already sorted to this exchange.
     Pipes(pipes::Lines),
     /// The answer of a server that speaks the other era.
@@ -231,7 +243,7 @@ impl Direct {
     async fn call(&self, dispatch: &Dispatch, carried: &Carried) -> Result<Reply, Unanswered> {
         match self {
             Self::Http(http) => http.call(dispatch, carried).await,
-            Self::Pipes(pipes) => pipes.call(dispatch).await,
+            Self::Pipes(pipes) => pipes.call(dispatch, carried).await,
             Self::Inner(inner) => inner.call(dispatch, carried).await,
         }
     }
@@ -239,21 +251,22 @@ impl Direct {
     /// Opens the stream on which the server speaks unasked (HTTP GET, up to 2025-11-25).
     async fn listen(
         &self,
-        (open, owner): (&Open, &Arc<str>),
+        (open, whose): (&Open, &Principal),
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
         match self {
-            Self::Http(http) => http.listen(open, last, carried).await,
-            Self::Pipes(pipes) => pipes.listen(open, owner),
+            Self::Http(http) => http.listen((open, whose), last, carried).await,
+            Self::Pipes(pipes) => pipes.listen(open, &whose.key),
             Self::Inner(_) => Err(Unanswered::Foreign),
         }
     }
 
     /// Tells the upstream that the session which it knows by this id has ended; nobody waits for what it says.
-    async fn end(&self, session: &str) {
+    /// Where that takes a credential, only who still has access has one.
+    async fn end(&self, session: &str, whose: Option<&Principal>) {
         match self {
-            Self::Http(http) => http.end(session).await,
+            Self::Http(http) => http.end(session, whose).await,
             Self::Pipes(pipes) => pipes.end(session).await,
             Self::Inner(_) => {}
         }

@@ -3,9 +3,11 @@
 
 use super::http::Http;
 use super::stdio::Unsent;
-use super::{Content, Events};
+use super::{Carried, Content, Events};
+use crate::credentials::Shown;
 use bytes::Bytes;
 use hyper::http::uri::PathAndQuery;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::bridge;
 use std::sync::Arc;
@@ -31,22 +33,37 @@ pub(crate) struct Target {
     pub(crate) path: String,
 }
 
+/// What a message shows of who calls.
+#[derive(Debug)]
+pub(crate) enum Showing {
+    /// What was issued for it, where anything is.
+    Own(Option<Shown>),
+    /// What is issued, once its turn comes, for whoever opened the connection.
+    Opener,
+}
+
+type Message = (Bytes, Showing);
+
 /// A connection to such a server; dropped, it is closed.
 #[derive(Debug)]
 pub(crate) struct Link {
-    messages: mpsc::Sender<Bytes>,
+    messages: mpsc::Sender<Message>,
     over: CancellationToken,
 }
 
 impl Link {
     /// Opens a connection; what the server says comes out of the queue until it is over.
-    pub(crate) fn open(target: &Arc<Target>, tasks: &TaskTracker) -> (Self, mpsc::Receiver<Bytes>) {
+    pub(crate) fn open(
+        target: &Arc<Target>,
+        whose: Principal,
+        tasks: &TaskTracker,
+    ) -> (Self, mpsc::Receiver<Bytes>) {
         let (messages, queue) = mpsc::channel(QUEUE);
         let (tell, told) = mpsc::channel(QUEUE);
         let over = CancellationToken::new();
         let (target, ended) = (Arc::clone(target), over.clone());
         tasks.spawn(async move {
-            let run = Box::pin(target.run(queue, tell));
+            let run = Box::pin(target.run(&whose, queue, tell));
             let ran = ended.run_until_cancelled(run).await;
             if let Some(Err(error)) = ran {
                 tracing::warn!(upstream = ?target.http, %error, "connection with a server over SSE ended");
@@ -56,8 +73,8 @@ impl Link {
     }
 
     /// Puts a message in the queue to the server.
-    pub(crate) async fn send(&self, message: Bytes) -> Result<(), Unsent> {
-        match timeout(SEND, self.messages.send(message)).await {
+    pub(crate) async fn send(&self, message: Bytes, showing: Showing) -> Result<(), Unsent> {
+        match timeout(SEND, self.messages.send((message, showing))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Unsent::Gone),
             Err(_) => Err(Unsent::Stuck),
@@ -78,17 +95,19 @@ impl Drop for Link {
 impl Target {
     async fn run(
         &self,
-        mut queue: mpsc::Receiver<Bytes>,
+        whose: &Principal,
+        mut queue: mpsc::Receiver<Message>,
         tell: mpsc::Sender<Bytes>,
     ) -> Result<(), Unanswered> {
-        let Content::Events(mut events) = self.http.stream().await?.content else {
+        let shown = self.http.shown_by(whose, &Carried::default()).await?;
+        let Content::Events(mut events) = self.http.stream(shown).await?.content else {
             return Err(Unanswered::Foreign);
         };
         let endpoint = timeout(self.http.timeout(), first(&mut events));
         let endpoint = endpoint.await.map_err(|_| Unanswered::Timeout)??;
         let path = self.path_of(&endpoint).ok_or(Unanswered::Foreign)?;
         tokio::select! {
-            ended = self.post_all(&path, &mut queue) => ended,
+            ended = self.post_all(&path, whose, &mut queue) => ended,
             ended = pass_all(&mut events, &tell) => ended,
         }
     }
@@ -96,10 +115,19 @@ impl Target {
     async fn post_all(
         &self,
         path: &str,
-        queue: &mut mpsc::Receiver<Bytes>,
+        whose: &Principal,
+        queue: &mut mpsc::Receiver<Message>,
     ) -> Result<(), Unanswered> {
-        while let Some(message) = queue.recv().await {
-            let status = self.http.post(path, message).await?;
+        while let Some((message, showing)) = queue.recv().await {
+            let shown = match showing {
+                Showing::Own(shown) => shown,
+                Showing::Opener => match self.http.shown_by(whose, &Carried::default()).await {
+                    Ok(shown) => shown,
+                    // Nothing but a cancellation goes without.
+                    Err(_) => continue,
+                },
+            };
+            let status = self.http.post(path, (message, shown)).await?;
             if !(200..300).contains(&status) {
                 return Err(Unanswered::Foreign);
             }

@@ -2,8 +2,8 @@
 
 use crate::assemble::own_issuer;
 use crate::config::{
-    Arguments, Checked, Durability, Grant, Issuer, Kind, Names, Server, ServerName, Transport,
-    Upstream, Who, veil,
+    Arguments, Checked, CredentialKind, Credentials, Durability, Grant, Issuer, Kind, Names,
+    Server, ServerName, Transport, Upstream, Who, veil,
 };
 use portcullis_core::authenticate::Binding;
 use serde::Serialize;
@@ -81,14 +81,25 @@ pub(super) struct Behind {
     pub(super) dpop: &'static str,
     pub(super) dpop_nonce: bool,
     pub(super) scopes: Vec<String>,
+    /// What it is shown of whoever calls, if anything.
+    pub(super) credentials: Option<Shows>,
     pub(super) tools: BTreeMap<String, Rules>,
     /// Who may do what by the grants of the file.
     pub(super) grants: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct Shows {
+    pub(super) kind: &'static str,
+    pub(super) audience: String,
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct Rules {
     pub(super) scopes: Vec<String>,
+    /// Scopes of the server's own token, where it gets one.
+    pub(super) upstream_scopes: Vec<String>,
     pub(super) requests_per_minute: Option<u32>,
 }
 
@@ -221,6 +232,10 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
     }
     let rules = |tool: &crate::config::Tool| Rules {
         scopes: tool.scopes.iter().cloned().collect(),
+        upstream_scopes: match &server.credentials {
+            None => Vec::new(),
+            Some(_) => tool.upstream_scopes.iter().cloned().collect(),
+        },
         requests_per_minute: tool.requests_per_minute,
     };
     Behind {
@@ -238,12 +253,23 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
         },
         dpop_nonce: server.dpop_nonce,
         scopes: server.scopes.iter().cloned().collect(),
+        credentials: server.credentials.as_ref().map(shows),
         tools: server
             .tools
             .iter()
             .map(|(name, tool)| (name.clone(), rules(tool)))
             .collect(),
         grants,
+    }
+}
+
+fn shows(credentials: &Credentials) -> Shows {
+    Shows {
+        kind: match credentials.kind {
+            CredentialKind::Assertion { .. } => "assertion",
+        },
+        audience: credentials.audience.clone(),
+        scopes: credentials.scopes.iter().cloned().collect(),
     }
 }
 

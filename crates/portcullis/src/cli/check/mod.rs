@@ -7,6 +7,7 @@ use super::{Ending, environment, out};
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::clock;
 use crate::config::{self, Checked};
+use crate::credentials::Signers;
 use crate::keys;
 use crate::relay::Aggregate;
 use crate::tls::{Expiry, expiries};
@@ -138,6 +139,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
     let workshop = Workshop {
         aggregate: Arc::<Aggregate>::default(),
         key: &key,
+        signers: &Signers::passing()?,
         tasks: &TaskTracker::new(),
         report: &report,
         kept: Upstreams::new(),

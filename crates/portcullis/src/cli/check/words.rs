@@ -114,12 +114,20 @@ impl fmt::Display for Behind {
         let nonce = if self.dpop_nonce { " with a nonce" } else { "" };
         writeln!(out, "  dpop       {}{nonce}", self.dpop)?;
         writeln!(out, "  needs      scopes {}", listed(&self.scopes))?;
+        if let Some(shows) = &self.credentials {
+            let (kind, audience) = (shows.kind, &shows.audience);
+            let scopes = listed(&shows.scopes);
+            writeln!(out, "  shows      {kind} for {audience}, scopes {scopes}")?;
+        }
         for (name, rules) in &self.tools {
             let rate = rules.requests_per_minute;
             let rate = rate
                 .map(|rate| format!(", {rate} calls a minute"))
                 .unwrap_or_default();
             writeln!(out, "  tool {name}  scopes {}{rate}", listed(&rules.scopes))?;
+            if !rules.upstream_scopes.is_empty() {
+                writeln!(out, "             shows {}", listed(&rules.upstream_scopes))?;
+            }
         }
         if self.grants.is_empty() {
             writeln!(out, "  grants     (none)")?;

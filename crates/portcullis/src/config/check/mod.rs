@@ -6,6 +6,7 @@ mod signals;
 mod introspection;
 mod servers;
 mod upstream;
+mod credentials;
 mod trust;
 mod grants;
 mod desk;

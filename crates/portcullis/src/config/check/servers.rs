@@ -1,5 +1,6 @@
 //! What is behind the gateway.
 
+use super::credentials;
 use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
 use super::introspection::only_one;
@@ -14,6 +15,7 @@ use crate::config::quantity::{Count, Range, Size, Span};
 use crate::config::raw;
 use portcullis_core::authenticate::Binding;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What the checks of a server look at besides the server.
 pub(super) struct Around<'a> {
@@ -78,6 +80,7 @@ pub(super) fn servers(
         }
         servers.known.insert(name, server);
     }
+    credentials::apart(desk, &servers.known, &audiences);
     (servers, grants)
 }
 
@@ -99,29 +102,14 @@ fn server(
     );
     let issuers = issuers(desk, &place.key("issuers"), raw.issuers, around.issuers);
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
-    let limits = place.key("limits");
-    let timeout = Range {
-        default: Span(around.upstream.timeout),
-        ..bounds::UPSTREAM_TIMEOUT
-    };
-    let response = Range {
-        default: Size(around.upstream.response_bytes),
-        ..bounds::RESPONSE
-    };
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     let (dpop, dpop_nonce) = dpop(desk, place, (raw.dpop.as_deref(), raw.dpop_nonce));
-    let tools = tools(desk, &place.key("tools"), raw.tools);
-    let response = desk.size(&limits.key("response"), raw.limits.response, &response);
-    let upstream_timeout = desk.span(
-        &limits.key("upstream_timeout"),
-        raw.limits.upstream_timeout,
-        &timeout,
-    );
-    let question_timeout = desk.span(
-        &limits.key("question_timeout"),
-        raw.limits.question_timeout,
-        &bounds::QUESTION_TIMEOUT,
-    );
+    let beside = (upstream.as_ref(), issuers.len());
+    let credentials = raw
+        .credentials
+        .map(|raw| credentials::credentials(desk, &place.key("credentials"), raw, beside));
+    let tools = tools(desk, &place.key("tools"), raw.tools, credentials.is_some());
+    let limits = limits(desk, &place.key("limits"), raw.limits, &around.upstream);
     Some(Server {
         upstream: upstream?,
         issuers,
@@ -130,9 +118,13 @@ fn server(
         dpop,
         dpop_nonce,
         tools,
-        upstream_timeout,
-        question_timeout,
-        response_bytes: usize::try_from(response).unwrap_or(usize::MAX),
+        credentials: match credentials {
+            None => None,
+            Some(found) => Some(found?),
+        },
+        upstream_timeout: limits.upstream_timeout,
+        question_timeout: limits.question_timeout,
+        response_bytes: limits.response_bytes,
     })
 }
 
@@ -154,6 +146,31 @@ fn reach(raw: &mut raw::Server) -> Reach {
         inherit_env: std::mem::take(&mut raw.inherit_env),
         cwd: raw.cwd.take(),
         max_processes: raw.limits.max_processes,
+    }
+}
+
+/// The bounds of one server.
+struct Limits {
+    upstream_timeout: Duration,
+    question_timeout: Duration,
+    response_bytes: usize,
+}
+
+fn limits(desk: &mut Desk<'_>, place: &Place, raw: raw::ServerLimits, all: &Bounds) -> Limits {
+    let timeout = Range {
+        default: Span(all.timeout),
+        ..bounds::UPSTREAM_TIMEOUT
+    };
+    let response = Range {
+        default: Size(all.response_bytes),
+        ..bounds::RESPONSE
+    };
+    let response = desk.size(&place.key("response"), raw.response, &response);
+    let (upstream, question) = (place.key("upstream_timeout"), place.key("question_timeout"));
+    Limits {
+        upstream_timeout: desk.span(&upstream, raw.upstream_timeout, &timeout),
+        question_timeout: desk.span(&question, raw.question_timeout, &bounds::QUESTION_TIMEOUT),
+        response_bytes: usize::try_from(response).unwrap_or(usize::MAX),
     }
 }
 
@@ -229,7 +246,7 @@ fn allow(desk: &mut Desk<'_>, place: &Place, name: &ServerName, texts: &[String]
 }
 
 /// Scopes as RFC 6749 section 3.3 writes them.
-fn scopes(desk: &mut Desk<'_>, place: &Place, raw: Vec<String>) -> BTreeSet<String> {
+pub(super) fn scopes(desk: &mut Desk<'_>, place: &Place, raw: Vec<String>) -> BTreeSet<String> {
     for (index, scope) in raw.iter().enumerate() {
         let is_inside = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if scope.is_empty() || !scope.bytes().all(is_inside) {
@@ -271,6 +288,7 @@ fn tools(
     desk: &mut Desk<'_>,
     place: &Place,
     raw: BTreeMap<String, raw::Tool>,
+    has_credentials: bool,
 ) -> BTreeMap<String, Tool> {
     let mut tools = BTreeMap::new();
     for (name, raw) in raw {
@@ -290,13 +308,22 @@ fn tools(
             };
             desk.count(&place.key("requests_per_minute"), Some(count), &range)
         });
-        tools.insert(
-            name,
-            Tool {
-                scopes: scopes(desk, &place.key("scopes"), raw.scopes),
-                requests_per_minute,
-            },
-        );
+        if raw.upstream_scopes.is_some() && !has_credentials {
+            desk.refuse_with(
+                &place.key("upstream_scopes"),
+                "this server gets no tokens of its own",
+                "remove it, or add a table `credentials` to the server",
+            );
+        }
+        let own = raw.upstream_scopes;
+        let own = own.map(|own| scopes(desk, &place.key("upstream_scopes"), own));
+        let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
+        let tool = Tool {
+            upstream_scopes: own.unwrap_or_else(|| scopes.clone()),
+            scopes,
+            requests_per_minute,
+        };
+        tools.insert(name, tool);
     }
     tools
 }

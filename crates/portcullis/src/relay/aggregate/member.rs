@@ -119,6 +119,7 @@ impl Asked<'_> {
             carried.traceparent = own;
         }
         if let Some(exchange) = &mut part.exchange {
+            carried.ledger = exchange.ledger.clone();
             exchange.goes_up(upstream.transport());
         }
         let reply = upstream.call(dispatch, &carried).await;

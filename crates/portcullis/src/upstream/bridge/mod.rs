@@ -12,6 +12,7 @@ use crate::clock;
 use bytes::Bytes;
 use downward::Guests;
 use futures_util::future::join_all;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{Frame, Kind, Method, ToolHeaders};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::{Dispatch, Ticket, bridge};
@@ -182,7 +183,8 @@ impl Upstream {
             return downward::welcome(self, &dispatch, carried).await;
         }
         let mut reply = self.direct.call(&dispatch, carried).await?;
-        reply.session = reply.session.map(|begun| self.answer_for(begun));
+        let whose = dispatch.principal();
+        reply.session = reply.session.map(|begun| self.answer_for(begun, whose));
         if self.sessions.spoken().is_some() {
             return Ok(reply);
         }
@@ -200,11 +202,11 @@ impl Upstream {
     }
 
     /// Sees to it that a session which nobody opens here is ended at the server too.
-    fn answer_for(self: &Arc<Self>, begun: Begun) -> Begun {
-        let (upstream, id) = (Arc::clone(self), Arc::clone(begun.id()));
+    fn answer_for(self: &Arc<Self>, begun: Begun, whose: &Principal) -> Begun {
+        let (upstream, id, whose) = (Arc::clone(self), Arc::clone(begun.id()), whose.clone());
         begun.otherwise(move || {
             let tasks = upstream.around.tasks.clone();
-            tasks.spawn(async move { upstream.direct.end(&id).await });
+            tasks.spawn(async move { upstream.direct.end(&id, Some(&whose)).await });
         })
     }
 
@@ -283,24 +285,24 @@ impl Upstream {
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
-        let owner = &ticket.principal().key;
-        match self.guests.of(Some(open), owner) {
+        let whose = ticket.principal();
+        match self.guests.of(Some(open), &whose.key) {
             Some(guest) => downward::listen(self, guest, (ticket, open), carried),
-            None => self.direct.listen((open, owner), last, carried).await,
+            None => self.direct.listen((open, whose), last, carried).await,
         }
     }
 
     /// Tells the upstream that the session which it knows by this id has ended; nobody waits for what it says.
-    pub(crate) async fn end(&self, session: &str) {
+    pub(crate) async fn end(&self, session: &str, whose: Option<&Principal>) {
         if !self.guests.end(session) {
-            self.direct.end(session).await;
+            self.direct.end(session, whose).await;
         }
     }
 
     /// Ends what nobody used for a while.
     pub(crate) async fn reap(&self, now: Timestamp) {
         let over = self.conversations.reap(now.micros() / 1000);
-        join_all(over.iter().map(|over| self.direct.end(over))).await;
+        self.end_all(&over).await;
         self.direct.reap(now).await;
     }
 
@@ -308,7 +310,8 @@ impl Upstream {
     pub(crate) async fn dismiss(&self, owners: &[Arc<str>]) {
         self.questions.dismiss(owners);
         let theirs = self.conversations.take(owners);
-        let told = join_all(theirs.iter().map(|theirs| self.direct.end(theirs)));
+        // They have no access any more, so there is no credential for them.
+        let told = join_all(theirs.iter().map(|(id, _)| self.direct.end(id, None)));
         tokio::join!(told, self.direct.dismiss(owners));
     }
 
@@ -316,8 +319,13 @@ impl Upstream {
     pub(crate) async fn stop(&self) {
         self.questions.drain();
         let theirs = self.conversations.drain();
-        join_all(theirs.iter().map(|theirs| self.direct.end(theirs))).await;
+        self.end_all(&theirs).await;
         self.direct.stop().await;
+    }
+
+    async fn end_all(&self, over: &[(Arc<str>, Principal)]) {
+        let told = over.iter();
+        join_all(told.map(|(id, whose)| self.direct.end(id, Some(whose)))).await;
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::Plan;
 use super::peer::{Peer, Said};
+use crate::credentials::Shown;
+use crate::upstream::sse::Showing;
 use crate::upstream::stdio::{Event, Unsent, single_line};
 use crate::upstream::{Line, Queue, Report};
 use bytes::Bytes;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{Call, Id, Kind};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::remap::{self, Chosen, Outward};
@@ -88,17 +91,18 @@ impl Drop for Exchange {
         let (child, line) = (Arc::clone(&self.child), remap::cancellation(self.number));
         self.child
             .tasks
-            .spawn(async move { child.process.send(line).await.ok() });
+            .spawn(async move { child.process.send(line, Showing::Opener).await.ok() });
     }
 }
 
 impl Child {
     pub(super) fn start(
         plan: &Plan,
-        (name, owner): (Arc<str>, Arc<str>),
+        (name, whose): (Arc<str>, Principal),
         tasks: &TaskTracker,
     ) -> Result<(Self, Said), Unanswered> {
-        let (process, events, line_bytes) = Peer::start(plan, tasks)?;
+        let owner = Arc::clone(&whose.key);
+        let (process, events, line_bytes) = Peer::start(plan, whose, tasks)?;
         let now = crate::clock::millis();
         let room = UNREAD_BYTES.max(line_bytes);
         let child = Self {
@@ -158,11 +162,12 @@ impl Child {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, message: &[u8]) -> Result<(), Unanswered> {
+    async fn send(&self, message: &[u8], shown: Option<Shown>) -> Result<(), Unanswered> {
         self.used_ms
             .store(crate::clock::millis(), Ordering::Relaxed);
         let line = Bytes::from(single_line(message).into_owned());
-        self.process.send(line).await.map_err(|unsent| {
+        let sent = self.process.send(line, Showing::Own(shown)).await;
+        sent.map_err(|unsent| {
             if matches!(unsent, Unsent::Stuck | Unsent::Gone) {
                 self.running.store(false, Ordering::Release);
             }
@@ -171,9 +176,9 @@ impl Child {
     }
 
     /// Sends what wants no answer.
-    pub(super) async fn tell(&self, call: &Call) -> Result<(), Unanswered> {
+    pub(super) async fn tell(&self, call: &Call, shown: Option<Shown>) -> Result<(), Unanswered> {
         let Some((id, range)) = remap::cancelled(call) else {
-            return self.send(call.body()).await;
+            return self.send(call.body(), shown).await;
         };
         let number = {
             let held = self.held();
@@ -184,18 +189,16 @@ impl Child {
         };
         // What is not under way cannot be cancelled.
         let Some(number) = number else { return Ok(()) };
-        self.send(&remap::put_back(
-            call.body(),
-            range,
-            number.to_string().as_bytes(),
-        ))
-        .await
+        let number = number.to_string();
+        let message = remap::put_back(call.body(), range, number.as_bytes());
+        self.send(&message, shown).await
     }
 
     /// Sends a request; its answer, and what comes before it, arrive in the queue.
     pub(super) async fn ask(
         self: &Arc<Self>,
         call: &Call,
+        shown: Option<Shown>,
     ) -> Result<(Exchange, Queue), Unanswered> {
         let (lines, queue) = mpsc::channel(QUEUE);
         let answered = Arc::new(AtomicBool::new(false));
@@ -225,7 +228,7 @@ impl Child {
             answered,
             cancels: call.revision().is_stateless(),
         };
-        self.send(&line).await?;
+        self.send(&line, shown).await?;
         Ok((exchange, queue))
     }
 

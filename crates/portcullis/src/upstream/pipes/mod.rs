@@ -8,10 +8,11 @@ mod peer;
 
 use super::sse;
 use super::stdio::{Backoff, Launch};
-use super::{Begun, Content, Events, Line, Queue, Reply, Report};
+use super::{Begun, Carried, Content, Events, Line, Queue, Reply, Report};
 use bytes::Bytes;
 use child::{Child, Exchange};
 use futures_util::future::join_all;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{Kind, Method};
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
@@ -130,7 +131,15 @@ impl Pipes {
         }
     }
 
-    pub(super) async fn call(&self, dispatch: &Dispatch) -> Result<Reply, Unanswered> {
+    pub(super) async fn call(
+        &self,
+        dispatch: &Dispatch,
+        carried: &Carried,
+    ) -> Result<Reply, Unanswered> {
+        let shown = match &self.plan.source {
+            Source::Process(_) => None,
+            Source::Link(target, _) => target.http.shown(dispatch, carried).await?,
+        };
         let is_first = *dispatch.call().method() == Method::Initialize;
         let Some((child, evicted)) = self.child(dispatch, is_first)? else {
             return Ok(lost());
@@ -141,11 +150,11 @@ impl Pipes {
             evicted.stop().await;
         }
         if !matches!(dispatch.call().kind(), Kind::Request(_)) {
-            let told = child.tell(dispatch.call()).await;
+            let told = child.tell(dispatch.call(), shown).await;
             told.inspect_err(|_| self.give_up(&child))?;
             return Ok(Reply::new(202, None, Content::Empty));
         }
-        let asked = child.ask(dispatch.call()).await;
+        let asked = child.ask(dispatch.call(), shown).await;
         let (exchange, mut queue) = asked.inspect_err(|_| self.give_up(&child))?;
         let first = match timeout(self.plan.timeout, queue.recv()).await {
             Ok(Some(first)) => first,
@@ -270,17 +279,18 @@ impl Pipes {
         let owner = dispatch.owner();
         if is_first {
             let name = format!("session:{}", NUMBERS.fetch_add(1, Ordering::Relaxed));
-            return self.start(name.into(), owner).map(Some);
+            return self.start(name.into(), dispatch.principal()).map(Some);
         }
         if let Some(open) = dispatch.session() {
             return Ok(self.find_of(open, owner).map(|child| (child, None)));
         }
-        self.start(format!("principal:{owner}").into(), owner)
-            .map(Some)
+        let name = format!("principal:{owner}");
+        self.start(name.into(), dispatch.principal()).map(Some)
     }
 
     /// The process of that name; if none runs, one is started.
-    fn start(&self, name: Arc<str>, owner: &Arc<str>) -> Result<Found, Unanswered> {
+    fn start(&self, name: Arc<str>, whose: &Principal) -> Result<Found, Unanswered> {
+        let owner = &whose.key;
         // INVARIANT: looked up, counted, started and put in under one lock, so that there are never too many and
         // never two of a name. Nothing waits in between; a start takes about a millisecond.
         let mut table = lock(&self.table);
@@ -288,7 +298,7 @@ impl Pipes {
             return Ok((running, None));
         }
         let oldest = table.make_room(owner, self.plan.most)?;
-        let names = (Arc::clone(&name), Arc::clone(owner));
+        let names = (Arc::clone(&name), whose.clone());
         let (child, events) = Child::start(&self.plan, names, &self.tasks)?;
         let evicted = oldest.and_then(|oldest| table.children.remove(&oldest));
         let child = Arc::new(child);

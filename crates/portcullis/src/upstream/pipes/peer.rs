@@ -1,9 +1,10 @@
 //! What is at the other end of the pipes: a process of ours, or a server over SSE.
 
 use super::{Plan, Source};
-use crate::upstream::sse::Link;
+use crate::upstream::sse::{Link, Showing};
 use crate::upstream::stdio::{self, Event, Process, Unsent, log};
 use bytes::Bytes;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::refusal::Unanswered;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -22,11 +23,15 @@ pub(super) enum Said {
 
 impl Peer {
     /// Starts or reaches the server; gives what it says, and how long a message of it may be.
-    pub(super) fn start(plan: &Plan, tasks: &TaskTracker) -> Result<(Self, Said, u32), Unanswered> {
+    pub(super) fn start(
+        plan: &Plan,
+        whose: Principal,
+        tasks: &TaskTracker,
+    ) -> Result<(Self, Said, u32), Unanswered> {
         let launch = match &plan.source {
             Source::Process(launch) => launch,
             Source::Link(target, longest) => {
-                let (link, told) = Link::open(target, tasks);
+                let (link, told) = Link::open(target, whose, tasks);
                 return Ok((Self::Link(link), Said::Link(told), *longest));
             }
         };
@@ -39,10 +44,11 @@ impl Peer {
         Ok((Self::Process(process), Said::Process(events), longest))
     }
 
-    pub(super) async fn send(&self, message: Bytes) -> Result<(), Unsent> {
+    /// Sends a message; a process is shown nothing of who calls.
+    pub(super) async fn send(&self, message: Bytes, showing: Showing) -> Result<(), Unsent> {
         match self {
             Self::Process(process) => process.send(message).await,
-            Self::Link(link) => link.send(message).await,
+            Self::Link(link) => link.send(message, showing).await,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod audience;
 mod passthrough;
+mod issued;
 mod credentials;
 mod signature;
 mod issuer;

@@ -105,6 +105,7 @@ pub(super) async fn call(
             let carried = Carried {
                 traceparent: carried.traceparent.clone(),
                 network: carried.network.clone(),
+                ledger: carried.ledger.clone(),
                 ..Carried::default()
             };
             let talk = Talk {

@@ -315,10 +315,11 @@ impl Ongoing {
         let carried = Carried {
             version: Some(under_way.open().revision.name().to_owned()),
             traceparent: under_way.carried.traceparent.clone(),
+            ledger: under_way.carried.ledger.clone(),
             ..Carried::default()
         };
         let direct: &Direct = &under_way.upstream.direct;
-        let whose = (under_way.open(), asked.owner());
+        let whose = (under_way.open(), asked.principal());
         let reply = direct.listen(whose, Some(last), &carried).await?;
         let Content::Events(events) = reply.content else {
             return Ok(false);

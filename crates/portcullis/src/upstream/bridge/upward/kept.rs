@@ -3,6 +3,7 @@
 
 use crate::clock;
 use bytes::Bytes;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::Id;
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::bridge::Offer;
@@ -24,6 +25,8 @@ const MAX_OWN: usize = 4;
 /// For whom a session is, and what can be asked in it: a server is told that when the session begins.
 type Key = (Arc<str>, Offer);
 type Table = HashMap<Key, Arc<Kept>>;
+/// The server's own id of a session, and who opened it.
+type Theirs = (Arc<str>, Principal);
 
 /// Our sessions with one server.
 #[derive(Debug, Default)]
@@ -39,6 +42,8 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) open: Open,
+    /// Whoever opened it, by the token of that moment.
+    opener: Principal,
     /// The answer to `server/discover`.
     pub(super) discovered: Box<RawValue>,
     numbers: AtomicU64,
@@ -57,7 +62,7 @@ impl Conversations {
         &self,
         owner: &Arc<str>,
         offer: Offer,
-    ) -> Result<(Arc<Kept>, Option<Arc<str>>), Unanswered> {
+    ) -> Result<(Arc<Kept>, Option<Theirs>), Unanswered> {
         let now = clock::millis();
         let key = (Arc::clone(owner), offer);
         let mut table = self.table();
@@ -99,8 +104,8 @@ impl Conversations {
         self.table().retain(|_, kept| !is_it(kept));
     }
 
-    /// Takes out what nobody uses; gives the server's own ids.
-    pub(in crate::upstream::bridge) fn reap(&self, now_ms: u64) -> Vec<Arc<str>> {
+    /// Takes out what nobody uses; gives them.
+    pub(in crate::upstream::bridge) fn reap(&self, now_ms: u64) -> Vec<Theirs> {
         let is_over = |kept: &Kept| {
             let used = kept.used_ms.load(Ordering::Relaxed);
             let is_idle = Duration::from_millis(now_ms.saturating_sub(used)) > IDLE;
@@ -111,15 +116,15 @@ impl Conversations {
         over.filter_map(|(_, kept)| kept.theirs()).collect()
     }
 
-    /// Takes out those of these principals; gives the server's own ids.
-    pub(in crate::upstream::bridge) fn take(&self, owners: &[Arc<str>]) -> Vec<Arc<str>> {
+    /// Takes out those of these principals; gives them.
+    pub(in crate::upstream::bridge) fn take(&self, owners: &[Arc<str>]) -> Vec<Theirs> {
         let mut table = self.table();
         let taken = table.extract_if(|(owner, _), _| owners.contains(owner));
         taken.filter_map(|(_, kept)| kept.theirs()).collect()
     }
 
-    /// Takes out everything; gives the server's own ids.
-    pub(in crate::upstream::bridge) fn drain(&self) -> Vec<Arc<str>> {
+    /// Takes out everything; gives them.
+    pub(in crate::upstream::bridge) fn drain(&self) -> Vec<Theirs> {
         let mut table = self.table();
         table
             .drain()
@@ -141,15 +146,17 @@ fn oldest(table: &Table, is_meant: impl Fn(&Arc<str>) -> bool) -> Option<Key> {
 }
 
 impl Kept {
-    fn theirs(&self) -> Option<Arc<str>> {
-        self.conversation.get()?.open.upstream.clone()
+    fn theirs(&self) -> Option<Theirs> {
+        let own = self.conversation.get()?;
+        Some((own.open.upstream.clone()?, own.opener.clone()))
     }
 }
 
 impl Conversation {
-    pub(super) fn new(open: Open, discovered: Box<RawValue>) -> Self {
+    pub(super) fn new(open: Open, opener: Principal, discovered: Box<RawValue>) -> Self {
         Self {
             open,
+            opener,
             discovered,
             numbers: AtomicU64::new(1),
             under_way: Mutex::default(),
@@ -212,8 +219,10 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_core::authenticate::operating_system_user;
     use portcullis_core::protocol::Revision;
     use portcullis_core::session::SessionId;
+    use portcullis_core::time::Timestamp;
 
     fn conversation(number: usize) -> Arc<Conversation> {
         let open = Open {
@@ -222,7 +231,8 @@ mod tests {
             revision: Revision::V2025_11_25,
             changed: false,
         };
-        Arc::new(Conversation::new(open, RawValue::NULL.to_owned()))
+        let opener = operating_system_user(1, "a", Timestamp::default());
+        Arc::new(Conversation::new(open, opener, RawValue::NULL.to_owned()))
     }
 
     fn shaken(kept: &Kept, number: usize) -> Arc<Conversation> {
@@ -243,7 +253,7 @@ mod tests {
             shaken(&keep(number).unwrap().0, number);
         }
         let (_, gone) = keep(MAX_KEPT).unwrap();
-        assert!(gone.is_some_and(|gone| gone.starts_with("theirs-") && &*gone != "theirs-1"));
+        assert!(gone.is_some_and(|(gone, _)| gone.starts_with("theirs-") && &*gone != "theirs-1"));
         let is_kept = |number: usize| {
             let key = (Arc::from(format!("user-{number}")), Offer::default());
             all.table().contains_key(&key)

@@ -147,7 +147,7 @@ async fn hear(
     feed: &broadcast::Sender<Bytes>,
 ) -> Result<(), Unanswered> {
     let open = &conversation.open;
-    let whose = (open, template.owner());
+    let whose = (open, template.principal());
     let reply = upstream.direct.listen(whose, None, carried).await?;
     let Content::Events(mut events) = reply.content else {
         return Err(Unanswered::Foreign);

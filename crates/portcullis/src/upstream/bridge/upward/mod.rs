@@ -89,8 +89,8 @@ async fn converse(
     let inside = &upstream.around.inside;
     let offer = Offer::of(asked.call()).only(|method| inside.may_be_asked(asked, method));
     let (kept, gone) = upstream.conversations.keep(asked.owner(), offer)?;
-    if let Some(gone) = gone {
-        upstream.direct.end(&gone).await;
+    if let Some((gone, whose)) = gone {
+        upstream.direct.end(&gone, Some(&whose)).await;
     }
     kept.conversation
         .get_or_try_init(|| shake_hands(upstream, (asked, offer), carried))
@@ -106,7 +106,9 @@ async fn shake_hands(
     let hello = bridge::initialize(asked, offer).ok_or(Unanswered::Foreign)?;
     let beside = mirror::carried(&hello, carried);
     let reply = upstream.direct.call(&hello, &beside).await?;
-    let begun = reply.session.map(|begun| upstream.answer_for(begun));
+    let begun = reply
+        .session
+        .map(|begun| upstream.answer_for(begun, asked.principal()));
     let answer = timeout(upstream.timeout(), first(reply.content)).await;
     let answer = answer.map_err(|_| Unanswered::Timeout)??;
     let Some((revision, discovered)) = bridge::settled(&answer) else {
@@ -126,7 +128,8 @@ async fn shake_hands(
     let beside = mirror::carried(&ready, carried);
     upstream.direct.call(&ready, &beside).await?;
     begun.into_iter().for_each(Begun::keep);
-    Ok(Arc::new(Conversation::new(open, discovered)))
+    let conversation = Conversation::new(open, asked.principal().clone(), discovered);
+    Ok(Arc::new(conversation))
 }
 
 /// The answer to `initialize`, as one message or on a stream.
@@ -176,6 +179,7 @@ async fn ask(
         carried: Carried {
             traceparent: carried.traceparent.clone(),
             network: carried.network.clone(),
+            ledger: carried.ledger.clone(),
             ..Carried::default()
         },
         cancel: bridge::cancel(asked, open, number),
