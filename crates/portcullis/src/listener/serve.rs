@@ -4,6 +4,7 @@ use super::Body;
 use crate::shards::Shards;
 use crate::tls::refusal;
 use hyper::body::Incoming;
+use hyper::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -33,6 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long clients remember that: two years, in seconds.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 /// The largest request head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most header lines.
@@ -115,6 +118,7 @@ pub(crate) async fn accept<F, R, U>(
             };
             let why = match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                 Ok(Ok(stream)) => {
+                    let answer = move |request| strict(answer(request));
                     return connection(stream, bounds, drain, (answer, unread)).await;
                 }
                 Ok(Err(error)) => refusal(&error),
@@ -126,6 +130,14 @@ pub(crate) async fn accept<F, R, U>(
         };
         serving.tasks.spawn_on(served, &serving.shards.next());
     }
+}
+
+/// Over TLS, clients are told to come in no other way again (RFC 6797 section 7.1).
+async fn strict(answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+    let mut response = answer.await;
+    let headers = response.headers_mut();
+    headers.insert(STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+    response
 }
 
 /// Serves a connection to its end, which may be a head that cannot be read.

@@ -1,6 +1,8 @@
 //! Connections that are older than TLS 1.3, or none at all.
 
-use crate::harness::{Gateway, Scene, Upstream, call, raw, wait_for};
+use crate::harness::{
+    Authority, Front, Gateway, Idp, Request, Scene, Tap, Upstream, call, portcullis, raw, wait_for,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
@@ -178,7 +180,7 @@ fn tok_13_does_not_speak_plainly_to_others() {
     ];
     for config in rows {
         std::fs::write(&file, config).unwrap();
-        let ended = crate::harness::portcullis(&["serve", "--config", file.to_str().unwrap()]);
+        let ended = portcullis(&["serve", "--config", file.to_str().unwrap()]);
         assert_eq!(ended.status.code(), Some(1), "{config}");
         assert!(
             String::from_utf8_lossy(&ended.stderr).contains("only allowed on loopback"),
@@ -222,4 +224,146 @@ fn tok_13_shows_a_renewed_certificate_without_a_restart() {
     let record = gateway.expect("config.reloaded", None);
     assert_eq!(record["detail"]["certificate"], "replaced", "{record}");
     assert!(is_shown("other-cert.pem") && !is_shown("cert.pem"));
+}
+
+#[test]
+fn trn_01_tells_clients_to_use_tls_and_sends_nobody_elsewhere() {
+    let upstream = Upstream::start();
+    let config = format!(
+        "[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+        upstream.url()
+    );
+    let tls = format!(
+        "[gateway.tls]\ncertificate = \"{DIRECTORY}/cert.pem\"\nkey = \"{DIRECTORY}/key.pem\"\n"
+    );
+    let (open, secure) = (Gateway::start(&config), Gateway::start(&(tls + &config)));
+    let get = |path: &str| Request::new("GET", path);
+    let metadata = "/.well-known/oauth-protected-resource/servers/notes/mcp";
+    for (request, status) in [
+        (call("echo").token(&secure.token("notes")), 200),
+        (call("echo"), 401),
+        (get("/nowhere"), 404),
+        (get(metadata), 200),
+        (get("//elsewhere.example/"), 404),
+    ] {
+        let bytes = request.bytes(secure.address, "0", "connection: close\r\n");
+        let answer = over_tls(secure.address, &bytes).to_ascii_lowercase();
+        let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(
+            head.contains("\r\nstrict-transport-security: max-age=63072000\r\n"),
+            "{head}"
+        );
+        assert!(!head.contains("\r\nlocation:"), "{head}");
+    }
+    // RFC 6797 section 7.2: never over what is not secure.
+    for (at, request) in [
+        (open.address, call("echo").token(&open.token("notes"))),
+        (open.address, get("/nowhere")),
+        (secure.admin, get("/healthz")),
+    ] {
+        let answer = request.send(at);
+        assert_ne!(answer.status, 0);
+        assert!(
+            answer.header("strict-transport-security").is_none(),
+            "{answer:?}"
+        );
+        assert!(answer.header("location").is_none(), "{answer:?}");
+    }
+    // Without TLS there is neither an answer nor a hint where to send the token next.
+    let plain = call("echo").token(&secure.token("notes"));
+    let before = upstream.requests().len();
+    let answer = raw(secure.address, &plain.bytes(secure.address, "0", ""));
+    assert_eq!(answer.status, 0, "{answer:?}");
+    assert!(answer.header("location").is_none());
+    assert_eq!(upstream.requests().len(), before);
+    secure.expect("tls.rejected", Some("not_tls"));
+}
+
+#[test]
+fn trn_01_nothing_that_is_captured_on_the_way_holds_a_credential() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new("trusted");
+    let ca = directory.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let front = Front::start(&authority.certify(), upstream.address());
+    let far = Tap::start(front.address());
+    let gateway = Gateway::start_after(
+        "export KEY=credential-of-the-upstream",
+        &format!(
+            "[gateway.tls]\ncertificate = \"{DIRECTORY}/cert.pem\"\nkey = \"{DIRECTORY}/key.pem\"\n\
+             [issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"https://{}/mcp\"\nca = \"{}\"\n\
+             headers.Authorization = \"Bearer ${{KEY}}\"\nallow = [\"*\"]\n",
+            idp.issuer(),
+            far.address(),
+            ca.display()
+        ),
+    );
+    let near = Tap::start(gateway.address);
+    let audience = format!("https://{}/servers/notes/mcp", gateway.address);
+    let token = idp.draft("alice", &audience).sign();
+    let request = call("echo").token(&token);
+    let bytes = request.bytes(gateway.address, "0", "connection: close\r\n");
+    let answer = over_tls(near.address(), &bytes);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let seen = upstream.requests().pop().unwrap();
+    assert_eq!(
+        seen.header("authorization"),
+        Some("Bearer credential-of-the-upstream")
+    );
+    for (what, tap) in [("client", &near), ("upstream", &far)] {
+        let captured = String::from_utf8_lossy(&tap.captured()).into_owned();
+        assert!(captured.len() > 1000, "{what}: {}", captured.len());
+        for secret in [
+            token.as_str(),
+            "credential-of-the-upstream",
+            "Bearer",
+            "alice",
+        ] {
+            assert!(!captured.contains(secret), "{what}: {secret}");
+        }
+    }
+}
+
+#[test]
+fn trn_01_refuses_to_send_anything_in_clear_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("portcullis.toml");
+    let path = file.to_str().unwrap();
+    let issuer = |more: &str| {
+        format!(
+            "[issuers.idp]\nissuer = \"https://idp.example\"\n{more}\n[servers.notes]\nurl = \"http://127.0.0.1:9/mcp\"\n"
+        )
+    };
+    let server =
+        |url: &str| format!("[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{url}\"\n");
+    let asked = "introspection = { client_id = \"gate\", client_secret = { env = \"PATH\" }, endpoint = \"http://idp.example/asked\" }";
+    let public = "[gateway]\npublic_url = \"http://gate.example\"\n";
+    for config in [
+        server("http://upstream.example/mcp"),
+        server("http://10.0.0.1/mcp"),
+        server("http://localhost.example/mcp"),
+        server("http://127.0.0.1.example/mcp"),
+        server("http://[::2]/mcp"),
+        server("http://0.0.0.0/mcp"),
+        issuer("jwks_uri = \"http://idp.example/jwks\""),
+        issuer(asked),
+        public.to_owned() + &server("http://127.0.0.1:9/mcp"),
+    ] {
+        std::fs::write(&file, &config).unwrap();
+        let ended = portcullis(&["serve", "--config", path]);
+        assert_eq!(ended.status.code(), Some(1), "{config}");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(said.contains("only allowed on loopback"), "{config} {said}");
+    }
+    for config in [
+        server("http://127.0.0.1:9/mcp"),
+        server("http://[::1]:9/mcp"),
+        issuer(""),
+    ] {
+        std::fs::write(&file, &config).unwrap();
+        let checked = portcullis(&["check", path]);
+        assert!(checked.status.success(), "{config} {checked:?}");
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) use idp::{Idp, Manner};
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
 pub(crate) use kept::Kept;
 pub(crate) use oracle::Oracle;
-pub(crate) use pki::{Authority, Front, Identity, elsewhere, leaf};
+pub(crate) use pki::{Authority, Front, Identity, Tap, elsewhere, leaf};
 pub(crate) use process::{Process, marked};
 pub(crate) use relying::{Relying, verified};
 pub(crate) use scene::Scene;

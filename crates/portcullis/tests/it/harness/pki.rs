@@ -12,6 +12,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, crypto};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use tokio::io::copy_bidirectional;
@@ -240,6 +241,59 @@ impl Front {
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Somebody on the line: passes everything on, and keeps it.
+pub(crate) struct Tap {
+    address: SocketAddr,
+    captured: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Tap {
+    pub(crate) fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let captured: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let keeping = Arc::clone(&captured);
+        std::thread::spawn(move || {
+            for inner in listener.incoming().flatten() {
+                let outer = std::net::TcpStream::connect(to).unwrap();
+                let ends = [
+                    (inner.try_clone().unwrap(), outer.try_clone().unwrap()),
+                    (outer, inner),
+                ];
+                for (from, into) in ends {
+                    let keeping = Arc::clone(&keeping);
+                    std::thread::spawn(move || pass(from, into, &keeping));
+                }
+            }
+        });
+        Self { address, captured }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Everything that went by, in both directions.
+    pub(crate) fn captured(&self) -> Vec<u8> {
+        self.captured.lock().unwrap().clone()
+    }
+}
+
+fn pass(mut from: std::net::TcpStream, mut into: std::net::TcpStream, keeping: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut bytes) {
+        keeping.lock().unwrap().extend_from_slice(&bytes[..length]);
+        if into.write_all(&bytes[..length]).is_err() {
+            return;
+        }
+    }
+    drop(into.shutdown(std::net::Shutdown::Write));
 }
 
 fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> TlsAcceptor {
