@@ -248,7 +248,8 @@ fn veil(line: &str) -> String {
     let is_suspect = names
         .into_iter()
         .any(|name| !known.contains(&name) && suspect::is_secret_name(name))
-        || values.into_iter().any(suspect::is_secret_value);
+        || values.into_iter().any(suspect::is_secret_value)
+        || suspect::has_password(line);
     match line.find(['=', '"', '\'']) {
         Some(at) if is_suspect => {
             let (clear, rest) = line.split_at_checked(at).unwrap_or((line, ""));

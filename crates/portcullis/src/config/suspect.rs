@@ -110,13 +110,19 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
+/// `scheme://user:password@host`. A password that nobody has encoded may have characters that would end a host.
+pub(crate) fn has_password(value: &str) -> bool {
+    let is_end = |letter: char| letter.is_whitespace() || "\"'<>".contains(letter);
+    let is_port = |text: &str| {
+        let before = text.split_once('/').map(|(before, _)| before);
+        before.is_some_and(|port| port.bytes().all(|digit| digit.is_ascii_digit()))
+    };
     value
         .split_once("://")
-        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
-        .and_then(|authority| authority.rsplit_once('@'))
-        .is_some_and(|(user, _)| user.contains(':'))
+        .and_then(|(_, rest)| rest.split(is_end).next())
+        .and_then(|rest| rest.rsplit_once('@'))
+        .and_then(|(before, _)| before.split_once(':'))
+        .is_some_and(|(user, rest)| !user.contains(['/', '?', '#']) && !is_port(rest))
 }
 
 fn is_random(value: &str) -> bool {
@@ -189,6 +195,8 @@ mod tests {
             "xoxb-1234-5678",
             "AKIAIOSFODNN7EXAMPLE",
             "postgres://user:pass@db/app",
+            "https://user:a/b+c=@host.example/",
+            "https://:pass@host.example",
             "q7Zk29sLmV0aXhR4bWcY8pTn",
         ] {
             assert!(is_secret_value(value), "{value}");
@@ -197,6 +205,9 @@ mod tests {
             "",
             "acme",
             "https://example.com/mcp",
+            "https://registry.example:4873/@scope/package",
+            "https://example.com/a:b@c",
+            "https://user@example.com/",
             "/home/alice/files-2024-archive",
             "a sentence with 3 words in it",
             "@modelcontextprotocol/server-filesystem",

@@ -26,6 +26,7 @@ mod rebinding;
 mod tls;
 mod pins;
 mod certificates;
+mod canaries;
 mod quota;
 mod flood;
 mod record;

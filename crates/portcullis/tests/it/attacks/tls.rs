@@ -55,7 +55,7 @@ fn connect(to: SocketAddr) -> TcpStream {
 }
 
 /// One request over TLS 1.3.
-fn over_tls(to: SocketAddr, request: &[u8]) -> String {
+pub(super) fn over_tls(to: SocketAddr, request: &[u8]) -> String {
     trusting("cert.pem", to, request).expect("a certificate that is trusted")
 }
 
