@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, BadProof, Binding, Credentials, Introspection, Issuer, KeySet, Keys, Proofs,
+    Algorithm, BadProof, Binding, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs,
     Resource, Revoked, Trust, Unauthenticated, Verified, verify,
 };
 use portcullis_core::time::Timestamp;
@@ -65,9 +65,8 @@ fn scene() -> Scene {
         token_types: vec!["at+jwt".to_owned()],
         max_lifetime: Duration::from_secs(3600),
         skew: Duration::from_secs(30),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     Scene {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust, Verified,
+    Algorithm, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust, Verified,
     verify,
 };
 use portcullis_core::time::Timestamp;
@@ -48,9 +48,8 @@ fn trust() -> Trust {
         token_types: vec!["at+jwt".to_owned(), "jwt".to_owned()],
         max_lifetime: Duration::from_secs(3600),
         skew: Duration::from_secs(30),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     let keys = KeySet::parse(JWKS.as_bytes()).expect("a key set");

@@ -12,8 +12,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::authenticate::{
-    Algorithm, Binding, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust,
-    Verified, verify,
+    Algorithm, Binding, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource,
+    Trust, Verified, verify,
 };
 use portcullis_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -140,9 +140,8 @@ fn trust(key: &Ed25519KeyPair) -> Result<Trust, Box<dyn Error>> {
         token_types: vec!["at+jwt".to_owned()],
         max_lifetime: Duration::from_hours(1),
         skew: Duration::from_secs(30),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     Ok(Trust {

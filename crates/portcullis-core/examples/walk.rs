@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use portcullis_core::authenticate::{
-    Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust,
+    Algorithm, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust,
 };
 use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
 use portcullis_core::authorize::{Circumstances, Gate};
@@ -144,9 +144,8 @@ fn trust(key: &Ed25519KeyPair) -> Result<Trust, Box<dyn Error>> {
         token_types: vec!["at+jwt".to_owned()],
         max_lifetime: Duration::from_hours(1),
         skew: Duration::from_secs(30),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     Ok(Trust {

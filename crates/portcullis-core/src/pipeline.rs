@@ -113,8 +113,11 @@ pub fn identify(
     trail.nonce = state.proofs.offer(trail.scheme, resource, now);
     let memory = (&state.verified, &state.proofs);
     let verified = authenticate::verify(&head.credentials, resource, trust, memory, now);
-    let principal = verified.inspect_err(|_| trail.claimed = Claimed::of(&head.credentials))?;
-    trail.claimed = None; // of a first try, before the issuer was asked
+    let principal = verified.inspect_err(|why| {
+        trail.claimed = Claimed::of(&head.credentials);
+        trail.hint = authenticate::hint(why, &head.credentials, (resource, trust));
+    })?;
+    (trail.claimed, trail.hint) = (None, None); // of a first try, before the issuer was asked
     converse(rules, state, principal, head, (now, trail))
 }
 

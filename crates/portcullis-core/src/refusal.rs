@@ -253,7 +253,10 @@ impl Refusal {
             Self::Forbidden(Forbidden::Method) if is_stateless => (404, -32601, "method not found"),
             Self::Forbidden(Forbidden::Method) => (200, -32601, "method not found"),
             Self::Forbidden(
-                Forbidden::NoRule | Forbidden::Rule { .. } | Forbidden::Indeterminate,
+                Forbidden::NoRule
+                | Forbidden::Rule { .. }
+                | Forbidden::UnknownGroups { .. }
+                | Forbidden::Indeterminate,
             ) => (403, 403, "not permitted"),
             Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {

@@ -15,6 +15,8 @@ pub struct Trail {
     pub principal: Option<Principal>,
     /// What a token that was refused said of itself: not believed, only recorded.
     pub claimed: Option<Claimed>,
+    /// What may help whoever wants to know why it was refused.
+    pub hint: Option<&'static str>,
     /// Under which session ([`crate::session::SessionId::fingerprint`]).
     pub session: Option<String>,
     /// Whether the client's software changed in mid-session.

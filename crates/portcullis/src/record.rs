@@ -241,6 +241,13 @@ impl Exchange {
         if self.trail.context_changed {
             record.detail.set("session_context", "changed");
         }
+        if let Some(hint) = self.trail.hint {
+            record.detail.set("hint", hint);
+        }
+        let principal = self.trail.principal.as_ref();
+        if principal.is_some_and(|principal| principal.has_unknown_groups) {
+            record.detail.set("groups", "unknown");
+        }
         let claimed = self.trail.claimed.as_ref();
         if let Some(issuer) = claimed.and_then(|claimed| claimed.issuer.as_deref()) {
             record.detail.set("claimed_issuer", issuer);

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use portcullis_core::authenticate::{
-    self, Algorithm, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust,
-    Verified,
+    self, Algorithm, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource,
+    Trust, Verified,
 };
 use portcullis_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -96,9 +96,8 @@ fn trust(key: &Ed25519KeyPair) -> anyhow::Result<Trust> {
         token_types: vec!["at+jwt".to_owned()],
         max_lifetime: LIFETIME,
         skew: Duration::ZERO,
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     Ok(Trust {

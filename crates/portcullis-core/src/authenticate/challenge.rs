@@ -69,6 +69,7 @@ pub(super) const fn error(why: &Unauthenticated, scheme: Scheme) -> Option<&'sta
         | Unauthenticated::Lifetime
         | Unauthenticated::Audience
         | Unauthenticated::Subject
+        | Unauthenticated::Claim { .. }
         | Unauthenticated::Bound
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive

@@ -20,12 +20,17 @@ impl Claimed {
     pub fn of(credentials: &Credentials<'_>) -> Option<Self> {
         let (_, token) = credentials.token().ok()?;
         let (issuer, key) = jwt::named(token);
-        let cut = |text: String| text.chars().take(MAX_CHARS).collect();
+        let cut = |text: String| Self::cut(&text);
         let claimed = Self {
             issuer: issuer.map(cut),
             key: key.map(cut),
         };
         (claimed.issuer.is_some() || claimed.key.is_some()).then_some(claimed)
+    }
+
+    /// As much of a text as is kept.
+    pub(super) fn cut(text: &str) -> String {
+        text.chars().take(MAX_CHARS).collect()
     }
 }
 

@@ -11,13 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// The most scopes, roles or groups of each; a token with more is refused, since a rule may forbid
-/// what the last of them names.
-const MAX_LISTED: usize = 1024;
 /// The most plain-text claims; a token with more is refused.
 const MAX_CLAIMS: usize = 64;
-/// The longest accepted `sub`, in bytes.
-const MAX_SUBJECT_BYTES: usize = 512;
 
 /// Header parameters that bring a key of their own or change how the token is read.
 const TROUBLE: &[&str] = &["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"];
@@ -176,19 +171,21 @@ pub(super) fn identify(
 ) -> Result<Identity, Unauthenticated> {
     let (expires, made) = check_times(&claims, issuer, now)?;
     check_audience(&claims, &resource.audience)?;
-    let subject = match text(&claims, "sub") {
-        Some(subject) if !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES => subject,
-        Some(_) | None => return Err(Unauthenticated::Subject),
-    };
+    let names = &issuer.claims;
+    names.check(&claims)?;
+    let client = names.client(&claims)?;
+    let subject = names.subject(&claims, client.as_deref())?;
+    let groups = names.groups(&claims)?;
     Ok(Identity {
         key: key_of(&issuer.issuer, &subject),
         issuer: issuer.issuer.clone(),
         subject,
-        client: text(&claims, "client_id").or_else(|| text(&claims, "azp")),
+        client,
         token_id: text(&claims, "jti"),
-        scopes: scopes(&claims, &issuer.scope_claim)?,
-        roles: texts(claims.get(&issuer.roles_claim))?,
-        groups: texts(claims.get(&issuer.groups_claim))?,
+        scopes: names.scopes(&claims)?,
+        roles: names.roles(&claims)?,
+        groups: groups.known,
+        has_unknown_groups: groups.has_unknown,
         issued: made,
         key_bound: bound_key(&claims)?,
         expires,
@@ -263,34 +260,6 @@ pub(crate) fn check_audience(
 
 pub(super) fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
     claims.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-fn scopes(claims: &Map<String, Value>, name: &str) -> Result<Vec<String>, Unauthenticated> {
-    match claims.get(name).or_else(|| claims.get("scp")) {
-        Some(Value::String(list)) => bounded(
-            list.split(' ')
-                .filter(|scope| !scope.is_empty())
-                .map(str::to_owned),
-        ),
-        other => texts(other),
-    }
-}
-
-/// The texts of a list; whatever is no list is an empty one.
-fn texts(value: Option<&Value>) -> Result<Vec<String>, Unauthenticated> {
-    let listed = value
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    bounded(listed.iter().filter_map(Value::as_str).map(str::to_owned))
-}
-
-fn bounded(texts: impl Iterator<Item = String>) -> Result<Vec<String>, Unauthenticated> {
-    let texts: Vec<String> = texts.take(MAX_LISTED + 1).collect();
-    if texts.len() > MAX_LISTED {
-        return Err(Unauthenticated::Malformed);
-    }
-    Ok(texts)
 }
 
 fn plain_claims(claims: Map<String, Value>) -> Result<Vec<(String, String)>, Unauthenticated> {

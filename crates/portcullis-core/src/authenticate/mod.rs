@@ -4,8 +4,10 @@ mod bearer;
 mod cache;
 mod challenge;
 mod claimed;
+mod claims;
 mod confirm;
 mod dpop;
+mod hint;
 mod introspect;
 mod jwt;
 mod keys;
@@ -21,8 +23,11 @@ pub use bearer::{Credentials, Scheme};
 pub use cache::Verified;
 pub use challenge::{challenges, metadata};
 pub use claimed::Claimed;
+pub use claims::{ClaimPath, Claims};
 pub use confirm::Thumbprint;
 pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
+pub use hint::Lookalike;
+pub(crate) use hint::hint;
 pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
@@ -40,9 +45,9 @@ pub struct Principal(Arc<Identity>);
 pub struct Identity {
     /// Who vouches: the token's `iss`, or `os` for the operating system.
     pub issuer: String,
-    /// Whom it names: the token's `sub`, or the numeric user id.
+    /// Whom it names: the token's `sub`, or the claim that stands for it, or the numeric user id.
     pub subject: String,
-    /// The OAuth client that presented it (`client_id`, else `azp`).
+    /// The OAuth client that presented it (`client_id`, else `azp`, unless the issuer calls it otherwise).
     pub client: Option<String>,
     /// The token's own id (`jti`).
     pub token_id: Option<String>,
@@ -52,6 +57,8 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Groups, from the claim that the issuer's configuration names.
     pub groups: Vec<String>,
+    /// Whether the token does not name all groups: what rests on them cannot be decided.
+    pub has_unknown_groups: bool,
     /// Every other claim that is a plain text.
     pub claims: Vec<(String, String)>,
     /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
@@ -95,6 +102,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         scopes: Vec::new(),
         roles: Vec::new(),
         groups: Vec::new(),
+        has_unknown_groups: false,
         claims: vec![("name".to_owned(), name.to_owned())],
         issued: started,
         key_bound: None,
@@ -122,12 +130,10 @@ pub struct Issuer {
     pub max_lifetime: Duration,
     /// Clock tolerance, at most [`MAX_SKEW`].
     pub skew: Duration,
-    /// The claim that lists scopes; Entra's `scp` is read where it is absent.
-    pub scope_claim: String,
-    /// The claim that lists roles.
-    pub roles_claim: String,
-    /// The claim that lists groups.
-    pub groups_claim: String,
+    /// What it calls things.
+    pub claims: Claims,
+    /// Other names under which its provider's tokens may come; they are refused.
+    pub lookalikes: Vec<Lookalike>,
     /// Which tokens it is asked about.
     pub introspection: Introspection,
 }
@@ -242,9 +248,15 @@ pub enum Unauthenticated {
     /// `aud` does not name this resource.
     #[error("token is for another audience")]
     Audience,
-    /// No usable `sub`.
+    /// No usable `sub`, or of the claim that stands for it.
     #[error("token has no subject")]
     Subject,
+    /// Not the claims of an access token of this issuer: an ID token, another tenant's.
+    #[error("claim `{name}` is not that of an access token of this issuer")]
+    Claim {
+        /// A claim that the configuration names.
+        name: String,
+    },
     /// Bound to a key, in a way that cannot be checked here, or presented as if it were bound (RFC 7800, RFC 9449).
     #[error("token is not bound to what was shown")]
     Bound,
@@ -290,6 +302,7 @@ impl Unauthenticated {
             Self::Lifetime => "lifetime",
             Self::Audience => "audience",
             Self::Subject => "subject",
+            Self::Claim { .. } => "claim",
             Self::Bound => "cnf",
             Self::Proof(why) => why.reason(),
             Self::Revoked => "revoked",

@@ -64,6 +64,12 @@ pub enum Forbidden {
         /// Which.
         rule: String,
     },
+    /// A rule may forbid this: it rests on groups that the token does not name.
+    #[error("a rule may forbid this: not all groups of the caller are known")]
+    UnknownGroups {
+        /// Which.
+        rule: String,
+    },
     /// No definite decision: an evaluation failed, or there was too much to look at.
     #[error("no definite decision")]
     Indeterminate,
@@ -79,6 +85,7 @@ impl Forbidden {
             Self::Scope { .. } => "scope",
             Self::NoRule => "no_rule",
             Self::Rule { .. } => "forbidden",
+            Self::UnknownGroups { .. } => "groups_unknown",
             Self::Indeterminate => "indeterminate",
             Self::Method => "unknown_method",
         }
@@ -117,7 +124,10 @@ impl Gate {
     ) -> Forbidden {
         match why {
             Forbidden::NoRule | Forbidden::Rule { .. } => {}
-            Forbidden::Scope { .. } | Forbidden::Indeterminate | Forbidden::Method => return why,
+            Forbidden::Scope { .. }
+            | Forbidden::UnknownGroups { .. }
+            | Forbidden::Indeterminate
+            | Forbidden::Method => return why,
         }
         let missing = policy.missing_scopes(question);
         if missing.is_empty() {
@@ -336,6 +346,7 @@ fn ask(policy: &Policy, question: &Question<'_>) -> Result<String, Forbidden> {
         Ok(allowed) => Ok(allowed.rule),
         Err(Denied::NoRule) => Err(Forbidden::NoRule),
         Err(Denied::Forbidden { rule }) => Err(Forbidden::Rule { rule }),
+        Err(Denied::UnknownGroups { rule }) => Err(Forbidden::UnknownGroups { rule }),
         Err(Denied::Indeterminate) => Err(Forbidden::Indeterminate),
     }
 }
@@ -347,6 +358,7 @@ fn subject(principal: &Principal) -> Subject<'_> {
         client: principal.client.as_deref(),
         roles: &principal.roles,
         groups: &principal.groups,
+        has_unknown_groups: principal.has_unknown_groups,
         scopes: &principal.scopes,
         claims: &principal.claims,
     }

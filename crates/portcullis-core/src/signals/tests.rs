@@ -1,7 +1,7 @@
 //! Which events are taken, and what they mean.
 
 use super::*;
-use crate::authenticate::{Algorithm, Introspection, Issuer, KeySet, Keys};
+use crate::authenticate::{Algorithm, Claims, Introspection, Issuer, KeySet, Keys};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,9 +32,8 @@ static TRUST: LazyLock<Trust> = LazyLock::new(|| {
         token_types: vec!["at+jwt".to_owned(), "jwt".to_owned()],
         max_lifetime: Duration::from_hours(1),
         skew: Duration::from_secs(30),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     Trust {

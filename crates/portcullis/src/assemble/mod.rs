@@ -5,6 +5,7 @@ mod credentials;
 mod receivers;
 mod desk;
 mod policy;
+mod lookalikes;
 
 use crate::config::{self, Checked};
 use crate::credentials::Signers;
@@ -17,8 +18,9 @@ use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
 use credentials::published;
 use desk::{desk, introspection};
+use lookalikes::lookalikes;
 use policy::policy;
-use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
+use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
 use portcullis_core::authorize::Gate;
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
@@ -319,9 +321,8 @@ fn trusted(
                 token_types: vec!["at+jwt".to_owned()],
                 max_lifetime: *max_lifetime,
                 skew: OWN_SKEW,
-                scope_claim: "scope".to_owned(),
-                roles_claim: "roles".to_owned(),
-                groups_claim: "groups".to_owned(),
+                claims: Claims::default(),
+                lookalikes: Vec::new(),
                 introspection: Introspection::Never,
             },
             source: Source::Embedded(Arc::new(embedded::key_set(workshop.key)?)),
@@ -333,14 +334,12 @@ fn trusted(
                 token_types: external
                     .token_types
                     .iter()
-                    .copied()
-                    .map(token_type)
+                    .map(|kind| kind.name().to_ascii_lowercase())
                     .collect(),
                 max_lifetime: external.max_lifetime,
                 skew: external.skew,
-                scope_claim: external.scope_claim.clone(),
-                roles_claim: external.roles_claim.clone(),
-                groups_claim: external.groups_claim.clone(),
+                claims: external.claims.clone(),
+                lookalikes: lookalikes(external),
                 introspection: introspection(external),
             },
             source: Source::Remote {
@@ -370,12 +369,4 @@ const fn algorithm(name: config::Algorithm) -> Algorithm {
         config::Algorithm::Es384 => Algorithm::ES384,
         config::Algorithm::EdDsa => Algorithm::EdDSA,
     }
-}
-
-fn token_type(name: config::TokenType) -> String {
-    match name {
-        config::TokenType::AtJwt => "at+jwt",
-        config::TokenType::Jwt => "jwt",
-    }
-    .to_owned()
 }

@@ -2,10 +2,12 @@
 
 use super::credentials::Credentials;
 use super::pattern::Pattern;
+use super::provider::Provider;
 pub(crate) use super::server_name::ServerName;
+use super::signing::{Algorithm, TokenType};
 use super::trust::{Pins, Trust};
 use super::url::HttpUrl;
-use portcullis_core::authenticate::Binding;
+use portcullis_core::authenticate::{Binding, Claims};
 use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -194,41 +196,16 @@ pub(crate) struct External {
     pub(crate) max_lifetime: Duration,
     /// Tolerated difference of clocks; at most a minute.
     pub(crate) skew: Duration,
-    /// The claim with roles.
-    pub(crate) roles_claim: String,
-    /// The claim with groups.
-    pub(crate) groups_claim: String,
-    /// The claim with scopes.
-    pub(crate) scope_claim: String,
+    /// What it calls things.
+    pub(crate) claims: Claims,
+    /// Which product it is.
+    pub(crate) provider: Option<Provider>,
     /// Whom connections to it trust.
     pub(crate) trust: Box<Trust>,
     /// The security events that it pushes.
     pub(crate) signals: Option<Signals>,
     /// How it is asked about tokens.
     pub(crate) introspection: Option<Introspection>,
-}
-
-/// Asymmetric signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    Rs512,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-    /// RSASSA-PSS with SHA-384.
-    Ps384,
-    /// RSASSA-PSS with SHA-512.
-    Ps512,
-    /// ECDSA on P-256.
-    Es256,
-    /// ECDSA on P-384.
-    Es384,
-    /// Ed25519.
-    EdDsa,
 }
 
 /// What an issuer tells of its subjects by itself.
@@ -253,15 +230,6 @@ pub(crate) struct Introspection {
     pub(crate) ttl: Duration,
     /// Whether it is asked about every token.
     pub(crate) always: bool,
-}
-
-/// Values of the `typ` header of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum TokenType {
-    /// `at+jwt` (RFC 9068 section 2.1).
-    AtJwt,
-    /// `JWT`, which says nothing about the token's purpose.
-    Jwt,
 }
 
 /// A server behind the gateway.

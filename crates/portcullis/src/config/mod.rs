@@ -6,6 +6,7 @@
 mod raw;
 mod raw_credentials;
 mod raw_quota;
+mod raw_issuer;
 mod raw_trust;
 mod bounds;
 mod quantity;
@@ -14,6 +15,8 @@ mod check;
 mod checked;
 mod server_name;
 mod credentials;
+mod provider;
+mod signing;
 mod trust;
 mod pattern;
 mod url;
@@ -30,8 +33,8 @@ mod otlp;
 mod tests;
 
 pub(crate) use checked::{
-    Algorithm, Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server,
-    ServerName, Sessions, Stdio, TextFile, TokenType, Tool, Transport, Upstream, Who,
+    Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server, ServerName,
+    Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
 };
 pub(crate) use credentials::{CredentialKind, Credentials};
 pub(crate) use egress::Egress;
@@ -39,7 +42,9 @@ pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names};
 pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use problem::{Problem, Problems};
+pub(crate) use provider::Provider;
 pub(crate) use reference::{reference, schema};
+pub(crate) use signing::Algorithm;
 pub(crate) use trust::{Day, Pin, Pins, Trust};
 pub(crate) use url::HttpUrl;
 

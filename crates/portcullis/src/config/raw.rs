@@ -2,6 +2,7 @@
 
 use super::bounds;
 use super::raw_credentials::Credentials;
+use super::raw_issuer::Issuer;
 pub(super) use super::raw_quota::Quota;
 use super::raw_trust::{Pins, Telemetry};
 use schemars::JsonSchema;
@@ -152,81 +153,6 @@ pub(super) struct Audit {
     /// Whether a record holds the arguments of a call with secrets removed, or only their digest.
     #[schemars(extend("default" = "redacted", "enum" = ["redacted", "digest"]))]
     pub(super) arguments: Option<String>,
-}
-
-/// Who may sign the access tokens of clients. Either `issuer` and what belongs to it, or `embedded`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are the keys of the file"
-)]
-pub(super) struct Issuer {
-    /// The issuer's identifier, exactly as in the `iss` claim. `https`, or `http` on loopback.
-    pub(super) issuer: Option<String>,
-    /// Where its keys are. Default: what the issuer's metadata document says.
-    pub(super) jwks_uri: Option<String>,
-    /// Signature algorithms to accept: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`,
-    /// `EdDSA`.
-    #[schemars(extend("default" = bounds::ALGORITHMS, "items" = {"type": "string", "enum": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]}))]
-    pub(super) algorithms: Option<Vec<String>>,
-    /// Values of the `typ` header to accept: `at+jwt` and, for issuers that do not follow RFC 9068, `JWT`.
-    #[schemars(extend("default" = bounds::TOKEN_TYPES, "items" = {"type": "string", "enum": ["at+jwt", "JWT"]}))]
-    pub(super) token_types: Option<Vec<String>>,
-    /// Longest time from `iat` to `exp` of a token.
-    #[schemars(extend("default" = bounds::MAX_LIFETIME.default_text(), "x-range" = bounds::MAX_LIFETIME.words()))]
-    pub(super) max_lifetime: Option<Span>,
-    /// Difference of clocks to tolerate.
-    #[schemars(extend("default" = bounds::SKEW.default_text(), "x-range" = bounds::SKEW.words()))]
-    pub(super) skew: Option<Span>,
-    /// The claim that lists the roles of a user.
-    #[schemars(extend("default" = bounds::ROLES_CLAIM))]
-    pub(super) roles_claim: Option<String>,
-    /// The claim that lists the groups of a user.
-    #[schemars(extend("default" = bounds::GROUPS_CLAIM))]
-    pub(super) groups_claim: Option<String>,
-    /// The claim that lists the scopes of a token, as one string or as a list; some issuers call it `scp`.
-    #[schemars(extend("default" = bounds::SCOPE_CLAIM))]
-    pub(super) scope_claim: Option<String>,
-    /// PEM file with a further root to trust for connections to this issuer.
-    pub(super) ca: Option<String>,
-    /// As for a server.
-    pub(super) crl: Option<String>,
-    pub(super) pins: Option<Pins>,
-    pub(super) signals: Option<Signals>,
-    pub(super) introspection: Option<Introspection>,
-    /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
-    #[schemars(extend("default" = false))]
-    pub(super) embedded: Option<bool>,
-}
-
-/// Security events that this issuer pushes (Shared Signals, RFC 8935) to `PUBLIC_URL/signals/NAME`. NAME is that of
-/// the issuer here, and formed like that of a server.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Signals {
-    /// The `aud` that its events must have. Required.
-    pub(super) audience: Option<String>,
-    /// The bearer token that it sends with them besides its signature: `{ file = "…" }` or `{ env = "…" }`.
-    pub(super) bearer: Option<Reference>,
-}
-
-/// Where this issuer is asked about tokens that nobody else can read (RFC 7662). A server trusts one such issuer at most.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Introspection {
-    /// Its introspection endpoint. Default: what the issuer's metadata document says.
-    pub(super) endpoint: Option<String>,
-    /// The gateway's own name there (`client_secret_basic`). Required.
-    pub(super) client_id: Option<String>,
-    /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Required.
-    pub(super) client_secret: Option<Reference>,
-    /// How long a yes is believed before it is asked again; at most until the token expires.
-    #[schemars(extend("default" = bounds::ASKED.default_text(), "x-range" = bounds::ASKED.words()))]
-    pub(super) ttl: Option<Span>,
-    /// Whether it is also asked about tokens that it has signed.
-    #[schemars(extend("default" = false))]
-    pub(super) always: Option<bool>,
 }
 
 /// A server behind the gateway: either `url` or `command`. NAME is up to 32 lower-case letters, digits and

@@ -172,6 +172,30 @@ fn the_examples_pass() {
             "company.toml",
             include_str!("../../../../docs/examples/company.toml"),
         ),
+        (
+            "entra.toml",
+            include_str!("../../../../docs/examples/entra.toml"),
+        ),
+        (
+            "okta.toml",
+            include_str!("../../../../docs/examples/okta.toml"),
+        ),
+        (
+            "auth0.toml",
+            include_str!("../../../../docs/examples/auth0.toml"),
+        ),
+        (
+            "keycloak.toml",
+            include_str!("../../../../docs/examples/keycloak.toml"),
+        ),
+        (
+            "google.toml",
+            include_str!("../../../../docs/examples/google.toml"),
+        ),
+        (
+            "oidc.toml",
+            include_str!("../../../../docs/examples/oidc.toml"),
+        ),
     ] {
         if let Err(problems) = reads(text) {
             panic!("{name}\n{problems}");
@@ -332,8 +356,8 @@ fn conf_refuses_a_file_without_servers_or_issuers() {
 
 #[rustfmt::skip]
 const ISSUERS: &[Row] = &[
-    ("", 1, 10, "", "neither `issuer` nor `embedded`"),
-    ("embedded = false", 1, 10, "", "neither `issuer` nor `embedded`"),
+    ("", 1, 10, "", "neither `provider`, `issuer` nor `embedded`"),
+    ("embedded = false", 1, 10, "", "neither `provider`, `issuer` nor `embedded`"),
     ("issuer = \"http://a.example\"", 2, 10, ".issuer", "only allowed on loopback"),
     ("issuer = \"https://a.example?x\"", 2, 10, ".issuer", "no query"),
     ("issuer = \"https://a.example#x\"", 2, 10, ".issuer", "fragment"),
@@ -809,4 +833,143 @@ proptest! {
         prop_assert!(!problems.to_string().contains(&secret));
         prop_assert!(!serde_json::to_string(&problems).unwrap().contains(&secret));
     }
+}
+
+const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+
+/// A preset, and the plain keys that it stands for.
+const PRESETS: &[(&str, &str)] = &[
+    (
+        "provider = \"entra\"\ntenant = \"72F988BF-86F1-41af-91ab-2d7cd011db47\"",
+        "issuer = \"https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0\"
+algorithms = [\"RS256\"]
+token_types = [\"JWT\"]
+scope_claim = \"scp\"
+subject_claim = \"oid\"
+client_claim = \"azp\"
+one_of_claims = [\"scp\", \"roles\"]
+required_claims = { tid = \"72f988bf-86f1-41af-91ab-2d7cd011db47\", ver = \"2.0\" }",
+    ),
+    (
+        "provider = \"okta\"\nauthority = \"https://acme.okta.com/\"\nauthorization_server = \"aus1\"",
+        "issuer = \"https://acme.okta.com/oauth2/aus1\"
+algorithms = [\"RS256\"]
+token_types = [\"JWT\", \"at+jwt\"]
+scope_claim = \"scp\"
+subject_claim = \"uid\"
+client_claim = \"cid\"
+one_of_claims = [\"scp\"]",
+    ),
+    (
+        "provider = \"auth0\"\nauthority = \"https://acme.eu.auth0.com\"",
+        "issuer = \"https://acme.eu.auth0.com/\"
+algorithms = [\"RS256\", \"PS256\"]
+token_types = [\"JWT\", \"at+jwt\"]
+roles_claim = \"permissions\"
+one_of_claims = [\"scope\", \"permissions\", \"gty\"]",
+    ),
+    (
+        "provider = \"keycloak\"\nauthority = \"https://sso.example.com/auth\"\nrealm = \"corp\"",
+        "issuer = \"https://sso.example.com/auth/realms/corp\"
+token_types = [\"JWT\", \"at+jwt\"]
+roles_claim = \"realm_access.roles\"
+client_claim = \"azp\"
+required_claims = { typ = [\"Bearer\", \"DPoP\"] }
+forbidden_claims = [\"at_hash\", \"c_hash\"]",
+    ),
+    (
+        "provider = \"oidc\"\nissuer = \"https://a.example\"",
+        "issuer = \"https://a.example\"\ntoken_types = [\"JWT\", \"at+jwt\"]\none_of_claims = [\"scope\", \"scp\"]",
+    ),
+    // What the file says otherwise counts, but for what tells access tokens from others.
+    (
+        "provider = \"entra\"\ntenant = \"72f988bf-86f1-41af-91ab-2d7cd011db47\"\nauthority = \"https://login.microsoftonline.us\"
+groups_claim = \"g\"\nforbidden_claims = [\"x\"]\nrequired_claims = { idtyp = \"app\" }\nmax_lifetime = \"2h\"",
+        "issuer = \"https://login.microsoftonline.us/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0\"
+algorithms = [\"RS256\"]
+token_types = [\"JWT\"]
+scope_claim = \"scp\"
+groups_claim = [\"g\"]
+subject_claim = \"oid\"
+client_claim = \"azp\"
+one_of_claims = [\"scp\", \"roles\"]
+required_claims = { idtyp = \"app\", tid = \"72f988bf-86f1-41af-91ab-2d7cd011db47\", ver = [\"2.0\"] }
+forbidden_claims = [\"x\", \"nonce\", \"at_hash\", \"c_hash\"]
+max_lifetime = \"2h\"",
+    ),
+];
+
+#[test]
+fn auth_02_a_preset_is_what_its_plain_keys_are() {
+    let shown = |keys: &str| {
+        let rest = REST.replace("[servers.rest]", "[servers.rest]\naudience = \"a\"");
+        let checked = reads(&format!("[issuers.a]\n{keys}\n{rest}")).unwrap();
+        let Some(Issuer::External(external)) = checked.issuers.get("a") else {
+            panic!("{keys}")
+        };
+        let provider = format!("provider: {:?},", external.provider);
+        format!("{external:?}").replace(&provider, "")
+    };
+    for (preset, plain) in PRESETS {
+        assert_eq!(shown(preset), shown(plain), "{preset}");
+    }
+}
+
+#[rustfmt::skip]
+const BAD_PRESETS: &[Row] = &[
+    ("provider = \"entraid\"", 2, 12, ".provider", "did you mean `entra`?"),
+    ("provider = \"google\"", 2, 12, ".provider", "docs/identity/google.md"),
+    ("issuer = \"https://accounts.google.com\"", 2, 10, ".issuer", "no access tokens"),
+    ("provider = \"entra\"", 1, 10, "", "no `tenant`"),
+    ("provider = \"entra\"\ntenant = \"common\"", 3, 10, ".tenant", "people of every tenant"),
+    ("provider = \"entra\"\ntenant = \"Organizations\"", 3, 10, ".tenant", "people of every tenant"),
+    ("provider = \"entra\"\ntenant = \"consumers\"", 3, 10, ".tenant", "people of every tenant"),
+    ("provider = \"entra\"\ntenant = \"9188040D-6c67-4c5b-b112-36a304b66dad\"", 3, 10, ".tenant", "people of every tenant"),
+    ("provider = \"entra\"\ntenant = \"acme.onmicrosoft.com\"", 3, 10, ".tenant", "Tenant ID"),
+    ("provider = \"entra\"\ntenant = \"72f988bf-86f1-41af-91ab-2d7cd011db4/\"", 3, 10, ".tenant", "Tenant ID"),
+    ("provider = \"entra\"\ntenant = \"common\"\nauthority = \"https://sts.windows.net\"", 4, 13, ".authority", "version 1"),
+    ("provider = \"entra\"\ntenant = \"common\"\nissuer = \"https://a.example\"", 4, 10, ".issuer", "follows from `provider`"),
+    ("provider = \"okta\"\nauthority = \"https://acme.okta.com\"", 1, 10, "", "org server"),
+    ("provider = \"okta\"\nauthorization_server = \"default\"", 1, 10, "", "no `authority`"),
+    ("provider = \"okta\"\nauthority = \"https://acme.okta.com\"\nauthorization_server = \"a/b\"", 4, 24, ".authorization_server", "not a name"),
+    ("provider = \"okta\"\nauthority = \"http://acme.okta.com\"\nauthorization_server = \"a\"", 3, 13, ".authority", "only allowed on loopback"),
+    ("provider = \"okta\"\nauthority = \"https://acme.okta.com?x\"\nauthorization_server = \"a\"", 3, 13, ".authority", "no query"),
+    ("provider = \"okta\"\nauthority = \"https://acme.okta.com\"\nauthorization_server = \"a\"\none_of_claims = [\"sub\"]", 5, 1, ".one_of_claims", "remove `provider`"),
+    ("provider = \"keycloak\"\nauthority = \"https://sso.example\"", 1, 10, "", "no `realm`"),
+    ("provider = \"keycloak\"\nauthority = \"https://sso.example\"\nrealm = \"..\"", 4, 9, ".realm", "not a name"),
+    ("provider = \"keycloak\"\nauthority = \"https://sso.example\"\nrealm = \"a\"\nrequired_claims.typ = \"ID\"", 5, 23, ".required_claims.typ", "says what it must be"),
+    ("provider = \"auth0\"\nauthority = \"https://a.auth0.com\"\nrealm = \"a\"", 4, 9, ".realm", "provider = \"keycloak\""),
+    ("provider = \"oidc\"\nissuer = \"https://a.example\"\nauthority = \"https://a.example\"", 4, 13, ".authority", "another provider"),
+    ("provider = \"oidc\"", 1, 10, "", "neither `provider`"),
+    ("issuer = \"https://a.example\"\ntenant = \"a\"", 3, 10, ".tenant", "provider = \"entra\""),
+    ("issuer = \"https://a.example\"\nsubject_claim = \"email\"", 3, 17, ".subject_claim", "given to somebody else"),
+    ("issuer = \"https://a.example\"\nclient_claim = \"\"", 3, 16, ".client_claim", "a claim has a name"),
+    ("issuer = \"https://a.example\"\nroles_claim = []", 3, 1, ".roles_claim", "a claim has a name"),
+    ("issuer = \"https://a.example\"\nroles_claim = \"a..b\"", 3, 15, ".roles_claim", "a claim has a name"),
+    ("issuer = \"https://a.example\"\nrequired_claims.a = []", 3, 17, ".required_claims.a", "no token would be accepted"),
+    ("issuer = \"https://a.example\"\nforbidden_claims = [\"\"]", 3, 21, ".forbidden_claims[0]", "a claim has a name"),
+];
+
+#[test]
+fn auth_02_refuses_presets_that_would_let_others_in() {
+    for (lines, line, column, key, words) in BAD_PRESETS {
+        let key = format!("issuers.a{key}");
+        let text = format!("[issuers.a]\n{lines}\n");
+        refuses(&text, *line, *column, &key, words);
+    }
+}
+
+#[test]
+fn tok_06_each_server_of_entra_has_an_audience_of_its_own() {
+    let entra = format!("[issuers.a]\nprovider = \"entra\"\ntenant = \"{TENANT}\"\n");
+    let rest = "[servers.rest]\nurl = \"https://rest.example/mcp\"\n";
+    let said = |servers: &str| match reads(&format!("{entra}{servers}")) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    };
+    assert!(said(rest).contains("Entra's tokens never have the server's URL"));
+    let both = format!("{rest}audience = \"x\"\n[servers.b]\ncommand = \"b\"\n");
+    assert!(said(&format!("{both}audience = \"x\"\n")).contains("the same audience"));
+    assert!(said(&both).contains("Entra's tokens never have"));
+    assert_eq!(said(&format!("{both}audience = \"y\"\n")), "");
 }

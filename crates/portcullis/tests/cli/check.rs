@@ -160,3 +160,28 @@ fn the_schema_is_printed_without_a_file() {
     assert_eq!(ran.code, 0);
     assert!(ran.json()["properties"]["servers"].is_object());
 }
+
+#[test]
+fn auth_02_a_preset_is_shown_as_the_keys_that_it_stands_for() {
+    let home = tempfile::tempdir().unwrap();
+    let preset = "[issuers.corp]\nprovider = \"entra\"\ntenant = \"72f988bf-86f1-41af-91ab-2d7cd011db47\"\n\
+                  [servers.notes]\ncommand = \"true\"\naudience = \"6e74172b-be56-4843-9ff4-e66a39bb12e3\"\n";
+    write(home.path(), preset);
+    let text = run(home.path(), &["check", "--print"]);
+    for shown in [
+        "corp: https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0 (entra); Rs256",
+        "token types JWT",
+        "subject oid; client azp; scopes scp; roles roles; groups groups",
+        "needs tid = 72f988bf-86f1-41af-91ab-2d7cd011db47",
+        "needs ver = 2.0",
+        "needs one of scp, roles",
+        "refuses tokens with nonce, at_hash, c_hash",
+    ] {
+        assert!(text.out.contains(shown), "{shown}: {}", text.out);
+    }
+    let json = run(home.path(), &["check", "--print", "--json"]).json();
+    let corp = &json["meaning"]["issuers"]["corp"];
+    assert_eq!(corp["provider"], "entra");
+    assert_eq!(corp["claims"]["subject_claim"], "oid", "{corp}");
+    assert_eq!(corp["claims"]["required_claims"]["ver"][0], "2.0", "{corp}");
+}

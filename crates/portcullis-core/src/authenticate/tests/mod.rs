@@ -106,9 +106,8 @@ fn issuer(name: &str, algorithms: &[Algorithm]) -> (String, Issuer) {
         token_types: vec!["at+jwt".to_owned(), "jwt".to_owned()],
         max_lifetime: Duration::from_secs(MAX_LIFETIME),
         skew: Duration::from_secs(SKEW),
-        scope_claim: "scope".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: "groups".to_owned(),
+        claims: Claims::default(),
+        lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
     (name.to_owned(), issuer)
@@ -779,14 +778,151 @@ fn tok_10_reads_scopes_in_every_shape() {
 
 #[test]
 fn auth_03_reads_roles_and_groups_where_the_configuration_says() {
-    let patch = json!({"roles": ["admin", 1], "groups": "staff", "wids": ["root"]});
+    let patch = json!({
+        "roles": ["admin", 1], "groups": "staff", "wids": ["root"],
+        "realm_access": {"roles": ["deep"]}, "resource_access": {"a.b": {"roles": ["deeper"]}},
+        "https://a.example/roles": ["named"],
+    });
     let principal = identity(&patch);
-    assert_eq!(principal.roles, ["admin"]);
-    assert!(principal.groups.is_empty());
-    let mut other = trust();
-    other.issuers.get_mut(ISSUER).unwrap().roles_claim = "wids".to_owned();
-    let outcome = seen(&token(&ED, &json!({}), &patch), &other).unwrap();
-    assert_eq!(outcome.roles, ["root"]);
+    assert_eq!(
+        (&principal.roles, &principal.groups),
+        (&vec!["admin".to_owned()], &vec!["staff".to_owned()])
+    );
+    let rows: [(&[&str], &[&str]); 7] = [
+        (&["wids"], &["root"]),
+        (&["realm_access", "roles"], &["deep"]),
+        (&["realm_access.roles"], &[]),
+        (&["resource_access", "a.b", "roles"], &["deeper"]),
+        (&["realm_access", "roles", "deep"], &[]),
+        (&["https://a.example/roles"], &["named"]),
+        (&[], &[]),
+    ];
+    for (path, expected) in rows {
+        let mut other = trust();
+        let way = path.iter().map(ToString::to_string).collect();
+        names_of(&mut other).roles = ClaimPath::new(way);
+        let outcome = seen(&token(&ED, &json!({}), &patch), &other).unwrap();
+        assert_eq!(outcome.roles, expected);
+    }
+    // Where it is no list of names, nobody knows what it names.
+    check_claims(&[
+        (json!({"roles": {"admin": true}}), "malformed"),
+        (json!({"groups": 7}), "malformed"),
+        (json!({"groups": null}), "ok"),
+    ]);
+}
+
+fn names_of(trust: &mut Trust) -> &mut Claims {
+    &mut trust.issuers.get_mut(ISSUER).unwrap().claims
+}
+
+/// What comes of a token with these claims where its issuer calls things so.
+fn with(names: &Claims, patch: &Value) -> Result<Principal, Unauthenticated> {
+    let mut trust = trust();
+    *names_of(&mut trust) = names.clone();
+    seen(&token(&ED, &json!({}), patch), &trust)
+}
+
+#[test]
+fn auth_02_knows_the_access_tokens_of_an_issuer_by_their_claims() {
+    let text = |text: &str| text.to_owned();
+    let names = Claims {
+        client: Some(text("azp")),
+        required: vec![(text("tid"), vec![text("t1"), text("t2")])],
+        one_of: vec![text("scp"), text("roles")],
+        forbidden: vec![text("nonce"), text("at_hash")],
+        ..Claims::default()
+    };
+    let good = json!({"azp": "app", "tid": "t1", "scp": "a"});
+    for (patch, expected) in [
+        (json!({}), "ok"),
+        (json!({"tid": "t2"}), "ok"),
+        (json!({"tid": "t3"}), "claim"),
+        (json!({"tid": null}), "claim"),
+        (json!({"tid": ["t1"]}), "claim"),
+        (json!({"azp": null}), "claim"),
+        (json!({"azp": ""}), "claim"),
+        (json!({"scp": null}), "claim"),
+        (json!({"scp": ""}), "claim"),
+        (json!({"scp": null, "roles": []}), "claim"),
+        (json!({"scp": null, "roles": ["r"]}), "ok"),
+        (json!({"nonce": "n"}), "claim"),
+        (json!({"at_hash": ""}), "claim"),
+    ] {
+        let mut claims = good.clone();
+        for (name, value) in patch.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        assert_eq!(word(&with(&names, &claims)), expected, "{patch}");
+    }
+    let nonce = with(
+        &names,
+        &json!({"azp": "app", "tid": "t1", "scp": "a", "nonce": "n"}),
+    );
+    let said = nonce.unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "claim `nonce` is not that of an access token of this issuer"
+    );
+}
+
+#[test]
+fn auth_02_takes_the_subject_that_stays_the_same() {
+    let names = Claims {
+        subject: "uid".to_owned(),
+        client: Some("cid".to_owned()),
+        ..Claims::default()
+    };
+    for (patch, expected) in [
+        (json!({"uid": "00u1", "cid": "0oa1"}), Ok("00u1")),
+        (json!({"cid": "0oa1", "sub": "0oa1"}), Ok("0oa1")),
+        (json!({"cid": "0oa1"}), Err("subject")),
+        (
+            json!({"uid": "", "cid": "0oa1", "sub": "0oa1"}),
+            Err("subject"),
+        ),
+        (
+            json!({"uid": 7, "cid": "0oa1", "sub": "0oa1"}),
+            Err("subject"),
+        ),
+        (json!({"uid": "a".repeat(513), "cid": "c"}), Err("subject")),
+        (json!({"uid": "00u1"}), Err("claim")),
+    ] {
+        let outcome = with(&names, &patch);
+        let found = outcome.as_ref().map(|principal| &*principal.subject);
+        assert_eq!(found.map_err(Unauthenticated::reason), expected, "{patch}");
+    }
+}
+
+#[test]
+fn auth_02_sees_that_not_all_groups_are_in_the_token() {
+    for (patch, expected) in [
+        (json!({}), false),
+        (json!({"groups": ["g"]}), false),
+        (json!({"hasgroups": false}), false),
+        (json!({"hasgroups": true}), true),
+        (json!({"hasgroups": "true"}), true),
+        (json!({"_claim_names": {"groups": "src1"}}), true),
+        (
+            json!({"_claim_names": {"groups": "src1"}, "groups": ["g"]}),
+            true,
+        ),
+        (json!({"_claim_names": {"address": "src1"}}), false),
+        (json!({"_claim_names": "groups"}), true),
+    ] {
+        let outcome = with(&Claims::default(), &patch);
+        let found = outcome
+            .as_ref()
+            .map(|principal| principal.has_unknown_groups);
+        // Where nobody knows what is elsewhere, the roles may be.
+        let expected = if patch["_claim_names"].is_string() {
+            Err("claim")
+        } else {
+            Ok(expected)
+        };
+        assert_eq!(found.map_err(Unauthenticated::reason), expected, "{patch}");
+    }
+    check_claims(&[(json!({"_claim_names": {"roles": "src1"}}), "claim")]);
 }
 
 /// What is over a bound is refused, not cut: a rule may forbid what the last one names.

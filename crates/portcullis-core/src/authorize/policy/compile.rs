@@ -12,6 +12,7 @@ use super::index::Index;
 use super::names::Types;
 use super::problem::{PolicyError, Problem};
 use super::reads::Reads;
+use super::unsure::Unsure;
 use super::visible::Visible;
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
@@ -24,6 +25,8 @@ pub(super) struct Compiled {
     pub(super) full: Index,
     /// The policies as they are for a list.
     pub(super) lists: Index,
+    /// Both for callers some of whose groups are not known, where that matters.
+    pub(super) unsure: Option<Unsure>,
     pub(super) visible: Visible,
     /// The scopes that policies ask for.
     pub(super) scopes: BTreeSet<String>,
@@ -73,6 +76,7 @@ fn assemble(
     Ok(Compiled {
         full: Index::build(&types, actions, policies)?,
         lists: Index::build(&types, actions, &lists)?,
+        unsure: Unsure::build(&types, actions, (policies, &lists))?,
         hash: hash(&text),
         types,
         visible,

@@ -22,6 +22,7 @@ mod facts;
 mod arguments;
 mod visible;
 mod scopes;
+mod unsure;
 
 use index::{Index, Rules};
 use reads::Reads;
@@ -84,16 +85,24 @@ impl Policy {
     /// Answers a question.
     ///
     /// # Errors
-    /// [`Denied::NoRule`] if no policy permits, [`Denied::Forbidden`] if one forbids and
-    /// [`Denied::Indeterminate`] if there is no definite answer.
+    /// [`Denied::NoRule`] if no policy permits, [`Denied::Forbidden`] if one forbids,
+    /// [`Denied::UnknownGroups`] if one may, and [`Denied::Indeterminate`] if there is no definite answer.
     pub fn decide(&self, question: &Question<'_>) -> Result<Allowed, Denied> {
-        let verdict = self.evaluate(&self.compiled.full, question)?;
+        let unsure = self.unsure(question);
+        let index = unsure.map_or(&self.compiled.full, |unsure| &unsure.full);
+        let verdict = self.evaluate(index, question)?;
         if !verdict.failed.is_empty() {
             return Err(Denied::Indeterminate);
         }
         if !verdict.forbids.is_empty() {
             let rule = joined(&verdict.forbids);
-            return Err(Denied::Forbidden { rule });
+            return Err(
+                if unsure.is_some_and(|unsure| unsure.is_guess(&verdict.forbids)) {
+                    Denied::UnknownGroups { rule }
+                } else {
+                    Denied::Forbidden { rule }
+                },
+            );
         }
         if verdict.permits.is_empty() {
             return Err(Denied::NoRule);
@@ -108,7 +117,9 @@ impl Policy {
     /// What [`Policy::decide`] permits is always visible. Conditions on the arguments and other
     /// circumstances count as met, also those that nothing can meet.
     pub fn is_visible(&self, question: &Question<'_>) -> bool {
-        let Ok(verdict) = self.evaluate(&self.compiled.lists, question) else {
+        let unsure = self.unsure(question);
+        let index = unsure.map_or(&self.compiled.lists, |unsure| &unsure.lists);
+        let Ok(verdict) = self.evaluate(index, question) else {
             return false;
         };
         let excused = |id| self.compiled.visible.excuses(id);
@@ -147,6 +158,12 @@ impl Policy {
             }
         }
         missing
+    }
+
+    /// What counts instead if it is not known in which groups the subject is, and that matters.
+    fn unsure(&self, question: &Question<'_>) -> Option<&unsure::Unsure> {
+        let unsure = self.compiled.unsure.as_ref();
+        unsure.filter(|_| question.subject.has_unknown_groups)
     }
 
     fn evaluate<'p>(

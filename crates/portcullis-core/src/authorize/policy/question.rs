@@ -36,6 +36,8 @@ pub struct Subject<'a> {
     pub roles: &'a [String],
     /// Groups, as the configuration finds them in the token.
     pub groups: &'a [String],
+    /// Whether there are groups that `groups` does not name.
+    pub has_unknown_groups: bool,
     /// Scopes of the token.
     pub scopes: &'a [String],
     /// Other claims, as text. Of two with one name no decision comes.
@@ -121,6 +123,12 @@ pub enum Denied {
     #[error("forbidden by {rule}")]
     Forbidden {
         /// The rules that forbid: sorted, with `, ` between them.
+        rule: String,
+    },
+    /// A policy forbids, if the subject is in a group, and it is not known whether it is.
+    #[error("{rule} forbids it to a group, and not all groups are known")]
+    UnknownGroups {
+        /// The rules that may forbid: sorted, with `, ` between them.
         rule: String,
     },
     /// There is no definite answer: the evaluation of a policy failed, the arguments are not a

@@ -1,9 +1,9 @@
 //! What a configuration means, in plain words and without secrets.
 
-use crate::assemble::own_issuer;
+use super::trust::Trust;
 use crate::config::{
-    Arguments, Checked, CredentialKind, Credentials, Durability, Grant, Issuer, Kind, Names,
-    Server, ServerName, Transport, Upstream, Who, veil,
+    Arguments, Checked, CredentialKind, Credentials, Durability, Grant, Kind, Names, Server,
+    ServerName, Transport, Upstream, Who, veil,
 };
 use portcullis_core::authenticate::Binding;
 use serde::Serialize;
@@ -56,18 +56,6 @@ pub(super) struct Bounds {
     pub(super) burst: u32,
     pub(super) concurrency: u32,
     pub(super) bytes_per_minute: u64,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Trust {
-    pub(super) issuer: String,
-    pub(super) embedded: bool,
-    pub(super) algorithms: Vec<String>,
-    pub(super) max_lifetime_seconds: u64,
-    /// Which tokens it is asked about, if any: `opaque` or `all`.
-    pub(super) introspection: Option<&'static str>,
-    /// The audience of the security events that it pushes.
-    pub(super) signals: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,7 +130,7 @@ impl Meaning {
             issuers: checked
                 .issuers
                 .iter()
-                .map(|(name, issuer)| (name.clone(), trust(checked, issuer)))
+                .map(|(name, issuer)| (name.clone(), Trust::of(checked, issuer)))
                 .collect(),
             policy: policy.to_owned(),
             policy_files: checked
@@ -191,37 +179,6 @@ fn bounds(checked: &Checked) -> Bounds {
         burst: quota.burst,
         concurrency: quota.concurrency,
         bytes_per_minute: quota.bytes_per_minute,
-    }
-}
-
-fn trust(checked: &Checked, issuer: &Issuer) -> Trust {
-    match issuer {
-        Issuer::Embedded { max_lifetime } => Trust {
-            issuer: own_issuer(checked),
-            embedded: true,
-            algorithms: vec!["EdDSA".to_owned()],
-            max_lifetime_seconds: max_lifetime.as_secs(),
-            introspection: None,
-            signals: None,
-        },
-        Issuer::External(external) => Trust {
-            issuer: external.issuer.clone(),
-            embedded: false,
-            algorithms: external
-                .algorithms
-                .iter()
-                .map(|algorithm| format!("{algorithm:?}"))
-                .collect(),
-            max_lifetime_seconds: external.max_lifetime.as_secs(),
-            introspection: external
-                .introspection
-                .as_ref()
-                .map(|asked| if asked.always { "all" } else { "opaque" }),
-            signals: external
-                .signals
-                .as_ref()
-                .map(|signals| signals.audience.clone()),
-        },
     }
 }
 

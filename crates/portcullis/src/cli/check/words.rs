@@ -27,23 +27,7 @@ impl fmt::Display for Meaning {
             writeln!(out, "           to names as {server} knows them")?;
         }
         for (name, trust) in &self.issuers {
-            let kind = if trust.embedded {
-                " (this gateway)"
-            } else {
-                ""
-            };
-            let (issuer, algorithms) = (&trust.issuer, listed(&trust.algorithms));
-            let seconds = trust.max_lifetime_seconds;
-            writeln!(
-                out,
-                "Issuer     {name}: {issuer}{kind}; {algorithms}; tokens live at most {seconds} s"
-            )?;
-            if let Some(which) = trust.introspection {
-                writeln!(out, "           is asked about {which} tokens")?;
-            }
-            if let Some(audience) = &trust.signals {
-                writeln!(out, "           pushes security events for {audience}")?;
-            }
+            write!(out, "Issuer     {name}: {trust}")?;
         }
         for (name, server) in &self.servers {
             write!(out, "\nServer {name}: {}\n{server}", server.url)?;
@@ -175,7 +159,7 @@ impl fmt::Display for Reached {
     }
 }
 
-fn listed(words: &[String]) -> String {
+pub(super) fn listed(words: &[String]) -> String {
     if words.is_empty() {
         "(none)".to_owned()
     } else {

@@ -4,6 +4,7 @@
 //! this. So nothing can be asked that a client could not ask, and no second way of deciding can drift from the first.
 
 use super::asked::{Asked, What};
+use super::said::said;
 use crate::assemble::{Assembled, issuer_name};
 use crate::config::Checked;
 use crate::issuers::embedded;
@@ -19,7 +20,7 @@ use portcullis_core::protocol::Headers;
 use portcullis_core::refusal::Refusal;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::{Session, SessionId};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -197,22 +198,15 @@ impl Court {
         let resource = &self.rules.server(&asked.server)?.gate.resource;
         let who = &asked.who;
         let lifetime = LIFETIME.min(issuer.max_lifetime);
-        let mut claims: Map<String, Value> = who.claims.clone();
         let subject = who.user.as_deref().unwrap_or(SOMEBODY);
+        let mut claims = said(who, subject, &issuer.claims);
         let own = [
             ("iss", json!(issuer.issuer)),
-            ("sub", json!(subject)),
             ("aud", json!(resource.audience)),
             ("iat", json!(asked.time.seconds())),
             ("exp", json!(asked.time.plus(lifetime).seconds())),
-            (&issuer.scope_claim, json!(who.scopes.join(" "))),
-            (&issuer.roles_claim, json!(who.roles)),
-            (&issuer.groups_claim, json!(who.groups)),
         ];
         claims.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        if let Some(client) = &who.client {
-            claims.insert("client_id".to_owned(), json!(client));
-        }
         let kind = issuer.token_types.first().context("no type of token")?;
         embedded::sign(&self.key, kind, &Value::Object(claims))
     }
@@ -290,11 +284,13 @@ fn verdict(refusal: &Refusal) -> Verdict {
             rule: None,
             scopes: required.clone(),
         },
-        Refusal::Forbidden(Forbidden::Rule { rule }) => Verdict::Denied {
-            reason,
-            rule: Some(rule.clone()),
-            scopes: Vec::new(),
-        },
+        Refusal::Forbidden(Forbidden::Rule { rule } | Forbidden::UnknownGroups { rule }) => {
+            Verdict::Denied {
+                reason,
+                rule: Some(rule.clone()),
+                scopes: Vec::new(),
+            }
+        }
         Refusal::Forbidden(Forbidden::NoRule | Forbidden::Indeterminate | Forbidden::Method)
         | Refusal::Unauthenticated(Unauthenticated::Issuer) => Verdict::Denied {
             reason,

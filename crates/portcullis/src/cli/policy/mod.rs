@@ -2,6 +2,7 @@
 
 mod asked;
 mod court;
+mod said;
 mod table;
 
 use super::{Ending, out};

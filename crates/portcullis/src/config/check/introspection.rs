@@ -5,13 +5,13 @@ use super::issuers::Issuers;
 use crate::config::bounds;
 use crate::config::checked::{Introspection, Issuer};
 use crate::config::problem::Place;
-use crate::config::raw;
+use crate::config::{raw, raw_issuer};
 use std::collections::BTreeSet;
 
 pub(super) fn introspection(
     desk: &mut Desk<'_>,
     place: &Place,
-    raw: raw::Introspection,
+    raw: raw_issuer::Introspection,
 ) -> Option<Introspection> {
     let endpoint = raw
         .endpoint

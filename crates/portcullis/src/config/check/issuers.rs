@@ -1,13 +1,17 @@
 //! Who may sign tokens.
 
+use super::claims::claims;
 use super::desk::Desk;
 use super::introspection::introspection;
+use super::presets::{INSTEAD_OF_GOOGLE, NO_GOOGLE, expand};
 use super::signals::signals;
 use super::trust::{Written, trust};
 use crate::config::bounds;
-use crate::config::checked::{Algorithm, External, Issuer, TokenType};
+use crate::config::checked::{External, Issuer};
 use crate::config::problem::Place;
-use crate::config::raw;
+use crate::config::provider::Provider;
+use crate::config::raw_issuer as raw;
+use crate::config::signing::{Algorithm, TokenType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Issuers without a problem, and the names of all.
@@ -15,6 +19,19 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Issuers {
     pub(super) known: BTreeMap<String, Issuer>,
     pub(super) names: BTreeSet<String>,
+}
+
+impl Issuers {
+    /// Whether one of these is Entra, whose tokens never have a server's URL as audience.
+    pub(super) fn has_entra(&self, names: &BTreeSet<String>) -> bool {
+        let provider = |name| match self.known.get(name) {
+            Some(Issuer::External(external)) => external.provider,
+            Some(Issuer::Embedded { .. }) | None => None,
+        };
+        names
+            .iter()
+            .any(|name| provider(name) == Some(Provider::Entra))
+    }
 }
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
@@ -93,6 +110,11 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
 
 fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
     let beside = [
+        ("provider", raw.provider.is_some()),
+        ("authority", raw.authority.is_some()),
+        ("tenant", raw.tenant.is_some()),
+        ("authorization_server", raw.authorization_server.is_some()),
+        ("realm", raw.realm.is_some()),
         ("issuer", raw.issuer.is_some()),
         ("jwks_uri", raw.jwks_uri.is_some()),
         ("algorithms", raw.algorithms.is_some()),
@@ -101,6 +123,11 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("roles_claim", raw.roles_claim.is_some()),
         ("groups_claim", raw.groups_claim.is_some()),
         ("scope_claim", raw.scope_claim.is_some()),
+        ("subject_claim", raw.subject_claim.is_some()),
+        ("client_claim", raw.client_claim.is_some()),
+        ("required_claims", !raw.required_claims.is_empty()),
+        ("one_of_claims", raw.one_of_claims.is_some()),
+        ("forbidden_claims", raw.forbidden_claims.is_some()),
         ("ca", raw.ca.is_some()),
         ("crl", raw.crl.is_some()),
         ("pins", raw.pins.is_some()),
@@ -122,7 +149,9 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
     Issuer::Embedded { max_lifetime }
 }
 
-fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<External> {
+fn external(desk: &mut Desk<'_>, place: &Place, mut raw: raw::Issuer) -> Option<External> {
+    let provider = expand(desk, place, &mut raw);
+    let claims = claims(desk, place, &mut raw);
     let algorithms = algorithms(desk, &place.key("algorithms"), raw.algorithms);
     let token_types = token_types(desk, &place.key("token_types"), raw.token_types);
     let max_lifetime = desk.span(
@@ -131,24 +160,6 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
         &bounds::MAX_LIFETIME,
     );
     let skew = desk.span(&place.key("skew"), raw.skew, &bounds::SKEW);
-    let roles_claim = claim(
-        desk,
-        &place.key("roles_claim"),
-        raw.roles_claim,
-        bounds::ROLES_CLAIM,
-    );
-    let groups_claim = claim(
-        desk,
-        &place.key("groups_claim"),
-        raw.groups_claim,
-        bounds::GROUPS_CLAIM,
-    );
-    let scope_claim = claim(
-        desk,
-        &place.key("scope_claim"),
-        raw.scope_claim,
-        bounds::SCOPE_CLAIM,
-    );
     let jwks_uri = raw
         .jwks_uri
         .and_then(|text| desk.url(&place.key("jwks_uri"), &text));
@@ -171,9 +182,8 @@ fn external(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Option<Exte
         token_types,
         max_lifetime,
         skew,
-        roles_claim,
-        groups_claim,
-        scope_claim,
+        claims,
+        provider,
         trust,
         signals: None,
         introspection: None,
@@ -184,8 +194,8 @@ fn identifier(desk: &mut Desk<'_>, place: &Place, raw: Option<String>) -> Option
     let Some(issuer) = raw else {
         desk.refuse_missing(
             place,
-            "neither `issuer` nor `embedded`",
-            "write issuer = \"https://…\", or embedded = true for the gateway's own",
+            "neither `provider`, `issuer` nor `embedded`",
+            "write provider = \"…\" or issuer = \"https://…\", or embedded = true for the gateway's own",
         );
         return None;
     };
@@ -195,6 +205,9 @@ fn identifier(desk: &mut Desk<'_>, place: &Place, raw: Option<String>) -> Option
             &place.key("issuer"),
             "an issuer's identifier has no query (RFC 8414 section 2)",
         );
+    }
+    if url.host() == "accounts.google.com" {
+        desk.refuse_with(&place.key("issuer"), NO_GOOGLE, INSTEAD_OF_GOOGLE);
     }
     Some(issuer)
 }
@@ -239,14 +252,6 @@ fn token_types(
         types.extend(desk.choose(&place.at(index), text, TOKEN_TYPES));
     }
     types
-}
-
-fn claim(desk: &mut Desk<'_>, place: &Place, raw: Option<String>, default: &str) -> String {
-    let claim = raw.unwrap_or_else(|| default.to_owned());
-    if claim.is_empty() {
-        desk.refuse(place, "a claim has a name");
-    }
-    claim
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {

@@ -2,6 +2,8 @@
 
 mod gateway;
 mod issuers;
+mod presets;
+mod claims;
 mod signals;
 mod introspection;
 mod servers;

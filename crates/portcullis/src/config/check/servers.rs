@@ -93,14 +93,12 @@ fn server(
 ) -> Option<Server> {
     let reach = reach(&mut raw);
     let upstream = upstream(desk, place, reach);
-    let audience = audience(
-        desk,
-        &place.key("audience"),
-        raw.audience,
-        name,
-        around.gateway,
-    );
     let issuers = issuers(desk, &place.key("issuers"), raw.issuers, around.issuers);
+    let is_of_entra = around.issuers.has_entra(&issuers);
+    let audience = match raw.audience {
+        None if is_of_entra => no_audience(desk, place),
+        written => audience(desk, &place.key("audience"), written, name, around.gateway),
+    };
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     let (dpop, dpop_nonce) = dpop(desk, place, (raw.dpop.as_deref(), raw.dpop_nonce));
@@ -172,6 +170,15 @@ fn limits(desk: &mut Desk<'_>, place: &Place, raw: raw::ServerLimits, all: &Boun
         question_timeout: desk.span(&question, raw.question_timeout, &bounds::QUESTION_TIMEOUT),
         response_bytes: usize::try_from(response).unwrap_or(usize::MAX),
     }
+}
+
+fn no_audience(desk: &mut Desk<'_>, place: &Place) -> Option<String> {
+    desk.refuse_missing(
+        place,
+        "no `audience`: Entra's tokens never have the server's URL",
+        "write the Application (client) ID of the API that is registered for this server",
+    );
+    None
 }
 
 fn audience(

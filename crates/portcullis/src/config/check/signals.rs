@@ -3,14 +3,14 @@
 use super::desk::Desk;
 use crate::config::checked::{ServerName, Signals};
 use crate::config::problem::Place;
-use crate::config::raw;
+use crate::config::{raw, raw_issuer};
 
 /// `name` is the issuer's in this file, and a part of the path to which it pushes.
 pub(super) fn signals(
     desk: &mut Desk<'_>,
     place: &Place,
     name: &str,
-    raw: raw::Signals,
+    raw: raw_issuer::Signals,
 ) -> Option<Signals> {
     if ServerName::parse(name).is_none() {
         desk.refuse_with(

@@ -188,6 +188,7 @@ fn decided_again(policy: &Policy, record: &Value, scopes: &[String]) -> (&'stati
             client: Some(&client),
             roles: &[],
             groups: &[],
+            has_unknown_groups: false,
             scopes,
             claims: &[],
         },

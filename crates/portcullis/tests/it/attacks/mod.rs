@@ -6,6 +6,7 @@ mod issued;
 mod credentials;
 mod signature;
 mod issuer;
+mod providers;
 mod keys;
 mod egress;
 mod lifetime;

@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 struct State {
     published: Vec<Key>,
+    /// Further members of the key set, which verify nothing.
+    others: Vec<Value>,
+    /// Where below its own URL the issuer is; its metadata is there only (OpenID Connect Discovery).
+    path: &'static str,
     /// What the metadata says instead of the truth.
     named: Option<String>,
     /// Where the metadata says that the keys are, if not here.
@@ -37,10 +41,17 @@ pub(crate) struct Idp {
 impl Idp {
     /// An issuer with one key of each kind; it signs with the Ed25519 one.
     pub(crate) fn start() -> Self {
+        Self::start_at("")
+    }
+
+    /// The same as one of many at its URL, as those of large providers are.
+    pub(crate) fn start_at(path: &'static str) -> Self {
         let signing = Key::ed("ed-1");
         let published = vec![signing.clone(), Self::rsa(), Key::ec("ec-1")];
         let state = Arc::new(Mutex::new(State {
             published,
+            others: Vec::new(),
+            path,
             named: None,
             keys_at: None,
             manner: Manner::Usual,
@@ -65,6 +76,11 @@ impl Idp {
     }
 
     pub(crate) fn issuer(&self) -> String {
+        self.host.url() + self.state.lock().unwrap().path
+    }
+
+    /// The provider's own URL.
+    pub(crate) fn authority(&self) -> String {
         self.host.url()
     }
 
@@ -87,6 +103,11 @@ impl Idp {
     /// Replaces what is published.
     pub(crate) fn publish(&self, keys: &[Key]) {
         self.state.lock().unwrap().published = keys.to_vec();
+    }
+
+    /// Publishes this beside the keys.
+    pub(crate) fn publish_also(&self, other: Value) {
+        self.state.lock().unwrap().others.push(other);
     }
 
     /// Answers like that from now on.
@@ -132,17 +153,23 @@ impl Idp {
 }
 
 fn answer(seen: &Seen, state: &State, url: &str) -> Answer {
+    let discovery = match state.path.trim_end_matches('/') {
+        "" if state.path.is_empty() => "/.well-known/oauth-authorization-server".to_owned(),
+        path => format!("{path}/.well-known/openid-configuration"),
+    };
     match seen.target.as_str() {
-        "/.well-known/oauth-authorization-server" => {
-            let named = state.named.as_deref().unwrap_or(url);
-            let own = format!("{url}/jwks");
-            let jwks = state.keys_at.as_ref().unwrap_or(&own);
+        target if target == discovery => {
+            let own = format!("{url}{}", state.path);
+            let named = state.named.as_deref().unwrap_or(&own);
+            let keys = format!("{url}/jwks");
+            let jwks = state.keys_at.as_ref().unwrap_or(&keys);
             state
                 .manner
                 .says(&json!({ "issuer": named, "jwks_uri": jwks }))
         }
         "/jwks" => {
-            let keys: Vec<Value> = state.published.iter().map(Key::jwk).collect();
+            let keys = state.published.iter().map(Key::jwk);
+            let keys: Vec<Value> = state.others.iter().cloned().chain(keys).collect();
             state.manner.says(&json!({ "keys": keys }))
         }
         _ => Answer::status(404),

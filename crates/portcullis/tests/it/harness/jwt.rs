@@ -177,6 +177,16 @@ impl Draft {
         }
     }
 
+    /// Replaces all claims but the times.
+    pub(crate) fn saying(mut self, claims: Value) -> Self {
+        let times = ["iat", "exp"].map(|name| (name, self.claims[name].clone()));
+        self.claims = claims;
+        for (name, time) in times {
+            self.claims[name] = time;
+        }
+        self
+    }
+
     /// Sets a claim.
     pub(crate) fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims[name] = value.into();

@@ -399,6 +399,43 @@ fn authz_03_grants_of_other_kinds() {
     }
 }
 
+/// Policies beside one that permits everything, which mention a group; and what is said to a caller of unknown groups.
+#[rustfmt::skip]
+const GROUPED: &[(&str, &str)] = &[
+    ("", "+all"),
+    ("@id(\"f\") forbid (principal in Group::\"out\", action, resource);", "?f"),
+    ("@id(\"f\") forbid (principal, action, resource) when { principal in [Group::\"out\"] };", "?f"),
+    ("@id(\"f\") forbid (principal, action, resource) unless { principal in Group::\"out\" };", "?f"),
+    ("@id(\"f\") forbid (principal in Group::\"out\", action, resource in Server::\"mail\");", "+all"),
+    ("@id(\"f\") forbid (principal in Group::\"out\", action in Action::\"read\", resource);", "+all"),
+    ("@id(\"f\") forbid (principal in Group::\"out\", action, resource);\n@id(\"g\") forbid (principal, action, resource);", "-f, g"),
+    ("permit (principal, action, resource) unless { principal in Group::\"out\" };", "+all"),
+];
+
+#[test]
+fn auth_02_unknown_groups_are_not_taken_for_none() {
+    let mut caller = alice();
+    caller.has_unknown_groups = true;
+    let check = |text: &str, expected: &str| {
+        let policy = cedar(text);
+        let question = caller.calls("search", "{}");
+        assert_eq!(said(policy.decide(&question)), expected, "{text}");
+        let is_permitted = expected.starts_with('+');
+        assert_eq!(policy.is_visible(&question), is_permitted, "{text}");
+        assert!(policy.missing_scopes(&question).is_empty());
+    };
+    for (text, expected) in GROUPED {
+        let all = "@id(\"all\") permit (principal, action, resource);";
+        check(&format!("{all}\n{text}"), expected);
+    }
+    for permit in [
+        "permit (principal in Group::\"in\", action, resource);",
+        "permit (principal, action, resource) unless { principal in Group::\"out\" };",
+    ] {
+        check(permit, "no rule");
+    }
+}
+
 #[test]
 fn authz_03_grants_reach_only_those_they_name() {
     let (mut grouped, mut client) = (alice(), alice());

@@ -15,6 +15,7 @@ struct Caller {
     client: Option<&'static str>,
     roles: Vec<String>,
     groups: Vec<String>,
+    has_unknown_groups: bool,
     scopes: Vec<String>,
     claims: Vec<(String, String)>,
 }
@@ -53,6 +54,7 @@ impl Caller {
             client: self.client,
             roles: &self.roles,
             groups: &self.groups,
+            has_unknown_groups: self.has_unknown_groups,
             scopes: &self.scopes,
             claims: &self.claims,
         }
@@ -113,6 +115,7 @@ fn said(decision: Result<Allowed, Denied>) -> String {
         Ok(Allowed { rule }) => format!("+{rule}"),
         Err(Denied::Forbidden { rule }) => format!("-{rule}"),
         Err(Denied::NoRule) => "no rule".to_owned(),
+        Err(Denied::UnknownGroups { rule }) => format!("?{rule}"),
         Err(Denied::Indeterminate) => "unclear".to_owned(),
     }
 }

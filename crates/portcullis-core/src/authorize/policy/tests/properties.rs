@@ -47,6 +47,7 @@ const RESOURCES: &[&str] = &[
 const CONDITIONS: &[&str] = &[
     "true",
     "principal in Role::\"writer\"",
+    "principal in Group::\"staff\"",
     "principal has client",
     "principal has client && principal.client == \"ide\"",
     "principal.scopes.contains(\"read\")",
@@ -152,6 +153,7 @@ fn caller() -> impl Strategy<Value = Caller> {
             client,
             roles,
             groups,
+            has_unknown_groups: false,
             scopes,
             claims: claims
                 .into_iter()
@@ -273,6 +275,24 @@ proptest! {
         let (before, with_others) = (cedar(&text), cedar(&[&text, &*other].concat()));
         prop_assert_eq!(before.decide(&question), with_others.decide(&question));
         prop_assert_eq!(before.is_visible(&question), with_others.is_visible(&question));
+    }
+
+    /// What is permitted while groups are unknown is permitted whatever they are, where anything definite comes of it.
+    #[test]
+    fn auth_02_unknown_groups_permit_nothing_more(texts in policies(), mut asked in asked()) {
+        let text = texts.concat();
+        let policy = cedar(&text);
+        asked.caller.has_unknown_groups = true;
+        let unsure = policy.decide(&asked.question());
+        let is_visible = policy.is_visible(&asked.question());
+        prop_assert!(unsure.is_err() || is_visible, "{} {:?}", text, asked);
+        asked.caller.has_unknown_groups = false;
+        for groups in [vec![], vec!["staff".to_owned()]] {
+            asked.caller.groups = groups;
+            let sure = policy.decide(&asked.question());
+            let agrees = unsure.is_err() || sure.is_ok() || sure == Err(Denied::Indeterminate);
+            prop_assert!(agrees, "{} {:?} {:?}", text, asked, sure);
+        }
     }
 
     #[test]

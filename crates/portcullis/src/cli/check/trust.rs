@@ -1,0 +1,154 @@
+//! What an issuer's part of a configuration means: with a `provider`, what that stands for.
+
+use super::words::listed;
+use crate::assemble::own_issuer;
+use crate::config::{Checked, External, Issuer};
+use portcullis_core::authenticate::Claims;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Who may sign tokens, and which of them are access tokens.
+#[derive(Debug, Serialize)]
+pub(super) struct Trust {
+    pub(super) issuer: String,
+    pub(super) embedded: bool,
+    /// The preset that the rest comes from.
+    pub(super) provider: Option<&'static str>,
+    pub(super) algorithms: Vec<String>,
+    pub(super) token_types: Vec<&'static str>,
+    pub(super) max_lifetime_seconds: u64,
+    pub(super) claims: Named,
+    /// Which tokens it is asked about, if any: `opaque` or `all`.
+    pub(super) introspection: Option<&'static str>,
+    /// The audience of the security events that it pushes.
+    pub(super) signals: Option<String>,
+}
+
+/// Claims by what they are for, as the keys of the file are called.
+#[derive(Debug, Serialize)]
+pub(super) struct Named {
+    pub(super) scope_claim: String,
+    pub(super) roles_claim: Vec<String>,
+    pub(super) groups_claim: Vec<String>,
+    pub(super) subject_claim: String,
+    pub(super) client_claim: Option<String>,
+    pub(super) required_claims: BTreeMap<String, Vec<String>>,
+    pub(super) one_of_claims: Vec<String>,
+    pub(super) forbidden_claims: Vec<String>,
+}
+
+impl Trust {
+    pub(super) fn of(checked: &Checked, issuer: &Issuer) -> Self {
+        match issuer {
+            Issuer::Embedded { max_lifetime } => Self {
+                issuer: own_issuer(checked),
+                embedded: true,
+                provider: None,
+                algorithms: vec!["EdDSA".to_owned()],
+                token_types: vec!["at+jwt"],
+                max_lifetime_seconds: max_lifetime.as_secs(),
+                claims: Named::of(&Claims::default()),
+                introspection: None,
+                signals: None,
+            },
+            Issuer::External(external) => external_issuer(external),
+        }
+    }
+}
+
+fn external_issuer(external: &External) -> Trust {
+    let algorithms = external.algorithms.iter();
+    let types = external.token_types.iter();
+    let asked = external.introspection.as_ref();
+    let signals = external.signals.as_ref();
+    Trust {
+        issuer: external.issuer.clone(),
+        embedded: false,
+        provider: external.provider.map(crate::config::Provider::name),
+        algorithms: algorithms
+            .map(|algorithm| format!("{algorithm:?}"))
+            .collect(),
+        token_types: types.map(|kind| kind.name()).collect(),
+        max_lifetime_seconds: external.max_lifetime.as_secs(),
+        claims: Named::of(&external.claims),
+        introspection: asked.map(|asked| if asked.always { "all" } else { "opaque" }),
+        signals: signals.map(|signals| signals.audience.clone()),
+    }
+}
+
+impl Named {
+    fn of(claims: &Claims) -> Self {
+        Self {
+            scope_claim: claims.scopes.clone(),
+            roles_claim: claims.roles.names().to_vec(),
+            groups_claim: claims.groups.names().to_vec(),
+            subject_claim: claims.subject.clone(),
+            client_claim: claims.client.clone(),
+            required_claims: claims.required.iter().cloned().collect(),
+            one_of_claims: claims.one_of.clone(),
+            forbidden_claims: claims.forbidden.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.provider {
+            _ if self.embedded => " (this gateway)".to_owned(),
+            Some(name) => format!(" ({name})"),
+            None => String::new(),
+        };
+        let (issuer, algorithms) = (&self.issuer, listed(&self.algorithms));
+        let seconds = self.max_lifetime_seconds;
+        writeln!(
+            out,
+            "{issuer}{kind}; {algorithms}; tokens live at most {seconds} s"
+        )?;
+        if !self.embedded {
+            writeln!(
+                out,
+                "           token types {}",
+                self.token_types.join(", ")
+            )?;
+            write!(out, "{}", self.claims)?;
+        }
+        if let Some(which) = self.introspection {
+            writeln!(out, "           is asked about {which} tokens")?;
+        }
+        if let Some(audience) = &self.signals {
+            writeln!(out, "           pushes security events for {audience}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = self.client_claim.as_deref();
+        writeln!(
+            out,
+            "           subject {}; client {}; scopes {}; roles {}; groups {}",
+            self.subject_claim,
+            client.unwrap_or("client_id or azp"),
+            self.scope_claim,
+            self.roles_claim.join(" > "),
+            self.groups_claim.join(" > "),
+        )?;
+        for (name, texts) in &self.required_claims {
+            writeln!(out, "           needs {name} = {}", texts.join(" or "))?;
+        }
+        if !self.one_of_claims.is_empty() {
+            writeln!(
+                out,
+                "           needs one of {}",
+                self.one_of_claims.join(", ")
+            )?;
+        }
+        writeln!(
+            out,
+            "           refuses tokens with {}",
+            listed(&self.forbidden_claims)
+        )
+    }
+}
