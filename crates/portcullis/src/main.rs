@@ -16,6 +16,7 @@ mod upstream;
 mod credentials;
 
 mod record;
+mod detail;
 mod flood;
 mod resume;
 mod tls;

@@ -1,10 +1,10 @@
 //! The bracket around an exchange: its place in the audit log is taken first and settled last.
 
-use crate::clock;
 use crate::credentials::Ledger;
 use crate::export::Place;
 use crate::flood::{Deed, Floods};
 use crate::upstream::Report;
+use crate::{clock, detail};
 use portcullis_audit::{
     Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
 };
@@ -238,23 +238,7 @@ impl Exchange {
             record.detail.set(name, fact.as_str());
         }
         self.ledger.close_into(record);
-        if self.trail.context_changed {
-            record.detail.set("session_context", "changed");
-        }
-        if let Some(hint) = self.trail.hint {
-            record.detail.set("hint", hint);
-        }
-        let principal = self.trail.principal.as_ref();
-        if principal.is_some_and(|principal| principal.has_unknown_groups) {
-            record.detail.set("groups", "unknown");
-        }
-        let claimed = self.trail.claimed.as_ref();
-        if let Some(issuer) = claimed.and_then(|claimed| claimed.issuer.as_deref()) {
-            record.detail.set("claimed_issuer", issuer);
-        }
-        if let Some(key) = claimed.and_then(|claimed| claimed.key.as_deref()) {
-            record.detail.set("claimed_kid", key);
-        }
+        detail::of_trail(record, &self.trail);
     }
 
     fn decision(&self) -> Option<Decision> {

@@ -1,0 +1,24 @@
+//! What an exchange's trail says beside the fields of its record.
+
+use portcullis_audit::Record;
+use portcullis_core::pipeline::Trail;
+
+pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
+    if trail.context_changed {
+        record.detail.set("session_context", "changed");
+    }
+    if let Some(hint) = trail.hint {
+        record.detail.set("hint", hint);
+    }
+    let principal = trail.principal.as_ref();
+    if principal.is_some_and(|principal| principal.has_unknown_groups) {
+        record.detail.set("groups", "unknown");
+    }
+    let claimed = trail.claimed.as_ref();
+    if let Some(issuer) = claimed.and_then(|claimed| claimed.issuer.as_deref()) {
+        record.detail.set("claimed_issuer", issuer);
+    }
+    if let Some(key) = claimed.and_then(|claimed| claimed.key.as_deref()) {
+        record.detail.set("claimed_kid", key);
+    }
+}
