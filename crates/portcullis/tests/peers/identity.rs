@@ -55,13 +55,13 @@ impl Scene {
 }
 
 /// The first part of a token.
-fn header(token: &str) -> Value {
+pub(crate) fn header(token: &str) -> Value {
     let (header, _) = token.split_once('.').unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
 }
 
 /// A request with this token is taken, and recorded with its principal.
-fn accepted(gateway: &Gateway, user: &str, token: &str) {
+pub(crate) fn accepted(gateway: &Gateway, user: &str, token: &str) {
     let response = initialize(token).send(gateway.address);
     assert_eq!(response.status, 200, "{response:?}");
     assert!(response.body.contains("peer-sdk-v2"), "{response:?}");
@@ -71,7 +71,7 @@ fn accepted(gateway: &Gateway, user: &str, token: &str) {
 }
 
 /// A request with this token is refused with a challenge, and recorded with the reason.
-fn refused(gateway: &Gateway, token: &str, reason: &str) {
+pub(crate) fn refused(gateway: &Gateway, token: &str, reason: &str) {
     let response = initialize(token).send(gateway.address);
     assert_eq!(response.status, 401, "{response:?}");
     let metadata = format!(

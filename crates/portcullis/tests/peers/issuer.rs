@@ -116,7 +116,7 @@ impl Issuer {
 }
 
 /// Sends a request to a URL of loopback and reads the JSON that comes, in chunks or not.
-fn ask(url: &str, request: &Request) -> Value {
+pub(crate) fn ask(url: &str, request: &Request) -> Value {
     let (address, path) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))
@@ -128,7 +128,7 @@ fn ask(url: &str, request: &Request) -> Value {
     serde_json::from_str(&body[from..=to]).unwrap()
 }
 
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes().fold(String::new(), |encoded, byte| {
         if byte.is_ascii_alphanumeric() {
             encoded + char::from(byte).encode_utf8(&mut [0; 4])

@@ -1,4 +1,4 @@
-//! Other people's clients, servers and identity provider, with the real binary between them.
+//! Other people's clients, servers and identity providers, with the real binary between them.
 //!
 //! `cargo xtask test --only test` installs them and says where in `PORTCULLIS_PEERS`; without them the tests fail.
 #![expect(
@@ -38,6 +38,7 @@ mod crowd;
 mod speakers;
 mod matrix;
 mod identity;
+mod providers;
 mod asks;
 mod reference;
 mod wrap;
