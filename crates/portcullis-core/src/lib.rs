@@ -15,6 +15,7 @@ pub mod credentials;
 
 pub mod signals;
 pub mod egress;
+pub mod scim;
 
 pub mod pipeline;
 pub mod refusal;

@@ -231,6 +231,14 @@ impl Refusal {
         }
     }
 
+    /// The trace of the exchange that it follows from, where there is one.
+    pub fn cause(&self) -> Option<&str> {
+        let Self::Unauthenticated(Unauthenticated::Revoked { cause }) = self else {
+            return None;
+        };
+        cause.as_deref()
+    }
+
     /// What the client is told. `is_stateless` is the era of the request, where it is known.
     pub const fn public(&self, is_stateless: bool) -> Public {
         let (status, code, message) = match self {

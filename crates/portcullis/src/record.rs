@@ -61,7 +61,7 @@ pub(crate) struct Exchange {
     pub(crate) ledger: Ledger,
     caller: Caller,
     facts: Vec<(&'static str, String)>,
-    /// Whether an issuer of ours has signed what came, without being a caller.
+    /// Whether an issuer of ours, or its directory, has sent what came, without being a caller.
     is_vouched: bool,
 }
 
@@ -156,6 +156,9 @@ impl Exchange {
     ) -> Result<(), Unavailable> {
         let (event, reason) = refusal.event();
         let public = refusal.public(is_stateless);
+        if let Some(cause) = refusal.cause() {
+            self.fact("cause", cause);
+        }
         self.settle(Came {
             event,
             reason: Some(reason),
@@ -170,7 +173,7 @@ impl Exchange {
         self.facts.push((name, fact.to_owned()));
     }
 
-    /// An issuer of ours has signed what came: whoever sent it is no stranger.
+    /// An issuer of ours has signed what came, or its directory sent the secret: whoever it was is no stranger.
     pub(crate) const fn vouch(&mut self) {
         self.is_vouched = true;
     }

@@ -5,10 +5,13 @@ use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
 use futures_util::future::join_all;
 use portcullis_audit::{Principal as Named, Record, time_text};
-use portcullis_core::authenticate::{Principal, Revoked, key_of};
+use portcullis_core::authenticate::{Cause, Identity, Principal, Revoked, key_of};
 use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::scim::{Problem, Search, User};
 use portcullis_core::time::Timestamp;
-use portcullis_state::{Durable, Failed, Heard, Kind, News, NotOpened, Revocation, Told};
+use portcullis_state::{
+    Durable, Failed, Heard, Kind, News, NotOpened, Page, Provision, Revocation, Sought, Told, Whom,
+};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -69,6 +72,29 @@ impl Revocations {
     /// [`Failed`]; then nothing has changed.
     pub(crate) async fn hear(&self, told: Told, now: Timestamp) -> Result<Heard, Failed> {
         self.durable.hear(told, now).await
+    }
+
+    /// Takes what a directory tells of a user; it is in effect after the next look.
+    ///
+    /// # Errors
+    /// [`Failed`], or what `decide` says; then nothing has changed.
+    pub(crate) async fn provision(
+        &self,
+        sought: Sought,
+        now: Timestamp,
+        decide: impl FnOnce(Option<User>) -> Result<Provision, Problem> + Send + 'static,
+    ) -> Result<Result<Provision, Problem>, Failed> {
+        self.durable
+            .provision(sought, now, Problem::Taken, decide)
+            .await
+    }
+
+    /// The users of whom an issuer's directory has told.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub(crate) async fn users(&self, issuer: String, search: Search) -> Result<Page, Failed> {
+        self.durable.users(issuer, search).await
     }
 
     /// What was asked for at that moment has been read and is in effect.
@@ -185,15 +211,29 @@ impl Gateway {
             note(&self.recorder, record_of(change));
         }
         self.revocations.epoch.send_replace(news.epoch);
-        let subjects = news
-            .changed
-            .iter()
-            .filter(|change| change.lifted.is_none() && change.whom.kind == Kind::Subject);
-        let subjects = subjects.map(|change| key_of(&change.whom.issuer, &change.whom.name));
+        let made = news.changed.iter().filter(|change| change.lifted.is_none());
+        let subjects = made.flat_map(|change| self.subjects(&change.whom));
         let (subjects, gateway): (Vec<_>, _) = (subjects.collect(), Arc::clone(self));
         // What may take long must not hold up the next look.
         self.tasks
             .spawn(async move { gateway.cut(&subjects).await });
+    }
+
+    /// The subjects of whom everything ends. Whom a claim means is known of those who came of late.
+    fn subjects(&self, whom: &Whom) -> Vec<Arc<str>> {
+        match (whom.kind, whom.claim()) {
+            (Kind::Subject, _) => vec![key_of(&whom.issuer, &whom.name)],
+            (Kind::Claim, Some((claim, value))) => {
+                let is_meant = |identity: &Identity| {
+                    let mut claims = identity.claims.iter();
+                    identity.issuer == whom.issuer
+                        && claims.any(|(own, text)| own == claim && text == value)
+                };
+                let keys = self.state.verified.keys_of(is_meant);
+                keys.into_iter().collect()
+            }
+            (Kind::Token | Kind::Client | Kind::Claim, _) => Vec::new(),
+        }
     }
 
     /// Ends the sessions of those who are revoked, and the processes of these subjects.
@@ -228,14 +268,18 @@ impl Gateway {
 
 fn revoked(in_force: &[Revocation]) -> Revoked {
     let mut revoked = Revoked::default();
-    for Revocation {
-        whom, issued_until, ..
-    } in in_force
-    {
-        match whom.kind {
-            Kind::Token => revoked.token(&whom.issuer, &whom.name),
-            Kind::Subject => revoked.subject(&whom.issuer, &whom.name, *issued_until),
-            Kind::Client => revoked.client(&whom.issuer, &whom.name, *issued_until),
+    for one in in_force {
+        let Whom { kind, issuer, name } = &one.whom;
+        let cause: Cause = one.cause.as_deref().map(Arc::from);
+        match kind {
+            Kind::Token => revoked.token(issuer, name, cause),
+            Kind::Subject => revoked.subject(issuer, name, (one.issued_until, cause)),
+            Kind::Client => revoked.client(issuer, name, (one.issued_until, cause)),
+            Kind::Claim => {
+                if let Some(claim) = one.whom.claim() {
+                    revoked.claim(issuer, claim, (one.issued_until, cause));
+                }
+            }
         }
     }
     revoked
@@ -252,6 +296,7 @@ fn record_of(change: &Revocation) -> Record {
     match whom.kind {
         Kind::Token => record.jti = Some(whom.name.as_str().into()),
         Kind::Client => record.client = Some(whom.name.as_str().into()),
+        Kind::Claim => record.detail.set("claim", whom.name.as_str()),
         Kind::Subject => {
             record.principal = Some(Named {
                 iss: whom.issuer.as_str().into(),
@@ -269,6 +314,9 @@ fn record_of(change: &Revocation) -> Record {
     }
     if let Some(why) = &change.reason {
         facts.set("why", why.as_str());
+    }
+    if let Some(cause) = &change.cause {
+        facts.set("cause", cause.as_str());
     }
     record
 }

@@ -1,11 +1,11 @@
 //! Tokens that verified: bounded, keyed by digest, void once the trust they were made under changed.
 
-use super::Principal;
+use super::{Identity, Principal};
 use crate::time::Timestamp;
 use aws_lc_rs::digest;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most entries of one generation; twice as many are held at most.
 pub(super) const MAX_ENTRIES: usize = 8192;
@@ -48,6 +48,16 @@ impl Verified {
     pub(super) fn has_known(&self, place: &Place) -> bool {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.young.contains_key(place) || held.old.contains_key(place)
+    }
+
+    /// The keys ([`Identity::key`]) of callers of late who are meant.
+    pub fn keys_of(&self, is_meant: impl Fn(&Identity) -> bool) -> HashSet<Arc<str>> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = held.young.values().chain(held.old.values());
+        let meant = all.filter(|entry| is_meant(&entry.principal));
+        meant
+            .map(|entry| Arc::clone(&entry.principal.key))
+            .collect()
     }
 
     pub(super) fn keep(&self, place: Place, trust: u64, principal: Principal) {

@@ -73,7 +73,7 @@ pub(super) const fn error(why: &Unauthenticated, scheme: Scheme) -> Option<&'sta
         | Unauthenticated::Bound
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive
-        | Unauthenticated::Revoked => Some("invalid_token"),
+        | Unauthenticated::Revoked { .. } => Some("invalid_token"),
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn hint(
         | Unauthenticated::Claim { .. }
         | Unauthenticated::Bound
         | Unauthenticated::Proof(_)
-        | Unauthenticated::Revoked
+        | Unauthenticated::Revoked { .. }
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive => None,
     }

@@ -31,7 +31,7 @@ pub(crate) use hint::hint;
 pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
-pub use revoked::Revoked;
+pub use revoked::{Cause, Revoked};
 
 /// The most that a clock may be off, whatever the configuration says.
 pub const MAX_SKEW: Duration = Duration::from_mins(1);
@@ -263,9 +263,12 @@ pub enum Unauthenticated {
     /// The sender has not shown to hold the key that the token is bound to.
     #[error(transparent)]
     Proof(#[from] BadProof),
-    /// Revoked by id, by subject or by client.
+    /// Revoked by id, by subject, by client or by a claim.
     #[error("token revoked")]
-    Revoked,
+    Revoked {
+        /// What the revocation follows from.
+        cause: Cause,
+    },
     /// Nobody knows before its issuer was asked (RFC 7662).
     #[error("issuer not asked")]
     Unasked {
@@ -305,7 +308,7 @@ impl Unauthenticated {
             Self::Claim { .. } => "claim",
             Self::Bound => "cnf",
             Self::Proof(why) => why.reason(),
-            Self::Revoked => "revoked",
+            Self::Revoked { .. } => "revoked",
             Self::Unasked { .. } => "introspection",
             Self::Inactive => "inactive",
         }

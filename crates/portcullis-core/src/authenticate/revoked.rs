@@ -2,65 +2,111 @@
 
 use super::{Identity, MAX_SKEW, Trust, Unauthenticated, key_of};
 use crate::time::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What was revoked: single tokens, and all that were issued to a subject or a client up to a moment.
+/// What was revoked: single tokens, and all that were issued to a subject or a client, or with a claim, up to a moment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Revoked {
     /// By issuer: refused `jti`s.
-    tokens: HashMap<String, HashSet<String>>,
+    tokens: HashMap<String, HashMap<String, Cause>>,
     /// By [`Identity::key`].
-    subjects: HashMap<Arc<str>, Timestamp>,
+    subjects: HashMap<Arc<str>, Until>,
     /// By issuer and client.
-    clients: HashMap<String, HashMap<String, Timestamp>>,
+    clients: HashMap<String, HashMap<String, Until>>,
+    /// By issuer, claim and value.
+    claims: HashMap<String, HashMap<String, HashMap<String, Until>>>,
+}
+
+/// What a revocation follows from, for the record of whoever is refused: the trace of an exchange.
+pub type Cause = Option<Arc<str>>;
+
+/// Up to when, and why.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Until {
+    moment: Timestamp,
+    cause: Cause,
+}
+
+impl Until {
+    fn widen(&mut self, moment: Timestamp, cause: Cause) {
+        if moment >= self.moment {
+            self.moment = moment;
+            self.cause = cause.or(self.cause.take());
+        }
+    }
 }
 
 impl Revoked {
     /// The token of that `jti`.
-    pub fn token(&mut self, issuer: &str, id: &str) {
+    pub fn token(&mut self, issuer: &str, id: &str, cause: Cause) {
         let ids = self.tokens.entry(issuer.to_owned()).or_default();
-        ids.insert(id.to_owned());
+        ids.insert(id.to_owned(), cause);
     }
 
     /// All tokens of that `sub` issued up to then.
-    pub fn subject(&mut self, issuer: &str, subject: &str, issued_until: Timestamp) {
-        let until = self.subjects.entry(key_of(issuer, subject)).or_default();
-        *until = issued_until.max(*until);
+    pub fn subject(&mut self, issuer: &str, subject: &str, (until, cause): (Timestamp, Cause)) {
+        let held = self.subjects.entry(key_of(issuer, subject)).or_default();
+        held.widen(until, cause);
     }
 
     /// All tokens of that `client_id` issued up to then.
-    pub fn client(&mut self, issuer: &str, client: &str, issued_until: Timestamp) {
+    pub fn client(&mut self, issuer: &str, client: &str, (until, cause): (Timestamp, Cause)) {
         let clients = self.clients.entry(issuer.to_owned()).or_default();
-        let until = clients.entry(client.to_owned()).or_default();
-        *until = issued_until.max(*until);
+        let held = clients.entry(client.to_owned()).or_default();
+        held.widen(until, cause);
+    }
+
+    /// All tokens in which that claim is a text of that value, issued up to then.
+    pub fn claim(
+        &mut self,
+        issuer: &str,
+        (claim, value): (&str, &str),
+        (until, cause): (Timestamp, Cause),
+    ) {
+        let claims = self.claims.entry(issuer.to_owned()).or_default();
+        let values = claims.entry(claim.to_owned()).or_default();
+        let held = values.entry(value.to_owned()).or_default();
+        held.widen(until, cause);
     }
 
     fn is_empty(&self) -> bool {
-        self.tokens.is_empty() && self.subjects.is_empty() && self.clients.is_empty()
+        self.tokens.is_empty()
+            && self.subjects.is_empty()
+            && self.clients.is_empty()
+            && self.claims.is_empty()
     }
 
-    /// An issuer's clock may be ahead of ours by `skew`: in doubt a token was issued before.
-    fn includes(&self, identity: &Identity, skew: Duration) -> bool {
-        let is_before = |until: &Timestamp| identity.issued <= until.plus(skew);
-        let is_token = |id: &String| {
-            let ids = self.tokens.get(&identity.issuer);
-            ids.is_some_and(|ids| ids.contains(id))
+    /// Why this caller's token is refused, if it is. An issuer's clock may be ahead of ours by `skew`: in doubt a token was
+    /// issued before.
+    fn find(&self, identity: &Identity, skew: Duration) -> Option<Cause> {
+        let issuer = &identity.issuer;
+        let token = || {
+            let id = identity.token_id.as_ref()?;
+            self.tokens.get(issuer)?.get(id).cloned()
         };
-        let is_of_client = |client: &String| {
-            let clients = self.clients.get(&identity.issuer);
-            let until = clients.and_then(|clients| clients.get(client));
-            until.is_some_and(is_before)
+        let is_before = |until: &&Until| identity.issued <= until.moment.plus(skew);
+        let subject = || self.subjects.get(&identity.key).filter(is_before);
+        let client = || {
+            let clients = self.clients.get(issuer)?;
+            clients.get(identity.client.as_ref()?).filter(is_before)
         };
-        identity.token_id.as_ref().is_some_and(is_token)
-            || self.subjects.get(&identity.key).is_some_and(is_before)
-            || identity.client.as_ref().is_some_and(is_of_client)
+        let claim = || {
+            let refused = self.claims.get(issuer)?;
+            let named = identity.claims.iter();
+            let mut found = named.filter_map(|(claim, value)| refused.get(claim)?.get(value));
+            found.find(is_before)
+        };
+        token().or_else(|| {
+            let until = subject().or_else(client).or_else(claim)?;
+            Some(until.cause.clone())
+        })
     }
 }
 
 impl Trust {
-    /// Whether a caller who was known is still: cheap enough to ask at every step. Cost, if nothing is revoked: three
+    /// Whether a caller who was known is still: cheap enough to ask at every step. Cost, if nothing is revoked: four
     /// looks at empty tables.
     ///
     /// # Errors
@@ -71,9 +117,9 @@ impl Trust {
         }
         let issuer = self.issuers.get(&identity.issuer);
         let skew = issuer.map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
-        if self.revoked.includes(identity, skew) {
-            return Err(Unauthenticated::Revoked);
+        match self.revoked.find(identity, skew) {
+            Some(cause) => Err(Unauthenticated::Revoked { cause }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

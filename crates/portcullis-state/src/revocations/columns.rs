@@ -33,6 +33,7 @@ impl FromSql for Kind {
             "token" => Ok(Self::Token),
             "subject" => Ok(Self::Subject),
             "client" => Ok(Self::Client),
+            "claim" => Ok(Self::Claim),
             _ => Err(FromSqlError::InvalidType),
         }
     }
@@ -50,6 +51,8 @@ impl FromSql for Source {
             "operator" => Ok(Self::Operator),
             "event" => Ok(Self::Event),
             "disabled" => Ok(Self::Disabled),
+            "directory" => Ok(Self::Directory),
+            "misuse" => Ok(Self::Misuse),
             _ => Err(FromSqlError::InvalidType),
         }
     }

@@ -31,8 +31,8 @@ pub struct Told {
 pub enum Change {
     /// Something is revoked.
     Revoke(Revocation),
-    /// An account that was disabled before that moment is enabled.
-    Enable(Whom, Lifted),
+    /// What that source had disabled before that moment is enabled.
+    Enable(Whom, Source, Lifted),
 }
 
 /// Whether it is news.
@@ -66,7 +66,7 @@ impl Durable {
             if count(&change, "heard")? > MAX_HEARD {
                 return Err(Failed::Full);
             }
-            told.carry_out(&change, now)?;
+            carry_out(&told.changes, &change, now)?;
             change.commit()?;
             Ok(Heard::News)
         })
@@ -75,36 +75,48 @@ impl Durable {
 }
 
 impl Told {
-    fn carry_out(&self, change: &Connection, now: Timestamp) -> Result<(), Failed> {
-        if self.changes.is_empty() {
-            return Ok(());
-        }
-        prune_in(change, now)?;
-        let epoch = next_epoch(change)?;
-        for one in &self.changes {
-            one.make(change, epoch)?;
-        }
-        if count(change, "revocations WHERE source != 'operator'")? > MAX_TOLD {
-            return Err(Failed::Full);
-        }
-        Ok(())
-    }
-
     fn is_fit(&self) -> bool {
-        let is_named = |name: &String| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
-        let is_fit = |change: &Change| match change {
-            Change::Revoke(revocation) => revocation.is_fit(),
-            Change::Enable(whom, lifted) => is_named(&whom.name) && is_named(&lifted.by),
-        };
-        is_named(&self.issuer) && is_named(&self.id) && self.changes.iter().all(is_fit)
+        let is_whole = is_named(&self.issuer) && is_named(&self.id);
+        is_whole && self.changes.iter().all(Change::is_fit)
     }
 }
 
+/// Makes the changes: all of them, or the caller must not commit.
+pub(super) fn carry_out(
+    changes: &[Change],
+    change: &Connection,
+    now: Timestamp,
+) -> Result<(), Failed> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    prune_in(change, now)?;
+    let epoch = next_epoch(change)?;
+    for one in changes {
+        one.make(change, epoch)?;
+    }
+    if count(change, "revocations WHERE source != 'operator'")? > MAX_TOLD {
+        return Err(Failed::Full);
+    }
+    Ok(())
+}
+
+fn is_named(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES
+}
+
 impl Change {
+    pub(super) fn is_fit(&self) -> bool {
+        match self {
+            Self::Revoke(revocation) => revocation.is_fit(),
+            Self::Enable(whom, _, lifted) => is_named(&whom.name) && is_named(&lifted.by),
+        }
+    }
+
     fn make(&self, change: &Connection, epoch: i64) -> Result<(), Failed> {
         match self {
             Self::Revoke(revocation) => write(change, revocation, epoch).map(drop),
-            Self::Enable(whom, lifted) => {
+            Self::Enable(whom, source, lifted) => {
                 let sql = format!(
                     "UPDATE revocations SET lifted = :at, lifted_by = :by, changed = :epoch, noted = 0
                      WHERE kind = :kind AND issuer = :issuer AND name = :name AND source = :source
@@ -118,7 +130,7 @@ impl Change {
                     ":kind": whom.kind,
                     ":issuer": whom.issuer,
                     ":name": whom.name,
-                    ":source": Source::Disabled,
+                    ":source": source,
                 };
                 all(change, &sql, parameters).map(drop)
             }
@@ -132,7 +144,7 @@ pub(super) fn prune(change: &Connection, now: Timestamp) -> rusqlite::Result<usi
     change.execute(sql, named_params! { ":now": Micros(now) })
 }
 
-fn count(change: &Connection, rows: &str) -> rusqlite::Result<u64> {
+pub(super) fn count(change: &Connection, rows: &str) -> rusqlite::Result<u64> {
     let sql = format!("SELECT count(*) FROM {rows}");
     let held: i64 = change.query_row(&sql, [], |row| row.get(0))?;
     Ok(u64::try_from(held).unwrap_or(u64::MAX))

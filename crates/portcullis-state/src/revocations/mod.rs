@@ -2,6 +2,8 @@
 
 mod heard;
 mod columns;
+mod whom;
+mod users;
 
 use crate::durable::{Durable, Failed};
 use columns::Micros;
@@ -13,6 +15,8 @@ use rusqlite::{
 use std::time::Duration;
 
 pub use heard::{Change, Heard, MAX_HEARD, MAX_TOLD, Told};
+pub use users::{MAX_USERS, Page, Provision, Sought};
+pub use whom::{Kind, Source, Whom};
 
 /// A revocation is kept for so long after the last moment that it speaks of: more than any accepted token lives.
 pub const KEPT: Duration = Duration::from_hours(24 * 30);
@@ -23,62 +27,7 @@ pub const MAX_NAME_BYTES: usize = 2048;
 /// The longest reason, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 
-const COLUMNS: &str =
-    "kind, issuer, name, source, issued_until, made, made_by, reason, expires, lifted, lifted_by";
-
-/// What a revocation names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One token, by its `jti`.
-    Token,
-    /// All tokens of a subject, by `sub`.
-    Subject,
-    /// All tokens of an OAuth client, by `client_id`.
-    Client,
-}
-
-impl Kind {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Subject => "subject",
-            Self::Client => "client",
-        }
-    }
-}
-
-/// Where a revocation comes from. One does not take back what another has said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// An operator.
-    Operator,
-    /// The issuer: a session, a credential or a claim has ended.
-    Event,
-    /// The issuer: the account is disabled, until it is enabled again.
-    Disabled,
-}
-
-impl Source {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Event => "event",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
-/// Whose tokens, or which one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whom {
-    /// What `name` is.
-    pub kind: Kind,
-    /// The tokens' `iss`; `os` for the users of the operating system.
-    pub issuer: String,
-    /// `jti`, `sub` or `client_id`.
-    pub name: String,
-}
+const COLUMNS: &str = "kind, issuer, name, source, issued_until, made, made_by, reason, cause, expires, lifted, lifted_by";
 
 /// A revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +44,8 @@ pub struct Revocation {
     pub by: String,
     /// Why, in the words of whoever made it.
     pub reason: Option<String>,
+    /// The trace of the exchange that it follows from.
+    pub cause: Option<String>,
     /// When it can matter no more.
     pub expires: Timestamp,
     /// Whether it was taken back.
@@ -131,6 +82,7 @@ impl Revocation {
             made: now,
             by,
             reason: None,
+            cause: None,
             expires: issued_until.max(now).plus(KEPT),
             lifted: None,
         }
@@ -138,9 +90,13 @@ impl Revocation {
 
     fn is_fit(&self) -> bool {
         let names = [&self.whom.issuer, &self.whom.name, &self.by];
-        let is_named = |name: &&String| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
+        let names = names.into_iter().chain(&self.cause);
+        let is_named = |name: &String| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
         let reason = self.reason.as_ref();
-        names.iter().all(is_named) && reason.is_none_or(|reason| reason.len() <= MAX_REASON_BYTES)
+        let is_whole = self.whom.kind != Kind::Claim || self.whom.claim().is_some();
+        is_whole
+            && names.into_iter().all(is_named)
+            && reason.is_none_or(|reason| reason.len() <= MAX_REASON_BYTES)
     }
 }
 
@@ -313,13 +269,13 @@ fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Option<Rev
     // What was taken back counts no more; what is in force is only ever widened.
     let sql = format!(
         "INSERT INTO revocations
-             (kind, issuer, name, source, issued_until, made, made_by, reason, expires, changed)
-         VALUES (:kind, :issuer, :name, :source, :until, :made, :by, :reason, :expires, :epoch)
+             (kind, issuer, name, source, issued_until, made, made_by, reason, cause, expires, changed)
+         VALUES (:kind, :issuer, :name, :source, :until, :made, :by, :reason, :cause, :expires, :epoch)
          ON CONFLICT (kind, issuer, name, source) DO UPDATE SET
              issued_until = iif(lifted IS NULL, max(issued_until, excluded.issued_until), excluded.issued_until),
              expires = iif(lifted IS NULL, max(expires, excluded.expires), excluded.expires),
              made = excluded.made, made_by = excluded.made_by, reason = excluded.reason,
-             lifted = NULL, lifted_by = NULL, changed = excluded.changed, noted = 0
+             cause = excluded.cause, lifted = NULL, lifted_by = NULL, changed = excluded.changed, noted = 0
          WHERE source != 'disabled' OR lifted IS NULL OR lifted < excluded.made
          RETURNING {COLUMNS}"
     );
@@ -332,6 +288,7 @@ fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Option<Rev
         ":made": Micros(new.made),
         ":by": new.by,
         ":reason": new.reason,
+        ":cause": new.cause,
         ":expires": Micros(new.expires),
         ":epoch": epoch,
     };
@@ -363,6 +320,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
         made: time("made")?,
         by: row.get("made_by")?,
         reason: row.get("reason")?,
+        cause: row.get("cause")?,
         expires: time("expires")?,
         lifted: lifted_at
             .zip(lifted_by)

@@ -187,7 +187,11 @@ fn enabled(since: u64) -> Vec<Change> {
         at: at(since),
         by: "issuer:https://idp.example".to_owned(),
     };
-    vec![Change::Enable(whom(Kind::Subject, "alice"), lifted)]
+    vec![Change::Enable(
+        whom(Kind::Subject, "alice"),
+        Source::Disabled,
+        lifted,
+    )]
 }
 
 #[test]
@@ -231,4 +235,97 @@ fn auth_03_an_event_counts_once_and_in_the_order_of_what_it_tells() {
     assert_eq!(scene.hear("5", disabled(35), 35), Heard::News);
     assert_eq!(scene.in_force().len(), 2);
     assert_eq!(scene.hear("1", Vec::new(), 120), Heard::News, "forgotten");
+}
+
+mod directory {
+    use super::*;
+    use portcullis_core::scim::{Attribute, Search, User};
+
+    fn user(id: &str, name: &str, external: &str) -> User {
+        User {
+            id: id.to_owned(),
+            user_name: name.to_owned(),
+            external_id: Some(external.to_owned()),
+            active: true,
+        }
+    }
+
+    impl Scene {
+        /// Has a user be that afterwards, and somebody revoked with it.
+        fn provision(&self, id: &str, user: Option<User>) -> Result<&'static str, Failed> {
+            let sought = Sought {
+                issuer: "https://idp.example".to_owned(),
+                id: id.to_owned(),
+                unique: Attribute::ExternalId,
+            };
+            let mut row = Revocation::new(
+                whom(Kind::Claim, &format!("oid={id}")),
+                at(900),
+                (at(100), "scim".to_owned()),
+            );
+            row.source = Source::Directory;
+            row.cause = Some("trace".to_owned());
+            let changes = vec![Change::Revoke(row)];
+            let decide = |_| Ok(Provision { user, changes });
+            let made = self.durable.provision(sought, at(100), "taken", decide);
+            Ok(self.runtime.block_on(made)?.err().unwrap_or("done"))
+        }
+
+        fn find(&self, search: Search) -> Vec<String> {
+            let found = self.durable.users("https://idp.example".to_owned(), search);
+            let page = self.runtime.block_on(found).unwrap();
+            page.users.into_iter().map(|user| user.id).collect()
+        }
+    }
+
+    #[test]
+    fn auth_03_a_user_changes_together_with_what_it_revokes() {
+        let scene = Scene::new();
+        for (id, user, expected) in [
+            ("1", Some(user("1", "Änne", "x")), "done"),
+            ("2", Some(user("2", "bob", "y")), "done"),
+            ("3", Some(user("3", "äNNE", "z")), "taken"),
+            ("3", Some(user("3", "carol", "y")), "taken"),
+            ("2", Some(user("2", "BOB", "y")), "done"),
+            ("2", Some(user("2", "änne", "y")), "taken"),
+        ] {
+            assert_eq!(scene.provision(id, user).unwrap(), expected, "{id}");
+        }
+        let (epoch, in_force, _) = scene.news(None).unwrap();
+        assert_eq!(in_force, 2, "what is refused revokes nobody");
+        let by = |attribute, value: &str| Search::Where(attribute, value.to_owned());
+        assert_eq!(scene.find(by(Attribute::UserName, "ÄNNE")), ["1"]);
+        assert_eq!(scene.find(by(Attribute::ExternalId, "y")), ["2"]);
+        assert_eq!(scene.find(by(Attribute::ExternalId, "Y")), [""; 0]);
+        assert_eq!(scene.find(Search::All(1, 5)), ["2"]);
+        assert_eq!(scene.provision("2", None).unwrap(), "done");
+        assert_eq!(scene.find(Search::All(0, 5)), ["1"]);
+        assert!(scene.news(Some(epoch)).is_some());
+        let made = scene.runtime.block_on(scene.durable.revocations(at(100)));
+        let made = made.unwrap();
+        assert_eq!(made[0].whom.claim(), Some(("oid", "1")));
+        assert_eq!(made[0].cause.as_deref(), Some("trace"));
+    }
+
+    #[test]
+    fn auth_03_there_is_a_bound_of_users_and_none_of_those_who_leave() {
+        let scene = Scene::new();
+        scene.provision("1", Some(user("1", "a", "x"))).unwrap();
+        let fill = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {MAX_USERS})
+             INSERT INTO users (issuer, id, user_name, folded, active)
+             SELECT 'https://idp.example', 'u' || i, i, i, 1 FROM n"
+        );
+        let filled = scene
+            .durable
+            .run(move |connection| Ok(connection.execute_batch(&fill)?));
+        scene.runtime.block_on(filled).unwrap();
+        let refused = scene.provision("2", Some(user("2", "b", "y")));
+        assert!(matches!(refused, Err(Failed::Full)), "{refused:?}");
+        assert_eq!(scene.provision("1", None).unwrap(), "done");
+        assert_eq!(
+            scene.provision("2", Some(user("2", "b", "y"))).unwrap(),
+            "done"
+        );
+    }
 }

@@ -28,7 +28,7 @@ use portcullis_core::quota::{self, Rate};
 use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::secret::Secret;
 use portcullis_core::session;
-use receivers::receivers;
+use receivers::{directories, receivers};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,14 +104,12 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
                 config::Arguments::Digest => View::Digest,
             },
         },
-        edge: Edge {
-            hosts: checked.gateway.hosts.iter().cloned().collect(),
-            origins: checked.gateway.origins.iter().cloned().collect(),
-        },
+        edge: edge(checked),
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
         signals: receivers(checked),
         keys: published(checked, workshop.signers),
+        directories: directories(checked),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
@@ -128,6 +126,13 @@ fn sessions(configured: &config::Sessions) -> session::Limits {
         absolute: configured.absolute,
         most: configured.max,
         most_per_principal: configured.max_per_principal,
+    }
+}
+
+fn edge(checked: &Checked) -> Edge {
+    Edge {
+        hosts: checked.gateway.hosts.iter().cloned().collect(),
+        origins: checked.gateway.origins.iter().cloned().collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may tell us by itself what has happened.
 
 use crate::config::{Checked, Issuer};
-use crate::relay::Receiving;
+use crate::relay::{Directory, Receiving};
 use portcullis_core::signals::Receiver;
 use std::collections::HashMap;
 
@@ -23,5 +23,30 @@ pub(super) fn receivers(checked: &Checked) -> HashMap<String, Receiving> {
     let issuers = checked.issuers.iter();
     issuers
         .filter_map(|(name, issuer)| Some((name.clone(), told(issuer)?)))
+        .collect()
+}
+
+/// Whose directories tell of users, by the same names.
+pub(super) fn directories(checked: &Checked) -> HashMap<String, Directory> {
+    let told = |name: &str, issuer: &Issuer| match issuer {
+        Issuer::Embedded { .. } => None,
+        Issuer::External(external) => {
+            let scim = external.scim.as_ref()?;
+            let public = &checked.gateway.public_url;
+            Some(Directory {
+                issuer: external.issuer.clone(),
+                base: public.below(&format!("/scim/{name}/v2")),
+                bearer: scim.bearer.clone(),
+                by: scim.attribute,
+                claim: scim
+                    .claim
+                    .clone()
+                    .filter(|claim| *claim != external.claims.subject),
+            })
+        }
+    };
+    let issuers = checked.issuers.iter();
+    issuers
+        .filter_map(|(name, issuer)| Some((name.clone(), told(name, issuer)?)))
         .collect()
 }

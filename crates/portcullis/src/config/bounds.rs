@@ -15,6 +15,7 @@ pub(super) const SCOPE_CLAIM: &str = "scope";
 pub(super) const SUBJECT_CLAIM: &str = "sub";
 /// What `OpenID` Connect Core sections 2 and 3.3.2.11 put into ID tokens, and nobody into access tokens.
 pub(super) const FORBIDDEN_CLAIMS: &[&str] = &["nonce", "at_hash", "c_hash"];
+pub(super) const ATTRIBUTE: &str = "externalId";
 pub(super) const DPOP: &str = "accepted";
 
 const DAY: u64 = 86_400;

@@ -8,6 +8,7 @@ use super::signing::{Algorithm, TokenType};
 use super::trust::{Pins, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
+use portcullis_core::scim::Attribute;
 use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -204,6 +205,8 @@ pub(crate) struct External {
     pub(crate) trust: Box<Trust>,
     /// The security events that it pushes.
     pub(crate) signals: Option<Signals>,
+    /// The users of whom its directory tells.
+    pub(crate) scim: Option<Scim>,
     /// How it is asked about tokens.
     pub(crate) introspection: Option<Introspection>,
 }
@@ -215,6 +218,17 @@ pub(crate) struct Signals {
     pub(crate) audience: String,
     /// What it sends besides its signature.
     pub(crate) bearer: Option<Secret<String>>,
+}
+
+/// What a directory tells of an issuer's users.
+#[derive(Debug)]
+pub(crate) struct Scim {
+    /// What it sends to show that it is the directory.
+    pub(crate) bearer: Secret<String>,
+    /// The attribute that tokens name; never `id`.
+    pub(crate) attribute: Attribute,
+    /// The claim in which they do, if not that of the subject; without `=`, never empty.
+    pub(crate) claim: Option<String>,
 }
 
 /// How an issuer is asked about tokens.

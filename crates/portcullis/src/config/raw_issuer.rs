@@ -78,6 +78,7 @@ pub(super) struct Issuer {
     pub(super) crl: Option<String>,
     pub(super) pins: Option<Pins>,
     pub(super) signals: Option<Signals>,
+    pub(super) scim: Option<Scim>,
     pub(super) introspection: Option<Introspection>,
     /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
     #[schemars(extend("default" = false))]
@@ -93,6 +94,20 @@ pub(super) struct Signals {
     pub(super) audience: Option<String>,
     /// The bearer token that it sends with them besides its signature: `{ file = "…" }` or `{ env = "…" }`.
     pub(super) bearer: Option<Reference>,
+}
+
+/// Users of whom this issuer's directory tells (SCIM 2.0) at `PUBLIC_URL/scim/NAME/v2`. NAME is that of the issuer here, and
+/// formed like that of a server.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scim {
+    /// The bearer token that it sends, at least 32 characters: `{ file = "…" }` or `{ env = "…" }`. Required.
+    pub(super) bearer: Option<Reference>,
+    /// The attribute of a user that tokens name: `externalId` or `userName`.
+    #[schemars(extend("default" = bounds::ATTRIBUTE, "enum" = ["externalId", "userName"]))]
+    pub(super) attribute: Option<String>,
+    /// The claim in which they do. Default: `subject_claim`.
+    pub(super) claim: Option<String>,
 }
 
 /// Where this issuer is asked about tokens that nobody else can read (RFC 7662). A server trusts one such issuer at most.

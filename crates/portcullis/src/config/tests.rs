@@ -374,6 +374,9 @@ const ISSUERS: &[Row] = &[
     ("issuer = \"https://a.example\"\nmax_lifetime = \"8d\"", 3, 16, ".max_lifetime", "1m to 7d"),
     ("issuer = \"https://a.example\"\nca = \"key.pem\"", 3, 6, ".ca", "not PEM with a CERTIFICATE"),
     ("issuer = \"https://a.example\"\nsignals = {}", 3, 1, ".signals", "no `audience`"),
+    ("issuer = \"https://a.example\"\nscim = {}", 3, 1, ".scim", "no `bearer`"),
+    ("issuer = \"https://a.example\"\nscim = { attribute = \"id\" }", 3, 22, ".scim.attribute", "not one of the values"),
+    ("issuer = \"https://a.example\"\nscim = { claim = \"a=b\" }", 3, 18, ".scim.claim", "without `=`"),
     ("issuer = \"https://a.example\"\nintrospection = { client_id = \"x\" }", 3, 1, ".introspection", "no `client_secret`"),
 ];
 

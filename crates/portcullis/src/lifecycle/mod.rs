@@ -16,7 +16,7 @@ use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
-use crate::relay::{Aggregate, Gateway};
+use crate::relay::{Aggregate, Directories, Gateway};
 use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
 use crate::shards::Shards;
@@ -136,6 +136,7 @@ pub(crate) async fn build(
         state: state()?,
         revocations,
         signals: Networks::default(),
+        directories: Directories::default(),
         recorder,
         floods: Arc::default(),
         seal: Seal::new()?,

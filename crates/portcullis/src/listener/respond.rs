@@ -11,7 +11,7 @@ use portcullis_core::authorize::Forbidden;
 use portcullis_core::inspect::Released;
 use portcullis_core::protocol::{Id, Malformed, Revision};
 use portcullis_core::refusal::{Refusal, Unacceptable};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -79,6 +79,15 @@ pub(crate) fn unheard(status: u16, code: &str, description: &str) -> Response<Bo
     if status == 401 {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    response
+}
+
+/// What a directory is answered (RFC 7644 section 3.1).
+pub(crate) fn scim(status: u16, document: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::whole(document.to_string().into()));
+    set_status(&mut response, status);
+    let kind = HeaderValue::from_static("application/scim+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 

@@ -159,7 +159,7 @@ fn not_kept(error: &Failed, exchange: &mut Exchange) -> Dismissed {
     Refusal::from(Unavailable::State).into()
 }
 
-fn is_agreed(headers: &HeaderMap, bearer: Option<&Secret<String>>) -> bool {
+pub(super) fn is_agreed(headers: &HeaderMap, bearer: Option<&Secret<String>>) -> bool {
     let Some(agreed) = bearer else { return true };
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let (Some(sent), None) = (sent.next(), sent.next()) else {
@@ -206,7 +206,7 @@ fn changes<'a>(
                 at: subject.since,
                 by: by(),
             };
-            let enabled = Change::Enable(whom(subject), lifted);
+            let enabled = Change::Enable(whom(subject), Source::Disabled, lifted);
             ("enabled", Some(subject), vec![enabled])
         }
     }

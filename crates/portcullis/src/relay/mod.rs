@@ -11,6 +11,7 @@ mod place;
 mod walk;
 mod identify;
 mod hear;
+mod provision;
 mod intake;
 mod reply;
 
@@ -52,6 +53,7 @@ use walk::Walked;
 pub(crate) use aggregate::Aggregate;
 pub(crate) use hear::Receiving;
 pub(crate) use local::Local;
+pub(crate) use provision::{Directories, Directory};
 
 /// How long a server may take to hear that its request is declined.
 const DECLINE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,6 +73,8 @@ pub(crate) struct Live {
     pub(crate) signals: HashMap<String, Receiving>,
     /// The keys of ours that servers verify tokens with, as a document; none where no server gets any.
     pub(crate) keys: Option<Bytes>,
+    /// Whose directories may tell of users, by name.
+    pub(crate) directories: HashMap<String, Directory>,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.
@@ -87,6 +91,8 @@ pub(crate) struct Gateway {
     pub(crate) revocations: Revocations,
     /// How many security events networks have pushed.
     pub(crate) signals: Networks,
+    /// What networks have asked of the directories' door.
+    pub(crate) directories: Directories,
     pub(crate) state: State,
     pub(crate) recorder: Recorder,
     pub(crate) floods: Arc<Floods>,

@@ -12,6 +12,8 @@ pub(super) enum Place<'a> {
     Keys,
     /// Where the issuer of that name pushes security events.
     Signals(&'a str),
+    /// Where the directory of the issuer of that name tells of users, and what it speaks of.
+    Scim(&'a str, &'a str),
     Nowhere,
 }
 
@@ -20,7 +22,11 @@ impl<'a> Place<'a> {
         if let Some(resource) = path.strip_prefix("/.well-known/oauth-protected-resource") {
             return match Self::of(resource) {
                 Self::Endpoint(server) => Self::Metadata(server),
-                Self::Metadata(_) | Self::Keys | Self::Signals(_) | Self::Nowhere => Self::Nowhere,
+                Self::Metadata(_)
+                | Self::Keys
+                | Self::Signals(_)
+                | Self::Scim(..)
+                | Self::Nowhere => Self::Nowhere,
             };
         }
         if path == "/.well-known/jwks.json" {
@@ -31,6 +37,13 @@ impl<'a> Place<'a> {
         }
         if let Some(issuer) = path.strip_prefix("/signals/") {
             return Self::Signals(issuer);
+        }
+        if let Some(rest) = path.strip_prefix("/scim/") {
+            let (issuer, rest) = rest.split_once('/').unwrap_or_default();
+            return match rest.strip_prefix("v2") {
+                Some(resource) if resource.starts_with('/') => Self::Scim(issuer, resource),
+                Some(_) | None => Self::Nowhere,
+            };
         }
         let server = path
             .strip_prefix("/servers/")
@@ -69,6 +82,16 @@ mod tests {
                 Place::Nowhere,
             ),
             ("/signals", Place::Nowhere),
+            ("/scim/idp/v2/Users", Place::Scim("idp", "/Users")),
+            ("/scim/idp/v2/Users/0a", Place::Scim("idp", "/Users/0a")),
+            ("/scim/idp/v2", Place::Nowhere),
+            ("/scim/idp/v20/Users", Place::Nowhere),
+            ("/scim/idp/Users", Place::Nowhere),
+            ("/scim/idp", Place::Nowhere),
+            (
+                "/.well-known/oauth-protected-resource/scim/idp/v2/Users",
+                Place::Nowhere,
+            ),
             ("/servers/*/mcp", Place::Nowhere),
             ("/servers/a/b/mcp", Place::Nowhere),
             ("/Servers/demo/mcp", Place::Nowhere),

@@ -9,7 +9,7 @@ use crate::upstream::Events;
 use bytes::Bytes;
 use hyper::Response;
 use portcullis_audit::{Principal as Named, Record};
-use portcullis_core::authenticate::Unauthenticated;
+use portcullis_core::authenticate::{Cause, Unauthenticated};
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::{BadAnswer, Said};
 use portcullis_core::pipeline;
@@ -83,7 +83,7 @@ enum End {
     TokenExpired,
     Draining,
     SessionOver,
-    Revoked,
+    Revoked(Cause),
     Refused(Refusal),
 }
 
@@ -95,7 +95,7 @@ impl End {
             Self::TokenExpired => "token_expired",
             Self::Draining => "draining",
             Self::SessionOver => "session",
-            Self::Revoked => "revoked",
+            Self::Revoked(_) => "revoked",
             Self::Refused(_) => "refused",
         }
     }
@@ -103,8 +103,8 @@ impl End {
 
 impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
-        if refusal == Refusal::Unauthenticated(Unauthenticated::Revoked) {
-            return Self::Revoked;
+        if let Refusal::Unauthenticated(Unauthenticated::Revoked { cause }) = refusal {
+            return Self::Revoked(cause);
         }
         Self::Refused(refusal)
     }
@@ -171,8 +171,11 @@ impl Stream {
 
     async fn run(mut self, outlet: Outlet, mut exchange: Exchange) {
         let end = self.pass_all(&outlet, &mut exchange).await;
-        if matches!(end, End::Revoked) && !exchange.is_settled() {
-            let refusal = Unauthenticated::Revoked.into();
+        if let End::Revoked(cause) = &end
+            && !exchange.is_settled()
+        {
+            let cause = cause.clone();
+            let refusal = Unauthenticated::Revoked { cause }.into();
             self.gateway.counters.refused(&refusal);
             let is_stateless = self.ticket.revision().is_stateless();
             if let Err(error) = exchange.refuse(&refusal, is_stateless).await {

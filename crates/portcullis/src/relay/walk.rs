@@ -60,20 +60,19 @@ impl Gateway {
             Place::Metadata(server) => return self.metadata(live, parts, server, exchange).await,
             Place::Keys => return self.keys(live, parts, exchange).await,
             Place::Signals(issuer) => {
-                let from = (issuer, peer);
-                let heard = self.hear(live, (parts, body), from, exchange).await?;
-                return Ok(Walked::Whole(heard));
+                let heard = self.hear(live, (parts, body), (issuer, peer), exchange);
+                return heard.await.map(Walked::Whole);
+            }
+            Place::Scim(issuer, resource) => {
+                let from = ((issuer, resource), peer);
+                let told = self.provision(live, (parts, body), from, exchange);
+                return told.await.map(Walked::Whole);
             }
             Place::Nowhere => return Err(Unacceptable::Path.into()),
         };
         if parts.method == Method::OPTIONS {
-            let came = Came {
-                event: "http.preflight",
-                reason: None,
-                status: 204,
-                code: None,
-            };
-            exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+            let settled = exchange.settle(asked_before()).await;
+            settled.map_err(Refusal::Unavailable)?;
             return Ok(Walked::Whole(preflight()));
         }
         exchange.server = live
@@ -336,6 +335,16 @@ async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
         code: None,
     };
     exchange.settle(came).await.map_err(Refusal::Unavailable)
+}
+
+/// How a preflight is recorded.
+const fn asked_before() -> Came {
+    Came {
+        event: "http.preflight",
+        reason: None,
+        status: 204,
+        code: None,
+    }
 }
 
 /// How a message without an answer is recorded.

@@ -977,10 +977,13 @@ fn tok_02_names_the_client_and_keeps_the_key_unambiguous() {
 fn ses_13_refuses_what_was_revoked() {
     let mut trust = trust();
     let mut revoked = Revoked::default();
-    revoked.token(ISSUER, "t-2");
-    revoked.token("https://other.example", "t-3");
-    revoked.subject(ISSUER, "alice", Timestamp::from_seconds(NOW - 200));
-    revoked.client(ISSUER, "ide", Timestamp::from_seconds(NOW - 100));
+    revoked.token(ISSUER, "t-2", None);
+    revoked.token("https://other.example", "t-3", None);
+    let until = |before: u64| (Timestamp::from_seconds(NOW - before), None);
+    revoked.subject(ISSUER, "alice", until(200));
+    revoked.client(ISSUER, "ide", until(100));
+    revoked.claim(ISSUER, ("oid", "o-1"), until(100));
+    revoked.claim("https://other.example", ("oid", "o-2"), until(100));
     trust.revoked = Arc::new(revoked);
     let rows = [
         (json!({}), "ok"),
@@ -1009,6 +1012,17 @@ fn ses_13_refuses_what_was_revoked() {
             json!({"sub": "bob", "iat": NOW - 100, "client_id": "other"}),
             "ok",
         ),
+        (
+            json!({"sub": "bob", "iat": NOW - 100, "oid": "o-1"}),
+            "revoked",
+        ),
+        (json!({"sub": "bob", "iat": NOW, "oid": "o-1"}), "ok"),
+        (
+            json!({"sub": "bob", "iat": NOW - 100, "oid": ["o-1"]}),
+            "ok",
+        ),
+        (json!({"sub": "bob", "iat": NOW - 100, "tid": "o-1"}), "ok"),
+        (json!({"sub": "bob", "iat": NOW - 100, "oid": "o-2"}), "ok"),
     ];
     for (patch, expected) in rows {
         let outcome = seen(&token(&ED, &json!({}), &patch), &trust);
@@ -1050,7 +1064,7 @@ fn ses_13_the_cache_is_void_once_trust_changes() {
     assert_eq!(ask((&cache, &TRUST), &resource(), &token, NOW), "ok");
     let mut changed = trust();
     changed.generation = 2;
-    Arc::make_mut(&mut changed.revoked).token(ISSUER, "t-1");
+    Arc::make_mut(&mut changed.revoked).token(ISSUER, "t-1", None);
     assert_eq!(ask((&cache, &changed), &resource(), &token, NOW), "revoked");
     changed.generation = 3;
     changed.revoked = Arc::default();

@@ -23,6 +23,8 @@ pub(super) struct Trust {
     pub(super) introspection: Option<&'static str>,
     /// The audience of the security events that it pushes.
     pub(super) signals: Option<String>,
+    /// The claim whose users its directory tells of.
+    pub(super) scim: Option<String>,
 }
 
 /// Claims by what they are for, as the keys of the file are called.
@@ -51,6 +53,7 @@ impl Trust {
                 claims: Named::of(&Claims::default()),
                 introspection: None,
                 signals: None,
+                scim: None,
             },
             Issuer::External(external) => external_issuer(external),
         }
@@ -62,6 +65,7 @@ fn external_issuer(external: &External) -> Trust {
     let types = external.token_types.iter();
     let asked = external.introspection.as_ref();
     let signals = external.signals.as_ref();
+    let scim = external.scim.as_ref();
     Trust {
         issuer: external.issuer.clone(),
         embedded: false,
@@ -74,6 +78,12 @@ fn external_issuer(external: &External) -> Trust {
         claims: Named::of(&external.claims),
         introspection: asked.map(|asked| if asked.always { "all" } else { "opaque" }),
         signals: signals.map(|signals| signals.audience.clone()),
+        scim: scim.map(|scim| {
+            scim.claim
+                .as_ref()
+                .unwrap_or(&external.claims.subject)
+                .clone()
+        }),
     }
 }
 
@@ -118,6 +128,12 @@ impl fmt::Display for Trust {
         }
         if let Some(audience) = &self.signals {
             writeln!(out, "           pushes security events for {audience}")?;
+        }
+        if let Some(claim) = &self.scim {
+            writeln!(
+                out,
+                "           tells by SCIM which `{claim}` have no access"
+            )?;
         }
         Ok(())
     }

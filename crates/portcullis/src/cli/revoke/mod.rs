@@ -169,7 +169,7 @@ fn line_of(one: &Revocation) -> String {
     let whom = &one.whom;
     let scope = match whom.kind {
         Kind::Token => String::new(),
-        Kind::Subject | Kind::Client => {
+        Kind::Subject | Kind::Client | Kind::Claim => {
             let until = time_text(one.issued_until.micros());
             format!(", tokens issued up to {until}")
         }

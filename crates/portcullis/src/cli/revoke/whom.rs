@@ -56,6 +56,9 @@ struct Name {
     /// All tokens of an OAuth client (`client_id`, or `azp`).
     #[arg(long, value_name = "ID")]
     client: Option<String>,
+    /// All tokens in which a claim is this text, such as `oid=…`.
+    #[arg(long, value_name = "CLAIM=VALUE")]
+    claim: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,13 +113,15 @@ impl Meant {
             token,
             subject,
             client,
+            claim,
         } = self.name;
-        let (kind, name) = match (token_id, subject, client) {
+        let (kind, name) = match (token_id, subject, client, claim) {
             (Some(id), ..) => (Kind::Token, id),
-            (_, Some(subject), _) => (Kind::Subject, subject),
-            (.., Some(client)) => (Kind::Client, client),
-            (None, None, None) => {
-                debug_assert!(token.is_some(), "the command line wants one of the four");
+            (_, Some(subject), ..) => (Kind::Subject, subject),
+            (_, _, Some(client), _) => (Kind::Client, client),
+            (.., Some(claim)) => (Kind::Claim, claim),
+            (None, None, None, None) => {
+                debug_assert!(token.is_some(), "the command line wants one of the five");
                 let claims = read_token()?;
                 let id = claims
                     .jti

@@ -4,6 +4,7 @@ use super::claims::claims;
 use super::desk::Desk;
 use super::introspection::introspection;
 use super::presets::{INSTEAD_OF_GOOGLE, NO_GOOGLE, expand};
+use super::scim::scim;
 use super::signals::signals;
 use super::trust::{Written, trust};
 use crate::config::bounds;
@@ -59,7 +60,7 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             &format!("too many issuers: at most {}", bounds::MAX_ISSUERS),
         );
     }
-    for (name, mut raw) in raw.into_iter().take(bounds::MAX_ISSUERS) {
+    for (name, raw) in raw.into_iter().take(bounds::MAX_ISSUERS) {
         let place = place.key(&name);
         issuers.names.insert(name.clone());
         if name.is_empty()
@@ -79,21 +80,8 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             issuers.known.insert(name, own(desk, &place, raw));
             continue;
         }
-        let signals = raw
-            .signals
-            .take()
-            .and_then(|raw| signals(desk, &place.key("signals"), &name, raw));
-        let introspection = raw
-            .introspection
-            .take()
-            .and_then(|raw| introspection(desk, &place.key("introspection"), raw));
-        let Some(external) = external(desk, &place, raw) else {
+        let Some(external) = whole(desk, &place, &name, raw) else {
             continue;
-        };
-        let external = External {
-            signals,
-            introspection,
-            ..external
         };
         if let Some(first) = seen.insert(external.issuer.clone(), name.clone()) {
             desk.refuse(
@@ -106,6 +94,22 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             .insert(name, Issuer::External(Box::new(external)));
     }
     issuers
+}
+
+/// One that is not our own, with all that it tells and is asked.
+fn whole(desk: &mut Desk<'_>, place: &Place, name: &str, mut raw: raw::Issuer) -> Option<External> {
+    let told = raw.signals.take();
+    let signals = told.and_then(|raw| signals(desk, &place.key("signals"), name, raw));
+    let told = raw.scim.take();
+    let scim = told.and_then(|raw| scim(desk, &place.key("scim"), name, raw));
+    let asked = raw.introspection.take();
+    let introspection = asked.and_then(|raw| introspection(desk, &place.key("introspection"), raw));
+    Some(External {
+        signals,
+        scim,
+        introspection,
+        ..external(desk, place, raw)?
+    })
 }
 
 fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
@@ -132,6 +136,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("crl", raw.crl.is_some()),
         ("pins", raw.pins.is_some()),
         ("signals", raw.signals.is_some()),
+        ("scim", raw.scim.is_some()),
         ("introspection", raw.introspection.is_some()),
     ];
     for (key, _) in beside.iter().filter(|(_, is_written)| *is_written) {
@@ -186,6 +191,7 @@ fn external(desk: &mut Desk<'_>, place: &Place, mut raw: raw::Issuer) -> Option<
         provider,
         trust,
         signals: None,
+        scim: None,
         introspection: None,
     })
 }

@@ -5,6 +5,7 @@ mod issuers;
 mod presets;
 mod claims;
 mod signals;
+mod scim;
 mod introspection;
 mod servers;
 mod upstream;

@@ -12,13 +12,7 @@ pub(super) fn signals(
     name: &str,
     raw: raw_issuer::Signals,
 ) -> Option<Signals> {
-    if ServerName::parse(name).is_none() {
-        desk.refuse_with(
-            place,
-            "the issuer's name is a part of the URL, and this one has characters that none has",
-            "call the issuer with up to 32 lower-case letters, digits and hyphens, the first no hyphen",
-        );
-    }
+    expect_path(desk, place, name);
     let bearer = raw
         .bearer
         .map(|bearer| desk.text(&place.key("bearer"), raw::Text::Reference(bearer)));
@@ -35,4 +29,15 @@ pub(super) fn signals(
         Some(found) => Some(found?),
     };
     Some(Signals { audience, bearer })
+}
+
+/// The issuer's name can be a part of a path.
+pub(super) fn expect_path(desk: &mut Desk<'_>, place: &Place, name: &str) {
+    if ServerName::parse(name).is_none() {
+        desk.refuse_with(
+            place,
+            "the issuer's name is a part of the URL, and this one has characters that none has",
+            "call the issuer with up to 32 lower-case letters, digits and hyphens, the first no hyphen",
+        );
+    }
 }

@@ -14,6 +14,7 @@ mod proof;
 mod scope;
 mod revocation;
 mod signals;
+mod directory;
 mod opaque;
 mod policy;
 mod reload;

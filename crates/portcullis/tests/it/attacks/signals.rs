@@ -76,7 +76,7 @@ impl Scene {
         response
     }
 
-    fn is_out(&self, token: &str) {
+    pub(super) fn is_out(&self, token: &str) {
         let refused = wait_for("the token to be refused", || {
             let response = self.send(&call("echo").token(token));
             (response.status == 401).then_some(response)
@@ -88,7 +88,7 @@ impl Scene {
         assert_eq!((event, reason), expected, "{record}");
     }
 
-    fn is_in(&self, token: &str) {
+    pub(super) fn is_in(&self, token: &str) {
         wait_for("the token to be accepted", || {
             (self.send(&call("echo").token(token)).status == 200).then_some(())
         });
