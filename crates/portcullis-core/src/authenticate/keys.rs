@@ -135,6 +135,12 @@ impl KeySet {
         }
     }
 
+    /// Whether a token that one of these has signed could be verified.
+    pub fn has_key_for(&self, algorithms: &[Algorithm]) -> bool {
+        let fits = |key: &Key| algorithms.iter().any(|algorithm| algorithm.fits(key));
+        self.0.iter().any(fits)
+    }
+
     /// The key for a token's `kid` and algorithm; without a `kid`, the only one that fits.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut fitting = self.0.iter().filter(|key| algorithm.fits(key));

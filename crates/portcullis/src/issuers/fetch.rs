@@ -29,6 +29,9 @@ pub(super) enum NoAnswer {
     Broken,
     #[error("no metadata that names this issuer")]
     Metadata,
+    /// It is another's; which, nobody has verified.
+    #[error("no metadata that names this issuer")]
+    Named(String),
     #[error("its metadata names no acceptable URL")]
     Url,
     #[error("no usable keys")]
@@ -93,7 +96,7 @@ impl Way<'_> {
             };
             // RFC 8414 section 3.3: whoever names another issuer is not believed.
             if metadata.issuer != self.issuer {
-                return Err(NoAnswer::Metadata);
+                return Err(NoAnswer::Named(metadata.issuer));
             }
             return Ok(metadata);
         }

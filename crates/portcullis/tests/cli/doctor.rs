@@ -3,6 +3,7 @@
 use super::log::Home;
 use super::{Ran, command, run};
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -107,8 +108,8 @@ fn a_good_installation_is_good_whether_or_not_it_runs() {
     assert_eq!((ran.code, wrong(&ran)), (0, Vec::new()), "{ran:?}");
     let looked: Vec<Value> = ran.json()["checked"].as_array().unwrap().clone();
     for what in [
-        "config", "data", "keys", "state", "gateway", "ports", "limits", "servers", "witness",
-        "disk", "clock", "audit",
+        "config", "data", "keys", "state", "gateway", "ports", "limits", "servers", "issuers",
+        "witness", "disk", "clock", "audit",
     ] {
         assert!(looked.contains(&what.into()), "{what}");
     }
@@ -262,4 +263,109 @@ fn where_there_is_nothing_nothing_can_be_told() {
         (json.code, json.json()["findings"].as_array().map(Vec::len)),
         (2, Some(0))
     );
+}
+
+/// An issuer that answers every path with what is written for it, and 404 otherwise.
+fn issuer(documents: impl Fn(&str, &str) -> Option<String> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let own = url.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while reader.read_line(&mut head).unwrap() > 2 {}
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let (status, body) = match documents(&own, path) {
+                Some(body) => (200, body),
+                None => (404, String::new()),
+            };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+const KEY: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+/// Metadata that names the issuer with `more` at its end, and these keys.
+fn with(more: &'static str, keys: &'static str) -> String {
+    issuer(move |url, path| match path {
+        "/.well-known/oauth-authorization-server" => Some(format!(
+            "{{\"issuer\":\"{url}{more}\",\"jwks_uri\":\"{url}/jwks\"}}"
+        )),
+        "/jwks" if !keys.is_empty() => Some(keys.to_owned()),
+        _ => None,
+    })
+}
+
+/// What an issuer is like, and what is found about it: the id, and a part of the fix.
+type Found = Option<(&'static str, &'static str)>;
+
+fn looks() -> Vec<(String, &'static str, Found)> {
+    let gone = format!("http://127.0.0.1:{}", free_port());
+    let silent = Some(("issuers.unreachable", "look at the name"));
+    let other = "algorithms = [\"RS256\", \"ES256\"]";
+    let none = r#"{"keys":[]}"#;
+    let metadata = |fix| Some(("issuers.metadata", fix));
+    vec![
+        (with("", KEY), "", None),
+        (with("/", KEY), "", metadata("slash at the end")),
+        (with("/{tenantid}/v2.0", KEY), "", metadata("many tenants")),
+        (
+            with(".evil.example", KEY),
+            "",
+            metadata("if its tokens have that"),
+        ),
+        (issuer(|_, _| None), "", silent),
+        (
+            issuer(|_, _| Some("{}".to_owned())),
+            "",
+            metadata("jwks_uri"),
+        ),
+        (
+            with("", none),
+            "",
+            Some(("issuers.keys", "not with a shared secret")),
+        ),
+        (with("", ""), "", silent),
+        (
+            with("", KEY),
+            other,
+            Some(("issuers.algorithms", "issuers.idp.algorithms")),
+        ),
+        (gone, "", silent),
+    ]
+}
+
+#[test]
+fn auth_07_doctor_says_why_tokens_of_an_issuer_cannot_be_verified() {
+    let installation = Installation::new();
+    let mut before = "embedded = true".to_owned();
+    for (url, more, expected) in looks() {
+        let now = format!("embedded = true\n[issuers.idp]\nissuer = \"{url}\"\n{more}");
+        installation.edit(&before, &now);
+        before = now;
+        let ran = installation.doctor();
+        let json = ran.json();
+        let findings = json["findings"].as_array().unwrap().iter();
+        let is_about_it =
+            |finding: &&Value| finding["id"].as_str().unwrap().starts_with("issuers.");
+        let found: Vec<&Value> = findings.filter(is_about_it).collect();
+        match (expected, found.as_slice()) {
+            (None, []) => assert_eq!(ran.code, 0, "{ran:?}"),
+            (Some((id, fix)), [one]) => {
+                assert_eq!(one["id"], id, "{one}");
+                assert!(one["fix"].as_str().unwrap().contains(fix), "{one}");
+                assert!(one["what"].as_str().unwrap().contains(&url), "{one}");
+                assert_eq!(ran.code, 1);
+            }
+            _ => panic!("{url} {more}: {found:?}"),
+        }
+    }
 }

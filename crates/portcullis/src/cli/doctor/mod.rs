@@ -4,11 +4,13 @@ mod files;
 mod state;
 mod running;
 mod servers;
+mod issuers;
 mod log;
 mod certificate;
 
 use super::check::{Judged, judge};
 use super::{Ending, default_data, out};
+use crate::assemble::Assembled;
 use crate::clock;
 use crate::config::Checked;
 use clap::Args;
@@ -134,7 +136,7 @@ impl Doctor {
                 return Ok(self.unknown(&format!("cannot read {}: {error}", file.display())));
             }
         };
-        let checked = configuration(&file, text.as_deref(), &mut findings)?;
+        let (checked, built) = configuration(&file, text.as_deref(), &mut findings)?;
         let data = data.or_else(|| checked.as_ref().map(|checked| checked.gateway.data.clone()));
         if let Some(data) = &data {
             files::look(data, &file, &mut findings);
@@ -143,6 +145,9 @@ impl Doctor {
             let pid = running::look(data, checked, &mut findings);
             running::look_at_limits(pid, checked, &mut findings);
             servers::look(checked, &mut findings);
+            if let Some(built) = &built {
+                issuers::look(checked, &built.trusted, &mut findings)?;
+            }
             certificate::look(checked, clock::now().seconds(), &mut findings);
             log::look(data, checked, &mut findings);
         }
@@ -171,11 +176,10 @@ fn is_installed(error: &std::io::Error, named: Option<&Path>, data: Option<&Path
     error.kind() == ErrorKind::NotFound && named.is_none() && data.is_some_and(Path::is_dir)
 }
 
-fn configuration(
-    file: &Path,
-    text: Option<&str>,
-    findings: &mut Findings,
-) -> anyhow::Result<Option<Box<Checked>>> {
+/// A configuration, and what would be built of it.
+type Read = (Option<Box<Checked>>, Option<Box<Assembled>>);
+
+fn configuration(file: &Path, text: Option<&str>, findings: &mut Findings) -> anyhow::Result<Read> {
     findings.look("config");
     let Some(text) = text else {
         let fix = "run `portcullis up` once, or name the file with --config";
@@ -184,12 +188,12 @@ fn configuration(
             format!("there is no {}", file.display()),
             fix,
         );
-        return Ok(None);
+        return Ok((None, None));
     };
-    let (checked, flaws) = match judge(file, text)? {
-        Judged::Good(checked, _) => (Some(checked), Vec::new()),
-        Judged::Unbuildable(checked, flaws) => (Some(checked), flaws),
-        Judged::Flawed(flaws) => (None, flaws),
+    let (read, flaws) = match judge(file, text)? {
+        Judged::Good(checked, built) => ((Some(checked), Some(built)), Vec::new()),
+        Judged::Unbuildable(checked, flaws) => ((Some(checked), None), flaws),
+        Judged::Flawed(flaws) => ((None, None), flaws),
     };
     for flaw in flaws {
         let place = [flaw.line, flaw.column]
@@ -209,7 +213,7 @@ fn configuration(
                 .unwrap_or_else(|| "run `portcullis check`".to_owned()),
         );
     }
-    Ok(checked)
+    Ok(read)
 }
 
 fn json_of(findings: &Findings) -> String {
