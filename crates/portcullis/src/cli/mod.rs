@@ -18,6 +18,7 @@ mod import_file;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,6 +87,11 @@ enum Command {
 /// Parses the arguments and runs the command.
 pub(crate) fn run() -> ExitCode {
     let command = Arguments::parse().command;
+    // Whoever runs as the same user, such as a stdio server, must not look into memory and environment; no core is left.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        out::error(&format!("secrets cannot be kept in memory alone: {error}"));
+        return ExitCode::from(1);
+    }
     telemetry::start(environment("RUST_LOG"));
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

@@ -51,6 +51,30 @@ pub(crate) enum Source {
     },
 }
 
+impl Source {
+    /// Whether keys of the one would be those of the other: from the same place, and from whoever can prove the same.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Remote { jwks, tls, .. },
+                Self::Remote {
+                    jwks: place,
+                    tls: proof,
+                    ..
+                },
+            ) => {
+                let is_same = match (tls, proof) {
+                    (Some(tls), Some(proof)) => tls.trusts_as(proof),
+                    (None, None) => true,
+                    (Some(_), None) | (None, Some(_)) => false,
+                };
+                jwks == place && is_same
+            }
+            (Self::Embedded(_), _) | (Self::Remote { .. }, Self::Embedded(_)) => false,
+        }
+    }
+}
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -138,15 +162,18 @@ impl Issuers {
         }
     }
 
-    /// Replaces the trusted issuers; keys that are already here are kept.
+    /// Replaces the trusted issuers; keys that are already here are kept, if they would be fetched in the same way.
     pub(crate) fn install(&self, trusted: Vec<Trusted>) {
         let _alone = lock(&self.publishing);
-        let old = self.trust();
+        let (old, before) = (self.trust(), self.sources.load_full());
         let mut keys = HashMap::new();
         for Trusted { issuer, source } in &trusted {
             let held = match source {
                 Source::Embedded(own) => Some(Arc::clone(own)),
-                Source::Remote { .. } => old.keys.0.get(&issuer.issuer).cloned(),
+                Source::Remote { .. } => before
+                    .get(&issuer.issuer)
+                    .filter(|before| source.is_as(before))
+                    .and_then(|_| old.keys.0.get(&issuer.issuer).cloned()),
             };
             keys.extend(held.map(|held| (issuer.issuer.clone(), held)));
         }

@@ -1,6 +1,6 @@
 //! Connections to one peer of ours: whom they trust, and what is told when that one is not there.
 
-use super::pinned::Pinned;
+use super::pinned::{Pinned, sha256};
 use super::{BadTls, certificates, refused};
 use crate::clock;
 use crate::config::Trust;
@@ -39,6 +39,8 @@ pub(crate) enum Peer {
 pub(crate) struct Client {
     connector: TlsConnector,
     is_pinned: bool,
+    /// The hash of what it trusts.
+    trusts: [u8; 32],
     witness: Arc<Witness>,
 }
 
@@ -55,12 +57,18 @@ impl Client {
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config(trust)?)),
             is_pinned: trust.pins.is_some(),
+            trusts: sha256(format!("{trust:?}").as_bytes()),
             witness: Arc::new(Witness {
                 peer,
                 report: report.clone(),
                 told: Mutex::default(),
             }),
         })
+    }
+
+    /// Whether this one trusts whom that one does.
+    pub(crate) fn trusts_as(&self, other: &Self) -> bool {
+        self.trusts == other.trusts
     }
 
     /// Whether no other way to this peer will do.

@@ -200,7 +200,7 @@ fn trn_03_believes_no_keys_of_an_issuer_whose_own_key_is_another() {
     let gateway = Gateway::start_unready(&config(&pins, ""));
     let failed = gateway.expect("jwks.refresh_failed", None);
     let said = failed["detail"]["error"].as_str().unwrap();
-    assert!(said.contains("no acceptable URL"), "{failed}");
+    assert!(said.contains("no TLS"), "{failed}");
     assert_eq!(idp.fetches(), 0);
     drop(gateway);
 
@@ -209,6 +209,39 @@ fn trn_03_believes_no_keys_of_an_issuer_whose_own_key_is_another() {
     let token = token.claim("iss", json!(issuer)).sign();
     let response = call("echo").token(&token).send(gateway.address);
     assert_eq!(response.status, 200, "{response:?}");
+}
+
+#[test]
+fn trn_03_forgets_keys_that_came_by_another_way_once_the_issuer_is_pinned() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new("trusted");
+    let ca = file(&directory, "ca.pem", &authority.pem());
+    let (own, middle) = (authority.certify(), authority.certify());
+    let (idp, upstream) = (Idp::start(), Upstream::start());
+    let front = Front::start(&middle, idp.address());
+    let issuer = front.url();
+    let gateway = Gateway::start(&format!(
+        "[issuers.idp]\nissuer = \"{issuer}\"\nca = \"{ca}\"\njwks_uri = \"{issuer}/jwks\"\n# pins\n\
+         [servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+        upstream.url()
+    ));
+    let token = idp.draft("alice", &gateway.url("notes"));
+    let token = token.claim("iss", json!(issuer)).sign();
+    let ask = || call("echo").token(&token).send(gateway.address).status;
+    assert_eq!(ask(), 200, "nobody has pinned anything yet");
+    // A reload that changes nothing about the issuer changes nothing.
+    gateway.reload("allow = [\"*\"]", "allow = [\"*\" ]");
+    assert_eq!(ask(), 200);
+    let pins = pinned(&[&own.pin(), RESERVE], "2099-01-01");
+    gateway.reload("# pins", &pins);
+    gateway.expect("tls.pin_mismatch", Some("pin"));
+    let before = upstream.requests().len();
+    assert_eq!(ask(), 401);
+    assert_eq!(upstream.requests().len(), before);
+    // Whoever has the key is asked again.
+    front.show(&own);
+    gateway.reload("allow = [\"*\" ]", "allow = [\"*\"]");
+    wait_for("the keys", || (ask() == 200).then_some(()));
 }
 
 #[test]

@@ -294,6 +294,49 @@ fn lp_11_gives_a_server_its_own_environment_and_nothing_else() {
     assert!(!text(&scene.send(&smuggled)).contains("LD_PRELOAD"));
 }
 
+/// A shell's lines after which the gateway is started as a user who is not root, for whom every door is open.
+const AS_NOBODY: &str = r#"if [ "$(id -u)" = 0 ]; then
+  home=$(dirname "$3"); cp "$0" "$home/portcullis"; chown -R 65534:65534 "$home"
+  exec setpriv --reuid=65534 --regid=65534 --clear-groups "$home/portcullis" "$@"
+fi"#;
+
+#[test]
+fn lp_11_atk_079_a_server_cannot_look_into_the_gateway_though_it_is_the_same_user() {
+    let script = Script::new(
+        r#"*'"name":"look"'*)
+        gate=$(awk '$1 == "PPid:" { print $2 }' /proc/$PPID/status)
+        said="$(cat /proc/$gate/comm) $(id -u):$(awk '$1 == "Uid:" { print $2 }' /proc/$gate/status)"
+        own=$(cat /proc/self/environ | tr '\0' ' ' | head -c 200 | tr '\n"' ' _')
+        for what in environ maps mem fd/0 auxv; do
+          said="$said $what:$(head -c 4000 /proc/$gate/$what 2>/dev/null | tr -d '\0' | base64 -w0)"
+        done
+        text "$said fds:$(ls /proc/$gate/fd 2>/dev/null | wc -l) own:$own" ;;"#,
+    );
+    let before = format!("export CANARY=hunter2hunter2hunter2\nulimit -c unlimited\n{AS_NOBODY}");
+    let server = script
+        .server()
+        .replace("env = {", "env = { OWN = \"visible\",");
+    let scene = Scene::started(&before, &server);
+    let response = scene.send(&call("look").token(&scene.token("alice")));
+    let said = text(&response);
+    let (seen, own) = said.split_once(" own:").unwrap();
+    assert!(
+        own.contains("OWN=visible"),
+        "it reads what is its own: {said}"
+    );
+    let words: Vec<&str> = seen.split(' ').collect();
+    assert_eq!(words[0], "portcullis", "it looks at the gateway: {said}");
+    let (server, gateway) = words[1].split_once(':').unwrap();
+    assert_eq!(server, gateway, "the same user");
+    assert_ne!(server, "0", "who is not root");
+    let expected = ["environ:", "maps:", "mem:", "fd/0:", "auxv:", "fds:0"];
+    assert_eq!(words[2..], expected, "{said}");
+    assert_eq!(
+        scene.gateway.record_of(&response)["event"],
+        "call.completed"
+    );
+}
+
 /// Every principal has a process of its own at a server that also does these deeds.
 fn shares_no_process(deeds: &str) -> Scene {
     let script = Script::new(&format!(
@@ -357,14 +400,10 @@ fn inj_13_gives_a_server_no_descriptor_that_the_gateway_inherited() {
     let script = Script::new(
         r#"*'"name":"descriptors"'*) text "$(echo $(ls /proc/$$/fd) of $(ls /proc/$PPID/fd))" ;;"#,
     );
-    let inherited = "exec 7</etc/hostname 9>/dev/null";
+    let inherited = "exec 7</etc/hostname 9>/dev/null; echo held: $(readlink /proc/$$/fd/7) >&2";
     let scene = Scene::started(inherited, &script.server());
-    let held = std::fs::read_link(format!("/proc/{}/fd/7", scene.gateway.process().0)).unwrap();
-    assert_eq!(
-        held,
-        std::path::Path::new("/etc/hostname"),
-        "the gateway has it"
-    );
+    let told = scene.gateway.stderr();
+    assert!(told.contains("held: /etc/hostname"), "the gateway has it");
     let answer = text(&scene.send(&call("descriptors").token(&scene.token("alice"))));
     for inherited in ["7", "9"] {
         let is_there = |numbers: &str| numbers.split(' ').any(|number| number == inherited);
