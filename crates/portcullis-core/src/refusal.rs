@@ -104,6 +104,9 @@ pub enum Unanswered {
     /// There is no credential of ours to show it, so it was not asked.
     #[error(transparent)]
     NoCredential(#[from] NoCredential),
+    /// A secret that it needs is kept elsewhere, and could not be read for too long.
+    #[error("a secret for the upstream could not be read")]
+    Secret,
     /// It was asked before and kept for the client's answers, but not for these.
     #[error(transparent)]
     State(#[from] BadState),
@@ -120,6 +123,7 @@ impl Unanswered {
             Self::NotRunning => "not_running",
             Self::Credentials => "credentials",
             Self::NoCredential(why) => why.reason(),
+            Self::Secret => "secret",
             Self::State(why) => why.reason(),
         }
     }
@@ -140,6 +144,9 @@ pub enum Unavailable {
     /// The issuer could not be asked about a token, so it cannot be believed.
     #[error("issuer cannot be asked")]
     Introspection,
+    /// A secret that is kept elsewhere could not be read for too long.
+    #[error("secret unavailable")]
+    Secret,
     /// A bug ended this exchange, and only this one.
     #[error("internal error")]
     Bug,
@@ -227,6 +234,7 @@ impl Refusal {
             Self::Unavailable(Unavailable::Introspection) => {
                 ("gateway.unavailable", "introspection")
             }
+            Self::Unavailable(Unavailable::Secret) => ("gateway.unavailable", "secret"),
             Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
         }
     }
@@ -274,6 +282,7 @@ impl Refusal {
             Self::Unanswered(Unanswered::NoCredential(_)) => {
                 (503, -32603, "no credential for the upstream")
             }
+            Self::Unanswered(Unanswered::Secret) => (503, -32603, "temporarily unavailable"),
             Self::Unanswered(_) => (502, -32603, "upstream did not answer"),
             Self::BadAnswer(_) => (502, -32603, "upstream answer refused"),
             Self::Unavailable(Unavailable::Bug) => (500, -32603, "internal error"),

@@ -11,6 +11,7 @@ mod listener;
 mod relay;
 mod issuers;
 mod egress;
+mod secrets;
 mod revocations;
 mod upstream;
 mod credentials;

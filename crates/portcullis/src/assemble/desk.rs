@@ -2,6 +2,7 @@
 
 use crate::config::External;
 use crate::issuers::Desk;
+use crate::secrets::Lease;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +21,7 @@ pub(super) fn introspection(external: &External) -> Introspection {
 }
 
 /// With what we authenticate there (RFC 6749 section 2.3.1).
-pub(super) fn desk(external: &External) -> anyhow::Result<Option<Arc<Desk>>> {
+pub(super) fn desk(external: &External, lease: Lease) -> anyhow::Result<Option<Arc<Desk>>> {
     let Some(asked) = &external.introspection else {
         return Ok(None);
     };
@@ -32,5 +33,10 @@ pub(super) fn desk(external: &External) -> anyhow::Result<Option<Arc<Desk>>> {
     let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
     let credentials = HeaderValue::from_str(basic.expose()).context("introspection")?;
     let endpoint = asked.endpoint.clone();
-    Ok(Some(Arc::new(Desk::new(endpoint, credentials, asked.ttl))))
+    Ok(Some(Arc::new(Desk::new(
+        endpoint,
+        credentials,
+        asked.ttl,
+        lease,
+    ))))
 }

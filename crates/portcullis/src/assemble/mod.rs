@@ -13,6 +13,7 @@ use crate::egress::Egress;
 use crate::issuers::{Source, Trusted, embedded};
 use crate::listener::Edge;
 use crate::relay::Live;
+use crate::secrets::{Lease, Leases};
 use crate::tls::Peer;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
@@ -53,8 +54,17 @@ pub(crate) struct Workshop<'a> {
     pub(crate) aggregate: Arc<dyn Inner>,
     /// Told of what servers do wrong.
     pub(crate) report: &'a Report,
+    /// What holds while secrets that are elsewhere are believed.
+    pub(crate) leases: &'a Leases,
     /// Upstreams of before, kept where nothing about them has changed.
     pub(crate) kept: Upstreams,
+}
+
+impl Workshop<'_> {
+    /// What holds while the secrets of this part of the file are believed.
+    fn lease(&self, checked: &Checked, owner: &str) -> Lease {
+        self.leases.of(owner, &checked.borrowing)
+    }
 }
 
 /// What was assembled.
@@ -74,7 +84,8 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
     for (name, server) in &checked.servers {
         let name: Arc<str> = name.as_str().into();
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
-        let fingerprint = fingerprint(server, &own);
+        let lease = workshop.lease(checked, &format!("servers.{name}"));
+        let fingerprint = fingerprint(server, (&own, &lease));
         let upstream = match workshop
             .kept
             .get(&name)
@@ -82,7 +93,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         {
             Some((_, kept)) => Arc::clone(kept),
             None => Arc::new(
-                upstream(&name, server, (workshop, &own))
+                upstream(&name, server, (workshop, &own, lease))
                     .with_context(|| format!("server {name}"))?,
             ),
         };
@@ -107,9 +118,9 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         edge: edge(checked),
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
-        signals: receivers(checked),
+        signals: receivers(checked, workshop),
         keys: published(checked, workshop.signers),
-        directories: directories(checked),
+        directories: directories(checked, workshop),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
@@ -213,6 +224,8 @@ fn all_together(workshop: &Workshop<'_>, name: &Arc<str>) -> (String, Arc<Upstre
             inside: Arc::clone(&workshop.aggregate),
             // It has no sessions, so it never asks anybody in the middle of a call.
             question_timeout: Duration::ZERO,
+            // Each server has its own.
+            lease: Lease::default(),
         };
         (String::new(), Arc::new(Upstream::inner(inner, around)))
     };
@@ -306,15 +319,18 @@ pub(crate) fn issuer_name(checked: &Checked, issuer: &config::Issuer) -> String 
 
 fn all_trusted(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Vec<Trusted>> {
     let egress = Arc::new(Egress::new(&checked.egress));
-    let issuers = checked.issuers.values();
-    issuers
-        .map(|issuer| trusted(checked, issuer, (workshop, &egress)))
-        .collect()
+    let issuers = checked.issuers.iter();
+    let trusted = issuers.map(|(name, issuer)| {
+        let lease = workshop.lease(checked, &format!("issuers.{name}"));
+        trusted(checked, issuer, lease, (workshop, &egress))
+    });
+    trusted.collect()
 }
 
 fn trusted(
     checked: &Checked,
     issuer: &config::Issuer,
+    lease: Lease,
     (workshop, egress): (&Workshop<'_>, &Arc<Egress>),
 ) -> anyhow::Result<Trusted> {
     let name = issuer_name(checked, issuer);
@@ -349,7 +365,7 @@ fn trusted(
             },
             source: Source::Remote {
                 jwks: external.jwks_uri.clone(),
-                desk: desk(external)?,
+                desk: desk(external, lease)?,
                 egress: Arc::clone(egress),
                 tls: client_for(
                     external.issuer.starts_with("https://"),

@@ -1,13 +1,14 @@
 //! Who may tell us by itself what has happened.
 
+use super::Workshop;
 use crate::config::{Checked, Issuer};
 use crate::relay::{Directory, Receiving};
 use portcullis_core::signals::Receiver;
 use std::collections::HashMap;
 
 /// By the issuers' names in the file, which are parts of the paths.
-pub(super) fn receivers(checked: &Checked) -> HashMap<String, Receiving> {
-    let told = |issuer: &Issuer| match issuer {
+pub(super) fn receivers(checked: &Checked, workshop: &Workshop<'_>) -> HashMap<String, Receiving> {
+    let told = |name: &str, issuer: &Issuer| match issuer {
         Issuer::Embedded { .. } => None,
         Issuer::External(external) => {
             let signals = external.signals.as_ref()?;
@@ -17,17 +18,21 @@ pub(super) fn receivers(checked: &Checked) -> HashMap<String, Receiving> {
                     audience: signals.audience.clone(),
                 },
                 bearer: signals.bearer.clone(),
+                lease: workshop.lease(checked, &format!("issuers.{name}")),
             })
         }
     };
     let issuers = checked.issuers.iter();
     issuers
-        .filter_map(|(name, issuer)| Some((name.clone(), told(issuer)?)))
+        .filter_map(|(name, issuer)| Some((name.clone(), told(name, issuer)?)))
         .collect()
 }
 
 /// Whose directories tell of users, by the same names.
-pub(super) fn directories(checked: &Checked) -> HashMap<String, Directory> {
+pub(super) fn directories(
+    checked: &Checked,
+    workshop: &Workshop<'_>,
+) -> HashMap<String, Directory> {
     let told = |name: &str, issuer: &Issuer| match issuer {
         Issuer::Embedded { .. } => None,
         Issuer::External(external) => {
@@ -37,6 +42,7 @@ pub(super) fn directories(checked: &Checked) -> HashMap<String, Directory> {
                 issuer: external.issuer.clone(),
                 base: public.below(&format!("/scim/{name}/v2")),
                 bearer: scim.bearer.clone(),
+                lease: workshop.lease(checked, &format!("issuers.{name}")),
                 by: scim.attribute,
                 claim: scim
                     .claim

@@ -3,6 +3,7 @@
 use super::Workshop;
 use super::credentials::credentials;
 use crate::config::{self, HttpUrl};
+use crate::secrets::Lease;
 use crate::tls;
 use crate::upstream::http::{Http, Site};
 use crate::upstream::pipes::{Pipes, Plan, Source};
@@ -37,7 +38,7 @@ pub(super) fn client_for(
 pub(super) fn upstream(
     name: &Arc<str>,
     server: &config::Server,
-    (workshop, own): (&Workshop<'_>, &str),
+    (workshop, own, lease): (&Workshop<'_>, &str, Lease),
 ) -> anyhow::Result<Upstream> {
     let around = Around {
         server: Arc::clone(name),
@@ -45,6 +46,7 @@ pub(super) fn upstream(
         report: workshop.report.clone(),
         inside: Arc::clone(&workshop.aggregate),
         question_timeout: server.question_timeout,
+        lease,
     };
     let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
@@ -160,12 +162,14 @@ fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
 }
 
 /// Tells whether an upstream's configuration has changed, secrets included, without keeping any; `own` is our name.
-pub(super) fn fingerprint(server: &config::Server, own: &str) -> String {
+pub(super) fn fingerprint(server: &config::Server, (own, lease): (&str, &Lease)) -> String {
     let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     if server.credentials.is_some() {
         hash.update(own.as_bytes());
     }
     hash.update(format!("{server:?}").as_bytes());
+    // The same value may come from elsewhere now, or not any more.
+    hash.update(&[u8::from(lease.is_bound())]);
     let secrets = match &server.upstream {
         config::Upstream::Http(http) => &http.headers,
         config::Upstream::Stdio(stdio) => &stdio.env,

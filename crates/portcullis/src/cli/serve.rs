@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -18,7 +19,11 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let Loaded { checked, files } = load(&self.config)?;
+        let Loaded {
+            checked,
+            files,
+            reads,
+        } = load(&self.config)?;
         let checked = match checked {
             Ok(checked) => checked,
             Err(problems) => {
@@ -29,10 +34,11 @@ impl Serve {
         let listener = bind(checked.gateway.listen)?;
         let admin = bind(checked.gateway.admin)?;
         let file = self.config.clone();
-        let reread = Box::new(move || reread(&file));
+        let reread = Arc::new(move || reread(&file));
         let start = Start {
             checked,
             source: Some((files, reread)),
+            reads,
             listener,
             admin,
             otlp: otlp()?,
@@ -61,12 +67,17 @@ pub(super) fn serve(start: Start, ready: impl FnOnce()) -> anyhow::Result<Ending
     outcome.map(|()| Ending::Good)
 }
 
-/// Reads and checks a file.
+/// Reads and checks a file, but no secrets that are elsewhere.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Result<Checked, Problems>> {
-    Ok(load(file)?.checked)
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let file = std::path::absolute(file)?;
+    Ok(config::read(&text, &file, &environment, &|path| {
+        std::fs::read_to_string(path)
+    }))
 }
 
-/// The same, to be watched.
+/// Reads and checks a file and all that it names, to be served and watched.
 pub(super) fn load(file: &Path) -> anyhow::Result<Loaded> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(reread(file))
@@ -74,8 +85,8 @@ pub(super) fn load(file: &Path) -> anyhow::Result<Loaded> {
 
 fn reread(file: &Path) -> Loaded {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    lifecycle::load(&file, |text, read_file| {
-        config::read(text, &file, &environment, read_file)
+    lifecycle::load(&file, |text, reading| {
+        config::read_whole(text, &file, &environment, reading.file, reading.secret)
     })
 }
 

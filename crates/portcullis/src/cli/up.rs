@@ -11,6 +11,7 @@ use clap::Args;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the gateway listens if nobody says otherwise.
 const LISTEN: &str = "127.0.0.1:8848";
@@ -30,7 +31,14 @@ impl Up {
         let data = std::path::absolute(self.data.map_or_else(default_data, Ok)?)?;
         let file = data.join("portcullis.toml");
         let made = first_start(&data, &file)?;
-        let (Loaded { checked, files }, listener) = match self.listen {
+        let (
+            Loaded {
+                checked,
+                files,
+                reads,
+            },
+            listener,
+        ) = match self.listen {
             None => {
                 let read = super::serve::load(&file)?;
                 let listen = read.checked.as_ref().ok();
@@ -60,10 +68,11 @@ impl Up {
         let greeting = greeting(&checked, &data, &made, admin.local_addr()?)?;
         let url = checked.gateway.public_url.to_string();
         let source: Option<(Files, Reread)> =
-            Some((files, Box::new(move || reread_at(&file, &url))));
+            Some((files, Arc::new(move || reread_at(&file, &url))));
         serve(
             Start {
                 checked,
+                reads,
                 source,
                 listener,
                 admin,
@@ -130,12 +139,16 @@ allow = ["*", "resource:*", "prompt:*", "ask:elicitation"]
 /// The file as if it said that clients reach the gateway at `url`.
 pub(super) fn read_at(file: &Path, url: &str) -> anyhow::Result<Result<Checked, Problems>> {
     std::fs::metadata(file).with_context(|| format!("no gateway in {}", file.display()))?;
-    Ok(reread_at(file, url).checked)
+    let text = std::fs::read_to_string(file)?;
+    Ok(config::read(&at(&text, url), file, &environment, &|path| {
+        std::fs::read_to_string(path)
+    }))
 }
 
 fn reread_at(file: &Path, url: &str) -> Loaded {
-    lifecycle::load(file, |text, read_file| {
-        config::read(&at(text, url), file, &environment, read_file)
+    lifecycle::load(file, |text, reading| {
+        let text = at(text, url);
+        config::read_whole(&text, file, &environment, reading.file, reading.secret)
     })
 }
 

@@ -87,6 +87,15 @@ pub(super) const ASKED: Range<Span> = spans(Span::secs(30), Span::secs(1), Span:
 
 pub(super) const ASSERTION: Range<Span> = spans(Span::secs(60), Span::secs(5), Span::secs(300));
 pub(super) const SUBJECT: &str = "plain";
+pub(super) const SECRET_TTL: Range<Span> =
+    spans(Span::secs(900), Span::secs(1), Span::secs(7 * DAY));
+pub(super) const APP_ROLE_MOUNT: &str = "approle";
+pub(super) const KUBERNETES_MOUNT: &str = "kubernetes";
+pub(super) const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+pub(super) const ENTRA: &str = "https://login.microsoftonline.com";
+
+/// Secrets that are kept elsewhere: each costs a wait.
+pub(super) const MAX_BORROWED: usize = 256;
 
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;

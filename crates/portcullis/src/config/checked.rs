@@ -1,5 +1,6 @@
 //! The configuration after every check: types that cannot be wrong.
 
+use super::borrowed::Borrowing;
 use super::credentials::Credentials;
 use super::pattern::Pattern;
 use super::provider::Provider;
@@ -41,6 +42,8 @@ pub(crate) struct Checked {
     pub(crate) policies: Vec<TextFile>,
     /// Grants in the order of the file; each `allow` of a server is one to [`Who::Anyone`].
     pub(crate) grants: Vec<Grant>,
+    /// What was read of elsewhere.
+    pub(crate) borrowing: Borrowing,
     /// INVARIANT: made by `check::file` only, when there was no problem.
     pub(super) _proof: Proof,
 }

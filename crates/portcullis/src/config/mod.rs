@@ -8,6 +8,7 @@ mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
 mod raw_trust;
+mod raw_secrets;
 mod bounds;
 mod quantity;
 mod shape;
@@ -18,6 +19,7 @@ mod credentials;
 mod provider;
 mod signing;
 mod trust;
+mod borrowed;
 mod pattern;
 mod url;
 mod egress;
@@ -32,6 +34,8 @@ mod otlp;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
+pub(crate) use check::Fetch;
 pub(crate) use checked::{
     Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server, ServerName,
     Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
@@ -56,18 +60,35 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// Reads a configuration: the text of `file`, which is named in messages and whose directory paths are
-/// relative to.
-///
-/// `environment` looks up a variable and `read_file` reads a text file; nothing else is looked at.
+/// Reads a configuration for those who only want to know what it says. Secrets that are elsewhere are not read: a word
+/// that is none stands in their place.
 ///
 /// # Errors
-/// Every problem of the file, not only the first; never the value of a secret.
+/// As [`read_whole`].
 pub(crate) fn read(
     text: &str,
     file: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
     read_file: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<Checked, Problems> {
+    let elsewhere = |_: &Wanted, _: &str| Ok(Secret::new("not-read".to_owned()));
+    read_whole(text, file, environment, read_file, &elsewhere)
+}
+
+/// Reads a configuration: the text of `file`, which is named in messages and whose directory paths are
+/// relative to.
+///
+/// `environment` looks up a variable, `read_file` reads a text file, and `fetch` a secret that is elsewhere, for the key
+/// of that path; it may wait. Nothing else is looked at.
+///
+/// # Errors
+/// Every problem of the file, not only the first; never the value of a secret.
+pub(crate) fn read_whole(
+    text: &str,
+    file: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    read_file: &dyn Fn(&Path) -> io::Result<String>,
+    fetch: &Fetch<'_>,
 ) -> Result<Checked, Problems> {
     if text.len() > bounds::MAX_FILE_BYTES {
         let source = Source {
@@ -110,6 +131,7 @@ pub(crate) fn read(
     let world = World {
         environment,
         read_file,
+        fetch,
     };
     check::file(raw, &source, &world, problems).map_err(Problems::new)
 }

@@ -4,6 +4,9 @@ use super::bounds;
 use super::raw_credentials::Credentials;
 use super::raw_issuer::Issuer;
 pub(super) use super::raw_quota::Quota;
+pub(super) use super::raw_secrets::{
+    AppRole, AzureKeyVault, Kubernetes, Reference, Secrets, Text, Vault,
+};
 use super::raw_trust::{Pins, Telemetry};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,6 +31,12 @@ pub(super) struct Raw {
     pub(super) telemetry: Telemetry,
     #[serde(default)]
     pub(super) egress: super::egress::Raw,
+    #[serde(default)]
+    pub(super) secrets: Secrets,
+    #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) vaults: BTreeMap<String, Vault>,
+    pub(super) azure_key_vault: Option<AzureKeyVault>,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]
     pub(super) issuers: BTreeMap<String, Issuer>,
@@ -174,9 +183,9 @@ pub(super) struct Server {
     pub(super) pins: Option<Pins>,
     /// PEM file with the certificate that the gateway shows to `url`, leaf first. Needs `client_key`.
     pub(super) client_certificate: Option<String>,
-    /// The private key of `client_certificate`, as PEM: `{ file = "…" }` or `{ env = "…" }`.
+    /// The private key of `client_certificate`, as PEM: a secret reference.
     pub(super) client_key: Option<Reference>,
-    /// Headers to send to `url`: `{ file = "…" }`, `{ env = "…" }`, or text in which `${VAR}` is replaced by an
+    /// Headers to send to `url`: a secret reference, or text in which `${VAR}` is replaced by an
     /// environment variable (`$${` is a plain `${`). Secrets are never written here as text.
     #[serde(default)]
     #[schemars(extend("x-name" = "HEADER"))]
@@ -285,23 +294,4 @@ pub(super) struct Span(pub(super) String);
 pub(super) enum Size {
     Bytes(i64),
     Text(#[schemars(extend("pattern" = "^[0-9]+(B|KiB|MiB|GiB)$"))] String),
-}
-
-/// Text, or where to find it.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline, extend("x-type" = "text, `{ file }` or `{ env }`"))]
-pub(super) enum Text {
-    Literal(String),
-    Reference(Reference),
-}
-
-/// Where a secret is: in a file or in an environment variable.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Reference {
-    /// A file that holds it; spaces and line ends around it are dropped.
-    pub(super) file: Option<String>,
-    /// An environment variable that holds it.
-    pub(super) env: Option<String>,
 }

@@ -92,7 +92,7 @@ pub(super) struct Issuer {
 pub(super) struct Signals {
     /// The `aud` that its events must have. Required.
     pub(super) audience: Option<String>,
-    /// The bearer token that it sends with them besides its signature: `{ file = "…" }` or `{ env = "…" }`.
+    /// The bearer token that it sends with them besides its signature: a secret reference.
     pub(super) bearer: Option<Reference>,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Signals {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Scim {
-    /// The bearer token that it sends, at least 32 characters: `{ file = "…" }` or `{ env = "…" }`. Required.
+    /// The bearer token that it sends, at least 32 characters: a secret reference. Required.
     pub(super) bearer: Option<Reference>,
     /// The attribute of a user that tokens name: `externalId` or `userName`.
     #[schemars(extend("default" = bounds::ATTRIBUTE, "enum" = ["externalId", "userName"]))]
@@ -118,7 +118,7 @@ pub(super) struct Introspection {
     pub(super) endpoint: Option<String>,
     /// The gateway's own name there (`client_secret_basic`). Required.
     pub(super) client_id: Option<String>,
-    /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Required.
+    /// What it authenticates with: a secret reference. Required.
     pub(super) client_secret: Option<Reference>,
     /// How long a yes is believed before it is asked again; at most until the token expires.
     #[schemars(extend("default" = bounds::ASKED.default_text(), "x-range" = bounds::ASKED.words()))]

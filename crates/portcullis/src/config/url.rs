@@ -87,6 +87,25 @@ impl HttpUrl {
         }
     }
 
+    /// Where a machine in Azure asks for a token of its managed identity. It never leaves the machine's host.
+    pub(crate) fn instance_metadata() -> Self {
+        Self {
+            is_https: false,
+            host: "169.254.169.254".to_owned(),
+            port: 80,
+            path: "/metadata/identity/oauth2/token".to_owned(),
+            query: None,
+        }
+    }
+
+    /// The URL with another query.
+    pub(crate) fn asking(&self, query: String) -> Self {
+        Self {
+            query: Some(query),
+            ..self.clone()
+        }
+    }
+
     /// Whether the scheme is `https`.
     pub(crate) const fn is_https(&self) -> bool {
         self.is_https

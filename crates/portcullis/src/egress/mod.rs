@@ -136,6 +136,14 @@ impl Egress {
         }
     }
 
+    /// For what the operator wrote alone.
+    pub(crate) fn to_written() -> Self {
+        Self {
+            allow: Allowance::default(),
+            resolver: Resolver::System,
+        }
+    }
+
     /// Sends one request and reads the whole answer, whatever its status, within this time.
     ///
     /// # Errors

@@ -46,7 +46,12 @@ pub(crate) async fn examine(trusted: &Trusted) -> Result<(), Fault> {
         Ok(Err(NoAnswer::Named(name))) => return Err(Fault::Named(shown(&name))),
         Ok(Err(NoAnswer::Metadata | NoAnswer::Url)) => return Err(Fault::NoMetadata),
         Ok(Err(NoAnswer::Keys)) => return Err(Fault::NoKeys),
-        Ok(Err(error @ (NoAnswer::Unsent(_) | NoAnswer::Status(_) | NoAnswer::Broken))) => {
+        Ok(Err(
+            error @ (NoAnswer::Unsent(_)
+            | NoAnswer::Status(_)
+            | NoAnswer::Broken
+            | NoAnswer::Secret),
+        )) => {
             return Err(Fault::Silent(error.to_string()));
         }
         Err(_) => return Err(Fault::Silent("did not answer in time".to_owned())),

@@ -36,6 +36,8 @@ pub(super) enum NoAnswer {
     Url,
     #[error("no usable keys")]
     Keys,
+    #[error("a secret that it needs could not be read in time")]
+    Secret,
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::config::HttpUrl;
 use crate::egress::Site;
 use crate::record::note;
+use crate::secrets::Lease;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use portcullis_audit::Record;
@@ -47,6 +48,8 @@ pub(crate) struct Desk {
     endpoint: Option<HttpUrl>,
     credentials: HeaderValue,
     ttl: Duration,
+    /// What holds while the credentials are believed.
+    lease: Lease,
     strangers: Semaphore,
     known: Semaphore,
     /// Where its metadata says that it answers.
@@ -66,12 +69,14 @@ impl Desk {
         endpoint: Option<HttpUrl>,
         mut credentials: HeaderValue,
         ttl: Duration,
+        lease: Lease,
     ) -> Self {
         credentials.set_sensitive(true);
         Self {
             endpoint,
             credentials,
             ttl,
+            lease,
             strangers: Semaphore::new(STRANGERS),
             known: Semaphore::new(KNOWN),
             found: Mutex::default(),
@@ -104,6 +109,9 @@ impl Desk {
     }
 
     async fn ask(&self, question: &Question, way: Way<'_>) -> Result<Bytes, NoAnswer> {
+        if !self.lease.holds() {
+            return Err(NoAnswer::Secret);
+        }
         let endpoint = self.endpoint(way).await?;
         let form = Bytes::from(question.form().expose().clone());
         let answer = way.post(&endpoint, &self.credentials, form).await;

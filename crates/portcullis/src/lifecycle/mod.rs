@@ -9,7 +9,7 @@ mod signals;
 mod watched;
 
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
-use crate::config::{Checked, Otlp};
+use crate::config::{Borrowing, Checked, Otlp};
 use crate::credentials::Signers;
 use crate::export::Export;
 use crate::flood::SUM_EVERY;
@@ -19,6 +19,7 @@ use crate::record::{note, note_closed_in_turn, note_sums, reporter};
 use crate::relay::{Aggregate, Directories, Gateway};
 use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
+use crate::secrets::{Leases, Read};
 use crate::shards::Shards;
 use crate::telemetry::Counters;
 use crate::tls::{BadTls, Expiries, Shown};
@@ -41,6 +42,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,13 +61,15 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// Connections that operators may have open.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How a configuration is read again.
-pub(crate) type Reread = Box<dyn Fn() -> Loaded + Send + Sync>;
+pub(crate) type Reread = Arc<dyn Fn() -> Loaded + Send + Sync>;
 
 /// What a gateway is started from.
 pub(crate) struct Start {
     pub(crate) checked: Checked,
     /// The files that are watched, and how they are read again.
     pub(crate) source: Option<(Files, Reread)>,
+    /// What was read elsewhere for it.
+    pub(crate) reads: Vec<Read>,
     /// Sockets that are already bound.
     pub(crate) listener: std::net::TcpListener,
     pub(crate) admin: std::net::TcpListener,
@@ -91,6 +95,10 @@ pub(crate) struct Running {
     pub(crate) certificate: Option<Arc<Shown>>,
     /// What has an end, and is told of before.
     pub(crate) expiries: Arc<Expiries>,
+    /// What holds while secrets that are elsewhere are believed.
+    pub(crate) leases: Arc<Leases>,
+    /// Which those are.
+    pub(crate) borrowing: watch::Sender<Arc<Borrowing>>,
     writer: Mutex<Option<Writer>>,
 }
 
@@ -106,11 +114,11 @@ pub(crate) async fn build(
     let (key, audit_key) = home.prepare()?;
     let revocations = Revocations::open(&shared.state()).await?;
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
-    let tasks = TaskTracker::new();
-    let report = reporter(recorder.clone());
+    let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
     let aggregate = Arc::new(Aggregate::default());
-    let signers = Signers::open(&home)?;
+    let (signers, leases) = (Signers::open(&home)?, Arc::new(Leases::default()));
     let workshop = Workshop {
+        leases: &leases,
         aggregate: aggregate.clone(),
         key: &key,
         signers: &signers,
@@ -123,13 +131,11 @@ pub(crate) async fn build(
         trusted,
         upstreams,
     } = assemble(checked, &workshop)?;
-    let certificate = certificate(checked)?;
+    let certificate = certificate(checked)?.map(|shown| Arc::new(Shown::new(shown)));
     let issuers = Issuers::new(recorder.clone());
     issuers.install(trusted);
     let counters = Counters::default();
-    let pinned = (checked.collector.as_ref(), &report);
-    let start = |otlp| Export::start(otlp, pinned, counters.exported(), &tasks);
-    let export = otlp.map(start).transpose()?;
+    let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         issuers,
@@ -157,9 +163,22 @@ pub(crate) async fn build(
         signers,
         report,
         upstreams: Mutex::new(upstreams),
-        certificate: certificate.map(|certificate| Arc::new(Shown::new(certificate))),
+        certificate,
+        leases,
+        borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),
         writer: Mutex::new(Some(writer)),
     })
+}
+
+fn exporting(
+    checked: &Checked,
+    otlp: Option<Otlp>,
+    counters: &Counters,
+    (report, tasks): (&Report, &TaskTracker),
+) -> anyhow::Result<Option<Export>> {
+    let pinned = (checked.collector.as_ref(), report);
+    let start = |otlp| Export::start(otlp, pinned, counters.exported(), tasks);
+    Ok(otlp.map(start).transpose()?)
 }
 
 fn state() -> anyhow::Result<State> {
@@ -175,6 +194,9 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let home = Home(checked.gateway.data.clone());
     let running = Arc::new(build(checked, &home, start.otlp).await?);
     let gateway = Arc::clone(&running.gateway);
+    for read in &start.reads {
+        note(&gateway.recorder, read.record());
+    }
     note(&gateway.recorder, started(checked, &gateway));
     let _shards = serve(checked, (start.listener, start.admin), &running)?;
     let refreshing = Arc::clone(&gateway);
@@ -208,10 +230,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
     let told = told_to_end(hangup)?;
     if let (Some(files), Some(reread)) = (files, reread) {
-        let drain = gateway.drain.clone();
-        gateway
-            .tasks
-            .spawn(reload::watch(Arc::clone(&running), files, reread, drain));
+        reload::keep_up(&running, files, reread);
     }
     ready();
     told.await;

@@ -6,6 +6,7 @@ use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::Checked;
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
+use crate::secrets::{self, Keeping};
 use crate::tls::{Expiry, expiries};
 use crate::upstream::Upstream;
 use futures_util::future::join_all;
@@ -15,18 +16,35 @@ use rustls::sign::CertifiedKey;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::interval;
+use tokio::sync::Notify;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 /// For so long nothing must have changed.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
+/// Keeps what was read up to date until the gateway drains: the file and all that it names, and secrets of elsewhere.
+pub(super) fn keep_up(running: &Arc<Running>, files: Files, reread: Reread) {
+    let gateway = &running.gateway;
+    let changed = Arc::new(Notify::new());
+    gateway.tasks.spawn(secrets::keep(Keeping {
+        borrowing: running.borrowing.subscribe(),
+        leases: Arc::clone(&running.leases),
+        recorder: gateway.recorder.clone(),
+        changed: Arc::clone(&changed),
+        drain: gateway.drain.clone(),
+    }));
+    let told = (changed, gateway.drain.clone());
+    let watching = watch(Arc::clone(running), files, reread, told);
+    gateway.tasks.spawn(watching);
+}
+
 /// Watches until the gateway drains.
-pub(super) async fn watch(
+async fn watch(
     running: Arc<Running>,
     files: Files,
     reread: Reread,
-    drain: CancellationToken,
+    (changed, drain): (Arc<Notify>, CancellationToken),
 ) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return tracing::error!("SIGHUP cannot be heard: no reload");
@@ -38,6 +56,7 @@ pub(super) async fn watch(
         let is_asked = tokio::select! {
             () = drain.cancelled() => return,
             _ = hangup.recv() => true,
+            () = changed.notified() => true,
             _ = ticks.tick() => false,
         };
         let now = loaded.now();
@@ -45,7 +64,7 @@ pub(super) async fn watch(
         seen = now;
         if is_asked || is_settled {
             // What is watched from now on is what was read, even if it was refused: that is what will be mended.
-            loaded = reload(&running, &reread).await;
+            loaded = reload(&running, &reread).await.unwrap_or(loaded);
             seen = loaded.clone();
         }
     }
@@ -71,6 +90,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         tasks: &running.gateway.tasks,
         report: &running.report,
         kept,
+        leases: &running.leases,
     };
     Ok(Next {
         certificate: certificate(checked)?,
@@ -79,11 +99,24 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
     })
 }
 
-async fn reload(running: &Running, reread: &Reread) -> Files {
-    let Loaded { checked, files } = reread();
+/// Reads all again and, if it is good, puts it in place; gives the files that were read.
+async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
+    let (asked, reread) = (Instant::now(), Arc::clone(reread));
+    // Secrets that are elsewhere may let us wait.
+    let reading = tokio::task::spawn_blocking(move || reread()).await;
+    let Loaded {
+        checked,
+        files,
+        reads,
+    } = reading.ok()?;
+    for read in &reads {
+        note(&running.gateway.recorder, read.record());
+    }
     let next = match checked {
         Err(problems) => Err(problems.to_string()),
-        Ok(checked) => next(running, &checked).map_err(|error| format!("{error:#}")),
+        Ok(checked) => next(running, &checked)
+            .map(|next| (next, checked.borrowing))
+            .map_err(|error| format!("{error:#}")),
     };
     match next {
         Err(why) => {
@@ -92,9 +125,13 @@ async fn reload(running: &Running, reread: &Reread) -> Files {
             record.detail.set("problem", why.as_str());
             note(&running.gateway.recorder, record);
         }
-        Ok(next) => replace(running, next).await,
+        Ok((next, borrowing)) => {
+            running.leases.renew_all(&borrowing, asked);
+            replace(running, next).await;
+            running.borrowing.send_replace(Arc::new(borrowing));
+        }
     }
-    files
+    Some(files)
 }
 
 async fn replace(running: &Running, next: Next) {

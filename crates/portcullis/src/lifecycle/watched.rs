@@ -1,6 +1,7 @@
 //! The files that a configuration is made of, and whether they have changed.
 
-use crate::config::{Checked, Problems};
+use crate::config::{Checked, Fetch, Problems, Wanted};
+use crate::secrets::{Read, Sources};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -20,12 +21,21 @@ pub(crate) struct Files(BTreeMap<PathBuf, Stamp>);
 pub(crate) struct Loaded {
     pub(crate) checked: Result<Checked, Problems>,
     pub(crate) files: Files,
+    /// What was read elsewhere for it, or was not.
+    pub(crate) reads: Vec<Read>,
 }
 
-/// Reads `file` by `read`, which is given its text and what it must read other files with.
+/// What a configuration is read with: a file, and a secret that is elsewhere for the key of that path.
+pub(crate) struct Reading<'a> {
+    pub(crate) file: &'a dyn Fn(&Path) -> io::Result<String>,
+    pub(crate) secret: &'a Fetch<'a>,
+}
+
+/// Reads `file` by `read`, which is given its text and what it must read everything else with. It may wait, so no thread
+/// that serves may call it.
 pub(crate) fn load(
     file: &Path,
-    read: impl FnOnce(&str, &dyn Fn(&Path) -> io::Result<String>) -> Result<Checked, Problems>,
+    read: impl FnOnce(&str, &Reading<'_>) -> Result<Checked, Problems>,
 ) -> Loaded {
     let files = RefCell::new(Files::default());
     let read_file = |path: &Path| {
@@ -34,10 +44,20 @@ pub(crate) fn load(
         std::fs::read_to_string(path)
     };
     let text = read_file(file).unwrap_or_default();
-    let checked = read(&text, &read_file);
+    let sources = Sources::default();
+    let fetch = |wanted: &Wanted, key: &str| {
+        let found = sources.fetch(wanted, key);
+        found.map_err(|lost| lost.to_string())
+    };
+    let reading = Reading {
+        file: &read_file,
+        secret: &fetch,
+    };
+    let checked = read(&text, &reading);
     Loaded {
         checked,
         files: files.into_inner(),
+        reads: sources.finish(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Gateway, Live, intake};
 use crate::clock;
 use crate::listener::{Body, plain, trace, unheard};
 use crate::record::{Came, Exchange};
+use crate::secrets::Lease;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
@@ -35,6 +36,8 @@ pub(crate) struct Receiving {
     pub(crate) receiver: Receiver,
     /// What it sends besides its signature.
     pub(crate) bearer: Option<Secret<String>>,
+    /// What holds while that is believed.
+    pub(crate) lease: Lease,
 }
 
 /// Why an event changes nothing.
@@ -105,6 +108,9 @@ impl Gateway {
         }
         let rated = self.signals.take(peer.ip(), RATE, clock::now());
         rated.map_err(Refusal::from)?;
+        if !receiving.lease.holds() {
+            return Err(Refusal::from(Unavailable::Secret).into());
+        }
         if !is_agreed(&parts.headers, receiving.bearer.as_ref()) {
             return Err(Dismissed::Bearer);
         }

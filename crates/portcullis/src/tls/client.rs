@@ -32,6 +32,8 @@ pub(crate) enum Peer {
     Issuer(String),
     /// The collector of this signal.
     Collector(&'static str),
+    /// Who keeps secrets, by name.
+    Vault(String),
 }
 
 /// The way to speak TLS to one peer.
@@ -187,6 +189,7 @@ impl Witness {
             Peer::Server(name) => server = Some(&**name),
             Peer::Issuer(issuer) => detail.push(("issuer", issuer.as_str())),
             Peer::Collector(signal) => detail.push(("collector", *signal)),
+            Peer::Vault(name) => detail.push(("vault", name.as_str())),
         }
         detail.extend(seen.as_deref().map(|seen| ("seen", seen)));
         detail.extend(expected.as_deref().map(|expected| ("expected", expected)));

@@ -11,6 +11,7 @@ pub(crate) mod sse;
 pub(crate) mod stdio;
 
 use crate::credentials::Ledger;
+use crate::secrets::Lease;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use portcullis_core::authenticate::Principal;
@@ -135,6 +136,19 @@ pub(crate) struct Around {
     pub(crate) inside: Arc<dyn Inner>,
     /// How long a client may take to answer what the server asks.
     pub(crate) question_timeout: Duration,
+    /// What holds while the secrets that it needs are believed.
+    pub(crate) lease: Lease,
+}
+
+impl Around {
+    /// Nothing goes up with secrets that could not be read for too long.
+    fn believed(&self) -> Result<(), Unanswered> {
+        if self.lease.holds() {
+            Ok(())
+        } else {
+            Err(Unanswered::Secret)
+        }
+    }
 }
 
 /// What an upstream answered.

@@ -11,6 +11,7 @@ use crate::config::{self, Checked};
 use crate::credentials::Signers;
 use crate::keys;
 use crate::relay::Aggregate;
+use crate::secrets::{Leases, Sources};
 use crate::tls::{Expiry, expiries};
 use crate::upstream::Report;
 use clap::Args;
@@ -124,9 +125,19 @@ impl Check {
 /// Reads a file's text and builds of it what `serve` would build, short of starting anything.
 pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
     let path = std::path::absolute(file)?;
-    let checked = match config::read(text, &path, &environment, &|path| {
-        std::fs::read_to_string(path)
-    }) {
+    let sources = Sources::default();
+    let checked = config::read_whole(
+        text,
+        &path,
+        &environment,
+        &|path| std::fs::read_to_string(path),
+        &|wanted, key| {
+            let found = sources.fetch(wanted, key);
+            found.map_err(|lost| lost.to_string())
+        },
+    );
+    drop(sources.finish());
+    let checked = match checked {
         Ok(checked) => Box::new(checked),
         Err(problems) => {
             return Ok(Judged::Flawed(
@@ -138,6 +149,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
     let key = keys::fresh()?;
     let report = Report::new(|_| ());
     let workshop = Workshop {
+        leases: &Leases::default(),
         aggregate: Arc::<Aggregate>::default(),
         key: &key,
         signers: &Signers::passing()?,

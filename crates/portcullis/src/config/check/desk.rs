@@ -1,6 +1,8 @@
 //! What every check needs: a place to lay problems down, and a way to look things up.
 
-use crate::config::bounds::MAX_PROBLEMS;
+use super::keepers::Keepers;
+use crate::config::borrowed::{Borrowed, Wanted, digest};
+use crate::config::bounds::{MAX_BORROWED, MAX_PROBLEMS};
 use crate::config::checked::TextFile;
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::{Place, Problem, Source};
@@ -11,12 +13,17 @@ use portcullis_core::secret::Secret;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Reads a secret that is elsewhere, or says why not, without a word of it.
+pub(crate) type Fetch<'a> = dyn Fn(&Wanted, &str) -> Result<Secret<String>, String> + 'a;
+
 /// What a configuration may look at besides its own text.
 pub(in crate::config) struct World<'a> {
     /// Looks up an environment variable.
     pub(in crate::config) environment: &'a dyn Fn(&str) -> Option<String>,
     /// Reads a text file.
     pub(in crate::config) read_file: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Reads a secret that is elsewhere, for the key of that path; may wait, within bounds.
+    pub(in crate::config) fetch: &'a Fetch<'a>,
 }
 
 /// Problems so far, and the world.
@@ -25,6 +32,10 @@ pub(in crate::config) struct Desk<'a> {
     world: &'a World<'a>,
     directory: PathBuf,
     problems: Vec<Problem>,
+    /// Who keeps secrets that are elsewhere.
+    pub(super) keepers: Keepers,
+    /// Those that were read so far.
+    pub(super) borrowed: Vec<Borrowed>,
 }
 
 impl<'a> Desk<'a> {
@@ -39,6 +50,8 @@ impl<'a> Desk<'a> {
             world,
             directory,
             problems,
+            keepers: Keepers::default(),
+            borrowed: Vec::new(),
         }
     }
 
@@ -235,47 +248,53 @@ impl<'a> Desk<'a> {
         (self.world.environment)(name).map(Secret::new)
     }
 
-    /// Text with its references resolved.
-    pub(super) fn text(&mut self, place: &Place, raw: raw::Text) -> Option<Secret<String>> {
-        match raw {
-            raw::Text::Literal(text) => self.interpolated(place, &text),
-            raw::Text::Reference(raw::Reference {
-                file: Some(file),
-                env: None,
-            }) => {
-                let file = self.file(&place.key("file"), &file)?;
-                let text = Secret::new(file.text);
-                self.full(&place.key("file"), text.expose().trim())
+    /// A secret that is on this machine, in a file or in a variable.
+    pub(super) fn here(
+        &mut self,
+        place: &Place,
+        (file, env): (Option<String>, Option<String>),
+    ) -> Option<Secret<String>> {
+        if let Some(file) = file {
+            let file = self.file(&place.key("file"), &file)?;
+            let text = Secret::new(file.text);
+            return self.full(&place.key("file"), text.expose().trim());
+        }
+        let value = self.required(&place.key("env"), &env?)?;
+        self.full(&place.key("env"), value.expose())
+    }
+
+    /// A secret that is elsewhere.
+    pub(super) fn borrow(&mut self, place: &Place, wanted: Wanted) -> Option<Secret<String>> {
+        if self.borrowed.len() >= MAX_BORROWED {
+            self.refuse(
+                place,
+                &format!("too many secrets that are elsewhere: at most {MAX_BORROWED}"),
+            );
+            return None;
+        }
+        let key = place.to_string();
+        match (self.world.fetch)(&wanted, &key) {
+            Ok(secret) => {
+                let digest = digest(&secret);
+                self.borrowed.push(Borrowed {
+                    key,
+                    wanted,
+                    digest,
+                });
+                self.full(place, secret.expose())
             }
-            raw::Text::Reference(raw::Reference {
-                file: None,
-                env: Some(name),
-            }) => {
-                let value = self.required(&place.key("env"), &name)?;
-                self.full(&place.key("env"), value.expose())
-            }
-            raw::Text::Reference(raw::Reference {
-                file: Some(_),
-                env: Some(_),
-            }) => {
-                self.refuse_with(place, "both `file` and `env`", "keep one of them");
-                None
-            }
-            raw::Text::Reference(raw::Reference {
-                file: None,
-                env: None,
-            }) => {
-                self.refuse_missing(
+            Err(why) => {
+                self.refuse_with(
                     place,
-                    "neither `file` nor `env`",
-                    "write { file = \"…\" } or { env = \"…\" }",
+                    &format!("the secret cannot be read: {why}"),
+                    "see that it is there and may be read; the gateway does not go on without it",
                 );
                 None
             }
         }
     }
 
-    fn interpolated(&mut self, place: &Place, text: &str) -> Option<Secret<String>> {
+    pub(super) fn interpolated(&mut self, place: &Place, text: &str) -> Option<Secret<String>> {
         let Some(parts) = interpolate::parts(text) else {
             self.refuse_with(
                 place,

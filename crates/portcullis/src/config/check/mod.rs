@@ -12,6 +12,8 @@ mod upstream;
 mod credentials;
 mod trust;
 mod grants;
+mod secrets;
+mod keepers;
 mod desk;
 
 use super::checked::{Checked, Proof};
@@ -19,6 +21,7 @@ use super::egress::egress;
 use super::problem::{Place, Problem, Source};
 use super::raw::Raw;
 
+pub(crate) use desk::Fetch;
 pub(super) use desk::{Desk, World};
 
 /// Judges the whole file; `problems` is what its shape has already shown.
@@ -32,6 +35,12 @@ pub(super) fn file(
     problems: Vec<Problem>,
 ) -> Result<Checked, Vec<Problem>> {
     let mut desk = Desk::new(source, world, problems);
+    let written = keepers::Written {
+        secrets: raw.secrets,
+        vaults: raw.vaults,
+        azure: raw.azure_key_vault,
+    };
+    let ttl = keepers::keepers(&mut desk, written);
     let gateway = gateway::gateway(&mut desk, raw.gateway);
     let (limits, upstream) = gateway::limits(&mut desk, raw.limits);
     let sessions = gateway::sessions(&mut desk, raw.sessions);
@@ -60,6 +69,8 @@ pub(super) fn file(
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
+    let borrowing = secrets::borrowing(&mut desk, ttl);
+
     match (gateway, audit, desk.into_problems()) {
         (Some(gateway), Some(audit), problems) if problems.is_empty() => Ok(Checked {
             gateway,
@@ -73,6 +84,7 @@ pub(super) fn file(
             servers: servers.known,
             policies,
             grants,
+            borrowing,
             _proof: Proof,
         }),
         (_, _, problems) => Err(problems),

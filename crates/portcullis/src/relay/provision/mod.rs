@@ -6,6 +6,7 @@ use super::hear::is_agreed;
 use super::{Gateway, Live, intake};
 use crate::listener::{Body, advise, plain, scim, trace};
 use crate::record::{Came, Exchange};
+use crate::secrets::Lease;
 use crate::{clock, random};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -50,6 +51,8 @@ pub(crate) struct Directory {
     pub(crate) base: String,
     /// What it sends.
     pub(crate) bearer: Secret<String>,
+    /// What holds while that is believed.
+    pub(crate) lease: Lease,
     /// The attribute that tokens name.
     pub(crate) by: Attribute,
     /// The claim in which they do, if not that of the subject.
@@ -147,6 +150,9 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Asked, Dismissed> {
         let (rates, now) = (&self.directories, clock::now());
+        if !directory.lease.holds() {
+            return Err(Refusal::from(Unavailable::Secret).into());
+        }
         if !is_agreed(&parts.headers, Some(&directory.bearer)) {
             let taken = rates.guesses.take(peer.ip(), GUESSES, now);
             taken.map_err(Refusal::from)?;

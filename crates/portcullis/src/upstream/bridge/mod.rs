@@ -165,6 +165,7 @@ impl Upstream {
         dispatch: Dispatch,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
+        self.around.believed()?;
         if dispatch.call().revision().is_stateless() {
             return match self.stateless.spoken() {
                 Some(true) => self.direct.call(&dispatch, carried).await,
@@ -285,6 +286,7 @@ impl Upstream {
         last: Option<&str>,
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
+        self.around.believed()?;
         let whose = ticket.principal();
         match self.guests.of(Some(open), &whose.key) {
             Some(guest) => downward::listen(self, guest, (ticket, open), carried),

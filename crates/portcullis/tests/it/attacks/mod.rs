@@ -9,6 +9,7 @@ mod issuer;
 mod providers;
 mod keys;
 mod egress;
+mod keeper;
 mod lifetime;
 mod proof;
 mod scope;

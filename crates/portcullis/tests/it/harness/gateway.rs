@@ -184,6 +184,11 @@ impl Gateway {
         self.expect("config.reloaded", None);
     }
 
+    /// Has the configuration read again, as it is.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();

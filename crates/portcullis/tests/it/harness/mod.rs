@@ -7,6 +7,7 @@ mod gateway;
 mod http;
 mod idp;
 mod jwt;
+pub(crate) mod keeper;
 mod kept;
 mod oracle;
 mod pki;
