@@ -279,8 +279,9 @@ impl Refusal {
                 (504, -32603, "upstream did not answer in time")
             }
             Self::Unanswered(Unanswered::State(_)) => (400, -32602, "request state not accepted"),
-            Self::Unanswered(Unanswered::NoCredential(_)) => {
-                (503, -32603, "no credential for the upstream")
+            Self::Unanswered(Unanswered::NoCredential(why)) => {
+                let status = if why.is_answer() { 502 } else { 503 };
+                (status, -32603, "no credential for the upstream")
             }
             Self::Unanswered(Unanswered::Secret) => (503, -32603, "temporarily unavailable"),
             Self::Unanswered(_) => (502, -32603, "upstream did not answer"),

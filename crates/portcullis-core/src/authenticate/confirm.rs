@@ -26,7 +26,7 @@ impl Thumbprint {
         Self(bytes)
     }
 
-    pub(super) const fn bytes(&self) -> &[u8; 32] {
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -13,6 +13,7 @@ mod jwt;
 mod keys;
 mod revoked;
 
+use crate::secret::Secret;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::fmt;
@@ -38,7 +39,7 @@ pub const MAX_SKEW: Duration = Duration::from_mins(1);
 
 /// Proof that the caller is known. Only this room makes one.
 #[derive(Clone)]
-pub struct Principal(Arc<Identity>);
+pub struct Principal(Arc<Identity>, Option<Arc<Secret<String>>>);
 
 /// What is known of a caller once the token has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,29 @@ pub struct Identity {
 
 impl Principal {
     fn new(identity: Identity) -> Self {
-        Self(Arc::new(identity))
+        Self(Arc::new(identity), None)
+    }
+
+    /// The same with a token at hand.
+    #[cfg(test)]
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.1 = Some(Arc::new(Secret::new(token.to_owned())));
+        self
+    }
+
+    /// The same with another end.
+    #[cfg(test)]
+    pub(crate) fn until(self, expires: Timestamp) -> Self {
+        let identity = Identity {
+            expires,
+            ..(*self.0).clone()
+        };
+        Self(Arc::new(identity), self.1)
+    }
+
+    /// The token by which the caller is known, where the resource exchanges it for another.
+    pub(crate) fn brought(&self) -> Option<&Secret<String>> {
+        self.1.as_deref()
     }
 }
 
@@ -159,6 +182,8 @@ pub struct Resource {
     pub dpop: Binding,
     /// Whether a proof needs a nonce of ours (RFC 9449 section 9).
     pub needs_nonce: bool,
+    /// Whether a caller's token is exchanged for another, so that it has to be at hand.
+    pub exchanges: bool,
 }
 
 /// Whether tokens are bound to their client. A token that is bound is never taken without its proof.
@@ -332,9 +357,12 @@ pub fn verify(
 ) -> Result<Principal, Unauthenticated> {
     let (scheme, token) = credentials.token()?;
     confirm::expect_scheme(scheme, resource)?;
-    let principal = known(token, resource, trust, cache, now)?;
+    let mut principal = known(token, resource, trust, cache, now)?;
     let presented = (credentials, (scheme, token));
     confirm::expect_sender(principal.key_bound, presented, resource, (proofs, now))?;
+    if resource.exchanges {
+        principal.1 = Some(Arc::new(Secret::new(token.to_owned())));
+    }
     Ok(principal)
 }
 

@@ -3,6 +3,7 @@
 //! A credential is wanted for a message that was admitted, so this room takes the proofs of the others.
 
 mod assertion;
+mod exchange;
 
 use crate::authenticate::Principal;
 use crate::protocol::Target;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use assertion::{Assertion, Claims, MAX_LIFETIME, Subject};
+pub use exchange::{Exchange, Grant, Place, Token};
 
 /// Which scopes a server's messages ask for, each as one text (RFC 6749 section 3.3).
 #[derive(Debug, Clone, Default)]
@@ -77,6 +79,11 @@ impl Want {
         &self.principal
     }
 
+    /// The id of the token that the caller brought; empty if it has none.
+    pub fn parent(&self) -> &str {
+        self.principal.token_id.as_deref().unwrap_or_default()
+    }
+
     /// For what: scopes with a space between them.
     pub fn scope(&self) -> &str {
         &self.scope
@@ -92,14 +99,82 @@ pub enum NoCredential {
     /// It could not be signed.
     #[error("credential not signed")]
     Unsigned,
+    /// The caller brought no token that could be exchanged.
+    #[error("caller has no token to exchange")]
+    Nothing,
+    /// The caller's access ended while the token was fetched.
+    #[error("caller's access ended")]
+    Revoked,
+    /// The authorization server could not be reached.
+    #[error("authorization server unreachable")]
+    Unreachable,
+    /// It did not answer in time.
+    #[error("authorization server did not answer in time")]
+    Timeout,
+    /// Too many tokens are kept or fetched.
+    #[error("too many credentials")]
+    Full,
+    /// The authorization server said no.
+    #[error("authorization server refused")]
+    Refused,
+    /// Its answer is none of RFC 6749.
+    #[error("not a token response")]
+    Broken,
+    /// A kind of token that cannot be shown.
+    #[error("token of another type")]
+    Type,
+    /// A token for another audience, or for more than one.
+    #[error("token for another audience")]
+    Audience,
+    /// A token with a scope that was not asked for.
+    #[error("token with another scope")]
+    Scope,
+    /// Nobody says how long it lives, or it is over.
+    #[error("token without a lifetime")]
+    Lifetime,
+    /// The caller's own token came back.
+    #[error("the caller's own token came back")]
+    Echoed,
 }
 
 impl NoCredential {
+    /// Whether an authorization server has answered, and not with a token that may be shown.
+    pub const fn is_answer(self) -> bool {
+        match self {
+            Self::Refused
+            | Self::Broken
+            | Self::Type
+            | Self::Audience
+            | Self::Scope
+            | Self::Lifetime
+            | Self::Echoed => true,
+            Self::Expired
+            | Self::Unsigned
+            | Self::Nothing
+            | Self::Revoked
+            | Self::Unreachable
+            | Self::Timeout
+            | Self::Full => false,
+        }
+    }
+
     /// The audit record's word for it.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Unsigned => "unsigned",
+            Self::Nothing => "nothing",
+            Self::Revoked => "revoked",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Full => "full",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+            Self::Type => "type",
+            Self::Audience => "audience",
+            Self::Scope => "scope",
+            Self::Lifetime => "lifetime",
+            Self::Echoed => "echoed",
         }
     }
 }

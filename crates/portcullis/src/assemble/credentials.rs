@@ -1,11 +1,28 @@
 //! What each server is shown of whoever calls: from its configuration to what makes it.
 
 use super::Workshop;
-use crate::config::{self, Checked, CredentialKind};
-use crate::credentials::{Credentials, Kind, Signers, jwks};
-use bytes::Bytes;
-use portcullis_core::credentials::{Assertion, Scopes};
+use super::upstreams::client_for;
+use crate::config::{self, Checked, CredentialKind, Fetched};
+use crate::credentials::{Actor, Credentials, Fetching, Identification, Kept, Kind, Signers, jwks};
+use crate::egress::Egress;
+use crate::relay::Published;
+use crate::tls::Peer;
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::HeaderValue;
+use portcullis_core::authenticate::encode;
+use portcullis_core::credentials::{Assertion, Exchange, Scopes};
+use portcullis_core::secret::Secret;
 use std::sync::Arc;
+
+/// What is needed beside a server's own configuration.
+pub(super) struct Beside<'a> {
+    pub(super) workshop: &'a Workshop<'a>,
+    /// Our own name.
+    pub(super) own: &'a str,
+    pub(super) egress: &'a Arc<Egress>,
+}
 
 /// Who signs what servers are told: not the embedded issuer, whose tokens open us.
 fn signing_issuer(own: &str) -> String {
@@ -15,42 +32,125 @@ fn signing_issuer(own: &str) -> String {
 pub(super) fn credentials(
     name: &Arc<str>,
     server: &config::Server,
-    (workshop, own): (&Workshop<'_>, &str),
-) -> Option<Credentials> {
-    let configured = server.credentials.as_ref()?;
+    beside: &Beside<'_>,
+) -> anyhow::Result<Option<Arc<Credentials>>> {
+    let Some(configured) = &server.credentials else {
+        return Ok(None);
+    };
+    let (workshop, own) = (beside.workshop, beside.own);
     let tools = server.tools.iter().map(|(tool, rules)| {
         let own = rules.upstream_scopes.iter().map(String::as_str);
         (tool.clone(), own.collect())
     });
+    let audience: Arc<str> = configured.audience.as_str().into();
     let kind = match &configured.kind {
         CredentialKind::Assertion { lifetime, subject } => {
             let assertion = Assertion {
                 issuer: signing_issuer(own).into(),
-                audience: configured.audience.as_str().into(),
+                audience,
                 actor: own.into(),
                 lifetime: *lifetime,
                 subject: *subject,
             };
             Kind::Assertion(assertion, Arc::clone(&workshop.signers.assertions))
         }
+        CredentialKind::Fetched(fetched) => {
+            Kind::Fetched(Arc::new(fetching((name, audience), fetched, beside)?))
+        }
     };
-    Some(Credentials {
+    Ok(Some(Arc::new(Credentials {
         server: Arc::clone(name),
         scopes: Scopes::new(configured.scopes.iter().map(String::as_str), tools),
         kind,
+        inside: Arc::clone(&workshop.aggregate),
         report: workshop.report.clone(),
+    })))
+}
+
+fn fetching(
+    (name, audience): (&Arc<str>, Arc<str>),
+    fetched: &Fetched,
+    beside: &Beside<'_>,
+) -> anyhow::Result<Fetching> {
+    let (workshop, own) = (beside.workshop, beside.own);
+    let peer = Peer::Issuer(fetched.endpoint.origin());
+    let actor = Actor {
+        issuer: signing_issuer(own),
+        name: own.to_owned(),
+    };
+    let key = Arc::clone(&workshop.signers.assertions);
+    Ok(Fetching {
+        server: Arc::clone(name),
+        report: workshop.report.clone(),
+        exchange: Exchange {
+            grant: fetched.grant,
+            audience,
+            resource: fetched.resource.clone(),
+            max_age: fetched.max_age,
+        },
+        endpoint: fetched.endpoint.clone(),
+        tls: client_for(
+            fetched.endpoint.is_https(),
+            &fetched.trust,
+            peer,
+            workshop.report,
+        )?,
+        egress: Arc::clone(beside.egress),
+        client: identification(fetched, workshop)?,
+        actor: fetched.actor.then_some((actor, key)),
+        tasks: workshop.tasks.clone(),
+        kept: Kept::default(),
     })
 }
 
-/// The keys that servers verify tokens with, if there is one that gets any.
-pub(super) fn published(checked: &Checked, signers: &Signers) -> Option<Bytes> {
-    let is_signed = |server: &config::Server| match &server.credentials {
-        None => false,
-        Some(credentials) => match credentials.kind {
-            CredentialKind::Assertion { .. } => true,
-        },
-    };
-    let mut servers = checked.servers.values();
-    let is_any = servers.any(is_signed);
-    is_any.then(|| jwks([&*signers.assertions]).into())
+fn identification(fetched: &Fetched, workshop: &Workshop<'_>) -> anyhow::Result<Identification> {
+    let id = encode(&fetched.client_id);
+    Ok(match &fetched.identification {
+        config::Identification::Key => {
+            let key = Arc::clone(&workshop.signers.client);
+            Identification::Key(fetched.client_id.clone(), key)
+        }
+        config::Identification::Basic(secret) => {
+            let secret = Secret::new(encode(secret.expose()));
+            let pair = Secret::new(format!("{id}:{}", secret.expose()));
+            let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
+            let mut value = HeaderValue::from_str(basic.expose()).context("client_secret")?;
+            value.set_sensitive(true);
+            Identification::Basic(value)
+        }
+        config::Identification::Post(secret) => {
+            let secret = Secret::new(encode(secret.expose()));
+            let fields = format!("client_id={id}&client_secret={}", secret.expose());
+            Identification::Post(Secret::new(fields))
+        }
+    })
+}
+
+/// The keys that others verify our word with, where there is anybody who hears it.
+pub(super) fn published(checked: &Checked, signers: &Signers) -> Published {
+    let (mut is_told, mut is_client) = (false, false);
+    for server in checked.servers.values() {
+        let kind = server.credentials.as_ref().map(|shown| &shown.kind);
+        match kind {
+            None => {}
+            Some(CredentialKind::Assertion { .. }) => is_told = true,
+            Some(CredentialKind::Fetched(fetched)) => {
+                is_told |= fetched.actor;
+                is_client |= matches!(fetched.identification, config::Identification::Key);
+            }
+        }
+    }
+    Published {
+        assertions: is_told.then(|| jwks([&*signers.assertions]).into()),
+        client: is_client.then(|| jwks([&*signers.client]).into()),
+    }
+}
+
+/// Whether a caller's token has to be at hand for this server.
+pub(super) fn exchanges(server: &config::Server) -> bool {
+    let kind = server.credentials.as_ref().map(|shown| &shown.kind);
+    match kind {
+        None | Some(CredentialKind::Assertion { .. }) => false,
+        Some(CredentialKind::Fetched(fetched)) => fetched.grant.takes_token(),
+    }
 }

@@ -17,7 +17,7 @@ use crate::secrets::{Lease, Leases};
 use crate::tls::Peer;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
-use credentials::published;
+use credentials::{Beside, exchanges, published};
 use desk::{desk, introspection};
 use lookalikes::lookalikes;
 use policy::policy;
@@ -79,13 +79,18 @@ pub(crate) struct Assembled {
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
     let policy = policy(checked)?;
     let own = own_issuer(checked);
+    let beside = Beside {
+        workshop,
+        own: &own,
+        egress: &Arc::new(Egress::new(&checked.egress)),
+    };
     let mut servers = HashMap::new();
     let mut upstreams = Upstreams::new();
     for (name, server) in &checked.servers {
         let name: Arc<str> = name.as_str().into();
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
         let lease = workshop.lease(checked, &format!("servers.{name}"));
-        let fingerprint = fingerprint(server, (&own, &lease));
+        let fingerprint = fingerprint(server, (&own, &checked.egress, &lease));
         let upstream = match workshop
             .kept
             .get(&name)
@@ -93,7 +98,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         {
             Some((_, kept)) => Arc::clone(kept),
             None => Arc::new(
-                upstream(&name, server, (workshop, &own, lease))
+                upstream(&name, server, (&beside, lease))
                     .with_context(|| format!("server {name}"))?,
             ),
         };
@@ -119,8 +124,8 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
         signals: receivers(checked, workshop),
-        keys: published(checked, workshop.signers),
         directories: directories(checked, workshop),
+        published: published(checked, workshop.signers),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
@@ -198,6 +203,7 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 url: public.below(&format!("/servers/{name}/mcp")),
                 dpop: server.dpop,
                 needs_nonce: server.dpop_nonce,
+                exchanges: exchanges(server),
             },
             tool_scopes,
             is_aggregate: false,
@@ -262,6 +268,7 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                 url: public.below("/mcp"),
                 dpop: binding_of_all(checked),
                 needs_nonce: servers().any(|server| server.dpop_nonce),
+                exchanges: servers().any(exchanges),
             },
             tool_scopes: HashMap::new(),
             is_aggregate: true,

@@ -1,7 +1,7 @@
 //! How each server is reached: from its configuration to an upstream.
 
 use super::Workshop;
-use super::credentials::credentials;
+use super::credentials::{Beside, credentials};
 use crate::config::{self, HttpUrl};
 use crate::secrets::Lease;
 use crate::tls;
@@ -38,8 +38,9 @@ pub(super) fn client_for(
 pub(super) fn upstream(
     name: &Arc<str>,
     server: &config::Server,
-    (workshop, own, lease): (&Workshop<'_>, &str, Lease),
+    (beside, lease): (&Beside<'_>, Lease),
 ) -> anyhow::Result<Upstream> {
+    let workshop = beside.workshop;
     let around = Around {
         server: Arc::clone(name),
         tasks: workshop.tasks.clone(),
@@ -51,10 +52,7 @@ pub(super) fn upstream(
     let direct = match &server.upstream {
         config::Upstream::Http(http) if http.transport == config::Transport::Sse => {
             let target = Target {
-                http: Http::new(
-                    site(name, (http, server), (workshop, own))?,
-                    workshop.tasks.clone(),
-                ),
+                http: Http::new(site(name, (http, server), beside)?, workshop.tasks.clone()),
                 origin: http.url.origin(),
                 path: http.url.path().to_owned(),
             };
@@ -64,7 +62,7 @@ pub(super) fn upstream(
             return Ok(Upstream::with_sessions(pipes, around));
         }
         config::Upstream::Http(http) => {
-            let site = site(name, (http, server), (workshop, own))?;
+            let site = site(name, (http, server), beside)?;
             Direct::Http(Http::new(site, workshop.tasks.clone()))
         }
         config::Upstream::Stdio(stdio) => {
@@ -98,8 +96,9 @@ fn pipes(
 fn site(
     name: &Arc<str>,
     (http, server): (&config::Http, &config::Server),
-    (workshop, own): (&Workshop<'_>, &str),
+    beside: &Beside<'_>,
 ) -> anyhow::Result<Site> {
+    let workshop = beside.workshop;
     let url: &HttpUrl = &http.url;
     let host = url
         .host()
@@ -135,7 +134,7 @@ fn site(
         ),
         tls,
         headers,
-        credentials: credentials(name, server, (workshop, own)).map(Arc::new),
+        credentials: credentials(name, server, beside)?,
         timeout: server.upstream_timeout,
         most: server.response_bytes,
     })
@@ -162,10 +161,13 @@ fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
 }
 
 /// Tells whether an upstream's configuration has changed, secrets included, without keeping any; `own` is our name.
-pub(super) fn fingerprint(server: &config::Server, (own, lease): (&str, &Lease)) -> String {
+pub(super) fn fingerprint(
+    server: &config::Server,
+    (own, egress, lease): (&str, &config::Egress, &Lease),
+) -> String {
     let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     if server.credentials.is_some() {
-        hash.update(own.as_bytes());
+        hash.update(format!("{own:?} {egress:?}").as_bytes());
     }
     hash.update(format!("{server:?}").as_bytes());
     // The same value may come from elsewhere now, or not any more.
@@ -178,6 +180,10 @@ pub(super) fn fingerprint(server: &config::Server, (own, lease): (&str, &Lease))
         && let Some(client) = &http.trust.client
     {
         hash.update(client.key.expose().as_bytes());
+        hash.update(&[0]);
+    }
+    if let Some(secret) = server.credentials.as_ref().and_then(|shown| shown.secret()) {
+        hash.update(secret.expose().as_bytes());
         hash.update(&[0]);
     }
     for (name, value) in secrets {

@@ -96,6 +96,8 @@ pub(super) const ENTRA: &str = "https://login.microsoftonline.com";
 
 /// Secrets that are kept elsewhere: each costs a wait.
 pub(super) const MAX_BORROWED: usize = 256;
+pub(super) const CLIENT_AUTH: &str = "client_secret_basic";
+pub(super) const TOKEN_AGE: Range<Span> = spans(Span::secs(60), Span::secs(2), Span::secs(3600));
 
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;

@@ -1,6 +1,9 @@
 //! What a server is shown of whoever calls, after every check.
 
-use portcullis_core::credentials::Subject;
+use super::trust::Trust;
+use super::url::HttpUrl;
+use portcullis_core::credentials::{Grant, Subject};
+use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -25,4 +28,74 @@ pub(crate) enum CredentialKind {
         /// How they name the caller.
         subject: Subject,
     },
+    /// An authorization server gives them.
+    Fetched(Box<Fetched>),
+}
+
+/// Where an authorization server gives tokens, and how it is asked.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// How it is asked.
+    pub(crate) grant: Grant,
+    /// Where.
+    pub(crate) endpoint: HttpUrl,
+    /// Whom the connection trusts.
+    pub(crate) trust: Box<Trust>,
+    /// Our name there; never empty.
+    pub(crate) client_id: String,
+    /// What shows that it is us.
+    pub(crate) identification: Identification,
+    /// The server's URI.
+    pub(crate) resource: Option<String>,
+    /// Whether it is told who asks; only with [`Grant::Exchange`].
+    pub(crate) actor: bool,
+    /// How long a token is shown.
+    pub(crate) max_age: Duration,
+}
+
+/// What shows an authorization server that it is us.
+#[derive(Debug)]
+pub(crate) enum Identification {
+    /// A signature.
+    Key,
+    /// A secret in a header.
+    Basic(Secret<String>),
+    /// A secret in the form.
+    Post(Secret<String>),
+}
+
+impl CredentialKind {
+    /// As it is written.
+    pub(crate) fn name(&self) -> &'static str {
+        let grant = match self {
+            Self::Assertion { .. } => return "assertion",
+            Self::Fetched(fetched) => fetched.grant,
+        };
+        match grant {
+            Grant::Exchange => "exchange",
+            Grant::OnBehalfOf => "on-behalf-of",
+            Grant::ClientCredentials => "client-credentials",
+        }
+    }
+
+    /// Where an authorization server gives them.
+    pub(crate) fn endpoint(&self) -> Option<&HttpUrl> {
+        match self {
+            Self::Assertion { .. } => None,
+            Self::Fetched(fetched) => Some(&fetched.endpoint),
+        }
+    }
+}
+
+impl Credentials {
+    /// The secret among them.
+    pub(crate) fn secret(&self) -> Option<&Secret<String>> {
+        let CredentialKind::Fetched(fetched) = &self.kind else {
+            return None;
+        };
+        match &fetched.identification {
+            Identification::Key => None,
+            Identification::Basic(secret) | Identification::Post(secret) => Some(secret),
+        }
+    }
 }

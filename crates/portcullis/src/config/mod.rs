@@ -40,7 +40,7 @@ pub(crate) use checked::{
     Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server, ServerName,
     Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
 };
-pub(crate) use credentials::{CredentialKind, Credentials};
+pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification};
 pub(crate) use egress::Egress;
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names};

@@ -1,7 +1,7 @@
 //! `[servers.NAME.credentials]` as it is written. The comments are the reference that users read.
 
 use super::bounds;
-use super::raw::Span;
+use super::raw::{Reference, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,7 +12,9 @@ use serde::Deserialize;
 pub(super) struct Credentials {
     /// Where it comes from. `assertion`: the gateway signs it, for servers that trust the keys at
     /// `PUBLIC_URL/.well-known/jwks.json` and the issuer `PUBLIC_URL/credentials`. Required.
-    #[schemars(extend("enum" = ["assertion"]))]
+    /// `exchange`: an authorization server gives one for the caller's (RFC 8693); `on-behalf-of`: the same in Entra's
+    /// form; `client-credentials`: it gives one to the gateway itself (RFC 6749 section 4.4), the same for all callers.
+    #[schemars(extend("enum" = ["assertion", "exchange", "on-behalf-of", "client-credentials"]))]
     pub(super) kind: Option<String>,
     /// The `aud` by which the server knows that a token is for it. No two servers share one, and it is none of the
     /// gateway's own. Required.
@@ -20,11 +22,33 @@ pub(super) struct Credentials {
     /// Scopes of every such token; a call of a tool has its `upstream_scopes` besides.
     #[serde(default)]
     pub(super) scopes: Vec<String>,
-    /// How long a token lives, and never longer than what the caller brought.
+    /// How long an `assertion` lives, and never longer than what the caller brought.
     #[schemars(extend("default" = bounds::ASSERTION.default_text(), "x-range" = bounds::ASSERTION.words()))]
     pub(super) lifetime: Option<Span>,
-    /// How `sub` names the caller: `plain` as its issuer does, `qualified` as `ISSUER|SUBJECT`, which a server needs that
+    /// How `sub` of an `assertion` names the caller: `plain` as its issuer does, `qualified` as `ISSUER|SUBJECT`, which a server needs that
     /// accepts more than one issuer.
     #[schemars(extend("default" = bounds::SUBJECT, "enum" = ["plain", "qualified"]))]
     pub(super) subject: Option<String>,
+    /// Where the authorization server gives tokens. The caller's token goes there, so name no other than its issuer, or one
+    /// that may have it. Required, but for `assertion`.
+    pub(super) token_endpoint: Option<String>,
+    /// PEM file with a further root to trust for `token_endpoint`.
+    pub(super) ca: Option<String>,
+    /// The gateway's own name there. Required, but for `assertion`.
+    pub(super) client_id: Option<String>,
+    /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Default: a signature (`private_key_jwt`, RFC 7523)
+    /// by the key at `PUBLIC_URL/.well-known/client-jwks.json`.
+    pub(super) client_secret: Option<Reference>,
+    /// Where the secret stands.
+    #[schemars(extend("default" = bounds::CLIENT_AUTH, "enum" = ["client_secret_basic", "client_secret_post"]))]
+    pub(super) client_auth: Option<String>,
+    /// The server's URI, where the authorization server wants `resource` (RFC 8707).
+    pub(super) resource: Option<String>,
+    /// Whether `exchange` says that the gateway asks for the caller: an `actor_token` signed by the key at
+    /// `PUBLIC_URL/.well-known/jwks.json`.
+    #[schemars(extend("default" = false))]
+    pub(super) actor: Option<bool>,
+    /// How long a token is shown at most; another one is fetched before. Never longer than it lives, or the caller's own.
+    #[schemars(extend("default" = bounds::TOKEN_AGE.default_text(), "x-range" = bounds::TOKEN_AGE.words()))]
+    pub(super) max_age: Option<Span>,
 }

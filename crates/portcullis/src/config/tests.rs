@@ -575,11 +575,29 @@ const CREDENTIALS: &[(&str, usize, &str, &str)] = &[
     ("credentials = { kind = \"assertion\", audience = \"x\", scopes = [\"a b\"] }", 63, ".credentials.scopes[0]", "not a scope"),
     ("credentials = { kind = \"assertion\", audience = \"http://127.0.0.1:8848/mcp\" }", 48, ".credentials.audience", "the endpoint for all servers here"),
     ("credentials = { kind = \"assertion\", audience = \"http://127.0.0.1:8848/servers/a/mcp\" }", 48, ".credentials.audience", "server `a` here"),
+    ("credentials = { kind = \"assertion\", audience = \"x\", client_id = \"x\" }", 65, ".credentials.client_id", "only for tokens that are fetched"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\" }", 1, ".credentials", "no `token_endpoint`"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", token_endpoint = \"https://i.example\" }", 1, ".credentials", "no `client_id`"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"http://i.example\" }", 86, ".credentials.token_endpoint", "only allowed on loopback"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", subject = \"plain\" }", 117, ".credentials.subject", "only for kind"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", max_age = \"2h\" }", 117, ".credentials.max_age", "2s to 1h"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", client_auth = \"client_secret_post\" }", 121, ".credentials.client_auth", "only for a client with `client_secret`"),
+    ("credentials = { kind = \"on-behalf-of\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", actor = true }", 119, ".credentials.actor", "only for kind"),
     ("tools.x = { upstream_scopes = [] }", 13, ".tools.x.upstream_scopes", "no tokens of its own"),
 ];
 
 #[test]
 fn tok_05_refuses_credentials_that_open_more_than_one_door() {
+    let two =
+        "[issuers.a]\nissuer = \"https://a.example\"\n[servers.a]\nurl = \"https://a.example\"\n";
+    let shown = "credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\" }";
+    refuses(
+        &format!("{two}{shown}\n"),
+        5,
+        24,
+        "servers.a.credentials.kind",
+        "a token of one would be shown to the other",
+    );
     for (line, column, key, words) in CREDENTIALS {
         let lines = format!("url = \"https://a.example\"\n{line}");
         refuses_server(&lines, 3, *column, key, words);

@@ -2,10 +2,12 @@
 //!
 //! The core says for whom and for what; nothing that the client brought is ever shown.
 
+mod fetched;
+mod kept;
 mod ledger;
 mod signer;
 
-use crate::upstream::{Carried, Notice, Report};
+use crate::upstream::{Carried, Inner, Notice, Report};
 use crate::{clock, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,9 +16,12 @@ use portcullis_core::authenticate::Principal;
 use portcullis_core::credentials::{Assertion, NoCredential, Scopes, Want};
 use portcullis_core::route::Dispatch;
 use portcullis_core::secret::Secret;
+use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use fetched::{Actor, Fetching, Identification};
+pub(crate) use kept::Kept;
 pub(crate) use ledger::{Issued, Ledger};
 pub(crate) use signer::{Signer, Signers, jwks};
 
@@ -27,6 +32,8 @@ pub(crate) struct Credentials {
     /// For what a credential is asked.
     pub(crate) scopes: Scopes,
     pub(crate) kind: Kind,
+    /// What knows who still has access.
+    pub(crate) inside: Arc<dyn Inner>,
     /// Told of what no exchange can tell of.
     pub(crate) report: Report,
 }
@@ -35,6 +42,8 @@ pub(crate) struct Credentials {
 pub(crate) enum Kind {
     /// We sign them.
     Assertion(Assertion, Arc<Signer>),
+    /// An authorization server issues them.
+    Fetched(Arc<Fetching>),
 }
 
 /// What goes into `Authorization`; its `Debug` shows nothing.
@@ -73,18 +82,60 @@ impl Credentials {
     }
 
     /// INVARIANT: every way in leads here, so that nothing is shown which is in no record.
-    #[expect(clippy::unused_async, reason = "what others issue is waited for")]
     async fn shown(&self, want: &Want, carried: &Carried) -> Result<Shown, NoCredential> {
-        let (token, issued) = match &self.kind {
+        let (shown, issued) = match &self.kind {
             Kind::Assertion(assertion, signer) => sign(assertion, signer, want, carried)?,
+            Kind::Fetched(fetching) => Box::pin(self.fetched(fetching, want)).await?,
         };
         if let Some(untold) = carried.ledger.enter(issued) {
             self.tell(want, carried, &untold);
         }
-        let text = Secret::new(["Bearer ", token.expose()].concat());
-        let mut shown = HeaderValue::from_str(text.expose()).map_err(|_| NoCredential::Unsigned)?;
-        shown.set_sensitive(true);
         Ok(shown)
+    }
+
+    async fn fetched(
+        &self,
+        fetching: &Arc<Fetching>,
+        want: &Want,
+    ) -> Result<(Shown, Issued), NoCredential> {
+        let (held, has_waited) = fetching.token(want).await?;
+        // The caller's access may have ended meanwhile.
+        if has_waited && !self.inside.admits(want.principal()) {
+            return Err(NoCredential::Revoked);
+        }
+        let issued = Issued {
+            id: held.id.clone(),
+            audience: Arc::clone(&held.audience),
+        };
+        Ok((held.shown.clone(), issued))
+    }
+
+    /// The server did not accept what it was shown: another one is fetched the next time.
+    pub(crate) fn rejected(&self, dispatch: &Dispatch) {
+        if let Kind::Fetched(fetching) = &self.kind {
+            fetching.forget(&self.scopes.for_message(dispatch));
+        }
+    }
+
+    /// Forgets what was fetched for these callers.
+    pub(crate) fn dismiss(&self, owners: &[Arc<str>]) {
+        if let Kind::Fetched(fetching) = &self.kind {
+            fetching.kept.dismiss(owners);
+        }
+    }
+
+    /// Forgets everything that was fetched.
+    pub(crate) fn clear(&self) {
+        if let Kind::Fetched(fetching) = &self.kind {
+            fetching.kept.clear();
+        }
+    }
+
+    /// Forgets what is over.
+    pub(crate) fn reap(&self, now: Timestamp) {
+        if let Kind::Fetched(fetching) = &self.kind {
+            fetching.kept.reap(now);
+        }
     }
 
     /// Records what no exchange under way has asked for.
@@ -97,10 +148,7 @@ impl Credentials {
             detail: &[
                 ("issued_jti", issued.id.as_str()),
                 ("issued_aud", &issued.audience),
-                (
-                    "parent_jti",
-                    want.principal().token_id.as_deref().unwrap_or_default(),
-                ),
+                ("parent_jti", want.parent()),
                 ("trace", carried.trace()),
             ],
         });
@@ -112,11 +160,14 @@ fn sign(
     signer: &Signer,
     want: &Want,
     carried: &Carried,
-) -> Result<(Secret<String>, Issued), NoCredential> {
+) -> Result<(Shown, Issued), NoCredential> {
     let id = random::bytes::<16>().map_err(|_| NoCredential::Unsigned)?;
     let id = URL_SAFE_NO_PAD.encode(id);
     let claims = assertion.claims(want, (carried.trace(), &id), clock::now())?;
     let token = signer.sign("at+jwt", &claims)?;
+    let text = Secret::new(["Bearer ", token.expose()].concat());
+    let mut shown = HeaderValue::from_str(text.expose()).map_err(|_| NoCredential::Unsigned)?;
+    shown.set_sensitive(true);
     let audience = Arc::clone(&assertion.audience);
-    Ok((token, Issued { id, audience }))
+    Ok((shown, Issued { id, audience }))
 }

@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub(crate) struct Signers {
     /// What servers are told of their callers.
     pub(crate) assertions: Arc<Signer>,
+    /// By what authorization servers know us.
+    pub(crate) client: Arc<Signer>,
 }
 
 /// One key (ES256), and what is published of it.
@@ -41,14 +43,16 @@ impl Signers {
         let signer = |path| Signer::new(&keys::es256(path)?).map(Arc::new);
         Ok(Self {
             assertions: signer(&home.assertion_key())?,
+            client: signer(&home.client_key())?,
         })
     }
 
     /// Keys that nobody keeps: to see whether the rest can be built.
     pub(crate) fn passing() -> anyhow::Result<Self> {
-        let signer = Signer::new(&keys::fresh_p256()?)?;
+        let signer = || Signer::new(&keys::fresh_p256()?).map(Arc::new);
         Ok(Self {
-            assertions: Arc::new(signer),
+            assertions: signer()?,
+            client: signer()?,
         })
     }
 }

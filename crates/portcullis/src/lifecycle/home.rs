@@ -29,6 +29,11 @@ impl Home {
         self.0.join("keys/assertion.es256")
     }
 
+    /// The key by which authorization servers know us.
+    pub(crate) fn client_key(&self) -> PathBuf {
+        self.0.join("keys/client.es256")
+    }
+
     /// The database of what must outlive the process.
     pub(crate) fn state(&self) -> PathBuf {
         self.0.join("state.db")

@@ -183,6 +183,7 @@ fn replaced(gateway: &Gateway, before: Upstreams) -> (Vec<Arc<Upstream>>, Vec<Ov
     for (name, (_, old)) in before {
         let new = now.upstreams.get(&name);
         if new.is_some_and(|new| Arc::ptr_eq(new, &old)) {
+            old.reloaded();
             continue;
         }
         gateway.state.mirrored.forget(&name);

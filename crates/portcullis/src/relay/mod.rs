@@ -58,6 +58,15 @@ pub(crate) use provision::{Directories, Directory};
 /// How long a server may take to hear that its request is declined.
 const DECLINE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Keys of ours as documents; none where nobody hears our word.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// For what is said of callers.
+    pub(crate) assertions: Option<Bytes>,
+    /// For what we say of ourselves to authorization servers.
+    pub(crate) client: Option<Bytes>,
+}
+
 /// Everything that a reload replaces, whole.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -71,10 +80,10 @@ pub(crate) struct Live {
     pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// Who may push security events, by name.
     pub(crate) signals: HashMap<String, Receiving>,
-    /// The keys of ours that servers verify tokens with, as a document; none where no server gets any.
-    pub(crate) keys: Option<Bytes>,
     /// Whose directories may tell of users, by name.
     pub(crate) directories: HashMap<String, Directory>,
+    /// The keys of ours that others verify our word with.
+    pub(crate) published: Published,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.

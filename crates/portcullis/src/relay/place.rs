@@ -10,6 +10,8 @@ pub(super) enum Place<'a> {
     Metadata(&'a str),
     /// The keys with which servers verify what we tell them.
     Keys,
+    /// The keys by which authorization servers know us.
+    ClientKeys,
     /// Where the issuer of that name pushes security events.
     Signals(&'a str),
     /// Where the directory of the issuer of that name tells of users, and what it speaks of.
@@ -24,6 +26,7 @@ impl<'a> Place<'a> {
                 Self::Endpoint(server) => Self::Metadata(server),
                 Self::Metadata(_)
                 | Self::Keys
+                | Self::ClientKeys
                 | Self::Signals(_)
                 | Self::Scim(..)
                 | Self::Nowhere => Self::Nowhere,
@@ -31,6 +34,9 @@ impl<'a> Place<'a> {
         }
         if path == "/.well-known/jwks.json" {
             return Self::Keys;
+        }
+        if path == "/.well-known/client-jwks.json" {
+            return Self::ClientKeys;
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
@@ -77,6 +83,7 @@ mod tests {
                 Place::Nowhere,
             ),
             ("/.well-known/jwks.json", Place::Keys),
+            ("/.well-known/client-jwks.json", Place::ClientKeys),
             (
                 "/.well-known/oauth-protected-resource/.well-known/jwks.json",
                 Place::Nowhere,

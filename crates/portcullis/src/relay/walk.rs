@@ -9,6 +9,7 @@ use crate::export::Side;
 use crate::listener::{Body, Seen, jwks, metadata, plain, preflight, seen};
 use crate::record::{Came, Exchange, note_closed};
 use crate::upstream::{Content, Upstream};
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -58,7 +59,8 @@ impl Gateway {
         let server = match Place::of(parts.uri.path()) {
             Place::Endpoint(server) => server,
             Place::Metadata(server) => return self.metadata(live, parts, server, exchange).await,
-            Place::Keys => return self.keys(live, parts, exchange).await,
+            Place::Keys => return keys((parts, &live.published.assertions), exchange).await,
+            Place::ClientKeys => return keys((parts, &live.published.client), exchange).await,
             Place::Signals(issuer) => {
                 let heard = self.hear(live, (parts, body), (issuer, peer), exchange);
                 return heard.await.map(Walked::Whole);
@@ -127,20 +129,6 @@ impl Gateway {
         let resource = &live.rules.server(server)?.gate.resource;
         served(exchange).await?;
         Ok(Walked::Whole(metadata(resource)))
-    }
-
-    async fn keys(
-        &self,
-        live: &Live,
-        parts: &Parts,
-        exchange: &mut Exchange,
-    ) -> Result<Walked, Refusal> {
-        let keys = live.keys.as_ref().ok_or(Unacceptable::Path)?;
-        if parts.method != Method::GET {
-            return Err(Unacceptable::Method.into());
-        }
-        served(exchange).await?;
-        Ok(Walked::Whole(jwks(keys.clone())))
     }
 
     async fn post(
@@ -324,6 +312,18 @@ pub(super) fn completed(status: u16, code: Option<i64>) -> Came {
         status,
         code: code.and_then(|code| i32::try_from(code).ok()),
     }
+}
+
+async fn keys(
+    (parts, keys): (&Parts, &Option<Bytes>),
+    exchange: &mut Exchange,
+) -> Result<Walked, Refusal> {
+    let keys = keys.clone().ok_or(Unacceptable::Path)?;
+    if parts.method != Method::GET {
+        return Err(Unacceptable::Method.into());
+    }
+    served(exchange).await?;
+    Ok(Walked::Whole(jwks(keys)))
 }
 
 /// Records that what is public was read.

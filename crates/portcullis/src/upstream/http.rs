@@ -17,6 +17,7 @@ use portcullis_core::credentials::NoCredential;
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
+use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,24 @@ impl Http {
         );
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         request.headers_mut().insert(header::ACCEPT, ACCEPT_BOTH);
-        self.exchange(request).await
+        let answered = self.exchange(request).await;
+        if let (Err(Unanswered::Credentials), Some(own)) = (&answered, &self.site.credentials) {
+            own.rejected(dispatch);
+        }
+        answered
+    }
+
+    pub(super) fn reap(&self, now: Timestamp) {
+        self.site.credentials.iter().for_each(|own| own.reap(now));
+    }
+
+    pub(super) fn dismiss(&self, owners: &[Arc<str>]) {
+        let own = self.site.credentials.iter();
+        own.for_each(|own| own.dismiss(owners));
+    }
+
+    pub(super) fn reloaded(&self) {
+        self.site.credentials.iter().for_each(|own| own.clear());
     }
 
     pub(super) async fn listen(

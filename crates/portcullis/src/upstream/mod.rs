@@ -73,6 +73,9 @@ pub(crate) trait Inner: fmt::Debug + Send + Sync {
 
     /// Whether rules let the server of this exchange ask its caller, as things stand.
     fn may_be_asked(&self, dispatch: &Dispatch, method: &Method) -> bool;
+
+    /// Whether a caller who was known still has access.
+    fn admits(&self, principal: &Principal) -> bool;
 }
 
 pub(crate) use begun::Begun;
@@ -289,7 +292,8 @@ impl Direct {
     /// Ends what nobody used for a while.
     async fn reap(&self, now: Timestamp) {
         match self {
-            Self::Http(_) | Self::Inner(_) => {}
+            Self::Http(http) => http.reap(now),
+            Self::Inner(_) => {}
             Self::Pipes(pipes) => pipes.reap(now.micros() / 1000).await,
         }
     }
@@ -297,8 +301,18 @@ impl Direct {
     /// Ends the processes of these principals.
     async fn dismiss(&self, owners: &[Arc<str>]) {
         match self {
-            Self::Http(_) | Self::Inner(_) => {}
+            Self::Http(http) => http.dismiss(owners),
+            Self::Inner(_) => {}
             Self::Pipes(pipes) => pipes.dismiss(owners).await,
+        }
+    }
+
+    /// What was decided has been replaced: nothing that was fetched before is shown on.
+    fn reloaded(&self) {
+        match self {
+            Self::Http(http) => http.reloaded(),
+            Self::Inner(_) => {}
+            Self::Pipes(pipes) => pipes.reloaded(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::trust::Trust;
 use crate::config::{
-    Arguments, Checked, CredentialKind, Credentials, Durability, Grant, Kind, Names, Server,
-    ServerName, Transport, Upstream, Who, veil,
+    Arguments, Checked, Credentials, Durability, Grant, Kind, Names, Server, ServerName, Transport,
+    Upstream, Who, veil,
 };
 use portcullis_core::authenticate::Binding;
 use serde::Serialize;
@@ -79,6 +79,8 @@ pub(super) struct Behind {
 #[derive(Debug, Serialize)]
 pub(super) struct Shows {
     pub(super) kind: &'static str,
+    /// Where an authorization server gives it.
+    pub(super) from: Option<String>,
     pub(super) audience: String,
     pub(super) scopes: Vec<String>,
 }
@@ -222,9 +224,8 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
 
 fn shows(credentials: &Credentials) -> Shows {
     Shows {
-        kind: match credentials.kind {
-            CredentialKind::Assertion { .. } => "assertion",
-        },
+        kind: credentials.kind.name(),
+        from: credentials.kind.endpoint().map(ToString::to_string),
         audience: credentials.audience.clone(),
         scopes: credentials.scopes.iter().cloned().collect(),
     }

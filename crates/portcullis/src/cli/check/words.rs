@@ -102,6 +102,9 @@ impl fmt::Display for Behind {
             let (kind, audience) = (shows.kind, &shows.audience);
             let scopes = listed(&shows.scopes);
             writeln!(out, "  shows      {kind} for {audience}, scopes {scopes}")?;
+            if let Some(from) = &shows.from {
+                writeln!(out, "             from {from}")?;
+            }
         }
         for (name, rules) in &self.tools {
             let rate = rules.requests_per_minute;

@@ -2,24 +2,26 @@
 
 use super::desk::Desk;
 use super::servers::scopes;
+use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::{Server, ServerName, Upstream};
-use crate::config::credentials::{CredentialKind, Credentials};
+use crate::config::credentials::{CredentialKind, Credentials, Fetched, Identification};
 use crate::config::problem::Place;
-use crate::config::raw::Span;
+use crate::config::raw::Text;
 use crate::config::raw_credentials as raw;
-use portcullis_core::credentials::Subject;
+use portcullis_core::credentials::{Grant, Subject};
+use portcullis_core::secret::Secret;
 use std::collections::BTreeMap;
 
 /// `beside` is how the server is reached, if that is known, and how many issuers it accepts.
 pub(super) fn credentials(
     desk: &mut Desk<'_>,
     place: &Place,
-    raw: raw::Credentials,
+    mut raw: raw::Credentials,
     beside: (Option<&Upstream>, usize),
 ) -> Option<Credentials> {
     expect_room(desk, place, beside.0);
-    let kind = kind(desk, place, &raw, beside.1);
+    let kind = kind(desk, place, &mut raw, beside.1);
     let audience = raw.audience.filter(|audience| !audience.is_empty());
     let is_strange = |letter: char| letter == '*' || letter.is_whitespace() || letter.is_control();
     match &audience {
@@ -58,17 +60,78 @@ fn expect_room(desk: &mut Desk<'_>, place: &Place, upstream: Option<&Upstream>) 
     }
 }
 
+/// The kinds, and for those of an authorization server how it is asked.
+const KINDS: [(&str, Option<Grant>); 4] = [
+    ("assertion", None),
+    ("exchange", Some(Grant::Exchange)),
+    ("on-behalf-of", Some(Grant::OnBehalfOf)),
+    ("client-credentials", Some(Grant::ClientCredentials)),
+];
+
 fn kind(
     desk: &mut Desk<'_>,
     place: &Place,
-    raw: &raw::Credentials,
+    raw: &mut raw::Credentials,
     issuers: usize,
 ) -> Option<CredentialKind> {
     let Some(kind) = &raw.kind else {
         desk.refuse_missing(place, "no `kind`", "write kind = \"assertion\"");
         return None;
     };
-    desk.choose(&place.key("kind"), kind, &[("assertion", ())])?;
+    match desk.choose(&place.key("kind"), kind, &KINDS)? {
+        None => {
+            refuse_strange(
+                desk,
+                place,
+                &keys_of_fetched(raw),
+                "tokens that are fetched",
+            );
+            assertion(desk, place, raw, issuers)
+        }
+        Some(grant) => {
+            if grant.takes_token() && issuers > 1 {
+                desk.refuse_with(
+                    &place.key("kind"),
+                    "two issuers: a token of one would be shown to the other",
+                    "name one issuer in `issuers` of this server",
+                );
+            }
+            let strange = [
+                ("lifetime", raw.lifetime.is_some()),
+                ("subject", raw.subject.is_some()),
+            ];
+            refuse_strange(desk, place, &strange, "kind = \"assertion\"");
+            fetched(desk, place, raw, grant)
+                .map(|fetched| CredentialKind::Fetched(Box::new(fetched)))
+        }
+    }
+}
+
+const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 8] {
+    [
+        ("token_endpoint", raw.token_endpoint.is_some()),
+        ("ca", raw.ca.is_some()),
+        ("client_id", raw.client_id.is_some()),
+        ("client_secret", raw.client_secret.is_some()),
+        ("client_auth", raw.client_auth.is_some()),
+        ("resource", raw.resource.is_some()),
+        ("actor", raw.actor.is_some()),
+        ("max_age", raw.max_age.is_some()),
+    ]
+}
+
+fn refuse_strange(desk: &mut Desk<'_>, place: &Place, keys: &[(&str, bool)], wanted: &str) {
+    for (key, _) in keys.iter().filter(|(_, is_written)| *is_written) {
+        desk.refuse_with(&place.key(key), &format!("only for {wanted}"), "remove it");
+    }
+}
+
+fn assertion(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: &mut raw::Credentials,
+    issuers: usize,
+) -> Option<CredentialKind> {
     let subjects = [("plain", Subject::Plain), ("qualified", Subject::Qualified)];
     let place_of = place.key("subject");
     let subject = raw.subject.as_deref().unwrap_or(bounds::SUBJECT);
@@ -80,9 +143,84 @@ fn kind(
             "write subject = \"qualified\", or name one issuer in `issuers` of this server",
         );
     }
-    let lifetime = raw.lifetime.as_ref().map(|span| Span(span.0.clone()));
-    let lifetime = desk.span(&place.key("lifetime"), lifetime, &bounds::ASSERTION);
+    let lifetime = desk.span(
+        &place.key("lifetime"),
+        raw.lifetime.take(),
+        &bounds::ASSERTION,
+    );
     Some(CredentialKind::Assertion { lifetime, subject })
+}
+
+fn fetched(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: &mut raw::Credentials,
+    grant: Grant,
+) -> Option<Fetched> {
+    let endpoint = raw.token_endpoint.take();
+    let client_id = raw.client_id.take().filter(|id| !id.is_empty());
+    for (is_missing, key) in [
+        (endpoint.is_none(), "token_endpoint"),
+        (client_id.is_none(), "client_id"),
+    ] {
+        if is_missing {
+            desk.refuse_missing(place, &format!("no `{key}`"), "this kind needs it");
+        }
+    }
+    let endpoint = endpoint.and_then(|text| desk.url(&place.key("token_endpoint"), &text));
+    let is_https = endpoint.as_ref().is_none_or(|url| url.is_https());
+    let written = Written {
+        ca: raw.ca.take(),
+        ..Written::default()
+    };
+    let actor = raw.actor.unwrap_or_default();
+    if actor && grant != Grant::Exchange {
+        desk.refuse_with(
+            &place.key("actor"),
+            "only for kind = \"exchange\"",
+            "remove it",
+        );
+    }
+    let resource = raw.resource.take();
+    let strange = |text: &str| text.is_empty() || text.contains(char::is_whitespace);
+    if resource.as_deref().is_some_and(strange) {
+        desk.refuse(&place.key("resource"), "not a URI");
+    }
+    Some(Fetched {
+        grant,
+        trust: trust(desk, place, written, is_https),
+        identification: identification(desk, place, raw)?,
+        endpoint: endpoint?,
+        client_id: client_id?,
+        resource,
+        actor,
+        max_age: desk.span(
+            &place.key("max_age"),
+            raw.max_age.take(),
+            &bounds::TOKEN_AGE,
+        ),
+    })
+}
+
+fn identification(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: &mut raw::Credentials,
+) -> Option<Identification> {
+    type Made = fn(Secret<String>) -> Identification;
+    let ways: [(&str, Made); 2] = [
+        ("client_secret_basic", Identification::Basic),
+        ("client_secret_post", Identification::Post),
+    ];
+    let Some(secret) = raw.client_secret.take() else {
+        let strange = [("client_auth", raw.client_auth.is_some())];
+        refuse_strange(desk, place, &strange, "a client with `client_secret`");
+        return Some(Identification::Key);
+    };
+    let way = raw.client_auth.as_deref().unwrap_or(bounds::CLIENT_AUTH);
+    let way = desk.choose(&place.key("client_auth"), way, &ways);
+    let secret = desk.text(&place.key("client_secret"), Text::Reference(secret))?;
+    way.map(|way| way(secret))
 }
 
 /// A token for one server must open nothing else.

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::upstream::{Carried, Inner, Reply, taken, whole};
 use futures_util::future::BoxFuture;
 use member::Asked;
+use portcullis_core::authenticate::Principal;
 use portcullis_core::authorize::{Circumstances, decide_reverse};
 use portcullis_core::protocol::{Kind, Method};
 use portcullis_core::refusal::Unanswered;
@@ -43,6 +44,11 @@ impl Inner for Aggregate {
             let gateway = gateway.ok_or(Unanswered::NotRunning)?;
             gateway.of_all(dispatch, carried).await
         })
+    }
+
+    fn admits(&self, principal: &Principal) -> bool {
+        let gateway = self.gateway.get().and_then(Weak::upgrade);
+        gateway.is_some_and(|gateway| gateway.admits(principal).is_ok())
     }
 
     fn may_be_asked(&self, dispatch: &Dispatch, method: &Method) -> bool {

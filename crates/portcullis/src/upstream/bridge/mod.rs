@@ -317,6 +317,11 @@ impl Upstream {
         tokio::join!(told, self.direct.dismiss(owners));
     }
 
+    /// What was decided has been replaced: nothing that was fetched before is shown on.
+    pub(crate) fn reloaded(&self) {
+        self.direct.reloaded();
+    }
+
     /// Ends everything that runs for it.
     pub(crate) async fn stop(&self) {
         self.questions.drain();

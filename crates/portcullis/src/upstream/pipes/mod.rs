@@ -9,6 +9,7 @@ mod peer;
 use super::sse;
 use super::stdio::{Backoff, Launch};
 use super::{Begun, Carried, Content, Events, Line, Queue, Reply, Report};
+use crate::clock;
 use bytes::Bytes;
 use child::{Child, Exchange};
 use futures_util::future::join_all;
@@ -238,6 +239,7 @@ impl Pipes {
 
     /// Ends processes for stateless requests that nobody used for a while.
     pub(super) async fn reap(&self, now_ms: u64) {
+        self.link().inspect(|link| link.http.reap(clock::now()));
         self.end_where(|child| {
             !child.is_of_session()
                 && !child.is_busy()
@@ -246,8 +248,21 @@ impl Pipes {
         .await;
     }
 
+    /// What is reached over the network, if it is.
+    fn link(&self) -> Option<&sse::Target> {
+        match &self.plan.source {
+            Source::Process(_) => None,
+            Source::Link(target, _) => Some(target),
+        }
+    }
+
+    pub(super) fn reloaded(&self) {
+        self.link().inspect(|link| link.http.reloaded());
+    }
+
     /// Ends the processes of these principals.
     pub(super) async fn dismiss(&self, owners: &[Arc<str>]) {
+        self.link().inspect(|link| link.http.dismiss(owners));
         self.end_where(|child| owners.contains(child.owner())).await;
     }
 
@@ -339,7 +354,7 @@ impl Table {
     /// recently used one, which has to go.
     fn make_room(&self, owner: &Arc<str>, most: usize) -> Result<Option<Arc<str>>, Unanswered> {
         let fallen = self.fallen.get(owner);
-        let is_soon = fallen.is_some_and(|fallen| crate::clock::millis() < fallen.not_before_ms);
+        let is_soon = fallen.is_some_and(|fallen| clock::millis() < fallen.not_before_ms);
         if self.is_stopped || is_soon {
             return Err(Unanswered::NotRunning);
         }
@@ -374,7 +389,7 @@ impl Table {
         let jitter = crate::random::bytes::<2>().map_or(u16::MAX, u16::from_le_bytes);
         let wait = fallen.backoff.next(ran_for, jitter);
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        fallen.not_before_ms = crate::clock::millis().saturating_add(wait);
+        fallen.not_before_ms = clock::millis().saturating_add(wait);
     }
 }
 

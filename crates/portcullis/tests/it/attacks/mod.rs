@@ -3,6 +3,7 @@
 mod audience;
 mod passthrough;
 mod issued;
+mod exchanged;
 mod credentials;
 mod signature;
 mod issuer;
