@@ -21,6 +21,8 @@ pub struct Claims {
     pub groups: ClaimPath,
     /// Names the subject, for as long as it exists and nobody else after it.
     pub subject: String,
+    /// Whether a client that comes for itself, without that claim, is named by `sub`: then no user may have its id.
+    pub client_subject: bool,
     /// Names the OAuth client, and must be there; without it, `client_id`, else `azp`, if there is one.
     pub client: Option<String>,
     /// What must be there, with one of these texts.
@@ -38,6 +40,7 @@ impl Default for Claims {
             roles: ClaimPath::new(vec!["roles".to_owned()]),
             groups: ClaimPath::new(vec!["groups".to_owned()]),
             subject: "sub".to_owned(),
+            client_subject: false,
             client: None,
             required: Vec::new(),
             one_of: Vec::new(),
@@ -132,7 +135,7 @@ impl Claims {
         }
     }
 
-    /// Who it is. A client that comes for itself may have its id in `sub` alone (RFC 9068 section 2.2).
+    /// Who it is. `sub` of a client that comes for itself is its own id (RFC 9068 section 2.2).
     pub(super) fn subject(
         &self,
         claims: &Map<String, Value>,
@@ -141,7 +144,8 @@ impl Claims {
         let itself = || text(claims, "sub").filter(|subject| client == Some(subject));
         let subject = match claims.get(&self.subject) {
             Some(_) => text(claims, &self.subject),
-            None => itself(),
+            None if self.client_subject => itself(),
+            None => None,
         };
         subject
             .filter(|subject| (1..=MAX_SUBJECT_BYTES).contains(&subject.len()))

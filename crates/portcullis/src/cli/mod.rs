@@ -12,6 +12,7 @@ mod check;
 mod policy;
 mod audit;
 mod doctor;
+mod explain;
 mod wrap;
 mod import;
 mod import_file;
@@ -80,6 +81,8 @@ enum Command {
     Audit(audit::Audit),
     /// Tell what is wrong with this installation, and how to mend it.
     Doctor(doctor::Doctor),
+    /// Tell whether a token on stdin would be accepted, and why not.
+    Explain(explain::Explain),
     /// Turn the file of an MCP client into a configuration file.
     Import(import_file::ImportFile),
 }
@@ -112,6 +115,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(policy) => Ok(policy.run()),
         Command::Audit(audit) => audit.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
     };
     match done {

@@ -54,10 +54,13 @@ pub(super) struct Issuer {
     /// The claim that lists the groups of a user, written like `roles_claim`.
     #[schemars(extend("default" = bounds::GROUPS_CLAIM))]
     pub(super) groups_claim: Option<Path>,
-    /// The claim that names the user, and never anybody else later. A client that comes for itself may be named by `sub`
-    /// alone.
+    /// The claim that names the user, and never anybody else later.
     #[schemars(extend("default" = bounds::SUBJECT_CLAIM))]
     pub(super) subject_claim: Option<String>,
+    /// Whether a client that comes for itself, without `subject_claim`, is named by `sub`. Only where no client can have the
+    /// id of a user.
+    #[schemars(extend("default" = false))]
+    pub(super) client_subject: Option<bool>,
     /// The claim that names the client; a token without it is refused. Default: `client_id`, else `azp`, if there is one.
     pub(super) client_claim: Option<String>,
     /// Claims that a token must have, with this text, or one of these.

@@ -878,6 +878,7 @@ algorithms = [\"RS256\"]
 token_types = [\"JWT\", \"at+jwt\"]
 scope_claim = \"scp\"
 subject_claim = \"uid\"
+client_subject = true
 client_claim = \"cid\"
 one_of_claims = [\"scp\"]",
     ),

@@ -2,6 +2,8 @@
 
 use super::fetch::{NoAnswer, Way};
 use super::{Source, Trusted};
+use portcullis_core::authenticate::KeySet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -11,55 +13,68 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_SHOWN: usize = 200;
 
 /// Why tokens of an issuer could not be verified.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     /// Its metadata names another issuer.
+    #[error("its metadata names {0}")]
     Named(String),
     /// There is no metadata, or none with an acceptable URL for keys.
+    #[error("no metadata with a URL for keys")]
     NoMetadata,
     /// It answers, but with nothing that is a key.
+    #[error("no usable keys")]
     NoKeys,
     /// No key is for an algorithm that is accepted.
+    #[error("no key for an algorithm that is accepted")]
     OtherKeys,
     /// It cannot be reached, or answers with an error.
+    #[error("{0}")]
     Silent(String),
 }
 
-/// Asks an issuer for its keys. Our own is always well.
+/// Asks an issuer for its keys, and looks whether they are of use. Our own is always well.
 ///
 /// # Errors
 /// [`Fault`].
 pub(crate) async fn examine(trusted: &Trusted) -> Result<(), Fault> {
-    let Source::Remote {
-        jwks, tls, egress, ..
-    } = &trusted.source
-    else {
-        return Ok(());
+    match &trusted.source {
+        Source::Embedded(_) => Ok(()),
+        Source::Remote { .. } => {
+            let keys = keys_of(trusted).await?;
+            let is_of_use = keys.has_key_for(&trusted.issuer.algorithms);
+            is_of_use.then_some(()).ok_or(Fault::OtherKeys)
+        }
+    }
+}
+
+/// The keys of an issuer as they are published now; of our own, those that it was built with.
+///
+/// # Errors
+/// [`Fault`].
+pub(crate) async fn keys_of(trusted: &Trusted) -> Result<Arc<KeySet>, Fault> {
+    let (jwks, tls, egress) = match &trusted.source {
+        Source::Embedded(own) => return Ok(Arc::clone(own)),
+        Source::Remote {
+            jwks, tls, egress, ..
+        } => (jwks, tls, egress),
     };
     let way = Way {
         issuer: &trusted.issuer.issuer,
         tls: tls.as_ref(),
         egress,
     };
-    let keys = match timeout(PATIENCE, way.keys(jwks.as_ref())).await {
-        Ok(Ok(keys)) => keys,
-        Ok(Err(NoAnswer::Named(name))) => return Err(Fault::Named(shown(&name))),
-        Ok(Err(NoAnswer::Metadata | NoAnswer::Url)) => return Err(Fault::NoMetadata),
-        Ok(Err(NoAnswer::Keys)) => return Err(Fault::NoKeys),
+    match timeout(PATIENCE, way.keys(jwks.as_ref())).await {
+        Ok(Ok(keys)) => Ok(Arc::new(keys)),
+        Ok(Err(NoAnswer::Named(name))) => Err(Fault::Named(shown(&name))),
+        Ok(Err(NoAnswer::Metadata | NoAnswer::Url)) => Err(Fault::NoMetadata),
+        Ok(Err(NoAnswer::Keys)) => Err(Fault::NoKeys),
         Ok(Err(
             error @ (NoAnswer::Unsent(_)
             | NoAnswer::Status(_)
             | NoAnswer::Broken
             | NoAnswer::Secret),
-        )) => {
-            return Err(Fault::Silent(error.to_string()));
-        }
-        Err(_) => return Err(Fault::Silent("did not answer in time".to_owned())),
-    };
-    if keys.has_key_for(&trusted.issuer.algorithms) {
-        Ok(())
-    } else {
-        Err(Fault::OtherKeys)
+        )) => Err(Fault::Silent(error.to_string())),
+        Err(_) => Err(Fault::Silent("did not answer in time".to_owned())),
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(crate) use examine::{Fault, examine};
+pub(crate) use examine::{Fault, examine, keys_of};
 pub(crate) use introspect::Desk;
 
 /// An unknown `kid` leads to one fetch in this time, for each issuer.

@@ -83,6 +83,7 @@ fn wrong_usage_ends_with_2_and_help_says_so() {
         &["audit", "search"],
         &["audit", "proof"],
         &["doctor"],
+        &["explain"],
         &["import"],
         &["revoke"],
         &["reinstate"],

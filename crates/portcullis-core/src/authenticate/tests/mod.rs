@@ -870,6 +870,7 @@ fn auth_02_knows_the_access_tokens_of_an_issuer_by_their_claims() {
 fn auth_02_takes_the_subject_that_stays_the_same() {
     let names = Claims {
         subject: "uid".to_owned(),
+        client_subject: true,
         client: Some("cid".to_owned()),
         ..Claims::default()
     };
@@ -892,6 +893,19 @@ fn auth_02_takes_the_subject_that_stays_the_same() {
         let found = outcome.as_ref().map(|principal| &*principal.subject);
         assert_eq!(found.map_err(Unauthenticated::reason), expected, "{patch}");
     }
+}
+
+/// Otherwise whoever may choose the id of a client could choose that of a user.
+#[test]
+fn auth_02_takes_no_client_for_a_user_of_the_same_id() {
+    let names = Claims {
+        subject: "uid".to_owned(),
+        ..Claims::default()
+    };
+    let client = json!({"client_id": "4711", "sub": "4711"});
+    assert_eq!(word(&with(&names, &client)), "subject");
+    let user = json!({"client_id": "4711", "sub": "4711", "uid": "4711"});
+    assert_eq!(word(&with(&names, &user)), "ok");
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(super) struct Named {
     pub(super) roles_claim: Vec<String>,
     pub(super) groups_claim: Vec<String>,
     pub(super) subject_claim: String,
+    pub(super) client_subject: bool,
     pub(super) client_claim: Option<String>,
     pub(super) required_claims: BTreeMap<String, Vec<String>>,
     pub(super) one_of_claims: Vec<String>,
@@ -94,6 +95,7 @@ impl Named {
             roles_claim: claims.roles.names().to_vec(),
             groups_claim: claims.groups.names().to_vec(),
             subject_claim: claims.subject.clone(),
+            client_subject: claims.client_subject,
             client_claim: claims.client.clone(),
             required_claims: claims.required.iter().cloned().collect(),
             one_of_claims: claims.one_of.clone(),
@@ -144,8 +146,13 @@ impl fmt::Display for Named {
         let client = self.client_claim.as_deref();
         writeln!(
             out,
-            "           subject {}; client {}; scopes {}; roles {}; groups {}",
+            "           subject {}{}; client {}; scopes {}; roles {}; groups {}",
             self.subject_claim,
+            if self.client_subject {
+                " (sub of a client)"
+            } else {
+                ""
+            },
             client.unwrap_or("client_id or azp"),
             self.scope_claim,
             self.roles_claim.join(" > "),

@@ -39,6 +39,7 @@ pub(super) fn claims(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Cl
             bounds::GROUPS_CLAIM,
         ),
         subject: subject(desk, &place.key("subject_claim"), raw.subject_claim.take()),
+        client_subject: raw.client_subject.unwrap_or_default(),
         client: raw
             .client_claim
             .take()

@@ -128,6 +128,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("groups_claim", raw.groups_claim.is_some()),
         ("scope_claim", raw.scope_claim.is_some()),
         ("subject_claim", raw.subject_claim.is_some()),
+        ("client_subject", raw.client_subject.is_some()),
         ("client_claim", raw.client_claim.is_some()),
         ("required_claims", !raw.required_claims.is_empty()),
         ("one_of_claims", raw.one_of_claims.is_some()),

@@ -144,7 +144,8 @@ fn entra(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) {
     never(raw);
 }
 
-/// `uid` is the user's id; `sub` is the name for signing in, which can be given to somebody else.
+/// `uid` is the user's id; `sub` is the name for signing in, which can be given to somebody else. Ids of users begin with
+/// `00u`, those of clients with `0oa`: they never meet.
 fn okta(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) {
     let authority = authority(desk, place, raw, "https://acme.okta.com");
     let Some(server) = raw.authorization_server.take() else {
@@ -161,6 +162,7 @@ fn okta(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) {
     types(raw, &["at+jwt", "JWT"]);
     named(&mut raw.scope_claim, "scp");
     named(&mut raw.subject_claim, "uid");
+    raw.client_subject.get_or_insert(true);
     named(&mut raw.client_claim, "cid");
     known_by(raw, &["scp"]);
     never(raw);

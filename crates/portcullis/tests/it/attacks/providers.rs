@@ -166,11 +166,9 @@ fn auth_02_refuses_tokens_of_version_1_of_entra() {
         "unique_name": "abeli@example.com", "upn": "abeli@example.com", "uti": "u", "ver": "1.0",
     });
     let old = scene.draft(claims, json!("JWT"));
-    scene.refuses(&old, "issuer");
-    scene.refuses(
-        &old.claim("iss", scene.0.idp.issuer()).claim("aud", API),
-        "claim",
-    );
+    scene.explains(&old.sign(), "issuer", "requestedAccessTokenVersion");
+    let own = old.claim("iss", scene.0.idp.issuer()).claim("aud", API);
+    scene.refuses(&own.claim("azp", APP), "claim");
     scene.takes(&of_user(&scene), OID, APP);
 }
 
@@ -281,10 +279,8 @@ fn auth_02_takes_access_tokens_of_okta() {
     // The name for signing in is nobody's for ever.
     scene.refuses(&user.clone().without("uid"), "subject");
     scene.refuses(&user.clone().without("cid"), "claim");
-    scene.refuses(
-        &user.clone().claim("iss", scene.0.idp.authority()),
-        "issuer",
-    );
+    let other = user.clone().claim("iss", scene.0.idp.authority());
+    scene.explains(&other.sign(), "issuer", "org authorization server");
     let org = user
         .clone()
         .header("typ", "application/okta-internal-at+jwt");
@@ -435,4 +431,51 @@ fn auth_01_takes_no_token_of_google() {
     let opaque = "ya29.a0AfH6SMBynnWr6zMlRzQ-F7wXlqgPpBzNbGCx";
     scene.unauthenticated(&call("echo").token(opaque), "malformed");
     scene.permits(&call("echo").token(&scene.token("alice")));
+}
+
+/// Whatever the gateway says of a token, `explain` says too: it is the same function.
+#[test]
+fn auth_02_explains_a_refusal_as_the_gateway_makes_it() {
+    let scene = Scene::with(
+        "[issuers.idp]\nprovider = \"oidc\"\nissuer = \"{idp}\"\n[issuers.local]\nembedded = true\n\
+         [servers.notes]\nurl = \"{upstream}\"\nallow = [\"*\"]\n",
+    );
+    let good = scene.draft("alice").claim("scope", "a");
+    let rows = [
+        (good.sign(), 0, "accepted at notes"),
+        (scene.gateway.token("notes"), 0, "accepted at notes"),
+        (good.clone().claim("iss", "https://x").sign(), 1, "issuer"),
+        (good.clone().claim("aud", "account").sign(), 1, "audience"),
+        (good.clone().claim("exp", 1).sign(), 1, "expired"),
+        (good.clone().claim("nonce", "n").sign(), 1, "claim"),
+        (good.clone().without("scope").sign(), 1, "claim"),
+        (good.clone().without("sub").sign(), 1, "subject"),
+        (good.clone().header("typ", "id+jwt").sign(), 1, "typ"),
+        (good.clone().header("kid", "other").sign(), 1, "kid"),
+        (good.clone().header("alg", "none").sign(), 1, "alg"),
+        ("opaque-0123456789".to_owned(), 1, "malformed"),
+    ];
+    for (token, code, word) in rows {
+        let said = scene.gateway.explain("notes", &format!("{token}\n"));
+        let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+        assert_eq!(said.status.code(), Some(code), "{word}: {text}");
+        assert!(!text.contains(&token), "the token is shown");
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(!text.contains(signature), "a part of the token is shown");
+        if code == 0 {
+            assert!(text.starts_with(word), "{text}");
+            scene.permits(&call("echo").token(&token));
+            continue;
+        }
+        assert!(
+            text.starts_with(&format!("refused at notes: {word}: ")),
+            "{text}"
+        );
+        scene.unauthenticated(&call("echo").token(&token), word);
+    }
+    let mapper = good.claim("aud", "account").sign();
+    let said = scene.gateway.explain("notes", &mapper).stdout;
+    assert!(String::from_utf8(said).unwrap().contains("audience mapper"));
+    let nobody = scene.gateway.explain("other", "x");
+    assert_eq!(nobody.status.code(), Some(2), "{nobody:?}");
 }

@@ -230,6 +230,23 @@ impl Gateway {
         portcullis(&[&asked, more].concat())
     }
 
+    /// What `portcullis explain` says of a token.
+    pub(crate) fn explain(&self, server: &str, token: &str) -> Output {
+        let config = self.directory.path().join("portcullis.toml");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["explain", "--server", server, "--config"])
+            .arg(config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, token.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    }
+
     /// What it said on stderr so far.
     pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap()
