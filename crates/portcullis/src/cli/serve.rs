@@ -9,6 +9,10 @@ use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long threads that wait for the world may take to end with the process.
+const LAST: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -54,13 +58,16 @@ pub(super) fn serve(start: Start, ready: impl FnOnce()) -> anyhow::Result<Ending
     let listen = start.checked.gateway.listen;
     let running = home.running();
     let told = json!({ "pid": std::process::id(), "public_url": public_url });
-    let outcome = runtime()?.block_on(lifecycle::run(start, || {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(lifecycle::run(start, || {
         if let Err(error) = std::fs::write(&running, format!("{told}\n")) {
             tracing::warn!(%error, "cannot write {}", running.display());
         }
         tracing::info!(%listen, "serving");
         ready();
     }));
+    // A vault that hangs must not hold up the end.
+    runtime.shutdown_timeout(LAST);
     if std::fs::remove_file(&running).is_err() {
         tracing::debug!("running.json was already gone");
     }

@@ -60,7 +60,11 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// Reads a configuration for those who only want to know what it says. Secrets that are elsewhere are not read: a word
+/// What stands for a secret that was not read: good wherever one may stand, as a header, a token or a URL. It leads nowhere
+/// (RFC 6761 section 6.4).
+const NOT_READ: &str = "https://not-read.invalid/a-secret-that-was-not-read";
+
+/// Reads a configuration for those who only want to know what it says. Secrets that are elsewhere are not read: a text
 /// that is none stands in their place.
 ///
 /// # Errors
@@ -71,7 +75,7 @@ pub(crate) fn read(
     environment: &dyn Fn(&str) -> Option<String>,
     read_file: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Checked, Problems> {
-    let elsewhere = |_: &Wanted, _: &str| Ok(Secret::new("not-read".to_owned()));
+    let elsewhere = |_: &Wanted, _: &str| Ok(Secret::new(NOT_READ.to_owned()));
     read_whole(text, file, environment, read_file, &elsewhere)
 }
 

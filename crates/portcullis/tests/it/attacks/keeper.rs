@@ -210,6 +210,29 @@ fn tok_12_a_vault_that_is_sealed_for_too_long_denies_until_it_is_not() {
 }
 
 #[test]
+fn tok_12_commands_that_need_no_secret_read_none() {
+    let directory = Files::new();
+    let token = directory.with("token", ROOT, 0o600);
+    let vault = Vault::start();
+    vault.write("kv/notes", json!({ "url": "https://canary.example/mcp" }));
+    let config = format!(
+        "[gateway]\nlisten = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\n[issuers.own]\nembedded = true\n[servers.notes]\nurl = {{ vault = \"kv/notes#url\" }}\n[vaults.prod]\naddress = \"{}\"\ntoken = {{ file = '{}' }}\n",
+        vault.url(),
+        token.display()
+    );
+    let file = directory.with("portcullis.toml", &config, 0o600);
+    std::fs::create_dir(directory.0.path().join("keys")).unwrap();
+    let file = file.to_str().unwrap();
+    let minted = portcullis(&["token", "--config", file, "--server", "notes"]);
+    assert!(minted.status.success(), "{minted:?}");
+    assert!(vault.seen().is_empty());
+    assert!(portcullis(&["check", "--config", file]).status.success());
+    assert_eq!(vault.seen().len(), 1);
+    vault.write("kv/notes", json!({ "url": "no url" }));
+    assert!(!portcullis(&["check", "--config", file]).status.success());
+}
+
+#[test]
 fn tok_15_takes_up_a_secret_that_was_rotated_in_its_vault() {
     let files = Files::new();
     let token = files.with("token", ROOT, 0o600);
