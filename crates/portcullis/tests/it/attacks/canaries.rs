@@ -17,8 +17,9 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 6] = [
+const SLOTS: [&str; 7] = [
     "issuers.*.introspection.client_secret",
+    "issuers.*.scim.bearer",
     "issuers.*.signals.bearer",
     "servers.*.client_key",
     "servers.*.env.*",
@@ -202,6 +203,7 @@ impl Cage {
              [issuers.idp]\nissuer = \"{issuer}\"\n\
              introspection = {{ endpoint = \"{asked}\", client_id = \"gate\", client_secret = {{ env = \"CLIENT_SECRET\" }}, ttl = \"1s\" }}\n\
              signals = {{ audience = \"https://gateway.example/signals\", bearer = {{ file = \"{bearer}\" }} }}\n\
+             scim = {{ bearer = {{ env = \"SCIM_BEARER\" }} }}\n\
              [servers.far]\nurl = {{ file = \"{url}\" }}\nallow = [\"*\"]\n\
              headers.X-Api-Key = {{ env = \"API_KEY\" }}\nheaders.Authorization = \"Bearer ${{API_KEY}}\"\n\
              [servers.local]\ncommand = \"/bin/sh\"\nargs = [\"{flag}\", '''{text}''']\n\
@@ -223,6 +225,7 @@ impl Cage {
             .replace('=', "%3D");
         let variables = [
             ("CLIENT_SECRET", of("issuers.*.introspection.client_secret")),
+            ("SCIM_BEARER", of("issuers.*.scim.bearer")),
             ("API_KEY", of("servers.*.headers.*")),
             ("OWN_KEY", of("servers.*.env.*")),
             ("TAKEN", of("servers.*.inherit_env")),
@@ -281,6 +284,7 @@ impl Cage {
         let ran = command
             .args(arguments)
             .env("CLIENT_SECRET", of("issuers.*.introspection.client_secret"))
+            .env("SCIM_BEARER", of("issuers.*.scim.bearer"))
             .env("API_KEY", of("servers.*.headers.*"))
             .env("OWN_KEY", of("servers.*.env.*"))
             .env("TAKEN", of("servers.*.inherit_env"))
@@ -432,6 +436,19 @@ impl Cage {
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     }
 
+    fn directory(&mut self) {
+        let bearer = self.planted["issuers.*.scim.bearer"].clone();
+        let ask = Request::new("GET", "/scim/idp/v2/Users");
+        let with = |bearer: &str| {
+            ask.clone()
+                .set("authorization", &format!("Bearer {bearer}"))
+        };
+        let answer = self.ask("a wrong directory", &with(&bearer[1..]));
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        let answer = self.ask("a directory", &with(&bearer));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
     /// Upstreams that answer with an error, or with nothing that can be read.
     fn faults(&mut self) {
         let token = self.token("far");
@@ -546,6 +563,7 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
     cage.sessions();
     cage.opaque();
     cage.signals();
+    cage.directory();
     cage.faults();
     cage.look();
     // A reload, and one that is refused with a secret in the very line.

@@ -2,7 +2,7 @@
 
 use crate::harness::{
     Authority, Front, Gateway, Identity, Idp, Response, Scene, Upstream, call, elsewhere, leaf,
-    raw, wait_for,
+    now, raw, wait_for,
 };
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
@@ -11,6 +11,7 @@ use serde_json::json;
 use std::fs::{read_to_string, write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
@@ -261,6 +262,56 @@ fn tok_13_shows_its_own_certificate_to_servers_that_ask_for_one() {
         let line = text.lines().nth(1).unwrap().to_owned();
         assert!(!scene.gateway.traces().contains(&line), "a key in the log");
     }
+}
+
+#[test]
+fn rec_03_tells_ahead_that_certificates_and_lists_come_to_their_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new("known");
+    let until = |days: u64| {
+        let second = i64::try_from(now() + days * 86_400).unwrap();
+        let mut params = leaf();
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(second.unsigned_abs());
+        authority.certify_as(params, KeyPair::generate().unwrap())
+    };
+    let (own, shown, fresh) = (until(5), until(3), until(20));
+    let ca = file(&directory, "ca.pem", &authority.pem());
+    let config = |name: &str, identity: &Identity| {
+        let certificate = file(&directory, &format!("{name}.pem"), &identity.chain_pem());
+        let key = file(&directory, &format!("{name}.key"), &identity.key_pem());
+        (certificate, key)
+    };
+    let (certificate, key) = config("own", &own);
+    let (client, client_key) = config("shown", &shown);
+    let (later, later_key) = config("fresh", &fresh);
+    let late = file(&directory, "late.pem", &authority.revokes(&[], 2022));
+    let gateway = Gateway::start(&format!(
+        "[gateway.tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n[issuers.local]\nembedded = true\n\
+         [servers.a]\nurl = \"https://127.0.0.1:9/mcp\"\nca = \"{ca}\"\ncrl = \"{late}\"\n\
+         client_certificate = \"{client}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
+         [servers.b]\nurl = \"https://127.0.0.1:9/mcp\"\n\
+         client_certificate = \"{later}\"\nclient_key = {{ file = \"{later_key}\" }}\n"
+    ));
+    for (event, reason, key) in [
+        ("tls.expiring", "certificate", "gateway.tls.certificate"),
+        (
+            "tls.expiring",
+            "client_certificate",
+            "servers.a.client_certificate",
+        ),
+        ("tls.expired", "crl", "servers.a.crl"),
+    ] {
+        let record = gateway.expect(event, Some(reason));
+        assert_eq!(record["detail"]["key"], key, "{record}");
+        assert_eq!(gateway.records(event, Some(reason)).len(), 1, "{record}");
+    }
+    // A renewal in time is told no more.
+    write(&certificate, fresh.chain_pem()).unwrap();
+    write(&key, fresh.key_pem()).unwrap();
+    let record = gateway.expect("config.reloaded", None);
+    assert_eq!(record["detail"]["certificate"], "replaced", "{record}");
+    let told = gateway.records("tls.expiring", Some("certificate"));
+    assert_eq!(told.len(), 1, "{told:?}");
 }
 
 #[test]

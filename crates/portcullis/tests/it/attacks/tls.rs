@@ -1,12 +1,13 @@
 //! Connections that are older than TLS 1.3, or none at all.
 
 use crate::harness::{
-    Authority, Front, Gateway, Idp, Request, Scene, Tap, Upstream, call, portcullis, raw, wait_for,
+    Authority, Front, Gateway, Idp, Request, Scene, Tap, Upstream, WITH_SESSIONS, call, initialize,
+    portcullis, raw, wait_for,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,15 @@ pub(super) fn over_tls(to: SocketAddr, request: &[u8]) -> String {
 
 /// The same, by a client that trusts this certificate and no other; none if it does not go on.
 fn trusting(certificate: &str, to: SocketAddr, request: &[u8]) -> Option<String> {
+    let mut stream = shaking(certificate, to);
+    stream.write_all(request).ok()?;
+    let mut answer = String::new();
+    drop(stream.read_to_string(&mut answer)); // a server may end without a last word
+    Some(answer)
+}
+
+/// The connection of such a client.
+fn shaking(certificate: &str, to: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(format!("{DIRECTORY}/{certificate}")).unwrap())
@@ -71,14 +81,8 @@ fn trusting(certificate: &str, to: SocketAddr, request: &[u8]) -> Option<String>
         .unwrap();
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let mut stream = StreamOwned::new(
-        ClientConnection::new(Arc::new(config), name).unwrap(),
-        connect(to),
-    );
-    stream.write_all(request).ok()?;
-    let mut answer = String::new();
-    drop(stream.read_to_string(&mut answer)); // a server may end without a last word
-    Some(answer)
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, connect(to))
 }
 
 #[test]
@@ -365,5 +369,66 @@ fn trn_01_refuses_to_send_anything_in_clear_to_others() {
         std::fs::write(&file, &config).unwrap();
         let checked = portcullis(&["check", path]);
         assert!(checked.status.success(), "{config} {checked:?}");
+    }
+}
+
+#[test]
+fn rec_03_renews_certificates_under_open_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display();
+    let put = |from: &str, to: &str| {
+        std::fs::copy(format!("{DIRECTORY}/{from}"), directory.path().join(to)).unwrap();
+    };
+    put("cert.pem", "cert.pem");
+    put("key.pem", "key.pem");
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&format!(
+        "[gateway.tls]\ncertificate = \"{path}/cert.pem\"\nkey = \"{path}/key.pem\"\n[issuers.local]\nembedded = true\n\
+         [servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+        upstream.url()
+    ));
+    let token = gateway.token("notes");
+    let bytes = initialize(&token).bytes(gateway.address, "0", "connection: close\r\n");
+    let answer = over_tls(gateway.address, &bytes);
+    let id = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("mcp-session-id: "));
+    let listen = Request::new("GET", "/servers/notes/mcp")
+        .token(&token)
+        .set("accept", "text/event-stream")
+        .set("mcp-session-id", id.expect("a session").trim())
+        .set("mcp-protocol-version", WITH_SESSIONS);
+    let mut stream = BufReader::new(shaking("cert.pem", gateway.address));
+    let bytes = listen.bytes(gateway.address, "0", "");
+    stream.get_mut().write_all(&bytes).unwrap();
+    let mut until = |text: &str| {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(
+                stream.read_line(&mut line).unwrap(),
+                0,
+                "the stream has ended"
+            );
+        }
+    };
+    until("text/event-stream");
+    let call = call("echo").token(&token);
+    let call = call.bytes(gateway.address, "0", "connection: close\r\n");
+    for (round, (shown, hidden)) in [("other-", ""), ("", "other-")]
+        .repeat(5)
+        .into_iter()
+        .enumerate()
+    {
+        put(&format!("{shown}cert.pem"), "cert.pem");
+        put(&format!("{shown}key.pem"), "key.pem");
+        wait_for("the new certificate", || {
+            let answer = trusting(&format!("{shown}cert.pem"), gateway.address, &call)?;
+            answer.starts_with("HTTP/1.1 200").then_some(())
+        });
+        assert!(trusting(&format!("{hidden}cert.pem"), gateway.address, &call).is_none());
+        let text = format!("round-{round}");
+        assert!(upstream.notify("1", &text) > 0);
+        until(&text);
     }
 }
