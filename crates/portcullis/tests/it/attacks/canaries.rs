@@ -1,9 +1,10 @@
 //! ATK-079, ATK-080: every secret that the gateway is given is a canary, and nothing that it writes or says holds one.
 
 use super::tls::over_tls;
+use crate::harness::keeper::{Azure, ROOT, SECRET_ID, Vault};
 use crate::harness::{
-    Answer, Authority, Collector, Front, Gateway, Idp, Oracle, Request, Script, Upstream, call,
-    encode, hex, initialize, message, now, portcullis, wait_for,
+    Answer, Authority, Collector, Front, Gateway, Idp, Oracle, Request, Script, Seen, Upstream,
+    call, encode, hex, initialize, message, now, portcullis, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,7 +18,8 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 7] = [
+const SLOTS: [&str; 10] = [
+    "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
     "issuers.*.signals.bearer",
@@ -25,6 +27,8 @@ const SLOTS: [&str; 7] = [
     "servers.*.env.*",
     "servers.*.headers.*",
     "servers.*.url",
+    "vaults.*.app_role.secret_id",
+    "vaults.*.token",
 ];
 
 /// Places that the schema does not show to be secret: they name a file, a variable of the gateway's, or OpenTelemetry does.
@@ -160,7 +164,9 @@ struct Cage {
     collector: Collector,
     config: String,
     said: Vec<(String, Vec<u8>)>,
-    _fronts: [Front; 1],
+    vault: Vault,
+    azure: Azure,
+    _front: Front,
     secrets: TempDir,
 }
 
@@ -198,6 +204,24 @@ impl Cage {
             *'"name":"die"'*) exit 3 ;;"#,
         );
         let [flag, text] = script.arguments();
+        let (vault, azure) = (Vault::start(), Azure::start(&canaries.plant("in azure")));
+        vault.write("kv/one", json!({ "key": canaries.plant("in a vault") }));
+        for (slot, secret) in [
+            ("vaults.*.token", ROOT),
+            ("vaults.*.app_role.secret_id", SECRET_ID),
+            ("azure_key_vault.client_secret", SECRET_ID),
+            ("a token of a vault", "hvs.canary-token-1"),
+            ("a token of azure", "canary-entra-token"),
+        ] {
+            canaries.keep(slot, secret.as_bytes());
+        }
+        let keepers = format!(
+            "[vaults.one]\naddress = \"{0}\"\ntoken = {{ env = \"VAULT_TOKEN\" }}\n\
+             [vaults.two]\naddress = \"{0}\"\napp_role = {{ role_id = \"gateway\", secret_id = {{ env = \"SECRET_ID\" }} }}\n\
+             [azure_key_vault]\ntenant = \"contoso\"\nclient_id = \"gateway\"\nclient_secret = {{ env = \"SECRET_ID\" }}\nauthority = \"{1}\"\n",
+            vault.url(),
+            azure.url()
+        );
         let config = format!(
             "[gateway.tls]\ncertificate = \"{DIRECTORY}/cert.pem\"\nkey = \"{DIRECTORY}/key.pem\"\n\
              [issuers.idp]\nissuer = \"{issuer}\"\n\
@@ -206,12 +230,15 @@ impl Cage {
              scim = {{ bearer = {{ env = \"SCIM_BEARER\" }} }}\n\
              [servers.far]\nurl = {{ file = \"{url}\" }}\nallow = [\"*\"]\n\
              headers.X-Api-Key = {{ env = \"API_KEY\" }}\nheaders.Authorization = \"Bearer ${{API_KEY}}\"\n\
+             headers.X-One = {{ vault = \"one:kv/one#key\" }}\nheaders.X-Two = {{ vault = \"two:kv/one#key\" }}\n\
+             headers.X-Azure = {{ azure_key_vault = \"{azure}/secrets/notes\" }}\n\
              [servers.local]\ncommand = \"/bin/sh\"\nargs = [\"{flag}\", '''{text}''']\n\
              env = {{ PATH = \"/usr/bin:/bin\", OWN = \"${{OWN_KEY}}\" }}\ninherit_env = [\"TAKEN\"]\nallow = [\"*\"]\n\
              [servers.mutual]\nurl = \"{mutual}/mcp\"\nca = \"{ca}\"\nallow = [\"*\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
              [servers.gone]\nurl = \"https://127.0.0.1:9/mcp?key=${{API_KEY}}\"\nallow = [\"*\"]\n\
-             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n",
+             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{keepers}",
+            azure = azure.url(),
             issuer = idp.issuer(),
             asked = oracle.url(),
             mutual = front.url(),
@@ -226,6 +253,8 @@ impl Cage {
         let variables = [
             ("CLIENT_SECRET", of("issuers.*.introspection.client_secret")),
             ("SCIM_BEARER", of("issuers.*.scim.bearer")),
+            ("VAULT_TOKEN", ROOT),
+            ("SECRET_ID", SECRET_ID),
             ("API_KEY", of("servers.*.headers.*")),
             ("OWN_KEY", of("servers.*.env.*")),
             ("TAKEN", of("servers.*.inherit_env")),
@@ -249,7 +278,9 @@ impl Cage {
             collector,
             config,
             said: Vec::new(),
-            _fronts: [front],
+            vault,
+            azure,
+            _front: front,
             secrets,
         }
     }
@@ -285,6 +316,8 @@ impl Cage {
             .args(arguments)
             .env("CLIENT_SECRET", of("issuers.*.introspection.client_secret"))
             .env("SCIM_BEARER", of("issuers.*.scim.bearer"))
+            .env("VAULT_TOKEN", ROOT)
+            .env("SECRET_ID", SECRET_ID)
             .env("API_KEY", of("servers.*.headers.*"))
             .env("OWN_KEY", of("servers.*.env.*"))
             .env("TAKEN", of("servers.*.inherit_env"))
@@ -601,6 +634,14 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
         !cage.canaries.in_(&basic).is_empty(),
         "the oracle was not shown the secret"
     );
+    assert!(
+        requests
+            .iter()
+            .any(|seen| seen.header("x-one").is_some() && seen.header("x-azure").is_some())
+    );
+    let shown = |seen: &[Seen], secret: &str| seen.iter().any(|seen| seen.whole().contains(secret));
+    assert!(shown(&cage.vault.seen(), ROOT) && shown(&cage.vault.seen(), SECRET_ID));
+    assert!(shown(&cage.azure.seen(), SECRET_ID));
     let exported = cage.collector.requests();
     let header = exported
         .first()
