@@ -80,6 +80,7 @@ fn rules() -> Rules {
         policy: Policy::compile(&Sources {
             cedar: &cedar,
             grants: &[],
+            boundaries: &[],
         })
         .expect("policies"),
         servers: HashMap::from([("notes".into(), server)]),

@@ -161,10 +161,12 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
         id: "bench".to_owned(),
         who: Who::Anyone,
         allow: vec!["notes__echo".to_owned()],
+        until: None,
     };
     let sources = Sources {
         cedar: &[],
         grants: &[grant],
+        boundaries: &[],
     };
     Ok(Rules {
         policy: Policy::compile(&sources)?,

@@ -181,7 +181,8 @@ fn decide(
     trail: &mut Trail,
 ) -> Result<(Dispatch, Ticket), Refusal> {
     trail.is_decided = true;
-    let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)?;
+    let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)
+        .inspect_err(|why| trail.denied_by = why.rule().map(str::to_owned))?;
     trail.rule = Some(permit.rule().to_owned());
     if !server.gate.is_aggregate {
         tasks.expect_named(permit.session(), permit.call())?;
@@ -280,12 +281,9 @@ fn permit_use(
 ) -> Result<(), Refusal> {
     let gate = &rules.server(session.server())?.gate;
     trail.is_decided = true;
-    trail.rule = Some(authorize::decide_use(
-        &rules.policy,
-        gate,
-        session,
-        circumstances,
-    )?);
+    let rule = authorize::decide_use(&rules.policy, gate, session, circumstances)
+        .inspect_err(|why| trail.denied_by = why.rule().map(str::to_owned))?;
+    trail.rule = Some(rule);
     Ok(())
 }
 

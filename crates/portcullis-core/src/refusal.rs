@@ -270,6 +270,8 @@ impl Refusal {
             Self::Forbidden(Forbidden::Method) => (200, -32601, "method not found"),
             Self::Forbidden(
                 Forbidden::NoRule
+                | Forbidden::Expired { .. }
+                | Forbidden::Beyond { .. }
                 | Forbidden::Rule { .. }
                 | Forbidden::UnknownGroups { .. }
                 | Forbidden::Indeterminate,

@@ -31,6 +31,8 @@ pub struct Trail {
     pub revision: Option<Revision>,
     /// Decided by which rule.
     pub rule: Option<String>,
+    /// The rules that said no, where any did.
+    pub denied_by: Option<String>,
     /// Whether the policy was asked, so that there is a decision to record.
     pub is_decided: bool,
     /// The request's id, to answer a refusal with.

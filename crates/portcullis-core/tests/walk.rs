@@ -75,6 +75,7 @@ fn rules(scopes: &[&str]) -> Rules {
     let sources = Sources {
         cedar: &cedar,
         grants: &[],
+        boundaries: &[],
     };
     Rules {
         policy: Policy::compile(&sources).unwrap(),

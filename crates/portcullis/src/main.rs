@@ -23,6 +23,7 @@ mod resume;
 mod tls;
 mod keys;
 mod clock;
+mod moment;
 mod random;
 mod telemetry;
 mod export;

@@ -250,7 +250,10 @@ impl Exchange {
         }
         let (effect, rule) = match &self.trail.rule {
             Some(rule) => (Effect::Allow, rule.as_str()),
-            None => (Effect::Deny, ""),
+            None => (
+                Effect::Deny,
+                self.trail.denied_by.as_deref().unwrap_or_default(),
+            ),
         };
         Some(Decision {
             effect,

@@ -1,6 +1,7 @@
 //! May they? Scopes and Cedar policies decide, by default they do not.
 
 mod actions;
+mod forbidden;
 pub mod policy;
 
 use crate::authenticate::{Principal, Resource};
@@ -11,6 +12,8 @@ use crate::time::Timestamp;
 use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+
+pub use forbidden::Forbidden;
 
 /// The rule by which a message to all servers together goes on to those that decide about it.
 const MEMBERS_DECIDE: &str = "members decide";
@@ -46,52 +49,6 @@ impl Permit {
     }
 }
 
-/// Why they may not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Forbidden {
-    /// The token lacks scopes (RFC 6750 section 3.1, `insufficient_scope`).
-    #[error("insufficient scope")]
-    Scope {
-        /// All that this call needs.
-        required: Vec<String>,
-    },
-    /// No rule permits it.
-    #[error("no rule permits this")]
-    NoRule,
-    /// A rule forbids it.
-    #[error("a rule forbids this")]
-    Rule {
-        /// Which.
-        rule: String,
-    },
-    /// A rule may forbid this: it rests on groups that the token does not name.
-    #[error("a rule may forbid this: not all groups of the caller are known")]
-    UnknownGroups {
-        /// Which.
-        rule: String,
-    },
-    /// No definite decision: an evaluation failed, or there was too much to look at.
-    #[error("no definite decision")]
-    Indeterminate,
-    /// A method that no rule can name.
-    #[error("unknown method")]
-    Method,
-}
-
-impl Forbidden {
-    /// The audit record's word for it.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Scope { .. } => "scope",
-            Self::NoRule => "no_rule",
-            Self::Rule { .. } => "forbidden",
-            Self::UnknownGroups { .. } => "groups_unknown",
-            Self::Indeterminate => "indeterminate",
-            Self::Method => "unknown_method",
-        }
-    }
-}
-
 /// What may be done with one server.
 #[derive(Debug, Clone)]
 pub struct Gate {
@@ -123,7 +80,10 @@ impl Gate {
         target: &Target,
     ) -> Forbidden {
         match why {
-            Forbidden::NoRule | Forbidden::Rule { .. } => {}
+            Forbidden::NoRule
+            | Forbidden::Expired { .. }
+            | Forbidden::Beyond { .. }
+            | Forbidden::Rule { .. } => {}
             Forbidden::Scope { .. }
             | Forbidden::UnknownGroups { .. }
             | Forbidden::Indeterminate
@@ -345,6 +305,8 @@ fn ask(policy: &Policy, question: &Question<'_>) -> Result<String, Forbidden> {
     match policy.decide(question) {
         Ok(allowed) => Ok(allowed.rule),
         Err(Denied::NoRule) => Err(Forbidden::NoRule),
+        Err(Denied::Expired { rule }) => Err(Forbidden::Expired { rule }),
+        Err(Denied::Beyond { rule }) => Err(Forbidden::Beyond { rule }),
         Err(Denied::Forbidden { rule }) => Err(Forbidden::Rule { rule }),
         Err(Denied::UnknownGroups { rule }) => Err(Forbidden::UnknownGroups { rule }),
         Err(Denied::Indeterminate) => Err(Forbidden::Indeterminate),

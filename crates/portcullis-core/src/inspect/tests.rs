@@ -28,6 +28,7 @@ fn policy(cedar: &str) -> Policy {
     Policy::compile(&Sources {
         cedar: &files,
         grants: &[],
+        boundaries: &[],
     })
     .unwrap()
 }

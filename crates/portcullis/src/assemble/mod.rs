@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use credentials::{Beside, exchanges, published};
 use desk::{desk, introspection};
 use lookalikes::lookalikes;
-use policy::policy;
+pub(crate) use policy::grant as grant_of;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
 use portcullis_core::authorize::Gate;
 use portcullis_core::inspect::View;
@@ -77,7 +77,7 @@ pub(crate) struct Assembled {
 
 /// Builds it all, or says why it cannot be.
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
-    let policy = policy(checked)?;
+    let policy = policy::policy(checked)?;
     let own = own_issuer(checked);
     let beside = Beside {
         workshop,

@@ -1,7 +1,9 @@
-//! The policies and grants of a configuration, compiled.
+//! The policies, grants and boundaries of a configuration, compiled.
 
+use super::issuer_name;
 use crate::config::{self, Checked};
-use portcullis_core::authorize::policy::{Grant, Policy, Sources};
+use anyhow::Context as _;
+use portcullis_core::authorize::policy::{Boundary, Grant, Policy, Sources, Who};
 
 /// Everything that a caller may do.
 pub(super) fn policy(checked: &Checked) -> anyhow::Result<Policy> {
@@ -11,41 +13,70 @@ pub(super) fn policy(checked: &Checked) -> anyhow::Result<Policy> {
         .map(|file| (file.path.display().to_string(), file.text.clone()))
         .collect();
     let grants: Result<Vec<Grant>, _> = checked.grants.iter().map(grant).collect();
+    let boundaries = checked.boundaries.iter();
+    let boundaries: Result<Vec<Boundary>, _> =
+        boundaries.map(|one| boundary(checked, one)).collect();
     Ok(Policy::compile(&Sources {
         cedar: &files,
         grants: &grants?,
+        boundaries: &boundaries?,
     })?)
 }
 
 /// A grant, named in records by what the configuration says: `anyone notes__search`.
-fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
-    let names = match &grant.pattern.names {
+pub(crate) fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
+    let allow = patterns(&grant.server, &grant.pattern);
+    let who = grant.who.to_string();
+    let until = grant.until.map(|until| i64::try_from(until.seconds()));
+    Ok(Grant {
+        id: format!("{who} {}", allow.join(" ")),
+        who: who.parse()?,
+        allow,
+        until: until.transpose()?,
+    })
+}
+
+fn boundary(checked: &Checked, boundary: &config::Boundary) -> anyhow::Result<Boundary> {
+    let who = match &boundary.who {
+        config::Who::Issuer(name) => {
+            let issuer = checked
+                .issuers
+                .get(name.as_str())
+                .context("no such issuer")?;
+            Who::Issuer(issuer_name(checked, issuer))
+        }
+        other @ (config::Who::Anyone
+        | config::Who::User(_)
+        | config::Who::Role(_)
+        | config::Who::Group(_)
+        | config::Who::Client(_)) => other.to_string().parse()?,
+    };
+    let allow = boundary.allow.iter();
+    Ok(Boundary {
+        id: boundary.name.clone(),
+        who,
+        allow: allow
+            .flat_map(|(server, pattern)| patterns(server, pattern))
+            .collect(),
+    })
+}
+
+/// A pattern of the configuration in those of the policy.
+fn patterns(server: &config::ServerName, pattern: &config::Pattern) -> Vec<String> {
+    let names = match &pattern.names {
         config::Names::All => "*".to_owned(),
         config::Names::Prefix(prefix) => format!("{prefix}*"),
         config::Names::Exact(name) => name.clone(),
     };
-    let server = &grant.server;
-    let allow = match grant.pattern.kind {
+    match pattern.kind {
         config::Kind::Tool => vec![format!("{server}__{names}")],
         config::Kind::Resource => vec![format!("resource:{server}__{names}")],
         config::Kind::Prompt => vec![format!("prompt:{server}__{names}")],
         config::Kind::Ask => {
             let asked = config::ASKS
                 .iter()
-                .filter(|ask| grant.pattern.names.contains(ask));
+                .filter(|ask| pattern.names.contains(ask));
             asked.map(|ask| format!("{ask}:{server}")).collect()
         }
-    };
-    let who = match &grant.who {
-        config::Who::Anyone => "anyone".to_owned(),
-        config::Who::User(name) => format!("user:{name}"),
-        config::Who::Role(name) => format!("role:{name}"),
-        config::Who::Group(name) => format!("group:{name}"),
-        config::Who::Client(name) => format!("client:{name}"),
-    };
-    Ok(Grant {
-        id: format!("{who} {}", allow.join(" ")),
-        who: who.parse()?,
-        allow,
-    })
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::borrowed::Borrowing;
 use super::credentials::Credentials;
-use super::pattern::Pattern;
+pub(crate) use super::granted::{Boundary, Grant, Who};
 use super::provider::Provider;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
@@ -42,6 +42,8 @@ pub(crate) struct Checked {
     pub(crate) policies: Vec<TextFile>,
     /// Grants in the order of the file; each `allow` of a server is one to [`Who::Anyone`].
     pub(crate) grants: Vec<Grant>,
+    /// What nobody exceeds.
+    pub(crate) boundaries: Vec<Boundary>,
     /// What was read of elsewhere.
     pub(crate) borrowing: Borrowing,
     /// INVARIANT: made by `check::file` only, when there was no problem.
@@ -331,30 +333,4 @@ pub(crate) struct Tool {
     pub(crate) upstream_scopes: BTreeSet<String>,
     /// Calls a minute of one principal, if not the general number.
     pub(crate) requests_per_minute: Option<u32>,
-}
-
-/// A permission.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Grant {
-    /// Who has it.
-    pub(crate) who: Who,
-    /// Where.
-    pub(crate) server: ServerName,
-    /// For what.
-    pub(crate) pattern: Pattern,
-}
-
-/// Whom a grant is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Who {
-    /// Everyone who is authenticated.
-    Anyone,
-    /// The subject of a token.
-    User(String),
-    /// Everyone with this role.
-    Role(String),
-    /// Everyone in this group.
-    Group(String),
-    /// Everyone through this OAuth client.
-    Client(String),
 }

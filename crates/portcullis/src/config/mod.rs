@@ -14,6 +14,7 @@ mod quantity;
 mod shape;
 mod check;
 mod checked;
+mod granted;
 mod server_name;
 mod credentials;
 mod provider;
@@ -37,13 +38,13 @@ mod tests;
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
-    Arguments, Checked, Durability, External, Grant, Http, Issuer, Quota, Server, ServerName,
-    Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
+    Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Quota, Server,
+    ServerName, Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
 };
 pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification};
 pub(crate) use egress::Egress;
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
-pub(crate) use pattern::{ASKS, Kind, Names};
+pub(crate) use pattern::{ASKS, Kind, Names, Pattern};
 pub(crate) use portcullis_core::secret::Secret;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use provider::Provider;

@@ -71,6 +71,23 @@ impl Names {
             Self::Exact(exact) => name == exact,
         }
     }
+
+    /// Whether all of `others` are among them.
+    pub(crate) fn covers(&self, others: &Self) -> bool {
+        match (self, others) {
+            (Self::All, _) => true,
+            (Self::Prefix(_) | Self::Exact(_), Self::All) | (Self::Exact(_), Self::Prefix(_)) => {
+                false
+            }
+            (Self::Prefix(prefix), Self::Prefix(other)) => other.starts_with(prefix.as_str()),
+            (Self::Prefix(_) | Self::Exact(_), Self::Exact(other)) => self.contains(other),
+        }
+    }
+
+    /// Whether there can be a name among both.
+    pub(crate) fn meets(&self, others: &Self) -> bool {
+        self.covers(others) || others.covers(self)
+    }
 }
 
 impl Pattern {

@@ -46,6 +46,9 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) policy: Policy,
     #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) boundary: BTreeMap<String, Boundary>,
+    #[serde(default)]
     pub(super) grants: Vec<Grant>,
 }
 
@@ -279,6 +282,19 @@ pub(super) struct Grant {
     pub(super) who: Option<String>,
     /// Tools `SERVER__TOOL` or `SERVER__*`, `resource:SERVER__…`, `prompt:SERVER__…`, `ask:SERVER__…`. An asterisk stands at the
     /// end only. Required.
+    pub(super) allow: Option<Vec<String>>,
+    /// The moment from which on it grants nothing, with no reload: RFC 3339, or a day, which means its beginning in UTC.
+    pub(super) until: Option<String>,
+}
+
+/// What some callers can never exceed, whatever `allow`, grants and policies say. NAME is up to 64 letters, digits, `-`,
+/// `_` and `.`; audit records call it `boundary:NAME`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Boundary {
+    /// For whom it holds: as in a grant, or `issuer:NAME` for everyone with a token of that issuer. Required.
+    pub(super) who: Option<String>,
+    /// What lies within, as in a grant; nothing does if the list is empty. Required.
     pub(super) allow: Option<Vec<String>>,
 }
 

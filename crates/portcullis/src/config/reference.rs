@@ -44,6 +44,7 @@ pub(super) const ORDER: &[&str] = &[
     "servers",
     "policy",
     "grants",
+    "boundary",
 ];
 
 /// TOML has no null, and the width of a number is not the editor's business.

@@ -3,6 +3,7 @@
 mod home;
 mod log;
 mod descriptors;
+mod ended;
 mod reload;
 mod retention;
 mod signals;
@@ -219,13 +220,8 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         expiring.tell(&recorder);
         std::future::ready(())
     });
-    if let Some((log, keep)) = retention::kept(checked) {
-        let retaining = Arc::clone(&gateway);
-        background(&gateway, retention::LOOK, move || {
-            let (gateway, log) = (Arc::clone(&retaining), Arc::clone(&log));
-            async move { retention::retain(&gateway, &log, keep).await }
-        });
-    }
+    ended::watch(&gateway);
+    retention::watch(&gateway, checked);
     let (files, reread) = start.source.unzip();
     let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
     let told = told_to_end(hangup)?;

@@ -1,5 +1,6 @@
 //! What the log need not keep any longer: told first, signed, and only then removed.
 
+use super::background;
 use crate::clock;
 use crate::config::Checked;
 use crate::record::note_in_turn;
@@ -12,13 +13,25 @@ use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 
 /// How often it is looked for what may go.
-pub(super) const LOOK: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_mins(1);
 /// How long the record of a removal may take to be signed, and how often it is looked.
 const SIGNED: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 
+/// Looks until the gateway drains, if anything is to be removed at all.
+pub(super) fn watch(gateway: &Arc<Gateway>, checked: &Checked) {
+    let Some((log, keep)) = kept(checked) else {
+        return;
+    };
+    let retaining = Arc::clone(gateway);
+    background(gateway, LOOK, move || {
+        let (gateway, log) = (Arc::clone(&retaining), Arc::clone(&log));
+        async move { retain(&gateway, &log, keep).await }
+    });
+}
+
 /// What is kept of which log; none if all of it is.
-pub(super) fn kept(checked: &Checked) -> Option<(Arc<Path>, Keep)> {
+fn kept(checked: &Checked) -> Option<(Arc<Path>, Keep)> {
     let keep = Keep {
         age: checked.audit.keep,
         bytes: checked.audit.keep_bytes,
@@ -27,7 +40,7 @@ pub(super) fn kept(checked: &Checked) -> Option<(Arc<Path>, Keep)> {
 }
 
 /// Removes what is due, if anything is.
-pub(super) async fn retain(gateway: &Gateway, dir: &Arc<Path>, keep: Keep) {
+async fn retain(gateway: &Gateway, dir: &Arc<Path>, keep: Keep) {
     let anchored = gateway.recorder.anchored();
     let looked = Arc::clone(dir);
     let found = spawn_blocking(move || due(&looked, &keep, clock::micros(), anchored)).await;

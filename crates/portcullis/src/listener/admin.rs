@@ -4,7 +4,7 @@ use super::Body;
 use crate::record::note_stranger;
 use crate::relay::Gateway;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use portcullis_core::refusal::Refusal;
 use std::net::SocketAddr;
@@ -22,6 +22,15 @@ pub(crate) fn answer(
         return text(
             StatusCode::FORBIDDEN,
             "host or origin not allowed\n".to_owned(),
+        );
+    }
+    if request.headers().contains_key(AUTHORIZATION) {
+        // Nobody is asked who they are here, and a client's token has no business on this listener.
+        let why = ("admin.rejected", "credentials");
+        note_stranger(&gateway.recorder, &gateway.floods, why, peer);
+        return text(
+            StatusCode::FORBIDDEN,
+            "credentials are not taken here\n".to_owned(),
         );
     }
     if request.method() != Method::GET {

@@ -185,3 +185,84 @@ fn auth_02_a_preset_is_shown_as_the_keys_that_it_stands_for() {
     assert_eq!(corp["claims"]["subject_claim"], "oid", "{corp}");
     assert_eq!(corp["claims"]["required_claims"]["ver"][0], "2.0", "{corp}");
 }
+
+const WRONG: &[(&str, &str)] = &[
+    (
+        "[boundary.x]\nwho = \"anyone\"\n",
+        "needs `who` and `allow`",
+    ),
+    (
+        "[boundary.\"a b\"]\nwho = \"anyone\"\nallow = []\n",
+        "64 letters",
+    ),
+    (
+        "[boundary.x]\nwho = \"issuer:lokal\"\nallow = []\n",
+        "did you mean `local`?",
+    ),
+    (
+        "[boundary.x]\nwho = \"anyone\"\nallow = [\"note__x\"]\n",
+        "no server has this name",
+    ),
+    (
+        "[[grants]]\nwho = \"issuer:local\"\nallow = [\"notes__x\"]\n",
+        "not a kind of principal",
+    ),
+    (
+        "[[grants]]\nwho = \"anyone\"\nallow = [\"notes__x\"]\nuntil = \"7d\"\n",
+        "not a moment",
+    ),
+];
+
+#[test]
+fn authz_03_a_grant_that_gives_less_than_it_says_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let more = r#"
+[boundary.admins]
+who = "role:admin"
+allow = ["remote__read_*", "ask:remote__sampling"]
+
+[boundary.local]
+who = "issuer:local"
+allow = ["notes__*"]
+
+[[grants]]
+who = "role:admin"
+allow = ["remote__read_a*", "remote__read_x", "notes__x", "remote__write", "ask:remote__*"]
+
+[[grants]]
+who = "user:http://127.0.0.1:8848|eve"
+allow = ["remote__x"]
+
+[[grants]]
+who = "role:guest"
+allow = ["notes__*"]
+until = "2026-01-01"
+"#;
+    write(home.path(), &format!("{GOOD}{more}"));
+    let text = run(home.path(), &["check"]);
+    let told = [
+        "\"role:admin remote__*\" reaches beyond [boundary.admins]",
+        "\"role:admin notes__x\" lies beyond [boundary.admins]",
+        "\"role:admin remote__write\" lies beyond",
+        "\"role:admin sampling:remote elicitation:remote roots:remote\" reaches beyond",
+        "\"user:http://127.0.0.1:8848|eve remote__x\" lies beyond [boundary.local]",
+        "\"role:guest notes__*\" is over since 2026-01-01T00:00:00",
+    ];
+    for told in told {
+        assert!(text.out.contains(told), "{told} {text:?}");
+    }
+    let json = run(home.path(), &["check", "--json", "--print"]).json();
+    assert_eq!(json["warnings"].as_array().unwrap().len(), told.len());
+    assert_eq!(json["sound"], true);
+    let within = &json["meaning"]["boundaries"]["admins"]["within"]["remote"];
+    assert_eq!(within[0], "every tool read_*");
+    for (wrong, says) in WRONG {
+        write(home.path(), &format!("{GOOD}{wrong}"));
+        let ran = run(home.path(), &["check"]);
+        assert_eq!(
+            (ran.code, ran.out.contains(says)),
+            (1, true),
+            "{wrong} {ran:?}"
+        );
+    }
+}

@@ -10,6 +10,7 @@ use cedar_policy::{
 use serde_json::Value;
 
 use super::action::{self, Action};
+use super::boundary::{self, Boundary};
 use super::grants::{Grant, RULE_PREFIX};
 use super::names::{SEPARATOR, Types};
 use super::problem::{Position, Problem};
@@ -92,15 +93,35 @@ impl<'c> Check<'c> {
                 }
             }
         }
+        self.made(&source, &grant.rule(), policies);
+    }
+
+    pub(super) fn boundary(&mut self, boundary: &Boundary) {
+        let source = ["boundary ", &boundary.id].concat();
+        if boundary.id.is_empty() || !self.rules.insert(boundary.rule()) {
+            let problem = Problem::new(&source, "its id is empty or that of another boundary");
+            return self.problems.push(problem);
+        }
+        match boundary.to_cedar() {
+            Ok(policies) => self.made(&source, &boundary.rule(), policies),
+            Err((pattern, bad)) => {
+                let problem = Problem::new(&source, format!("{pattern:?} {bad}"));
+                self.problems.push(problem.hint(bad.hint(&pattern)));
+            }
+        }
+    }
+
+    /// Takes the policies that a grant or a boundary stands for.
+    fn made(&mut self, source: &str, rule: &str, policies: Vec<Value>) {
         let mut own = PolicySet::new();
         for (index, json) in policies.into_iter().enumerate() {
-            let id = PolicyId::new(format!("{}#{index}", grant.rule()));
+            let id = PolicyId::new(format!("{rule}#{index}"));
             let policy = Cedar::from_json(Some(id), json);
-            let policy = policy.map_err(|error| Problem::new(&source, error.to_string()));
-            let added = policy.and_then(|policy| self.add(&source, policy, &mut own));
+            let policy = policy.map_err(|error| Problem::new(source, error.to_string()));
+            let added = policy.and_then(|policy| self.add(source, policy, &mut own));
             self.problems.extend(added.err());
         }
-        self.validate(&source, "", &own);
+        self.validate(source, "", &own);
     }
 
     /// Gives a policy of a file its name in the audit record: its `@id`, or its place.
@@ -115,8 +136,11 @@ impl<'c> Check<'c> {
             Some(id) => id.to_owned(),
             None => format!("{file}:{line}"),
         };
-        if rule.is_empty() || rule.starts_with(RULE_PREFIX) {
-            let message = format!("the @id {rule:?} is empty or begins as that of a grant");
+        let is_reserved =
+            [RULE_PREFIX, boundary::RULE_PREFIX].map(|prefix| rule.starts_with(prefix));
+        if rule.is_empty() || is_reserved.contains(&true) {
+            let message =
+                format!("the @id {rule:?} is empty or begins as that of a grant or a boundary");
             return Err(Problem::new(file, message).hint("give it a name of its own"));
         }
         if !self.rules.insert(rule.clone()) {

@@ -31,6 +31,8 @@ pub(super) struct Compiled {
     /// The scopes that policies ask for.
     pub(super) scopes: BTreeSet<String>,
     pub(super) reads: Reads,
+    /// The grants that end, with the seconds since 1970.
+    pub(super) ends: Vec<(String, i64)>,
     pub(super) text: String,
     pub(super) hash: String,
 }
@@ -46,11 +48,21 @@ pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
     for grant in sources.grants {
         check.grant(grant);
     }
+    for boundary in sources.boundaries {
+        check.boundary(boundary);
+    }
+    let ends = sources.grants.iter();
+    let ends = ends.filter_map(|grant| Some((grant.rule(), grant.until?)));
     let (policies, problems) = (check.policies, check.problems);
     if !problems.is_empty() {
         return Err(PolicyError { problems });
     }
-    assemble(types, &actions, &policies).map_err(|error| of_ours(error.as_ref()))
+    let compiled = assemble(types, &actions, &policies);
+    let compiled = compiled.map_err(|error| of_ours(error.as_ref()))?;
+    Ok(Compiled {
+        ends: ends.collect(),
+        ..compiled
+    })
 }
 
 fn assemble(
@@ -82,6 +94,7 @@ fn assemble(
         visible,
         scopes,
         reads,
+        ends: Vec::new(),
         text,
     })
 }

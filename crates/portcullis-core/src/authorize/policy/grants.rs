@@ -31,6 +31,8 @@ pub struct Grant {
     /// `sampling:SERVER`, `elicitation:SERVER`, `roots:SERVER` or `*` for every tool of every
     /// server. Each `*` in a pattern stands for any text.
     pub allow: Vec<String>,
+    /// The second since 1970 from which on it grants nothing; never if absent.
+    pub until: Option<i64>,
 }
 
 /// To whom something is granted.
@@ -51,6 +53,8 @@ pub enum Who {
     Group(String),
     /// Whoever acts through the OAuth client: `client:ide`.
     Client(String),
+    /// Whoever has a token of that issuer, by its `iss`. No text stands for it.
+    Issuer(String),
 }
 
 /// Why a text names nobody.
@@ -108,7 +112,7 @@ impl Who {
     }
 
     /// The principal's part of the scope, and what the scope cannot say.
-    fn to_cedar(&self) -> (Value, Option<Value>) {
+    pub(super) fn to_cedar(&self) -> (Value, Option<Value>) {
         let one_of = |kind, id| (json!({"op": "in", "entity": entity(kind, id)}), None);
         let anyone = json!({"op": "All"});
         match self {
@@ -127,6 +131,7 @@ impl Who {
                 issuer: None,
                 subject,
             } => (anyone, Some(equals("subject", subject))),
+            Self::Issuer(issuer) => (anyone, Some(equals("issuer", issuer))),
             Self::Role(role) => one_of("Role", role),
             Self::Group(group) => one_of("Group", group),
             Self::Client(client) => {
@@ -184,13 +189,17 @@ impl Grant {
             .chain(on.conditions)
             .map(|body| json!({"kind": "when", "body": body}))
             .collect();
+        let mut annotations = json!({"id": self.rule()});
+        if let (Some(until), Some(annotations)) = (self.until, annotations.as_object_mut()) {
+            annotations.insert(UNTIL.to_owned(), json!(until.to_string()));
+        }
         json!({
             "effect": "permit",
             "principal": principal,
             "action": {"op": "in", "entities": actions},
             "resource": on.resource,
             "conditions": conditions,
-            "annotations": {"id": self.rule()},
+            "annotations": annotations,
         })
     }
 
@@ -202,8 +211,10 @@ impl Grant {
 
 /// Begins the rule of every grant, and of nothing else.
 pub(super) const RULE_PREFIX: &str = "grant:";
+/// The annotation with the second from which on a grant permits nothing.
+pub(super) const UNTIL: &str = "until";
 
-enum Pattern<'a> {
+pub(super) enum Pattern<'a> {
     Part {
         part: &'static Part,
         server: &'a str,
@@ -216,15 +227,15 @@ enum Pattern<'a> {
 }
 
 /// A kind of thing that belongs to a server.
-struct Part {
+pub(super) struct Part {
     prefix: &'static str,
-    kind: &'static str,
-    name: &'static str,
-    actions: &'static [&'static str],
-    list: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) name: &'static str,
+    pub(super) actions: &'static [&'static str],
+    pub(super) list: &'static str,
 }
 
-const TOOL: Part = Part {
+pub(super) const TOOL: Part = Part {
     prefix: "",
     kind: "Tool",
     name: "name",
@@ -232,7 +243,7 @@ const TOOL: Part = Part {
     list: "tools/list",
 };
 
-const PARTS: &[Part] = &[
+pub(super) const PARTS: &[Part] = &[
     Part {
         prefix: "resource:",
         kind: "Resource",
@@ -253,14 +264,14 @@ const PARTS: &[Part] = &[
     },
 ];
 
-const ASKS: &[(&str, &str)] = &[
+pub(super) const ASKS: &[(&str, &str)] = &[
     ("sampling:", "sampling/createMessage"),
     ("elicitation:", "elicitation/create"),
     ("roots:", "roots/list"),
 ];
 
 impl<'a> Pattern<'a> {
-    fn parse(text: &'a str) -> Result<Self, BadPattern> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, BadPattern> {
         if text == "*" {
             let (part, server, name) = (&TOOL, "*", "*");
             return Ok(Self::Part { part, server, name });
@@ -331,7 +342,7 @@ fn of_server(server: &str) -> On {
     }
 }
 
-fn entity(kind: &str, id: &str) -> Value {
+pub(super) fn entity(kind: &str, id: &str) -> Value {
     json!({"type": kind, "id": id})
 }
 
@@ -341,7 +352,7 @@ fn equals(attribute: &str, text: &str) -> Value {
 }
 
 /// The condition that an attribute of the resource matches; none if everything does.
-fn matches(attribute: &str, pattern: &str) -> Option<Value> {
+pub(super) fn matches(attribute: &str, pattern: &str) -> Option<Value> {
     if pattern == "*" {
         return None;
     }

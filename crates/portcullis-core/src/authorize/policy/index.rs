@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::action::Action;
 use super::check::Checked;
 use super::facts::Names;
+use super::grants::{RULE_PREFIX, UNTIL};
 use super::names::{Types, uid};
 use super::reads::Reads;
 
@@ -46,14 +47,40 @@ struct Shelf {
 /// Policies whose scopes match.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    /// Names of the rules that permit without a condition.
-    pub(super) permits: Vec<String>,
+    /// The rules that permit without a condition.
+    pub(super) permits: Vec<Named>,
     /// Names of the rules that forbid without a condition.
     pub(super) forbids: Vec<String>,
     /// The policies of which something is left to evaluate, and what it reads.
     pub(super) set: PolicySet,
     pub(super) reads: Reads,
-    names: HashMap<PolicyId, String>,
+    names: HashMap<PolicyId, Named>,
+}
+
+/// What the audit record calls a rule, and until when it permits anything.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) rule: String,
+    /// A second since 1970.
+    until: i64,
+}
+
+impl Named {
+    fn of(policy: &Policy) -> Self {
+        let id = policy.id();
+        let rule: &str = policy.annotation("id").unwrap_or(id.as_ref());
+        let is_grant = rule.starts_with(RULE_PREFIX);
+        let until = policy.annotation(UNTIL).filter(|_| is_grant);
+        Self {
+            rule: rule.to_owned(),
+            // An end that cannot be read has passed.
+            until: until.map_or(i64::MAX, |until| until.parse().unwrap_or(i64::MIN)),
+        }
+    }
+
+    pub(super) const fn is_in_force(&self, now: i64) -> bool {
+        now < self.until
+    }
 }
 
 impl Index {
@@ -185,24 +212,24 @@ fn concerns(policy: &Policy, action: &EntityUid, actions: &Entities) -> bool {
 impl Rules {
     fn add(&mut self, rest: Rest, checked: &Checked) -> Result<(), Box<dyn Error>> {
         let id = checked.policy.id();
-        let name: &str = checked.policy.annotation("id").unwrap_or(id.as_ref());
+        let named = Named::of(&checked.policy);
         if rest.is_nothing() {
             match checked.policy.effect() {
-                Effect::Permit => self.permits.push(name.to_owned()),
-                Effect::Forbid => self.forbids.push(name.to_owned()),
+                Effect::Permit => self.permits.push(named),
+                Effect::Forbid => self.forbids.push(named.rule),
             }
             return Ok(());
         }
         let Rest(json) = rest;
         self.reads = self.reads.and(Reads::of(&json));
-        self.names.insert(id.clone(), name.to_owned());
+        self.names.insert(id.clone(), named);
         let policy = Policy::from_json(Some(id.clone()), json)?;
         Ok(self.set.add(policy)?)
     }
 
     /// The name that the audit record has for a policy that was evaluated.
-    pub(super) fn name(&self, id: &PolicyId) -> Option<&str> {
-        self.names.get(id).map(String::as_str)
+    pub(super) fn name(&self, id: &PolicyId) -> Option<&Named> {
+        self.names.get(id)
     }
 }
 

@@ -13,6 +13,7 @@ mod question;
 mod action;
 mod problem;
 mod grants;
+mod boundary;
 mod compile;
 mod check;
 mod names;
@@ -24,10 +25,11 @@ mod visible;
 mod scopes;
 mod unsure;
 
-use index::{Index, Rules};
+use index::{Index, Named, Rules};
 use reads::Reads;
 
 pub use action::Action;
+pub use boundary::Boundary;
 pub use grants::{Grant, NoSuchWho, Who};
 pub use problem::{PolicyError, Position, Problem};
 pub use question::{Allowed, Denied, Question, Subject, Target};
@@ -39,6 +41,8 @@ pub struct Sources<'a> {
     pub cedar: &'a [(String, String)],
     /// Grants of the configuration.
     pub grants: &'a [Grant],
+    /// What no policy and no grant exceeds.
+    pub boundaries: &'a [Boundary],
 }
 
 /// All policies, compiled and immutable.
@@ -76,8 +80,15 @@ impl Policy {
         &self.compiled.text
     }
 
-    /// Whether any policy reads the time, the revision, the network or the arguments. If none
-    /// does, the answer for a principal, an action and a target stays the same.
+    /// The grants that ended after the one second and not after the other (seconds since 1970), with their ends.
+    pub fn ended(&self, after: i64, by: i64) -> impl Iterator<Item = (&str, i64)> {
+        let ends = self.compiled.ends.iter();
+        ends.filter(move |(_, end)| after < *end && *end <= by)
+            .map(|(rule, end)| (rule.as_str(), *end))
+    }
+
+    /// Whether any policy reads the time, the revision, the network or the arguments. If none does, the answer for a
+    /// principal, an action and a target stays the same until a grant ends.
     pub fn depends_on_context(&self) -> bool {
         self.compiled.reads.circumstances()
     }
@@ -85,8 +96,9 @@ impl Policy {
     /// Answers a question.
     ///
     /// # Errors
-    /// [`Denied::NoRule`] if no policy permits, [`Denied::Forbidden`] if one forbids,
-    /// [`Denied::UnknownGroups`] if one may, and [`Denied::Indeterminate`] if there is no definite answer.
+    /// [`Denied::NoRule`] if no policy permits, [`Denied::Expired`] if one did until lately, [`Denied::Forbidden`] if
+    /// one forbids, [`Denied::Beyond`] if a boundary does, [`Denied::UnknownGroups`] if one may, and
+    /// [`Denied::Indeterminate`] if there is no definite answer.
     pub fn decide(&self, question: &Question<'_>) -> Result<Allowed, Denied> {
         let unsure = self.unsure(question);
         let index = unsure.map_or(&self.compiled.full, |unsure| &unsure.full);
@@ -96,23 +108,31 @@ impl Policy {
         }
         if !verdict.forbids.is_empty() {
             let rule = joined(&verdict.forbids);
+            let is_boundary = |rule: &&str| rule.starts_with(boundary::RULE_PREFIX);
             return Err(
                 if unsure.is_some_and(|unsure| unsure.is_guess(&verdict.forbids)) {
                     Denied::UnknownGroups { rule }
+                } else if verdict.forbids.iter().any(is_boundary) {
+                    Denied::Beyond { rule }
                 } else {
                     Denied::Forbidden { rule }
                 },
             );
         }
         if verdict.permits.is_empty() {
-            return Err(Denied::NoRule);
+            let rule = joined(&verdict.expired);
+            return Err(if rule.is_empty() {
+                Denied::NoRule
+            } else {
+                Denied::Expired { rule }
+            });
         }
         let rule = joined(&verdict.permits);
         Ok(Allowed { rule })
     }
 
     /// Whether a list shows the target: whether the action could be permitted with some arguments,
-    /// at some time, from some network. Only the subject, the action and the target are looked at.
+    /// at some time, from some network. Only the subject, the action, the target and the end of grants are looked at.
     ///
     /// What [`Policy::decide`] permits is always visible. Conditions on the arguments and other
     /// circumstances count as met, also those that nothing can meet.
@@ -181,9 +201,7 @@ impl Policy {
         let mut verdict = Verdict::default();
         let mut reads = Reads::default();
         for rules in &matching {
-            verdict
-                .permits
-                .extend(rules.permits.iter().map(String::as_str));
+            verdict.permit(rules.permits.iter(), question.time);
             verdict
                 .forbids
                 .extend(rules.forbids.iter().map(String::as_str));
@@ -194,7 +212,7 @@ impl Policy {
         }
         let (request, entities) = facts::facts(types, &of_action.entity, &names, question, reads)?;
         for rules in matching.iter().filter(|rules| !rules.set.is_empty()) {
-            self.judge(rules, &request, &entities, &mut verdict);
+            self.judge(rules, (&request, &entities), question.time, &mut verdict);
         }
         Ok(verdict)
     }
@@ -203,8 +221,8 @@ impl Policy {
     fn judge<'p>(
         &self,
         rules: &'p Rules,
-        request: &Request,
-        entities: &Entities,
+        (request, entities): (&Request, &Entities),
+        now: i64,
         verdict: &mut Verdict<'p>,
     ) {
         let response = self.authorizer.is_authorized(request, &rules.set, entities);
@@ -214,8 +232,10 @@ impl Policy {
         }
         let determining = diagnostics.reason().filter_map(|id| rules.name(id));
         match response.decision() {
-            Decision::Allow => verdict.permits.extend(determining),
-            Decision::Deny => verdict.forbids.extend(determining),
+            Decision::Allow => verdict.permit(determining, now),
+            Decision::Deny => verdict
+                .forbids
+                .extend(determining.map(|named| named.rule.as_str())),
         }
     }
 }
@@ -224,8 +244,23 @@ impl Policy {
 #[derive(Debug, Default)]
 struct Verdict<'p> {
     permits: BTreeSet<&'p str>,
+    /// What would permit if its time were not over.
+    expired: BTreeSet<&'p str>,
     forbids: BTreeSet<&'p str>,
     failed: Vec<PolicyId>,
+}
+
+impl<'p> Verdict<'p> {
+    /// INVARIANT: only what is in force at that second permits.
+    fn permit(&mut self, rules: impl Iterator<Item = &'p Named>, now: i64) {
+        for named in rules {
+            if named.is_in_force(now) {
+                self.permits.insert(&named.rule);
+            } else {
+                self.expired.insert(&named.rule);
+            }
+        }
+    }
 }
 
 fn joined(rules: &BTreeSet<&str>) -> String {

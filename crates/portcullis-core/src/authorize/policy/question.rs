@@ -119,6 +119,18 @@ pub enum Denied {
     /// No policy permits: the default.
     #[error("no rule permits it")]
     NoRule,
+    /// No policy permits any more: grants did, until their time was over.
+    #[error("no rule permits it any more: {rule}")]
+    Expired {
+        /// The grants that are over: sorted, with `, ` between them.
+        rule: String,
+    },
+    /// It lies beyond a boundary, whatever policies permit.
+    #[error("beyond {rule}")]
+    Beyond {
+        /// The rules that forbid, at least one of them a boundary: sorted, with `, ` between them.
+        rule: String,
+    },
     /// A policy forbids, whatever others permit.
     #[error("forbidden by {rule}")]
     Forbidden {

@@ -6,12 +6,11 @@ mod tail;
 mod search;
 mod proof;
 mod line;
-mod moment;
 
 use super::{Ending, out};
 use clap::{Args, Subcommand};
 
-pub(super) use moment::{parse, parse_ahead};
+pub(super) use crate::moment::{parse, parse_ahead};
 use place::{Named, place};
 pub(super) use place::{Place, keys};
 pub(super) use proof::checkpoint;

@@ -1,7 +1,7 @@
 //! `portcullis audit search`: the records that have all that is asked for.
 
-use super::{Ending, Named, line, moment, out, place, unknown};
-use crate::clock;
+use super::{Ending, Named, line, out, place, unknown};
+use crate::{clock, moment};
 use clap::{Args, ValueEnum};
 use portcullis_audit::{Filter, MAX_BACKWARDS_MICROS, Unsearchable, newest_first};
 use std::collections::VecDeque;

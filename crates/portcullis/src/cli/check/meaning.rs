@@ -2,9 +2,10 @@
 
 use super::trust::Trust;
 use crate::config::{
-    Arguments, Checked, Credentials, Durability, Grant, Kind, Names, Server, ServerName, Transport,
-    Upstream, Who, veil,
+    Arguments, Boundary, Checked, Credentials, Durability, Kind, Names, Pattern, Server,
+    ServerName, Transport, Upstream, veil,
 };
+use portcullis_audit::time_text;
 use portcullis_core::authenticate::Binding;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub(super) struct Meaning {
     /// SHA-256 of all policies and grants, as audit records name it.
     pub(super) policy: String,
     pub(super) policy_files: Vec<PathBuf>,
+    /// What nobody exceeds.
+    pub(super) boundaries: BTreeMap<String, Cap>,
     pub(super) servers: BTreeMap<String, Behind>,
 }
 
@@ -83,6 +86,13 @@ pub(super) struct Shows {
     pub(super) from: Option<String>,
     pub(super) audience: String,
     pub(super) scopes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Cap {
+    pub(super) who: String,
+    /// What lies within, by server.
+    pub(super) within: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +150,7 @@ impl Meaning {
                 .iter()
                 .map(|file| file.path.clone())
                 .collect(),
+            boundaries: checked.boundaries.iter().map(cap).collect(),
             servers: checked
                 .servers
                 .iter()
@@ -187,7 +198,11 @@ fn bounds(checked: &Checked) -> Bounds {
 fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
     let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for grant in checked.grants.iter().filter(|grant| grant.server == *name) {
-        grants.entry(who(&grant.who)).or_default().push(what(grant));
+        let until = grant
+            .until
+            .map(|until| format!(" until {}", time_text(until.micros())));
+        let what = what(&grant.pattern) + &until.unwrap_or_default();
+        grants.entry(grant.who.to_string()).or_default().push(what);
     }
     let rules = |tool: &crate::config::Tool| Rules {
         scopes: tool.scopes.iter().cloned().collect(),
@@ -231,6 +246,16 @@ fn shows(credentials: &Credentials) -> Shows {
     }
 }
 
+fn cap(boundary: &Boundary) -> (String, Cap) {
+    let mut within: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (server, pattern) in &boundary.allow {
+        let own = within.entry(server.to_string()).or_default();
+        own.push(what(pattern));
+    }
+    let who = boundary.who.to_string();
+    (boundary.name.clone(), Cap { who, within })
+}
+
 fn reached(upstream: &Upstream) -> Reached {
     match upstream {
         Upstream::Http(http) => {
@@ -251,24 +276,14 @@ fn reached(upstream: &Upstream) -> Reached {
     }
 }
 
-fn who(who: &Who) -> String {
-    match who {
-        Who::Anyone => "anyone".to_owned(),
-        Who::User(name) => format!("user:{name}"),
-        Who::Role(name) => format!("role:{name}"),
-        Who::Group(name) => format!("group:{name}"),
-        Who::Client(name) => format!("client:{name}"),
-    }
-}
-
-fn what(grant: &Grant) -> String {
-    let kind = match grant.pattern.kind {
+fn what(pattern: &Pattern) -> String {
+    let kind = match pattern.kind {
         Kind::Tool => "tool",
         Kind::Resource => "resource",
         Kind::Prompt => "prompt",
         Kind::Ask => "question of the server",
     };
-    match &grant.pattern.names {
+    match &pattern.names {
         Names::All => format!("every {kind}"),
         Names::Prefix(prefix) => format!("every {kind} {prefix}*"),
         Names::Exact(name) => format!("{kind} {name}"),

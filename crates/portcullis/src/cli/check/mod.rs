@@ -2,6 +2,7 @@
 
 mod meaning;
 mod trust;
+mod doubts;
 mod words;
 
 use super::{Ending, environment, out};
@@ -15,6 +16,7 @@ use crate::secrets::{Leases, Sources};
 use crate::tls::{Expiry, expiries};
 use crate::upstream::Report;
 use clap::Args;
+use doubts::doubts;
 use meaning::Meaning;
 use portcullis_core::authorize::policy::{self, PolicyError};
 use serde::Serialize;
@@ -99,7 +101,9 @@ impl Check {
         let (meaning, warnings, flaws) = match judge(&file, &text)? {
             Judged::Good(checked, built) => {
                 let meaning = Meaning::of(&checked, &built.live.policy);
-                (Some(meaning), ending(&checked), Vec::new())
+                let mut warnings = ending(&checked);
+                warnings.extend(doubts(&checked, clock::now())?);
+                (Some(meaning), warnings, Vec::new())
             }
             Judged::Unbuildable(_, flaws) | Judged::Flawed(flaws) => (None, Vec::new(), flaws),
         };

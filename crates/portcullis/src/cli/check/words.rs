@@ -32,6 +32,12 @@ impl fmt::Display for Meaning {
         for (name, server) in &self.servers {
             write!(out, "\nServer {name}: {}\n{server}", server.url)?;
         }
+        for (name, cap) in &self.boundaries {
+            writeln!(out, "\nBoundary {name}: {} may never exceed", cap.who)?;
+            for (server, within) in &cap.within {
+                writeln!(out, "  {server}  {}", within.join(", "))?;
+            }
+        }
         writeln!(out, "\nPolicy {}", self.policy)?;
         for file in &self.policy_files {
             writeln!(out, "  {} may permit or forbid more", file.display())?;

@@ -261,6 +261,7 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
         id: "opener".to_owned(),
         who: Who::Anyone,
         allow: vec!["*".to_owned()],
+        until: None,
     };
     let mut servers = rules.servers.clone();
     let gates = servers.values_mut().map(|server| &mut server.gate);
@@ -269,6 +270,7 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
         policy: Policy::compile(&Sources {
             cedar: &[],
             grants: &[anyone],
+            boundaries: &[],
         })?,
         servers,
         sessions: rules.sessions,
@@ -284,15 +286,12 @@ fn verdict(refusal: &Refusal) -> Verdict {
             rule: None,
             scopes: required.clone(),
         },
-        Refusal::Forbidden(Forbidden::Rule { rule } | Forbidden::UnknownGroups { rule }) => {
-            Verdict::Denied {
-                reason,
-                rule: Some(rule.clone()),
-                scopes: Vec::new(),
-            }
-        }
-        Refusal::Forbidden(Forbidden::NoRule | Forbidden::Indeterminate | Forbidden::Method)
-        | Refusal::Unauthenticated(Unauthenticated::Issuer) => Verdict::Denied {
+        Refusal::Forbidden(why) => Verdict::Denied {
+            reason,
+            rule: why.rule().map(str::to_owned),
+            scopes: Vec::new(),
+        },
+        Refusal::Unauthenticated(Unauthenticated::Issuer) => Verdict::Denied {
             reason,
             rule: None,
             scopes: Vec::new(),

@@ -1,12 +1,18 @@
 //! Who may use what.
 
 use super::desk::Desk;
+use super::issuers::Issuers;
 use super::servers::Servers;
-use crate::config::checked::{Grant, ServerName, TextFile, Who};
+use crate::config::checked::{Boundary, Grant, ServerName, TextFile, Who};
 use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::raw;
-use std::collections::BTreeSet;
+use crate::moment;
+use portcullis_core::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest name of a boundary.
+const MAX_BOUNDARY_CHARS: usize = 64;
 
 /// A word, and the principal that it makes of a name.
 type NamedKind = (&'static str, fn(String) -> Who);
@@ -32,18 +38,51 @@ pub(super) fn grants(desk: &mut Desk<'_>, raw: Vec<raw::Grant>, servers: &Server
         if allow.is_empty() {
             desk.refuse(&allow_place, "a grant of nothing");
         }
-        for (index, text) in allow.iter().enumerate() {
-            let found = pattern(desk, &allow_place.at(index), text, servers);
-            if let (Some(who), Some((server, pattern))) = (&who, found) {
-                grants.push(Grant {
-                    who: who.clone(),
-                    server,
-                    pattern,
-                });
-            }
+        let until = raw
+            .until
+            .and_then(|until| moment_of(desk, &place.key("until"), &until));
+        for (server, pattern) in patterns(desk, &allow_place, &allow, servers) {
+            grants.extend(who.clone().map(|who| Grant {
+                who,
+                server,
+                pattern,
+                until,
+            }));
         }
     }
     grants
+}
+
+pub(super) fn boundaries(
+    desk: &mut Desk<'_>,
+    raw: BTreeMap<String, raw::Boundary>,
+    servers: &Servers,
+    issuers: &Issuers,
+) -> Vec<Boundary> {
+    let top = Place::default().key("boundary");
+    let mut boundaries = Vec::new();
+    for (name, raw) in raw {
+        let place = top.key(&name);
+        let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > MAX_BOUNDARY_CHARS || !name.bytes().all(is_named) {
+            desk.refuse(
+                &place,
+                "a name has up to 64 letters, digits, `-`, `_` and `.`",
+            );
+        }
+        let (Some(who), Some(allow)) = (raw.who, raw.allow) else {
+            desk.refuse_missing(&place, "a boundary needs `who` and `allow`", "write both");
+            continue;
+        };
+        let who_place = place.key("who");
+        let who = match who.strip_prefix("issuer:") {
+            Some(issuer) => issuer_is(desk, &who_place, issuer, issuers),
+            None => who_is(desk, &who_place, &who),
+        };
+        let allow = patterns(desk, &place.key("allow"), &allow, servers);
+        boundaries.extend(who.map(|who| Boundary { name, who, allow }));
+    }
+    boundaries
 }
 
 pub(super) fn policies(desk: &mut Desk<'_>, files: &[String]) -> Vec<TextFile> {
@@ -60,6 +99,36 @@ pub(super) fn policies(desk: &mut Desk<'_>, files: &[String]) -> Vec<TextFile> {
         policies.push(file);
     }
     policies
+}
+
+fn issuer_is(desk: &mut Desk<'_>, place: &Place, name: &str, issuers: &Issuers) -> Option<Who> {
+    if !issuers.names.contains(name) {
+        let known = issuers.names.iter().map(String::as_str);
+        desk.refuse_unknown(place, "no issuer has this name", name, known);
+        return None;
+    }
+    Some(Who::Issuer(name.to_owned()))
+}
+
+fn moment_of(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<Timestamp> {
+    let found = moment::written(text).map(Timestamp::from_micros);
+    if found.is_none() {
+        let fix = "write a day, as in \"2026-12-31\", or \"2026-12-31T18:00:00Z\"";
+        desk.refuse_with(place, "not a moment", fix);
+    }
+    found
+}
+
+fn patterns(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    texts: &[String],
+    servers: &Servers,
+) -> Vec<(ServerName, Pattern)> {
+    let found = texts.iter().enumerate();
+    found
+        .filter_map(|(index, text)| pattern(desk, &place.at(index), text, servers))
+        .collect()
 }
 
 fn who_is(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<Who> {

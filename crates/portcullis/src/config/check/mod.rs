@@ -67,6 +67,7 @@ pub(super) fn file(
         },
     );
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
+    let boundaries = grants::boundaries(&mut desk, raw.boundary, &servers, &issuers);
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
     let borrowing = secrets::borrowing(&mut desk, ttl);
@@ -84,6 +85,7 @@ pub(super) fn file(
             servers: servers.known,
             policies,
             grants,
+            boundaries,
             borrowing,
             _proof: Proof,
         }),

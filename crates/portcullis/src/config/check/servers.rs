@@ -245,6 +245,7 @@ fn allow(desk: &mut Desk<'_>, place: &Place, name: &ServerName, texts: &[String]
                 who: Who::Anyone,
                 server: name.clone(),
                 pattern,
+                until: None,
             }),
             Err(problem) => desk.refuse(&place.at(index), &problem.to_string()),
         }

@@ -235,6 +235,7 @@ fn siem_04_decides_again_as_it_was_decided() {
     let policy = Policy::compile(&Sources {
         cedar: &[file],
         grants: &[],
+        boundaries: &[],
     })
     .unwrap();
     let records = ruled.scene.gateway.exchanges();

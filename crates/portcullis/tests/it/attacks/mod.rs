@@ -19,6 +19,7 @@ mod signals;
 mod directory;
 mod opaque;
 mod policy;
+mod limits;
 mod reload;
 mod session;
 mod lifecycle;

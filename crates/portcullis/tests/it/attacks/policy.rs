@@ -215,7 +215,9 @@ fn authz_03_keeps_clients_off_the_operators_listener_and_back() {
             .body(launch)
             .token(&token)
             .send(admin);
-        assert_eq!(response.status, 405, "{method} {path}");
+        assert_eq!(response.status, 403, "{method} {path}");
+        let nobody = Request::new(method, path).body(launch).send(admin);
+        assert_eq!(nobody.status, 405, "{method} {path}");
     }
     for path in [
         "/servers/notes/mcp",
@@ -224,11 +226,10 @@ fn authz_03_keeps_clients_off_the_operators_listener_and_back() {
         "/debug",
         "/servers?command=id",
     ] {
-        assert_eq!(
-            Request::new("GET", path).token(&token).send(admin).status,
-            404,
-            "{path}"
-        );
+        let response = Request::new("GET", path).token(&token).send(admin);
+        assert_eq!(response.status, 403, "{path}");
+        let nobody = Request::new("GET", path).send(admin);
+        assert_eq!(nobody.status, 404, "{path}");
     }
     for path in ["/metrics", "/readyz", "/healthz"] {
         assert_eq!(
@@ -237,6 +238,13 @@ fn authz_03_keeps_clients_off_the_operators_listener_and_back() {
             "{path} for clients"
         );
     }
+    // Also what anybody on the machine may see is not shown to a client's token.
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let response = Request::new("GET", path).token(&token).send(admin);
+        assert_eq!(response.status, 403, "{path}");
+        assert!(!response.body.contains("portcullis_"), "{response:?}");
+    }
+    scene.gateway.expect("admin.rejected", Some("credentials"));
     scene.gateway.expect("admin.rejected", Some("host"));
     scene.gateway.expect("admin.rejected", Some("origin"));
     assert_eq!(scene.upstream.requests().len(), 0);

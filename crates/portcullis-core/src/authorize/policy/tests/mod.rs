@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::*;
 
 mod decisions;
+mod limits;
 mod properties;
 mod refusals;
 
@@ -90,6 +91,7 @@ fn compile(cedar: &str, grants: &[Grant]) -> Result<Policy, PolicyError> {
     Policy::compile(&Sources {
         cedar: &[file],
         grants,
+        boundaries: &[],
     })
 }
 
@@ -102,6 +104,7 @@ fn grant(who: &str, allow: &[&str]) -> Grant {
         id: format!("{who} {}", allow.join(" ")),
         who: who.parse().expect("who"),
         allow: allow.iter().map(ToString::to_string).collect(),
+        until: None,
     }
 }
 
@@ -114,6 +117,8 @@ fn said(decision: Result<Allowed, Denied>) -> String {
     match decision {
         Ok(Allowed { rule }) => format!("+{rule}"),
         Err(Denied::Forbidden { rule }) => format!("-{rule}"),
+        Err(Denied::Beyond { rule }) => format!("beyond {rule}"),
+        Err(Denied::Expired { rule }) => format!("over {rule}"),
         Err(Denied::NoRule) => "no rule".to_owned(),
         Err(Denied::UnknownGroups { rule }) => format!("?{rule}"),
         Err(Denied::Indeterminate) => "unclear".to_owned(),

@@ -102,6 +102,7 @@ fn every_problem_of_every_source_is_told() {
             id: String::new(),
             who: Who::Anyone,
             allow: vec!["*".to_owned()],
+            until: None,
         },
     ];
     let grants = [&grants[..], &grants[..1]].concat();
@@ -110,6 +111,7 @@ fn every_problem_of_every_source_is_told() {
     let sources = Sources {
         cedar: &cedar,
         grants: &grants,
+        boundaries: &[],
     };
     let error = Policy::compile(&sources)
         .expect_err("does not compile")

@@ -5,7 +5,7 @@ const DAY: u64 = 86_400;
 const UNITS: [char; 4] = ['s', 'm', 'h', 'd'];
 
 /// Microseconds since 1970: of RFC 3339, of a day in UTC, or of a span before `now`.
-pub(in crate::cli) fn parse(text: &str, now: u64) -> Option<u64> {
+pub(crate) fn parse(text: &str, now: u64) -> Option<u64> {
     if text.ends_with(UNITS) {
         return Some(now.saturating_sub(span(text)?));
     }
@@ -13,7 +13,7 @@ pub(in crate::cli) fn parse(text: &str, now: u64) -> Option<u64> {
 }
 
 /// The same, but a span is one after `now`.
-pub(in crate::cli) fn parse_ahead(text: &str, now: u64) -> Option<u64> {
+pub(crate) fn parse_ahead(text: &str, now: u64) -> Option<u64> {
     if text.ends_with(UNITS) {
         return now.checked_add(span(text)?);
     }
@@ -33,7 +33,8 @@ fn span(text: &str) -> Option<u64> {
     number(count)?.checked_mul(seconds)?.checked_mul(SECOND)
 }
 
-fn written(text: &str) -> Option<u64> {
+/// Microseconds since 1970 of RFC 3339, or of a day in UTC, which means its beginning.
+pub(crate) fn written(text: &str) -> Option<u64> {
     let (day, time) = match text.split_once(['T', 't', ' ']) {
         None => (text, "00:00:00Z"),
         Some(parts) => parts,

@@ -1,0 +1,72 @@
+//! The ways of saying no, and what the audit record calls them.
+
+/// Why they may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// The token lacks scopes (RFC 6750 section 3.1, `insufficient_scope`).
+    #[error("insufficient scope")]
+    Scope {
+        /// All that this call needs.
+        required: Vec<String>,
+    },
+    /// No rule permits it.
+    #[error("no rule permits this")]
+    NoRule,
+    /// No rule permits it any more.
+    #[error("no rule permits this any more")]
+    Expired {
+        /// The grants whose time is over.
+        rule: String,
+    },
+    /// It lies beyond a boundary.
+    #[error("beyond a boundary")]
+    Beyond {
+        /// Which.
+        rule: String,
+    },
+    /// A rule forbids it.
+    #[error("a rule forbids this")]
+    Rule {
+        /// Which.
+        rule: String,
+    },
+    /// A rule may forbid this: it rests on groups that the token does not name.
+    #[error("a rule may forbid this: not all groups of the caller are known")]
+    UnknownGroups {
+        /// Which.
+        rule: String,
+    },
+    /// No definite decision: an evaluation failed, or there was too much to look at.
+    #[error("no definite decision")]
+    Indeterminate,
+    /// A method that no rule can name.
+    #[error("unknown method")]
+    Method,
+}
+
+impl Forbidden {
+    /// The audit record's word for it.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Scope { .. } => "scope",
+            Self::NoRule => "no_rule",
+            Self::Expired { .. } => "expired",
+            Self::Beyond { .. } => "boundary",
+            Self::Rule { .. } => "forbidden",
+            Self::UnknownGroups { .. } => "groups_unknown",
+            Self::Indeterminate => "indeterminate",
+            Self::Method => "unknown_method",
+        }
+    }
+
+    /// The rules that say no, where any does.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Expired { rule }
+            | Self::Beyond { rule }
+            | Self::Rule { rule }
+            | Self::UnknownGroups { rule } => Some(rule),
+            Self::Scope { .. } | Self::NoRule | Self::Indeterminate | Self::Method => None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a good configuration says in vain: grants that are over, and grants beyond a boundary.
+
+use crate::assemble::{grant_of, issuer_name};
+use crate::config::{Boundary, Checked, Grant, Pattern, Who};
+use portcullis_audit::time_text;
+use portcullis_core::time::Timestamp;
+
+/// A doubt about each grant that gives less than it says.
+pub(super) fn doubts(checked: &Checked, now: Timestamp) -> anyhow::Result<Vec<String>> {
+    let mut doubts = Vec::new();
+    for grant in &checked.grants {
+        let named = grant_of(grant)?.id;
+        if let Some(until) = grant.until.filter(|until| *until <= now) {
+            let until = time_text(until.micros());
+            doubts.push(format!(
+                "the grant {named:?} is over since {until}: it permits nothing"
+            ));
+        }
+        let caps = checked.boundaries.iter();
+        for cap in caps.filter(|cap| is_for_all(checked, cap, &grant.who)) {
+            let name = &cap.name;
+            match reach(cap, grant) {
+                Reach::Within => {}
+                Reach::Across => doubts.push(format!(
+                    "the grant {named:?} reaches beyond [boundary.{name}]: it has effect only within"
+                )),
+                Reach::Beyond => doubts.push(format!(
+                    "the grant {named:?} lies beyond [boundary.{name}]: it has no effect"
+                )),
+            }
+        }
+    }
+    Ok(doubts)
+}
+
+/// How a grant lies to a boundary.
+enum Reach {
+    Within,
+    Across,
+    Beyond,
+}
+
+fn reach(cap: &Boundary, grant: &Grant) -> Reach {
+    let near = |(server, pattern): &&(_, Pattern)| {
+        *server == grant.server && pattern.kind == grant.pattern.kind
+    };
+    let near = || {
+        cap.allow
+            .iter()
+            .filter(near)
+            .map(|(_, pattern)| &pattern.names)
+    };
+    let names = &grant.pattern.names;
+    if near().any(|within| within.covers(names)) {
+        Reach::Within
+    } else if near().any(|within| within.meets(names)) {
+        Reach::Across
+    } else {
+        Reach::Beyond
+    }
+}
+
+/// Whether the boundary certainly holds for everyone who has the grant.
+fn is_for_all(checked: &Checked, cap: &Boundary, who: &Who) -> bool {
+    match (&cap.who, who) {
+        (Who::Anyone, _) => true,
+        (Who::Issuer(issuer), Who::User(user)) => checked
+            .issuers
+            .get(issuer)
+            .map(|issuer| issuer_name(checked, issuer))
+            .is_some_and(|issuer| {
+                let rest = user.strip_prefix(&issuer);
+                rest.is_some_and(|rest| rest.starts_with('|'))
+            }),
+        (cap, who) => cap == who,
+    }
+}

@@ -1,0 +1,60 @@
+//! Who may do what, and what nobody may do.
+
+use super::checked::ServerName;
+use super::pattern::Pattern;
+use portcullis_core::time::Timestamp;
+use std::fmt;
+
+/// A permission.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// Who has it.
+    pub(crate) who: Who,
+    /// Where.
+    pub(crate) server: ServerName,
+    /// For what.
+    pub(crate) pattern: Pattern,
+    /// From when on no more.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What some callers can never exceed.
+#[derive(Debug)]
+pub(crate) struct Boundary {
+    /// What audit records call it, behind `boundary:`.
+    pub(crate) name: String,
+    /// For whom it holds.
+    pub(crate) who: Who,
+    /// What lies within.
+    pub(crate) allow: Vec<(ServerName, Pattern)>,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anyone => out.write_str("anyone"),
+            Self::User(name) => write!(out, "user:{name}"),
+            Self::Role(name) => write!(out, "role:{name}"),
+            Self::Group(name) => write!(out, "group:{name}"),
+            Self::Client(name) => write!(out, "client:{name}"),
+            Self::Issuer(name) => write!(out, "issuer:{name}"),
+        }
+    }
+}
+
+/// Whom a grant is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Everyone who is authenticated.
+    Anyone,
+    /// The subject of a token.
+    User(String),
+    /// Everyone with this role.
+    Role(String),
+    /// Everyone in this group.
+    Group(String),
+    /// Everyone through this OAuth client.
+    Client(String),
+    /// Everyone with a token of this issuer: a key of [`issuers`](super::checked::Checked::issuers). In boundaries only.
+    Issuer(String),
+}
