@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod signals;
 pub mod egress;
 pub mod scim;
+pub mod misuse;
 
 pub mod pipeline;
 pub mod refusal;

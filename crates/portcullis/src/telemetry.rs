@@ -22,6 +22,11 @@ struct Why {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Misused {
+    rule: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Where {
     server: String,
 }
@@ -59,6 +64,7 @@ impl Exported {
 pub(crate) struct Counters {
     registry: Registry,
     refused: Family<Why, Counter>,
+    misused: Family<Misused, Counter>,
     completed: Family<Where, Counter>,
     seconds: Family<Where, Histogram, fn() -> Histogram>,
     authenticated: Counter,
@@ -75,6 +81,7 @@ impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("portcullis");
         let refused = Family::<Why, Counter>::default();
+        let misused = Family::<Misused, Counter>::default();
         let completed = Family::<Where, Counter>::default();
         let seconds: Family<Where, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(SECONDS));
@@ -84,6 +91,7 @@ impl Default for Counters {
             "Exchanges that were refused, by audit event and reason",
             refused.clone(),
         );
+        registry.register("misuse", "Misuse of tokens, by rule", misused.clone());
         registry.register(
             "calls",
             "Calls that were answered, by server",
@@ -113,6 +121,7 @@ impl Default for Counters {
         Self {
             registry,
             refused,
+            misused,
             completed,
             seconds,
             authenticated,
@@ -129,6 +138,10 @@ impl Counters {
     /// The same where there is no more than words of ours.
     pub(crate) fn refused_as(&self, (event, reason): (&'static str, &'static str)) {
         self.refused.get_or_create(&Why { event, reason }).inc();
+    }
+
+    pub(crate) fn misused(&self, rule: &'static str) {
+        self.misused.get_or_create(&Misused { rule }).inc();
     }
 
     /// What became of what was to be exported.

@@ -2,6 +2,7 @@
 
 mod upstreams;
 mod credentials;
+mod edges;
 mod receivers;
 mod desk;
 mod policy;
@@ -11,7 +12,6 @@ use crate::config::{self, Checked};
 use crate::credentials::Signers;
 use crate::egress::Egress;
 use crate::issuers::{Source, Trusted, embedded};
-use crate::listener::Edge;
 use crate::relay::Live;
 use crate::secrets::{Lease, Leases};
 use crate::tls::Peer;
@@ -19,6 +19,8 @@ use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
 use credentials::{Beside, exchanges, published};
 use desk::{desk, introspection};
+pub(crate) use edges::admin_edge;
+use edges::edge;
 use lookalikes::lookalikes;
 pub(crate) use policy::grant as grant_of;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
@@ -126,6 +128,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         signals: receivers(checked, workshop),
         directories: directories(checked, workshop),
         published: published(checked, workshop.signers),
+        misuse: checked.misuse.clone(),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };
@@ -142,22 +145,6 @@ fn sessions(configured: &config::Sessions) -> session::Limits {
         absolute: configured.absolute,
         most: configured.max,
         most_per_principal: configured.max_per_principal,
-    }
-}
-
-fn edge(checked: &Checked) -> Edge {
-    Edge {
-        hosts: checked.gateway.hosts.iter().cloned().collect(),
-        origins: checked.gateway.origins.iter().cloned().collect(),
-    }
-}
-
-/// The operators' own names: loopback, on their port.
-pub(crate) fn admin_edge(port: u16) -> Edge {
-    let hosts = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
-    Edge {
-        hosts: hosts.into(),
-        origins: std::collections::HashSet::new(),
     }
 }
 

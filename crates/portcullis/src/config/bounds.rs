@@ -99,6 +99,12 @@ pub(super) const MAX_BORROWED: usize = 256;
 pub(super) const CLIENT_AUTH: &str = "client_secret_basic";
 pub(super) const TOKEN_AGE: Range<Span> = spans(Span::secs(60), Span::secs(2), Span::secs(3600));
 
+pub(super) const WINDOW: Range<Span> = spans(Span::secs(60), Span::secs(1), Span::secs(3600));
+pub(super) const INVALID: Range<Count> = counts(50, 1, 1_000_000);
+pub(super) const PROBED: Range<Count> = counts(3, 2, 64);
+pub(super) const PREFIX_V4: Range<Count> = counts(24, 8, 32);
+pub(super) const PREFIX_V6: Range<Count> = counts(48, 16, 128);
+
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 

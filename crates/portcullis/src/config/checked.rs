@@ -9,6 +9,7 @@ use super::signing::{Algorithm, TokenType};
 use super::trust::{Pins, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
+use portcullis_core::misuse;
 use portcullis_core::scim::Attribute;
 use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,8 @@ pub(crate) struct Checked {
     pub(crate) collector: Option<Pins>,
     /// Where other parties may send us.
     pub(crate) egress: super::egress::Egress,
+    /// What of tokens counts as misuse.
+    pub(crate) misuse: misuse::Limits,
     /// Who signs tokens; never empty.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     /// What is behind the gateway; never empty.

@@ -7,6 +7,7 @@ mod raw;
 mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
+mod raw_misuse;
 mod raw_trust;
 mod raw_secrets;
 mod bounds;

@@ -32,6 +32,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) egress: super::egress::Raw,
     #[serde(default)]
+    pub(super) misuse: super::raw_misuse::Misuse,
+    #[serde(default)]
     pub(super) secrets: Secrets,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]

@@ -36,6 +36,7 @@ pub(super) const ORDER: &[&str] = &[
     "quota",
     "audit",
     "egress",
+    "misuse",
     "telemetry",
     "secrets",
     "vaults",

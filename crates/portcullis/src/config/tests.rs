@@ -786,6 +786,46 @@ fn problems_read_like_those_of_a_compiler() {
 }
 
 #[test]
+fn tok_19_rules_about_misuse_are_checked() {
+    let text = "[misuse]\nexempt = [\"192.0.2.0/24\", \"2001:db8::1\"]\nrevoke = [\"volume\"]\n";
+    let checked = reads(&format!("{text}{REST}")).unwrap();
+    assert_eq!(
+        (checked.misuse.exempt.len(), checked.misuse.revoke.len()),
+        (2, 1)
+    );
+    assert!(
+        reads(REST).unwrap().misuse.revoke.is_empty(),
+        "the default records"
+    );
+    for (lines, column, key, words) in [
+        (
+            "exempt = [\"192.0.2.0/33\"]",
+            11,
+            "exempt[0]",
+            "192.0.2.0/24",
+        ),
+        (
+            "revoke = [\"invalid_burst\"]",
+            11,
+            "revoke[0]",
+            "could be a victim",
+        ),
+        (
+            "revoke = [\"volumes\"]",
+            11,
+            "revoke[0]",
+            "did you mean `volume`?",
+        ),
+        ("prefix_v4 = 33", 13, "prefix_v4", "8 to 32"),
+        ("window = \"0s\"", 10, "window", "1s to 1h"),
+        ("audiences = 1", 13, "audiences", "2 to 64"),
+    ] {
+        let text = format!("[misuse]\n{lines}\n");
+        refuses(&text, 2, column, &format!("misuse.{key}"), words);
+    }
+}
+
+#[test]
 fn the_committed_schema_is_ours() {
     let committed = include_str!("../../../../docs/portcullis.schema.json");
     let ours = serde_json::to_string_pretty(&schema()).unwrap();

@@ -9,7 +9,7 @@ mod retention;
 mod signals;
 mod watched;
 
-use crate::assemble::{Assembled, Upstreams, Workshop, assemble, own_issuer};
+use crate::assemble::{Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{Borrowing, Checked, Otlp};
 use crate::credentials::Signers;
 use crate::export::Export;
@@ -34,6 +34,7 @@ pub(crate) use log::LOG_NAME;
 use log::open_log;
 use portcullis_audit::{Record, Writer};
 use portcullis_core::authenticate::Proofs;
+use portcullis_core::misuse::Misuse;
 use portcullis_core::pipeline::State;
 use portcullis_core::quota::Networks;
 use portcullis_core::secret::Secret;
@@ -127,23 +128,20 @@ pub(crate) async fn build(
         report: &report,
         kept: Upstreams::new(),
     };
-    let Assembled {
-        live,
-        trusted,
-        upstreams,
-    } = assemble(checked, &workshop)?;
+    let built = assemble(checked, &workshop)?;
     let certificate = certificate(checked)?.map(|shown| Arc::new(Shown::new(shown)));
     let issuers = Issuers::new(recorder.clone());
-    issuers.install(trusted);
+    issuers.install(built.trusted);
     let counters = Counters::default();
     let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
     let gateway = Arc::new(Gateway {
-        live: ArcSwap::from_pointee(live),
+        live: ArcSwap::from_pointee(built.live),
         issuers,
         state: state()?,
         revocations,
         signals: Networks::default(),
         directories: Directories::default(),
+        misuse: Misuse::default(),
         recorder,
         floods: Arc::default(),
         seal: Seal::new()?,
@@ -163,7 +161,7 @@ pub(crate) async fn build(
         key,
         signers,
         report,
-        upstreams: Mutex::new(upstreams),
+        upstreams: Mutex::new(built.upstreams),
         certificate,
         leases,
         borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),

@@ -12,6 +12,7 @@ mod walk;
 mod identify;
 mod hear;
 mod provision;
+mod suspect;
 mod intake;
 mod reply;
 
@@ -35,6 +36,7 @@ use hyper::header::{
 use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
 use portcullis_core::inspect::BadAnswer;
+use portcullis_core::misuse::{self, Misuse};
 use portcullis_core::pipeline::{self, Rules, State};
 use portcullis_core::quota::Networks;
 use portcullis_core::refusal::{Refusal, Unavailable};
@@ -84,6 +86,8 @@ pub(crate) struct Live {
     pub(crate) directories: HashMap<String, Directory>,
     /// The keys of ours that others verify our word with.
     pub(crate) published: Published,
+    /// What of tokens counts as misuse.
+    pub(crate) misuse: misuse::Limits,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.
@@ -102,6 +106,8 @@ pub(crate) struct Gateway {
     pub(crate) signals: Networks,
     /// What networks have asked of the directories' door.
     pub(crate) directories: Directories,
+    /// What was seen of tokens of late.
+    pub(crate) misuse: Misuse,
     pub(crate) state: State,
     pub(crate) recorder: Recorder,
     pub(crate) floods: Arc<Floods>,
@@ -159,7 +165,10 @@ impl Gateway {
         let mut response = match walked {
             Ok(Walked::Whole(response)) => response,
             Ok(Walked::Stream(stream)) => stream.start(exchange),
-            Err(refusal) => self.refuse(&live, &mut exchange, &refusal).await,
+            Err(refusal) => {
+                self.watch_refused(&live, &refusal, peer, &exchange);
+                self.refuse(&live, &mut exchange, &refusal).await
+            }
         };
         if let Some(nonce) = nonce {
             set_nonce(&mut response, &nonce);

@@ -106,7 +106,7 @@ impl Gateway {
         exchange.trace.clone_from(&step.seen.trace.id);
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
         let session = self.identify(&step, server, exchange).await?;
-        self.counters.authenticated();
+        self.watch_known(live, session.principal(), peer, exchange);
         match parts.method {
             Method::POST => self.post(step, session, (parts, body), exchange).await,
             Method::GET | Method::DELETE if is_stateless(&step) => Err(Unacceptable::Method.into()),

@@ -12,6 +12,7 @@ mod upstream;
 mod credentials;
 mod trust;
 mod grants;
+mod misuse;
 mod secrets;
 mod keepers;
 mod desk;
@@ -56,6 +57,7 @@ pub(super) fn file(
         )
     });
     let egress = egress(&mut desk, raw.egress);
+    let misuse = misuse::misuse(&mut desk, raw.misuse);
     let issuers = issuers::issuers(&mut desk, raw.issuers);
     let (servers, mut grants) = servers::servers(
         &mut desk,
@@ -81,6 +83,7 @@ pub(super) fn file(
             audit,
             collector,
             egress,
+            misuse,
             issuers: issuers.known,
             servers: servers.known,
             policies,

@@ -17,6 +17,7 @@ mod scope;
 mod revocation;
 mod signals;
 mod directory;
+mod misuse;
 mod opaque;
 mod policy;
 mod limits;

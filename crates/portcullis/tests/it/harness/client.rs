@@ -149,6 +149,22 @@ impl Request {
         response
     }
 
+    /// Sends it from another address of this machine.
+    pub(crate) fn send_from(&self, from: [u8; 4], to: SocketAddr) -> Response {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((from, 0).into()).unwrap();
+            socket.connect(to).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        let mut kept = super::kept::Kept::over(stream, to);
+        kept.ask(self).unwrap()
+    }
+
     /// Sends it, and is gone.
     pub(crate) fn send_and_leave(&self, to: SocketAddr) {
         let mut stream = connect(to);

@@ -19,6 +19,14 @@ impl Kept {
         }
     }
 
+    /// One over a connection that there is.
+    pub(super) fn over(stream: TcpStream, to: SocketAddr) -> Self {
+        Self {
+            to,
+            reader: BufReader::new(stream),
+        }
+    }
+
     /// Sends a request and reads its answer; none if the whole of it did not come.
     pub(crate) fn ask(&mut self, request: &Request) -> Option<Response> {
         let trace = trace();

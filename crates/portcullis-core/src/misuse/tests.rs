@@ -1,0 +1,168 @@
+//! What is misuse, what is not, and that neither memory nor the log can be filled.
+
+use super::*;
+use crate::authenticate::{Unauthenticated, operating_system_user};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn limits() -> Limits {
+    Limits {
+        window: Duration::from_mins(1),
+        refusals: 5,
+        audiences: 3,
+        prefix_v4: 24,
+        prefix_v6: 48,
+        exempt: vec!["198.51.100.0/24".parse().unwrap()],
+        revoke: Vec::new(),
+    }
+}
+
+fn caller(id: Option<&str>) -> Identity {
+    let mut caller = (*operating_system_user(1, "a", NOW)).clone();
+    caller.token_id = id.map(str::to_owned);
+    caller
+}
+
+fn at(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn tok_19_one_token_from_two_networks_is_told_once() {
+    let misuse = Misuse::default();
+    let known =
+        |id, peer, seconds| misuse.known(&caller(Some(id)), ip(peer), &limits(), at(seconds));
+    for (id, peer, seconds, expected) in [
+        ("a", "192.0.2.1", 0, None),
+        ("a", "192.0.2.200", 1, None),
+        ("a", "::ffff:192.0.2.9", 1, None),
+        ("a", "2001:db8::1", 1, None),
+        ("a", "2001:db8:0:ffff::1", 2, None),
+        ("a", "198.51.100.7", 2, None),
+        ("b", "203.0.113.1", 2, None),
+        ("a", "203.0.113.1", 30, Some(Rule::TokenNetworks)),
+        ("a", "192.0.2.1", 31, None),
+        ("b", "203.0.113.9", 200, None),
+        // Who moves slowly is no thief.
+        ("b", "192.0.2.1", 300, None),
+        ("b", "2001:db8:1::1", 301, None),
+        ("b", "2001:db8:2::1", 302, Some(Rule::TokenNetworks)),
+    ] {
+        assert_eq!(known(id, peer, seconds), expected, "{id} {peer} {seconds}");
+    }
+    let nameless = |peer| misuse.known(&caller(None), ip(peer), &limits(), at(400));
+    assert_eq!([nameless("192.0.2.1"), nameless("203.0.113.1")], [None; 2]);
+}
+
+#[test]
+fn tok_19_refusals_are_counted_by_network_and_by_issuer() {
+    let misuse = Misuse::default();
+    let refused = |why: Unauthenticated, peer: &str, server: &str, seconds| {
+        let why = Refusal::from(why);
+        let refused = Refused {
+            why: &why,
+            peer: ip(peer),
+            server,
+            claimed: Some("https://idp.example"),
+            caller: None,
+        };
+        misuse.refused(&refused, &limits(), at(seconds))
+    };
+    let forged = |peer: &str, seconds| refused(Unauthenticated::Signature, peer, "a", seconds);
+    for _ in 0..4 {
+        assert_eq!(forged("192.0.2.1", 0), []);
+        assert_eq!(refused(Unauthenticated::Expired, "192.0.2.1", "a", 0), []);
+        assert_eq!(refused(Unauthenticated::Missing, "192.0.2.1", "a", 0), []);
+    }
+    assert_eq!(forged("192.0.2.77", 1), [Rule::InvalidBurst]);
+    assert_eq!(forged("192.0.2.1", 2), []);
+    let mut found = Vec::new();
+    for network in 0..44 {
+        found.extend(forged(&format!("10.0.{network}.1"), 3));
+    }
+    assert_eq!(found, [Rule::IssuerBurst]);
+    let probes = |server, seconds| refused(Unauthenticated::Audience, "192.0.2.1", server, seconds);
+    for _ in 0..9 {
+        assert_eq!(
+            probes("a", 3),
+            [],
+            "one wrong server again and again is a mistake"
+        );
+    }
+    assert_eq!(probes("b", 4), []);
+    assert_eq!(probes("c", 4), [Rule::AudienceProbing]);
+    assert_eq!(probes("d", 5), []);
+    let revoked = |seconds| {
+        refused(
+            Unauthenticated::Revoked { cause: None },
+            "192.0.2.1",
+            "a",
+            seconds,
+        )
+    };
+    assert_eq!(
+        (revoked(6), revoked(7)),
+        (vec![Rule::UsedAfterRevocation], vec![])
+    );
+    assert_eq!(revoked(90), [Rule::UsedAfterRevocation]);
+}
+
+#[test]
+fn tok_19_an_attack_fills_neither_memory_nor_log() {
+    let misuse = Misuse::default();
+    let why = Refusal::from(Unauthenticated::Revoked { cause: None });
+    let mut told = 0;
+    for number in 0..40_000u32 {
+        let peer = IpAddr::from(number.wrapping_mul(256).to_be_bytes());
+        let refused = Refused {
+            why: &why,
+            peer,
+            server: "a",
+            claimed: None,
+            caller: None,
+        };
+        told += misuse.refused(&refused, &limits(), NOW).len();
+        let id = number.to_string();
+        assert_eq!(misuse.known(&caller(Some(&id)), peer, &limits(), NOW), None);
+    }
+    assert_eq!(told, usize::try_from(MAX_TOLD).unwrap());
+    let held = misuse.held.lock().unwrap();
+    assert!(held.tokens.len() <= MAX_HELD && held.counts.len() <= MAX_HELD);
+}
+
+#[test]
+fn tok_19_only_what_is_verified_may_revoke() {
+    let may: Vec<&str> = Rule::ALL
+        .iter()
+        .filter(|rule| rule.reach().is_some())
+        .map(|rule| rule.name())
+        .collect();
+    assert_eq!(may, ["token_networks", "token_keys", "volume"]);
+    for (text, address, expected) in [
+        ("192.0.2.0/24", "192.0.2.255", true),
+        ("192.0.2.9/24", "192.0.2.1", true),
+        ("192.0.2.1", "192.0.2.2", false),
+        ("0.0.0.0/0", "203.0.113.1", true),
+        ("0.0.0.0/0", "2001:db8::1", false),
+        ("::/0", "2001:db8::1", true),
+        ("2001:db8::/32", "2001:db9::1", false),
+    ] {
+        let block: Block = text.parse().unwrap();
+        assert_eq!(block.contains(ip(address)), expected, "{text} {address}");
+    }
+    for text in [
+        "",
+        "192.0.2.0/33",
+        "192.0.2.0/",
+        "192.0.2/24",
+        "a",
+        "::/129",
+        "192.0.2.0/-1",
+    ] {
+        assert!(text.parse::<Block>().is_err(), "{text}");
+    }
+}
