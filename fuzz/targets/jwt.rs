@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust, Verified,
-    verify,
+    Algorithm, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs, Resource, Trust,
+    Verified, verify,
 };
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;

@@ -6,7 +6,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
-use portcullis_core::authenticate::{Algorithm, Claims, Introspection, Issuer, KeySet, Keys, Trust};
+use portcullis_core::authenticate::{
+    Algorithm, Claims, Introspection, Issuer, KeySet, Keys, Trust,
+};
 use portcullis_core::signals::{Effect, Receiver, read};
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;

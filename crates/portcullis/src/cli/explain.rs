@@ -10,7 +10,9 @@ use crate::lifecycle::Home;
 use anyhow::Context as _;
 use clap::Args;
 use futures_util::future::join_all;
-use portcullis_core::authenticate::{Credentials, Identity, KeySet, Keys, Trust, Unauthenticated};
+use portcullis_core::authenticate::{
+    BadProof, Binding, Credentials, Identity, KeySet, Keys, Trust, Unauthenticated,
+};
 use portcullis_core::pipeline::{self, Head, Rules, State, Trail};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::secret::Secret;
@@ -47,7 +49,14 @@ struct Tried {
 }
 
 impl Explain {
-    pub(super) fn run(self) -> anyhow::Result<Ending> {
+    pub(super) fn run(self) -> Ending {
+        self.ending().unwrap_or_else(|error| {
+            out::error(&format!("{error:#}"));
+            Ending::Unknown
+        })
+    }
+
+    fn ending(&self) -> anyhow::Result<Ending> {
         let file = match (&self.config, &self.data) {
             (Some(file), _) => file.clone(),
             (None, Some(data)) => data.join("portcullis.toml"),
@@ -71,14 +80,22 @@ impl Explain {
         let tried = self.attempt(&built.live.rules, &trust, &token);
         out::print(&self.told(&tried, &silent));
         Ok(match tried.known {
-            Ok(_) | Err(Refusal::Unauthenticated(Unauthenticated::Proof(_))) => Ending::Good,
+            Ok(_) | Err(Refusal::Unauthenticated(Unauthenticated::Proof(BadProof::Missing))) => {
+                Ending::Good
+            }
             Err(Refusal::Unauthenticated(Unauthenticated::Unasked { .. })) => Ending::Unknown,
             Err(_) => Ending::Bad,
         })
     }
 
     fn attempt(&self, rules: &Rules, trust: &Trust, token: &Secret<String>) -> Tried {
-        let authorization = Secret::new(format!("Bearer {}", token.expose()));
+        // Where no bearer token is taken, one that is presented so is refused before anything of it is looked at.
+        let gate = rules.server(&self.server).map(|server| &server.gate);
+        let scheme = match gate.map(|gate| gate.resource.dpop) {
+            Ok(Binding::Required) => "DPoP",
+            Ok(Binding::Off | Binding::Accepted) | Err(_) => "Bearer",
+        };
+        let authorization = Secret::new(format!("{scheme} {}", token.expose()));
         let head = Head {
             server: &self.server,
             credentials: Credentials {
@@ -99,7 +116,7 @@ impl Explain {
         let server = &self.server;
         let mut text = match &tried.known {
             Ok(identity) => format!("accepted at {server}\n{}", told_of(identity)),
-            Err(Refusal::Unauthenticated(Unauthenticated::Proof(_))) => format!(
+            Err(Refusal::Unauthenticated(Unauthenticated::Proof(BadProof::Missing))) => format!(
                 "accepted at {server}, if a proof by the key comes with it to which it is bound (DPoP)\n"
             ),
             Err(Refusal::Unauthenticated(Unauthenticated::Unasked { .. })) => {

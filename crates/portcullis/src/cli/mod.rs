@@ -115,7 +115,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(policy) => Ok(policy.run()),
         Command::Audit(audit) => audit.run(),
         Command::Doctor(doctor) => doctor.run(),
-        Command::Explain(explain) => explain.run(),
+        Command::Explain(explain) => Ok(explain.run()),
         Command::Import(import) => import.run(),
     };
     match done {

@@ -438,7 +438,8 @@ fn auth_01_takes_no_token_of_google() {
 fn auth_02_explains_a_refusal_as_the_gateway_makes_it() {
     let scene = Scene::with(
         "[issuers.idp]\nprovider = \"oidc\"\nissuer = \"{idp}\"\n[issuers.local]\nembedded = true\n\
-         [servers.notes]\nurl = \"{upstream}\"\nallow = [\"*\"]\n",
+         [servers.notes]\nurl = \"{upstream}\"\nallow = [\"*\"]\n\
+         [servers.strict]\nurl = \"{upstream}\"\ndpop = \"required\"\n",
     );
     let good = scene.draft("alice").claim("scope", "a");
     let rows = [
@@ -473,9 +474,30 @@ fn auth_02_explains_a_refusal_as_the_gateway_makes_it() {
         );
         scene.unauthenticated(&call("echo").token(&token), word);
     }
-    let mapper = good.claim("aud", "account").sign();
+    let mapper = good.clone().claim("aud", "account").sign();
     let said = scene.gateway.explain("notes", &mapper).stdout;
     assert!(String::from_utf8(said).unwrap().contains("audience mapper"));
+    // Where only bound tokens are taken, a plain one is not called good for want of a proof.
+    let strict = good.claim("aud", scene.gateway.url("strict"));
+    let key = crate::harness::Key::ec("client");
+    let bound = strict
+        .clone()
+        .claim("cnf", json!({ "jkt": key.thumbprint() }));
+    for (token, code, words) in [
+        (bound.sign(), 0, "accepted at strict, if a proof"),
+        (
+            bound.claim("exp", 1).sign(),
+            1,
+            "refused at strict: expired",
+        ),
+        (strict.sign(), 1, "refused at strict: cnf"),
+        ("opaque".to_owned(), 1, "refused at strict: malformed"),
+    ] {
+        let said = scene.gateway.explain("strict", &token);
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert!(text.starts_with(words), "{words}: {text}");
+        assert_eq!(said.status.code(), Some(code), "{text}");
+    }
     let nobody = scene.gateway.explain("other", "x");
     assert_eq!(nobody.status.code(), Some(2), "{nobody:?}");
 }
