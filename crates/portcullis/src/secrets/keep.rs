@@ -91,24 +91,21 @@ impl Keeping {
         for read in &reads {
             note(&self.recorder, read.record());
         }
-        let mut lost = BTreeSet::new();
-        let mut is_same = true;
+        // What is another now is taken up by a reload, and only that renews who needs it.
+        let mut stale = BTreeSet::new();
         for (secret, now) in borrowing.secrets.iter().zip(&found) {
-            match now {
-                None => drop(lost.insert(owner_of(&secret.key))),
-                Some(now) => is_same &= *now == secret.digest,
+            if *now != Some(secret.digest) {
+                stale.insert(owner_of(&secret.key));
+            }
+            if now.is_some_and(|now| now != secret.digest) {
+                self.changed.notify_one();
             }
         }
-        if !is_same {
-            // What is to be believed next is what the file comes to now.
-            self.changed.notify_one();
-            return lost.is_empty();
-        }
         let owners: BTreeSet<&str> = owners(borrowing).collect();
-        for owner in owners.difference(&lost) {
+        for owner in owners.difference(&stale) {
             self.leases.renew(owner, asked, borrowing.ttl);
         }
-        lost.is_empty()
+        found.iter().all(Option::is_some)
     }
 
     /// Records once that what needs a secret goes on no longer, and once that it does again.

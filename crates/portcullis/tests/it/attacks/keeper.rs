@@ -359,3 +359,41 @@ fn tok_12_reads_a_secret_from_a_program_that_gets_nothing_to_read() {
     let both = header("exec = [\"/bin/true\"], env = \"HOME\"");
     assert!(refused("check", &both).contains("both `env` and `exec`"));
 }
+
+#[test]
+fn tok_15_a_secret_that_cannot_be_taken_up_denies_nobody_else() {
+    let files = Files::new();
+    let token = files.with("token", ROOT, 0o600);
+    let rules = files.with("rules.cedar", "// nothing\n", 0o600);
+    let vault = Vault::start();
+    vault.write("kv/notes", json!({ "key": CANARY }));
+    vault.write("kv/other", json!({ "key": "canary-other" }));
+    let scene = Scene::and(&format!(
+        "{}[servers.other]\nurl = \"{{upstream}}\"\nallow = [\"*\"]\n{}[policy]\nfiles = ['{}']\n[secrets]\nttl = \"2s\"\n[vaults.prod]\naddress = \"{}\"\ntoken = {{ file = '{}' }}\n",
+        header("vault = \"kv/notes#key\""),
+        header("vault = \"kv/other#key\""),
+        rules.display(),
+        vault.url(),
+        token.display()
+    ));
+    let notes = call("echo").token(&scene.token("alice"));
+    let other = scene.idp.draft("alice", &scene.gateway.url("other")).sign();
+    let other = call("echo").to("/servers/other/mcp").token(&other);
+    scene.permits(&notes);
+    std::fs::write(&rules, "permit(").unwrap();
+    scene.gateway.expect("config.rejected", None);
+    vault.write("kv/notes", json!({ "key": "canary-the-next" }));
+    let expired = scene.gateway.expect("secret.expired", None);
+    assert_eq!(expired["detail"]["owner"], "servers.notes");
+    scene.refuses(&notes, (503, -32603), ("upstream.failed", "secret"));
+    let before = reads(&scene, "servers.other");
+    wait_for(
+        "the other secret to be read for longer than it is believed",
+        || (reads(&scene, "servers.other") > before + 3).then_some(()),
+    );
+    scene.permits(&other);
+    std::fs::write(&rules, "// nothing again\n").unwrap();
+    scene.gateway.expect("secret.recovered", None);
+    assert_eq!(sent(&scene), "canary-the-next");
+    assert_eq!(scene.gateway.records("secret.expired", None).len(), 1);
+}
