@@ -1,6 +1,6 @@
 //! The configuration after every check: types that cannot be wrong.
 
-use super::borrowed::Borrowing;
+use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
 pub(crate) use super::granted::{Boundary, Grant, Who};
 use super::provider::Provider;
@@ -15,6 +15,7 @@ use portcullis_core::secret::Secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A configuration that passed every check. Only [`read`](super::read) makes one.
@@ -49,6 +50,8 @@ pub(crate) struct Checked {
     pub(crate) boundaries: Vec<Boundary>,
     /// What was read of elsewhere.
     pub(crate) borrowing: Borrowing,
+    /// The vaults that it may be read of.
+    pub(crate) vaults: Vec<Arc<Vault>>,
     /// INVARIANT: made by `check::file` only, when there was no problem.
     pub(super) _proof: Proof,
 }

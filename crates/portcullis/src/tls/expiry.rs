@@ -121,6 +121,9 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
         key: "telemetry.pins".to_owned(),
         until: pins.expires.end(),
     }));
+    for vault in &checked.vaults {
+        of_peer(&mut found, &format!("vaults.{}", vault.name), &vault.trust);
+    }
     for (name, issuer) in &checked.issuers {
         if let Issuer::External(external) = issuer {
             of_peer(&mut found, &format!("issuers.{name}"), &external.trust);

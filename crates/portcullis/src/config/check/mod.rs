@@ -73,6 +73,7 @@ pub(super) fn file(
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
     let borrowing = secrets::borrowing(&mut desk, ttl);
+    let vaults = desk.keepers.vaults.values().cloned().collect();
 
     match (gateway, audit, desk.into_problems()) {
         (Some(gateway), Some(audit), problems) if problems.is_empty() => Ok(Checked {
@@ -90,6 +91,7 @@ pub(super) fn file(
             grants,
             boundaries,
             borrowing,
+            vaults,
             _proof: Proof,
         }),
         (_, _, problems) => Err(problems),

@@ -3,8 +3,8 @@
 use super::tls::over_tls;
 use crate::harness::keeper::{Azure, ROOT, SECRET_ID, Vault};
 use crate::harness::{
-    Answer, Authority, Collector, Front, Gateway, Idp, Oracle, Request, Script, Seen, Upstream,
-    call, encode, hex, initialize, message, now, portcullis, wait_for,
+    Answer, Authority, Collector, Front, Gateway, Host, Idp, Oracle, Request, Script, Seen,
+    Upstream, call, encode, hex, initialize, message, now, portcullis, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -18,12 +18,13 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 10] = [
+const SLOTS: [&str; 11] = [
     "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
     "issuers.*.signals.bearer",
     "servers.*.client_key",
+    "servers.*.credentials.client_secret",
     "servers.*.env.*",
     "servers.*.headers.*",
     "servers.*.url",
@@ -166,6 +167,7 @@ struct Cage {
     said: Vec<(String, Vec<u8>)>,
     vault: Vault,
     azure: Azure,
+    minter: Host,
     _front: Front,
     secrets: TempDir,
 }
@@ -215,6 +217,16 @@ impl Cage {
         ] {
             canaries.keep(slot, secret.as_bytes());
         }
+        let token = format!("minted-{}", hex(&[fresh(); 12]));
+        canaries.keep("a minted token", token.as_bytes());
+        let grant = json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600 });
+        let minter = Host::start(move |_| Answer::json(200, "", &grant.to_string()));
+        let credentials = format!(
+            "[servers.minted]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.minted.credentials]\nkind = \"client-credentials\"\n\
+             audience = \"https://minted.example\"\ntoken_endpoint = \"{}/token\"\nclient_id = \"gate\"\nclient_secret = {{ env = \"MINTING\" }}\n",
+            upstream.url(),
+            minter.url()
+        );
         let keepers = format!(
             "[vaults.one]\naddress = \"{0}\"\ntoken = {{ env = \"VAULT_TOKEN\" }}\n\
              [vaults.two]\naddress = \"{0}\"\napp_role = {{ role_id = \"gateway\", secret_id = {{ env = \"SECRET_ID\" }} }}\n\
@@ -237,7 +249,7 @@ impl Cage {
              [servers.mutual]\nurl = \"{mutual}/mcp\"\nca = \"{ca}\"\nallow = [\"*\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
              [servers.gone]\nurl = \"https://127.0.0.1:9/mcp?key=${{API_KEY}}\"\nallow = [\"*\"]\n\
-             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{keepers}",
+             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{keepers}",
             azure = azure.url(),
             issuer = idp.issuer(),
             asked = oracle.url(),
@@ -253,6 +265,7 @@ impl Cage {
         let variables = [
             ("CLIENT_SECRET", of("issuers.*.introspection.client_secret")),
             ("SCIM_BEARER", of("issuers.*.scim.bearer")),
+            ("MINTING", of("servers.*.credentials.client_secret")),
             ("VAULT_TOKEN", ROOT),
             ("SECRET_ID", SECRET_ID),
             ("API_KEY", of("servers.*.headers.*")),
@@ -280,6 +293,7 @@ impl Cage {
             said: Vec::new(),
             vault,
             azure,
+            minter,
             _front: front,
             secrets,
         }
@@ -316,6 +330,7 @@ impl Cage {
             .args(arguments)
             .env("CLIENT_SECRET", of("issuers.*.introspection.client_secret"))
             .env("SCIM_BEARER", of("issuers.*.scim.bearer"))
+            .env("MINTING", of("servers.*.credentials.client_secret"))
             .env("VAULT_TOKEN", ROOT)
             .env("SECRET_ID", SECRET_ID)
             .env("API_KEY", of("servers.*.headers.*"))
@@ -331,7 +346,7 @@ impl Cage {
     }
 
     fn traffic(&mut self) {
-        for server in ["far", "local", "mutual", "gone"] {
+        for server in ["far", "local", "mutual", "minted", "gone"] {
             let token = self.token(server);
             let path = format!("/servers/{server}/mcp");
             let to = |request: Request| request.to(&path);
@@ -642,6 +657,15 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
     let shown = |seen: &[Seen], secret: &str| seen.iter().any(|seen| seen.whole().contains(secret));
     assert!(shown(&cage.vault.seen(), ROOT) && shown(&cage.vault.seen(), SECRET_ID));
     assert!(shown(&cage.azure.seen(), SECRET_ID));
+    let minting = cage.minter.seen();
+    let basic = minting.first().unwrap().header("authorization").unwrap();
+    let basic = STANDARD
+        .decode(basic.strip_prefix("Basic ").unwrap())
+        .unwrap();
+    assert!(
+        !cage.canaries.in_(&basic).is_empty(),
+        "the minter was not shown the secret"
+    );
     let exported = cage.collector.requests();
     let header = exported
         .first()

@@ -289,14 +289,23 @@ fn trn_03_tells_ahead_that_pins_come_to_their_end_and_keeps_to_them_after_it() {
         table("near", &day(10)),
         table("far", &day(40)),
     ];
-    let scene = Scene::and(&tables.concat());
-    let key = |event: &str| {
-        let record = scene.gateway.expect(event, Some("pins"));
-        assert_eq!(scene.gateway.records(event, None).len(), 1, "{record}");
-        record["detail"]["key"].as_str().unwrap().to_owned()
+    let token = file(&directory, "token", "hvs.token");
+    let vault = format!(
+        "[vaults.kept]\naddress = \"https://127.0.0.1:9\"\ntoken = {{ file = \"{token}\" }}\n{}\n",
+        day(11)
+    );
+    let scene = Scene::and(&(tables.concat() + &vault));
+    let told = |event: &str| {
+        scene.gateway.expect(event, Some("pins"));
+        let records = scene.gateway.records(event, None).into_iter();
+        let key = |record: Value| record["detail"]["key"].as_str().unwrap().to_owned();
+        records.map(key).collect::<Vec<_>>()
     };
-    assert_eq!(key("tls.expired"), "servers.past.pins");
-    assert_eq!(key("tls.expiring"), "servers.near.pins");
+    assert_eq!(
+        told("tls.expiring"),
+        ["vaults.kept.pins", "servers.near.pins"]
+    );
+    assert_eq!(told("tls.expired"), ["servers.past.pins"]);
     for name in ["past", "near", "far"] {
         assert_eq!(ask(&scene, name).status, 200, "{name}");
     }
