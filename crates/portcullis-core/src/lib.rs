@@ -17,6 +17,7 @@ pub mod signals;
 pub mod egress;
 pub mod scim;
 pub mod misuse;
+pub mod sign_in;
 
 pub mod pipeline;
 pub mod refusal;

@@ -7,7 +7,9 @@ use crate::inspect::BadAnswer;
 use crate::protocol::{Id, Malformed};
 use crate::quota::Exhausted;
 use crate::route::bridge::BadState;
+use crate::secret::Secret;
 use crate::session::{NoSession, NoTask};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the listener does not accept, before anybody looks at who sent it.
@@ -101,6 +103,9 @@ pub enum Unanswered {
     /// The upstream refuses our own credentials.
     #[error("upstream refused our credentials")]
     Credentials,
+    /// Whoever calls must agree first that we use the upstream in their name.
+    #[error("upstream needs its user's consent")]
+    Consent(Consent),
     /// There is no credential of ours to show it, so it was not asked.
     #[error(transparent)]
     NoCredential(#[from] NoCredential),
@@ -110,6 +115,17 @@ pub enum Unanswered {
     /// It was asked before and kept for the client's answers, but not for these.
     #[error(transparent)]
     State(#[from] BadState),
+}
+
+/// Where whoever calls can agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// A page of ours, for this caller only.
+    pub url: Secret<String>,
+    /// The server that needs it.
+    pub server: Arc<str>,
+    /// Whether the client says that it opens URLs for its user (elicitation, 2025-11-25).
+    pub opens_urls: bool,
 }
 
 impl Unanswered {
@@ -122,6 +138,7 @@ impl Unanswered {
             Self::Ended => "ended",
             Self::NotRunning => "not_running",
             Self::Credentials => "credentials",
+            Self::Consent(_) => "consent",
             Self::NoCredential(why) => why.reason(),
             Self::Secret => "secret",
             Self::State(why) => why.reason(),
@@ -224,6 +241,9 @@ impl Refusal {
             Self::Forbidden(why) => ("authz.deny", why.reason()),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
+            Self::Unanswered(why @ Unanswered::Consent(_)) => {
+                ("oauth.consent_needed", why.reason())
+            }
             Self::Unanswered(why @ Unanswered::State(_)) => ("state.rejected", why.reason()),
             Self::Unanswered(Unanswered::NoCredential(why)) => ("token.not_issued", why.reason()),
             Self::Unanswered(why) => ("upstream.failed", why.reason()),
@@ -281,6 +301,10 @@ impl Refusal {
                 (504, -32603, "upstream did not answer in time")
             }
             Self::Unanswered(Unanswered::State(_)) => (400, -32602, "request state not accepted"),
+            Self::Unanswered(Unanswered::Consent(consent)) => {
+                let code = if consent.opens_urls { -32042 } else { 403 };
+                (200, code, "consent needed")
+            }
             Self::Unanswered(Unanswered::NoCredential(why)) => {
                 let status = if why.is_answer() { 502 } else { 503 };
                 (status, -32603, "no credential for the upstream")

@@ -6,9 +6,11 @@
 
 mod durable;
 mod revocations;
+mod grants;
 mod sealed;
 
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
+pub use grants::{Grant, MAX_GRANTS};
 pub use revocations::{
     Change, Heard, KEPT, Kind, Lifted, MAX_HEARD, MAX_NAME_BYTES, MAX_REASON_BYTES,
     MAX_REVOCATIONS, MAX_TOLD, MAX_USERS, News, Page, Provision, Revocation, Sought, Source, Told,

@@ -12,6 +12,7 @@ mod relay;
 mod issuers;
 mod egress;
 mod secrets;
+mod sign_in;
 mod revocations;
 mod upstream;
 mod credentials;

@@ -61,6 +61,11 @@ impl Revocations {
         }
     }
 
+    /// The database, for what else must outlive the process.
+    pub(crate) const fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
     /// Tells of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.epoch.subscribe()
@@ -239,6 +244,7 @@ impl Gateway {
     /// Ends the sessions of those who are revoked, and the processes of these subjects.
     async fn cut(&self, subjects: &[Arc<str>]) {
         let live = self.live.load_full();
+        self.sign_ins.dismiss(&live.sign_ins, subjects);
         let over = self.state.sessions.end_revoked(&self.issuers.trust());
         let sessions = async {
             for closed in over {

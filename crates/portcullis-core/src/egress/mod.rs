@@ -91,6 +91,18 @@ impl Pinned {
     }
 }
 
+/// Whether somebody's browser may be sent to this place: by name with `https`, else only where we would go ourselves.
+///
+/// # Errors
+/// [`Denied`].
+pub fn for_browsers(target: &Target, allow: &Allowance) -> Result<(), Denied> {
+    match target.host() {
+        Host::Address(address) => admit(target, &[*address], allow).map(drop),
+        Host::Name(_) if target.is_https() => Ok(()),
+        Host::Name(_) => Err(Denied::Scheme),
+    }
+}
+
 /// Holds all that the name of `target` was resolved to against the special ranges.
 ///
 /// One special address among others refuses all of them. Whoever mixes them wants us to choose, and no public service

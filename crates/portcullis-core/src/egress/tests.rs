@@ -236,6 +236,30 @@ fn cd_12_reads_a_url_in_one_way_or_not_at_all() {
     check(&format!("{longest}a"), Err(Denied::Malformed));
 }
 
+#[test]
+fn cd_12_sends_browsers_by_https_or_nowhere() {
+    let check = |url: &str, allow: &[&str]| for_browsers(&target(url), &allowance(allow));
+    assert_eq!(check("https://as.example:8443/a", &[]), Ok(()));
+    assert_eq!(check("http://as.example/a", &[]), Err(Denied::Scheme));
+    assert_eq!(
+        check("http://localhost/a", &["localhost"]),
+        Err(Denied::Scheme)
+    );
+    assert_eq!(
+        check("http://127.0.0.1/a", &[]),
+        Err(Denied::Address(Class::Loopback))
+    );
+    assert_eq!(check("http://127.0.0.1:9000/a", &["127.0.0.1"]), Ok(()));
+    assert_eq!(
+        check("https://10.0.0.1/a", &[]),
+        Err(Denied::Address(Class::Private))
+    );
+}
+
+fn target(url: &str) -> Target {
+    Target::parse(url).expect(url)
+}
+
 fn allowance(entries: &[&str]) -> Allowance {
     let mut allow = Allowance::default();
     for entry in entries {

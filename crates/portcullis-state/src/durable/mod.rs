@@ -121,6 +121,9 @@ pub enum Failed {
         "there are too many revocations already: they end by themselves, or with `portcullis reinstate`"
     )]
     Full,
+    /// There are as many grants as may be.
+    #[error("there are too many grants at servers already")]
+    TooMany,
     /// A name or a reason is empty or too long.
     #[error("a name or a reason is empty or too long")]
     Unfit,

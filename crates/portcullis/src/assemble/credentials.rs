@@ -1,6 +1,7 @@
 //! What each server is shown of whoever calls: from its configuration to what makes it.
 
 use super::Workshop;
+use super::sign_in::SignInsByName;
 use super::upstreams::client_for;
 use crate::config::{self, Checked, CredentialKind, Fetched};
 use crate::credentials::{Actor, Credentials, Fetching, Identification, Kept, Kind, Signers, jwks};
@@ -22,6 +23,8 @@ pub(super) struct Beside<'a> {
     /// Our own name.
     pub(super) own: &'a str,
     pub(super) egress: &'a Arc<Egress>,
+    /// How servers are signed in to, by name.
+    pub(super) sign_ins: &'a SignInsByName,
 }
 
 /// Who signs what servers are told: not the embedded issuer, whose tokens open us.

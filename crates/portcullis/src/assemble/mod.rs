@@ -3,9 +3,11 @@
 mod upstreams;
 mod credentials;
 mod edges;
+mod sign_in;
 mod receivers;
 mod desk;
 mod policy;
+mod sessions;
 mod lookalikes;
 
 use crate::config::{self, Checked};
@@ -14,6 +16,7 @@ use crate::egress::Egress;
 use crate::issuers::{Source, Trusted, embedded};
 use crate::relay::Live;
 use crate::secrets::{Lease, Leases};
+use crate::sign_in::SignIns;
 use crate::tls::Peer;
 use crate::upstream::{Around, Inner, Report, Upstream};
 use anyhow::Context as _;
@@ -30,8 +33,9 @@ use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota::{self, Rate};
 use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::secret::Secret;
-use portcullis_core::session;
 use receivers::{directories, receivers};
+use sessions::sessions;
+use sign_in::sign_ins;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +56,8 @@ pub(crate) struct Workshop<'a> {
     pub(crate) tasks: &'a TaskTracker,
     /// What servers and authorization servers are to verify.
     pub(crate) signers: &'a Signers,
+    /// What users have granted at servers, and are about to.
+    pub(crate) sign_ins: &'a Arc<SignIns>,
     /// What answers for all servers together.
     pub(crate) aggregate: Arc<dyn Inner>,
     /// Told of what servers do wrong.
@@ -80,11 +86,13 @@ pub(crate) struct Assembled {
 /// Builds it all, or says why it cannot be.
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
     let policy = policy::policy(checked)?;
-    let own = own_issuer(checked);
+    let (own, egress) = (own_issuer(checked), Arc::new(Egress::new(&checked.egress)));
+    let sign_ins = sign_ins(checked, (workshop, &egress))?;
     let beside = Beside {
         workshop,
         own: &own,
-        egress: &Arc::new(Egress::new(&checked.egress)),
+        egress: &egress,
+        sign_ins: &sign_ins,
     };
     let mut servers = HashMap::new();
     let mut upstreams = Upstreams::new();
@@ -93,16 +101,13 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
         let lease = workshop.lease(checked, &format!("servers.{name}"));
         let fingerprint = fingerprint(server, (&own, &checked.egress, &lease));
-        let upstream = match workshop
-            .kept
-            .get(&name)
-            .filter(|(before, _)| *before == fingerprint)
-        {
-            Some((_, kept)) => Arc::clone(kept),
-            None => Arc::new(
-                upstream(&name, server, (&beside, lease))
-                    .with_context(|| format!("server {name}"))?,
-            ),
+        let kept = workshop.kept.get(&name);
+        let kept = kept.filter(|(before, _)| *before == fingerprint);
+        let upstream = if let Some((_, kept)) = kept {
+            Arc::clone(kept)
+        } else {
+            let made = upstream(&name, server, (&beside, lease));
+            Arc::new(made.with_context(|| format!("server {name}"))?)
         };
         upstreams.insert(name, (fingerprint, upstream));
     }
@@ -126,6 +131,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
         signals: receivers(checked, workshop),
+        sign_ins,
         directories: directories(checked, workshop),
         published: published(checked, workshop.signers),
         misuse: checked.misuse.clone(),
@@ -137,15 +143,6 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         trusted: all_trusted(checked, workshop)?,
         upstreams,
     })
-}
-
-fn sessions(configured: &config::Sessions) -> session::Limits {
-    session::Limits {
-        idle: configured.idle,
-        absolute: configured.absolute,
-        most: configured.max,
-        most_per_principal: configured.max_per_principal,
-    }
 }
 
 /// The embedded issuer's name: the gateway's own URL.

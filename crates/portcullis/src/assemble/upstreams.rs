@@ -135,6 +135,7 @@ fn site(
         tls,
         headers,
         credentials: credentials(name, server, beside)?,
+        sign_in: beside.sign_ins.get(name).cloned(),
         timeout: server.upstream_timeout,
         most: server.response_bytes,
     })
@@ -166,7 +167,12 @@ pub(super) fn fingerprint(
     (own, egress, lease): (&str, &config::Egress, &Lease),
 ) -> String {
     let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    if server.credentials.is_some() {
+    if let Some(sign_in) = &server.sign_in {
+        let secret = sign_in.client.as_ref().and_then(|own| own.secret.as_ref());
+        hash.update(secret.map_or(b"", |secret| secret.expose().as_bytes()));
+        hash.update(&[0]);
+    }
+    if server.credentials.is_some() || server.sign_in.is_some() {
         hash.update(format!("{own:?} {egress:?}").as_bytes());
     }
     hash.update(format!("{server:?}").as_bytes());

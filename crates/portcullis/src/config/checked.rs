@@ -276,6 +276,8 @@ pub(crate) struct Server {
     pub(crate) tools: BTreeMap<String, Tool>,
     /// What it is shown of whoever calls; only with an upstream on the network.
     pub(crate) credentials: Option<Credentials>,
+    /// How users consent; only with an upstream on the network.
+    pub(crate) sign_in: Option<super::sign_in::SignIn>,
     /// Wait for the first byte of an answer.
     pub(crate) upstream_timeout: Duration,
     /// Wait for a client's answer to what the server asks during its call.

@@ -231,6 +231,7 @@ pub(super) struct Server {
     #[schemars(extend("x-name" = "TOOL"))]
     pub(super) tools: BTreeMap<String, Tool>,
     pub(super) credentials: Option<Credentials>,
+    pub(super) sign_in: Option<super::sign_in::Raw>,
     #[serde(default)]
     pub(super) limits: ServerLimits,
 }

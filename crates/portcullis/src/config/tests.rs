@@ -761,6 +761,51 @@ fn lp_04_places_inside_are_named_or_refused() {
 }
 
 #[test]
+fn tok_15_sign_in_is_whole_or_refused() {
+    let url = "[servers.a]\nurl = \"https://a.example\"\n";
+    let whole = format!(
+        "{url}[servers.a.sign_in]\nissuer = \"https://as.example\"\nclient_id = \"x\"\nclient_secret = {{ env = \"TOKEN\" }}\n"
+    );
+    let checked = reads(&format!("{whole}{REST}")).unwrap();
+    let server = &checked.servers[&ServerName::parse("a").unwrap()];
+    let sign_in = server.sign_in.as_ref().unwrap();
+    let client = sign_in.client.as_ref().unwrap();
+    assert_eq!(
+        (client.issuer.1.as_str(), client.id.as_str()),
+        ("https://as.example", "x")
+    );
+    assert!(!sign_in.may_register && !format!("{checked:?}").contains("hunter2"));
+    let least = reads(&format!("{url}[servers.a.sign_in]\n{REST}")).unwrap();
+    let server = &least.servers[&ServerName::parse("a").unwrap()];
+    assert!(
+        server
+            .sign_in
+            .as_ref()
+            .is_some_and(|own| own.client.is_none())
+    );
+    for part in [
+        "client_id = \"x\"",
+        "issuer = \"https://as.example\"",
+        "client_secret = { env = \"TOKEN\" }",
+    ] {
+        let text = format!("{url}[servers.a.sign_in]\n{part}\n");
+        refuses(&text, 3, 12, "servers.a.sign_in", "belong together");
+    }
+    let other = "[servers.a]\ncommand = \"x\"\n[servers.a.sign_in]\n";
+    refuses(
+        other,
+        3,
+        12,
+        "servers.a.sign_in",
+        "only for a server with `url`",
+    );
+    let sse = format!("{url}transport = \"sse\"\n[servers.a.sign_in]\n");
+    refuses(&sse, 4, 12, "servers.a.sign_in", "only with the transport");
+    let twice = format!("{url}headers.Authorization = \"${{TOKEN}}\"\n[servers.a.sign_in]\n");
+    refuses(&twice, 4, 12, "servers.a.sign_in", "keep one of them");
+}
+
+#[test]
 fn problems_read_like_those_of_a_compiler() {
     let problems = reads(&format!("[gateway]\nadmin = \"0.0.0.0:1\"{REST}")).unwrap_err();
     assert_eq!(

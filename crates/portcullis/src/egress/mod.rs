@@ -16,7 +16,7 @@ use hyper::header::{ACCEPT, HOST, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use portcullis_audit::{Record, Recorder};
-use portcullis_core::egress::{Allowance, Denied, Host, Target, admit};
+use portcullis_core::egress::{Allowance, Denied, Host, Target, admit, for_browsers};
 use resolve::Resolver;
 use rustls::pki_types::ServerName;
 use std::net::IpAddr;
@@ -169,6 +169,17 @@ impl Egress {
         })
         .await
         .map_err(|_| NoAnswer::Timeout)?
+    }
+
+    /// Whether somebody's browser may be sent there.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub(crate) fn for_browsers(&self, site: &Site) -> Result<(), Denied> {
+        match site {
+            Site::Written(_) => Ok(()),
+            Site::Named(target) => for_browsers(target, &self.allow),
+        }
     }
 
     async fn connect(&self, site: &Site) -> Result<TcpStream, NoAnswer> {

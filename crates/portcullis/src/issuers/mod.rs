@@ -123,7 +123,7 @@ enum Asking {
 }
 
 impl Issuers {
-    pub(crate) fn new(recorder: Recorder) -> Self {
+    fn new(recorder: Recorder) -> Self {
         let nobody = Trust {
             issuers: HashMap::new(),
             keys: Keys::default(),
@@ -140,6 +140,13 @@ impl Issuers {
             questions: Questions::default(),
             recorder,
         }
+    }
+
+    /// The same, with these to begin with.
+    pub(crate) fn with(recorder: Recorder, trusted: Vec<Trusted>) -> Self {
+        let issuers = Self::new(recorder);
+        issuers.install(trusted);
+        issuers
     }
 
     /// What tokens are verified against now.

@@ -9,6 +9,11 @@ use std::path::PathBuf;
 pub(crate) struct Home(pub(crate) PathBuf);
 
 impl Home {
+    /// Where keys are.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
     /// The key of the embedded issuer.
     pub(crate) fn issuer_key(&self) -> PathBuf {
         self.0.join("keys/issuer.ed25519")

@@ -22,6 +22,7 @@ use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
 use crate::secrets::{Leases, Read};
 use crate::shards::Shards;
+use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
 use crate::tls::{BadTls, Expiries, Shown};
 use crate::upstream::Report;
@@ -119,19 +120,20 @@ pub(crate) async fn build(
     let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
     let aggregate = Arc::new(Aggregate::default());
     let (signers, leases) = (Signers::open(&home)?, Arc::new(Leases::default()));
+    let sign_ins = SignIns::at(&revocations, (shared, &home), (&report, &tasks)).await?;
     let workshop = Workshop {
         leases: &leases,
         aggregate: aggregate.clone(),
         key: &key,
         signers: &signers,
+        sign_ins: &sign_ins,
         tasks: &tasks,
         report: &report,
         kept: Upstreams::new(),
     };
     let built = assemble(checked, &workshop)?;
     let certificate = certificate(checked)?.map(|shown| Arc::new(Shown::new(shown)));
-    let issuers = Issuers::new(recorder.clone());
-    issuers.install(built.trusted);
+    let issuers = Issuers::with(recorder.clone(), built.trusted);
     let counters = Counters::default();
     let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
     let gateway = Arc::new(Gateway {
@@ -139,6 +141,7 @@ pub(crate) async fn build(
         issuers,
         state: state()?,
         revocations,
+        sign_ins,
         signals: Networks::default(),
         directories: Directories::default(),
         misuse: Misuse::default(),

@@ -87,6 +87,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         aggregate: running.aggregate.clone(),
         key: &running.key,
         signers: &running.signers,
+        sign_ins: &running.gateway.sign_ins,
         tasks: &running.gateway.tasks,
         report: &running.report,
         kept,

@@ -5,12 +5,12 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use portcullis_core::authenticate::{
-    BadProof, Resource, Scheme, Unauthenticated, challenges, metadata as document,
+    BadProof, Resource, Scheme, Unauthenticated, challenges, metadata as resource_document,
 };
 use portcullis_core::authorize::Forbidden;
 use portcullis_core::inspect::Released;
 use portcullis_core::protocol::{Id, Malformed, Revision};
-use portcullis_core::refusal::{Refusal, Unacceptable};
+use portcullis_core::refusal::{Consent, Refusal, Unacceptable, Unanswered};
 use serde_json::{Value, json};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -59,7 +59,7 @@ pub(crate) fn jwks(keys: Bytes) -> Response<Body> {
 
 /// The metadata of a protected resource (RFC 9728).
 pub(crate) fn metadata(resource: &Resource) -> Response<Body> {
-    let mut response = Response::new(Body::whole(document(resource).to_string().into()));
+    let mut response = Response::new(Body::whole(resource_document(resource).to_string().into()));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response.headers_mut().insert(
         header::CACHE_CONTROL,
@@ -176,6 +176,11 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
                 .collect();
             json!({ "supported": supported, "requested": requested })
         }
+        Refusal::Unanswered(Unanswered::Consent(consent)) => {
+            let (message, data) = consent_needed(consent, refused.trace);
+            error = json!({ "code": public.code, "message": message });
+            data
+        }
         Refusal::Unacceptable(_)
         | Refusal::Unauthenticated(_)
         | Refusal::NoSession(_)
@@ -196,6 +201,29 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
         .map(|id| format!(r#","id":{}"#, id.json()))
         .unwrap_or_default();
     format!(r#"{{"jsonrpc":"2.0"{id},"error":{error}}}"#).into()
+}
+
+/// Where to agree: for programs that open URLs (`URLElicitationRequiredError`, 2025-11-25), and for people.
+fn consent_needed(consent: &Consent, trace: &str) -> (String, Value) {
+    let (server, url) = (&consent.server, consent.url.expose());
+    let message = format!("server {server} needs your consent: open {url}");
+    let id = url.rsplit('/').next().unwrap_or_default();
+    let asked = json!([{ "mode": "url", "elicitationId": id, "url": url, "message": message }]);
+    let data = if consent.opens_urls {
+        json!({ "correlationId": trace, "url": url, "elicitations": asked })
+    } else {
+        json!({ "correlationId": trace, "url": url })
+    };
+    (message, data)
+}
+
+/// A JSON document that is public.
+pub(crate) fn document(text: String) -> Response<Body> {
+    let mut response = Response::new(Body::whole(text.into()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    let kept = HeaderValue::from_static("max-age=300");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    response
 }
 
 fn challenges_for(refusal: &Refusal, resource: &Resource, scheme: Scheme) -> Vec<String> {

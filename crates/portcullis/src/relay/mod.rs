@@ -13,6 +13,8 @@ mod identify;
 mod hear;
 mod provision;
 mod suspect;
+mod connect;
+mod beside;
 mod intake;
 mod reply;
 
@@ -24,6 +26,7 @@ use crate::listener::{Body, Edge, Refused, Unread, refuse, set_nonce};
 use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
 use crate::revocations::Revocations;
+use crate::sign_in::{SignIn, SignIns};
 use crate::telemetry::Counters;
 use crate::upstream::{Carried, Upstream};
 use arc_swap::ArcSwap;
@@ -82,6 +85,8 @@ pub(crate) struct Live {
     pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// Who may push security events, by name.
     pub(crate) signals: HashMap<String, Receiving>,
+    /// The servers that need their user's consent.
+    pub(crate) sign_ins: BTreeMap<Arc<str>, Arc<SignIn>>,
     /// Whose directories may tell of users, by name.
     pub(crate) directories: HashMap<String, Directory>,
     /// The keys of ours that others verify our word with.
@@ -102,6 +107,8 @@ pub(crate) struct Gateway {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) issuers: Issuers,
     pub(crate) revocations: Revocations,
+    /// What users have granted at servers, and are about to.
+    pub(crate) sign_ins: Arc<SignIns>,
     /// How many security events networks have pushed.
     pub(crate) signals: Networks,
     /// What networks have asked of the directories' door.

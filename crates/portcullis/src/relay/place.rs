@@ -12,6 +12,8 @@ pub(super) enum Place<'a> {
     Keys,
     /// The keys by which authorization servers know us.
     ClientKeys,
+    /// Where users let us use servers in their name.
+    Connect(&'a str),
     /// Where the issuer of that name pushes security events.
     Signals(&'a str),
     /// Where the directory of the issuer of that name tells of users, and what it speaks of.
@@ -27,6 +29,7 @@ impl<'a> Place<'a> {
                 Self::Metadata(_)
                 | Self::Keys
                 | Self::ClientKeys
+                | Self::Connect(_)
                 | Self::Signals(_)
                 | Self::Scim(..)
                 | Self::Nowhere => Self::Nowhere,
@@ -40,6 +43,9 @@ impl<'a> Place<'a> {
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
+        }
+        if let Some(rest) = path.strip_prefix("/connect/") {
+            return Self::Connect(rest);
         }
         if let Some(issuer) = path.strip_prefix("/signals/") {
             return Self::Signals(issuer);
@@ -88,6 +94,8 @@ mod tests {
                 "/.well-known/oauth-protected-resource/.well-known/jwks.json",
                 Place::Nowhere,
             ),
+            ("/connect/x/go", Place::Connect("x/go")),
+            ("/connect", Place::Nowhere),
             ("/signals", Place::Nowhere),
             ("/scim/idp/v2/Users", Place::Scim("idp", "/Users")),
             ("/scim/idp/v2/Users/0a", Place::Scim("idp", "/Users/0a")),

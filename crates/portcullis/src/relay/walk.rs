@@ -6,10 +6,9 @@ use super::stream::{Listening, Stream};
 use super::{Gateway, Live, intake};
 use crate::clock;
 use crate::export::Side;
-use crate::listener::{Body, Seen, jwks, metadata, plain, preflight, seen};
+use crate::listener::{Body, Seen, plain, preflight, seen};
 use crate::record::{Came, Exchange, note_closed};
 use crate::upstream::{Content, Upstream};
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -58,19 +57,16 @@ impl Gateway {
     ) -> Result<Walked, Refusal> {
         let server = match Place::of(parts.uri.path()) {
             Place::Endpoint(server) => server,
-            Place::Metadata(server) => return self.metadata(live, parts, server, exchange).await,
-            Place::Keys => return keys((parts, &live.published.assertions), exchange).await,
-            Place::ClientKeys => return keys((parts, &live.published.client), exchange).await,
-            Place::Signals(issuer) => {
-                let heard = self.hear(live, (parts, body), (issuer, peer), exchange);
-                return heard.await.map(Walked::Whole);
+            other @ (Place::Metadata(_)
+            | Place::Keys
+            | Place::ClientKeys
+            | Place::Signals(_)
+            | Place::Scim(..)
+            | Place::Connect(_)
+            | Place::Nowhere) => {
+                let beside = self.beside(live, (parts, body), (other, peer), exchange);
+                return Box::pin(beside).await;
             }
-            Place::Scim(issuer, resource) => {
-                let from = ((issuer, resource), peer);
-                let told = self.provision(live, (parts, body), from, exchange);
-                return told.await.map(Walked::Whole);
-            }
-            Place::Nowhere => return Err(Unacceptable::Path.into()),
         };
         if parts.method == Method::OPTIONS {
             let settled = exchange.settle(asked_before()).await;
@@ -114,21 +110,6 @@ impl Gateway {
             Method::DELETE => self.delete(&step, &session, exchange).await,
             _ => Err(Unacceptable::Method.into()),
         }
-    }
-
-    async fn metadata(
-        &self,
-        live: &Live,
-        parts: &Parts,
-        server: &str,
-        exchange: &mut Exchange,
-    ) -> Result<Walked, Refusal> {
-        if parts.method != Method::GET {
-            return Err(Unacceptable::Method.into());
-        }
-        let resource = &live.rules.server(server)?.gate.resource;
-        served(exchange).await?;
-        Ok(Walked::Whole(metadata(resource)))
     }
 
     async fn post(
@@ -312,29 +293,6 @@ pub(super) fn completed(status: u16, code: Option<i64>) -> Came {
         status,
         code: code.and_then(|code| i32::try_from(code).ok()),
     }
-}
-
-async fn keys(
-    (parts, keys): (&Parts, &Option<Bytes>),
-    exchange: &mut Exchange,
-) -> Result<Walked, Refusal> {
-    let keys = keys.clone().ok_or(Unacceptable::Path)?;
-    if parts.method != Method::GET {
-        return Err(Unacceptable::Method.into());
-    }
-    served(exchange).await?;
-    Ok(Walked::Whole(jwks(keys)))
-}
-
-/// Records that what is public was read.
-async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
-    let came = Came {
-        event: "metadata.served",
-        reason: None,
-        status: 200,
-        code: None,
-    };
-    exchange.settle(came).await.map_err(Refusal::Unavailable)
 }
 
 /// How a preflight is recorded.

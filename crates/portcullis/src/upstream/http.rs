@@ -4,6 +4,7 @@ use super::body::{EventStream, collect, media_type};
 use super::pool::{Idle, Lease, Sender};
 use super::{Begun, Carried, Content, Events, Reply};
 use crate::credentials::{Credentials, Shown};
+use crate::sign_in::SignIn;
 use crate::tls::Client;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,6 +18,7 @@ use portcullis_core::credentials::NoCredential;
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
+use portcullis_core::sign_in::opens_urls;
 use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +62,8 @@ pub(crate) struct Site {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// What it is shown of who calls; none if nothing but `headers`.
     pub(crate) credentials: Option<Arc<Credentials>>,
+    /// How it is signed in to, in the name of who calls.
+    pub(crate) sign_in: Option<Arc<SignIn>>,
     /// How long the first byte of an answer may take.
     pub(crate) timeout: Duration,
     /// The largest message or event, in bytes.
@@ -100,6 +104,7 @@ impl Http {
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
         let shown = self.shown(dispatch, carried).await?;
+        let asking = (dispatch.principal(), shown.clone());
         let mut request = self.request(
             Method::POST,
             dispatch.session(),
@@ -108,7 +113,8 @@ impl Http {
         );
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         request.headers_mut().insert(header::ACCEPT, ACCEPT_BOTH);
-        let answered = self.exchange(request).await;
+        let opens_urls = || opens_urls(dispatch.call().body());
+        let answered = self.exchange_as(request, asking, opens_urls).await;
         if let (Err(Unanswered::Credentials), Some(own)) = (&answered, &self.site.credentials) {
             own.rejected(dispatch);
         }
@@ -135,13 +141,14 @@ impl Http {
         carried: &Carried,
     ) -> Result<Reply, Unanswered> {
         let shown = self.shown_by(whose, carried).await?;
+        let asking = (whose, shown.clone());
         let mut request = self.request(Method::GET, Some(open), (carried, shown), Bytes::new());
         request.headers_mut().insert(header::ACCEPT, ACCEPT_EVENTS);
         if let Some(last) = last {
             let last = HeaderValue::from_str(last).map_err(|_| Unanswered::Foreign)?;
             request.headers_mut().insert(LAST_EVENT, last);
         }
-        self.exchange(request).await
+        self.exchange_as(request, asking, || false).await
     }
 
     /// What a message shows, for a transport on which it has to wait.
@@ -149,10 +156,11 @@ impl Http {
         &self,
         dispatch: &Dispatch,
         carried: &Carried,
-    ) -> Result<Option<Shown>, NoCredential> {
-        match &self.site.credentials {
-            None => Ok(None),
-            Some(own) => own.for_message(dispatch, carried).await.map(Some),
+    ) -> Result<Option<Shown>, Unanswered> {
+        match (&self.site.credentials, &self.site.sign_in) {
+            (None, None) => Ok(None),
+            (Some(own), _) => Ok(Some(own.for_message(dispatch, carried).await?)),
+            (None, Some(sign_in)) => sign_in.shown(dispatch.principal(), carried).await,
         }
     }
 
@@ -161,10 +169,11 @@ impl Http {
         &self,
         whose: &Principal,
         carried: &Carried,
-    ) -> Result<Option<Shown>, NoCredential> {
-        match &self.site.credentials {
-            None => Ok(None),
-            Some(own) => own.for_other(whose, carried).await.map(Some),
+    ) -> Result<Option<Shown>, Unanswered> {
+        match (&self.site.credentials, &self.site.sign_in) {
+            (None, None) => Ok(None),
+            (Some(own), _) => Ok(Some(own.for_other(whose, carried).await?)),
+            (None, Some(sign_in)) => sign_in.shown(whose, carried).await,
         }
     }
 
@@ -199,7 +208,7 @@ impl Http {
         let carried = Carried::default();
         let shown = match whose {
             Some(whose) => self.shown_by(whose, &carried).await,
-            None if self.site.credentials.is_some() => Err(NoCredential::Expired),
+            None if self.site.credentials.is_some() => Err(NoCredential::Expired.into()),
             None => Ok(None),
         };
         let Ok(shown) = shown else {
@@ -252,6 +261,28 @@ impl Http {
             headers.insert(header::AUTHORIZATION, shown);
         }
         request
+    }
+
+    /// The same, where the answer may be that whoever calls must agree first.
+    async fn exchange_as(
+        &self,
+        request: Request<Full<Bytes>>,
+        (whose, shown): (&Principal, Option<Shown>),
+        opens_urls: impl FnOnce() -> bool + Send,
+    ) -> Result<Reply, Unanswered> {
+        let Some(sign_in) = &self.site.sign_in else {
+            return self.exchange(request).await;
+        };
+        let (sender, response) = timeout(self.site.timeout, self.send(request))
+            .await
+            .map_err(|_| Unanswered::Timeout)??;
+        let Some(challenge) = SignIn::asked(response.status(), response.headers()) else {
+            return self.read(sender, response).await;
+        };
+        drop((sender, response));
+        let opens_urls = opens_urls();
+        let asked = (challenge, shown.as_ref());
+        Err(Box::pin(sign_in.needed(whose, asked, opens_urls)).await)
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, Unanswered> {

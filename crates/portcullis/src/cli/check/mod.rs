@@ -13,6 +13,7 @@ use crate::credentials::Signers;
 use crate::keys;
 use crate::relay::Aggregate;
 use crate::secrets::{Leases, Sources};
+use crate::sign_in::SignIns;
 use crate::tls::{Expiry, expiries};
 use crate::upstream::Report;
 use clap::Args;
@@ -159,6 +160,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
         signers: &Signers::passing()?,
         tasks: &TaskTracker::new(),
         report: &report,
+        sign_ins: &Arc::new(SignIns::nowhere()),
         kept: Upstreams::new(),
     };
     let flaws = match assemble(&checked, &workshop) {

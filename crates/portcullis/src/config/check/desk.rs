@@ -78,7 +78,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Refuses for something that is not there, unless a problem in the same table explains it.
-    pub(super) fn refuse_missing(&mut self, place: &Place, reason: &str, fix: &str) {
+    pub(in crate::config) fn refuse_missing(&mut self, place: &Place, reason: &str, fix: &str) {
         let prefix = place.to_string();
         let is_inside = |key: &str| {
             key.strip_prefix(&prefix)
@@ -192,7 +192,7 @@ impl<'a> Desk<'a> {
     }
 
     /// A URL; `https`, or `http` on loopback.
-    pub(super) fn url(&mut self, place: &Place, text: &str) -> Option<HttpUrl> {
+    pub(in crate::config) fn url(&mut self, place: &Place, text: &str) -> Option<HttpUrl> {
         match HttpUrl::parse(text) {
             Ok(url) => Some(url),
             Err(problem) => {

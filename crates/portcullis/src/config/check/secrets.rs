@@ -46,7 +46,11 @@ fn resource_of(url: &HttpUrl) -> Option<&'static str> {
 
 impl Desk<'_> {
     /// Text with its references resolved.
-    pub(super) fn text(&mut self, place: &Place, raw: raw::Text) -> Option<Secret<String>> {
+    pub(in crate::config) fn text(
+        &mut self,
+        place: &Place,
+        raw: raw::Text,
+    ) -> Option<Secret<String>> {
         let reference = match raw {
             raw::Text::Literal(text) => return self.interpolated(place, &text),
             raw::Text::Reference(reference) => reference,

@@ -13,6 +13,7 @@ use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::quantity::{Count, Range, Size, Span};
 use crate::config::raw;
+use crate::config::sign_in::sign_in;
 use portcullis_core::authenticate::Binding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -106,6 +107,10 @@ fn server(
     let credentials = raw
         .credentials
         .map(|raw| credentials::credentials(desk, &place.key("credentials"), raw, beside));
+    let beside = (upstream.as_ref(), credentials.is_some());
+    let sign_in = raw
+        .sign_in
+        .map(|raw| sign_in(desk, &place.key("sign_in"), raw, beside));
     let tools = tools(desk, &place.key("tools"), raw.tools, credentials.is_some());
     let limits = limits(desk, &place.key("limits"), raw.limits, &around.upstream);
     Some(Server {
@@ -117,6 +122,10 @@ fn server(
         dpop_nonce,
         tools,
         credentials: match credentials {
+            None => None,
+            Some(found) => Some(found?),
+        },
+        sign_in: match sign_in {
             None => None,
             Some(found) => Some(found?),
         },
@@ -254,7 +263,11 @@ fn allow(desk: &mut Desk<'_>, place: &Place, name: &ServerName, texts: &[String]
 }
 
 /// Scopes as RFC 6749 section 3.3 writes them.
-pub(super) fn scopes(desk: &mut Desk<'_>, place: &Place, raw: Vec<String>) -> BTreeSet<String> {
+pub(in crate::config) fn scopes(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Vec<String>,
+) -> BTreeSet<String> {
     for (index, scope) in raw.iter().enumerate() {
         let is_inside = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if scope.is_empty() || !scope.bytes().all(is_inside) {

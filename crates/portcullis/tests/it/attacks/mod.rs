@@ -11,6 +11,7 @@ mod providers;
 mod keys;
 mod egress;
 mod keeper;
+mod consent;
 mod lifetime;
 mod proof;
 mod scope;

@@ -2,6 +2,7 @@
 
 mod client;
 mod collector;
+mod consenting;
 mod dns;
 mod gateway;
 mod http;
@@ -20,6 +21,7 @@ mod upstream;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
 pub(crate) use collector::Collector;
+pub(crate) use consenting::{Browser, Consenting, Granter};
 pub(crate) use dns::Dns;
 pub(crate) use gateway::{Gateway, free_port, next_second, now, portcullis, wait_for};
 pub(crate) use http::{Answer, Host, Seen};

@@ -1,0 +1,500 @@
+//! ATK-013, ATK-039 to ATK-041: servers that need consent, and what goes wrong on the way to it.
+
+use crate::harness::{
+    AMPLE, Answer, Browser, Consenting, Gateway, Granter, Host, Idp, Response, Scene, Upstream,
+    WITH_SESSIONS, call, initialize, next_second, post, wait_for,
+};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const OPEN: &str = "register = true\n[egress]\nallow = [\"127.0.0.1\"]\n";
+
+/// A gateway before such a server.
+fn scene(server: Consenting, more: &str) -> (Scene, Consenting) {
+    let idp = Idp::start();
+    let config = format!(
+        "[issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.notes.sign_in]\n{more}",
+        idp.issuer(),
+        server.upstream.url()
+    );
+    let scene = Scene {
+        gateway: Gateway::start(&config),
+        upstream: Upstream::start(),
+        idp,
+    };
+    (scene, server)
+}
+
+/// The link that this caller gets.
+fn link(scene: &Scene, subject: &str) -> String {
+    let refused = scene.send(&call("echo").token(&scene.token(subject)));
+    assert_eq!((refused.status, refused.code()), (200, 403), "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    assert_eq!(record["event"], "oauth.consent_needed", "{record}");
+    let url = refused.json()["error"]["data"]["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let message = refused.json()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        message.contains(&url) && message.contains("notes"),
+        "{message}"
+    );
+    url
+}
+
+fn works(scene: &Scene, subject: &str) {
+    let answer = scene.send(&call("echo").token(&scene.token(subject)));
+    assert_eq!((answer.status, answer.code()), (200, 0), "{answer:?}");
+    assert_eq!(scene.gateway.record_of(&answer)["event"], "call.completed");
+}
+
+/// What a page that refuses is recorded as.
+fn is_refused(scene: &Scene, page: &Response, status: u16, (event, reason): (&str, &str)) {
+    assert_eq!(page.status, status, "{page:?}");
+    let found = wait_for("the record of a page", || {
+        scene.gateway.records(event, Some(reason)).pop()
+    });
+    assert_eq!(found["outcome"]["status"], status, "{found}");
+}
+
+#[test]
+fn tok_15_a_user_consents_and_only_this_user_is_connected() {
+    let (mut scene, server) = scene(Consenting::start(), OPEN);
+    let url = link(&scene, "ali<b>ce");
+    assert_eq!(server.shown(), [None], "nothing is shown before consent");
+    assert_eq!(link(&scene, "ali<b>ce"), url, "one link for one caller");
+    let mut browser = Browser::default();
+    let page = browser.get(&scene.gateway, &url);
+    assert!(
+        page.body.contains("notes") && page.body.contains("ali&lt;b&gt;ce"),
+        "{}",
+        page.body
+    );
+    assert!(
+        !page.body.contains("<b>ce") && !page.body.contains("<script"),
+        "{}",
+        page.body
+    );
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    let cookie = page.header("set-cookie").unwrap();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+        "{cookie}"
+    );
+    let done = browser.connects(&scene.gateway, &url);
+    assert_eq!(done.status, 200, "{done:?}");
+    works(&scene, "ali<b>ce");
+    let asked = server.authority.seen("/authorize").pop().unwrap();
+    assert_eq!(asked["code_challenge_method"], "S256");
+    assert_eq!(asked["resource"], server.upstream.url());
+    assert_eq!(asked["scope"], "notes");
+    assert_eq!(asked["client_id"], "registered");
+    let redeemed = server.authority.seen("/token").pop().unwrap();
+    assert_eq!(redeemed["resource"], server.upstream.url());
+    assert_eq!(
+        server.shown().pop().unwrap().as_deref(),
+        Some("Bearer access-2")
+    );
+    // Another caller has a link of its own and none of this one's access.
+    assert_ne!(link(&scene, "bob"), url);
+    assert_eq!(server.shown().pop().unwrap(), None);
+    for event in ["oauth.link_opened", "oauth.started", "oauth.connected"] {
+        let record = scene.gateway.expect(event, None);
+        assert!(
+            record["detail"]["for"]
+                .as_str()
+                .unwrap()
+                .ends_with("ali<b>ce"),
+            "{record}"
+        );
+    }
+    // It outlives the process, and is in no file as text.
+    scene.gateway.restart();
+    works(&scene, "ali<b>ce");
+    assert_eq!(server.authority.seen("/token").len(), 1);
+    let secrets = [
+        "access-2",
+        "refresh-2",
+        "code-1",
+        &redeemed["code_verifier"],
+        url.rsplit('/').next().unwrap(),
+    ];
+    let told = scene.gateway.traces();
+    let kept: Vec<u8> = ["state.db", "state.db-wal"]
+        .iter()
+        .filter_map(|name| std::fs::read(scene.gateway.data().join(name)).ok())
+        .flatten()
+        .collect();
+    for secret in secrets {
+        assert!(!told.contains(secret), "{secret} is told");
+        assert!(
+            !kept
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes()),
+            "{secret} is kept"
+        );
+    }
+}
+
+#[test]
+fn tok_15_tells_clients_that_open_urls_in_their_way() {
+    let (scene, _server) = scene(Consenting::start(), OPEN);
+    let token = scene.token("alice");
+    let plain = scene.send(&initialize(&token));
+    assert_eq!((plain.status, plain.code()), (200, 403), "{plain:?}");
+    let params = json!({
+        "protocolVersion": WITH_SESSIONS,
+        "capabilities": { "elicitation": { "url": {} } },
+        "clientInfo": { "name": "test", "version": "1" },
+    });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let told = scene.send(&post(&body.to_string()).token(&token));
+    assert_eq!((told.status, told.code()), (200, -32042), "{told:?}");
+    let asked = &told.json()["error"]["data"]["elicitations"][0];
+    assert_eq!(asked["mode"], "url", "{asked}");
+    assert_eq!(asked["url"], told.json()["error"]["data"]["url"]);
+}
+
+#[test]
+fn tok_15_a_link_is_for_one_browser_and_one_use() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let url = link(&scene, "alice");
+    let (mut first, mut second) = (Browser::default(), Browser::default());
+    // The other one has a cookie of ours too: it is about to agree to something else.
+    let own = link(&scene, "mallory");
+    assert_eq!(second.get(&scene.gateway, &own).status, 200);
+    let nobody = Browser::default().get(&scene.gateway, &format!("{url}/go"));
+    is_refused(&scene, &nobody, 403, ("oauth.refused", "browser"));
+    // Nobody goes on without having seen the page.
+    let unseen = second.get(&scene.gateway, &format!("{url}/go"));
+    is_refused(&scene, &unseen, 403, ("oauth.refused", "browser"));
+    let back = first.consents(&scene.gateway, &url).unwrap();
+    let used = first.get(&scene.gateway, &url);
+    is_refused(&scene, &used, 404, ("oauth.refused", "link"));
+    // The answer, in the browser of somebody else: that is the end of it.
+    let stolen = second.get(&scene.gateway, &back);
+    is_refused(&scene, &stolen, 403, ("oauth.refused", "browser"));
+    let late = first.get(&scene.gateway, &back);
+    is_refused(&scene, &late, 400, ("oauth.refused", "state"));
+    for query in ["", "?code=x", "?code=x&state=guessed", "?state=a&state=b"] {
+        let page = first.get(&scene.gateway, &format!("/connect/callback{query}"));
+        assert_eq!(page.status, 400, "{query} {page:?}");
+    }
+    assert_eq!(
+        server.authority.seen("/token").len(),
+        0,
+        "no code was exchanged"
+    );
+    // A link that somebody opened belongs to that browser.
+    let url = link(&scene, "alice");
+    assert_eq!(first.get(&scene.gateway, &url).status, 200);
+    for path in ["", "/go"] {
+        for browser in [&mut Browser::default(), &mut second] {
+            let other = browser.get(&scene.gateway, &format!("{url}{path}"));
+            is_refused(&scene, &other, 403, ("oauth.refused", "browser"));
+        }
+    }
+    assert_eq!(first.connects(&scene.gateway, &url).status, 200);
+    works(&scene, "alice");
+}
+
+#[test]
+fn tok_07_sends_no_code_to_another_authorization_server() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let mut browser = Browser::default();
+    for iss in [Some("https://as.example"), None, Some("")] {
+        server.authority.poses(iss);
+        let page = browser.connects(&scene.gateway, &link(&scene, "alice"));
+        is_refused(&scene, &page, 502, ("oauth.iss_mismatch", "iss"));
+        assert_eq!(server.authority.seen("/token").len(), 0, "{iss:?}");
+    }
+    let truth = server.authority.issuer();
+    server.authority.poses(Some(&truth));
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    works(&scene, "alice");
+}
+
+#[test]
+fn tok_07_shows_no_client_and_no_token_to_another_authorization_server() {
+    let (server, rogue) = (Consenting::start(), Granter::start());
+    let own = format!(
+        "issuer = \"{}\"\nclient_id = \"ours\"\nclient_secret = {{ env = \"SECRET\" }}\n[egress]\nallow = [\"127.0.0.1\"]\n",
+        server.authority.issuer()
+    );
+    let idp = Idp::start();
+    let config = format!(
+        "[issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.notes.sign_in]\n{own}",
+        idp.issuer(),
+        server.upstream.url()
+    );
+    let scene = Scene {
+        gateway: Gateway::start_after("export SECRET=hunter2-of-ours", &config),
+        upstream: Upstream::start(),
+        idp,
+    };
+    let mut browser = Browser::default();
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    works(&scene, "alice");
+    // The server changes sides: it names another authorization server, and refuses the token that it took before.
+    *server.authorities.lock().unwrap() = vec![rogue.issuer()];
+    server.authority.ends_all();
+    let page = browser.connects(&scene.gateway, &link(&scene, "alice"));
+    is_refused(
+        &scene,
+        &page,
+        502,
+        ("oauth.metadata_rejected", "other_authority"),
+    );
+    assert_eq!(rogue.requests(), 0, "the other one was asked");
+    assert!(!scene.gateway.traces().contains("hunter2-of-ours"));
+}
+
+#[test]
+fn cd_12_a_server_sends_nobody_astray() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let lure = Host::start_at("127.0.0.2:0", |_| Answer::json(200, "", "{}"));
+    let (mut browser, port) = (Browser::default(), lure.address().port());
+    let mut fails = |event: &str, reason: &str| {
+        let page = browser.connects(&scene.gateway, &link(&scene, "alice"));
+        is_refused(&scene, &page, 502, (event, reason));
+        assert!(
+            !page.body.contains("127.0.0") && !page.body.contains("script"),
+            "{}",
+            page.body
+        );
+    };
+    for (url, reason) in [
+        ("http://169.254.169.254/latest".to_owned(), "address"),
+        (format!("http://127.0.0.2:{port}/"), "address"),
+        (format!("http://[::ffff:127.0.0.2]:{port}/"), "address"),
+        (format!("http://2130706434:{port}/"), "malformed"),
+        ("file:///etc/passwd".to_owned(), "scheme"),
+        ("javascript:alert(1)".to_owned(), "malformed"),
+    ] {
+        *server.metadata.lock().unwrap() = Some(url);
+        fails("egress.denied", reason);
+    }
+    *server.metadata.lock().unwrap() = None;
+    for issuer in [
+        format!("http://127.0.0.2:{port}"),
+        "https://[::ffff:10.0.0.1]".to_owned(),
+    ] {
+        *server.authorities.lock().unwrap() = vec![issuer];
+        fails("egress.denied", "address");
+    }
+    *server.authorities.lock().unwrap() = vec![server.authority.issuer()];
+    for url in [
+        "file:/c:/windows/system32/calc.exe",
+        "javascript:alert(1)",
+        "http://x/$(calc)",
+        "--flag",
+        "data:text/html,x",
+        "https://as.example/\"><script>alert(1)</script>",
+    ] {
+        server.authority.says("authorization_endpoint", json!(url));
+        fails("oauth.metadata_rejected", "url");
+    }
+    let truth = format!("{}/authorize", server.authority.issuer());
+    server
+        .authority
+        .says("authorization_endpoint", json!(truth));
+    server.authority.says(
+        "token_endpoint",
+        json!(format!("http://127.0.0.2:{port}/token")),
+    );
+    fails("egress.denied", "address");
+    server.authority.says(
+        "token_endpoint",
+        json!(format!("{}/token", server.authority.issuer())),
+    );
+    server.authority.says("issuer", json!("https://as.example"));
+    fails("oauth.metadata_rejected", "issuer");
+    server
+        .authority
+        .says("issuer", json!(server.authority.issuer()));
+    server
+        .authority
+        .says("code_challenge_methods_supported", json!(["plain"]));
+    fails("oauth.metadata_rejected", "pkce");
+    assert_eq!(lure.seen().len(), 0, "somebody went astray");
+    assert_eq!(server.authority.seen("/token").len(), 0);
+    server
+        .authority
+        .says("code_challenge_methods_supported", json!(["S256"]));
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    works(&scene, "alice");
+}
+
+#[test]
+fn tok_15_renews_tokens_before_their_end_and_once_for_all() {
+    let (scene, server) = scene(Consenting::start(), &format!("{OPEN}{AMPLE}"));
+    server.authority.lifetime(4);
+    let mut browser = Browser::default();
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    let (token, began) = (scene.token("alice"), Instant::now());
+    while began.elapsed() < Duration::from_secs(9) {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let answer = scene.send(&call("echo").token(&token));
+                    assert_eq!((answer.status, answer.code()), (200, 0), "{answer:?}");
+                });
+            }
+        });
+    }
+    let asked = server.authority.seen("/token");
+    let renewals = asked
+        .iter()
+        .filter(|form| form["grant_type"] == "refresh_token");
+    let shown: std::collections::HashSet<&String> =
+        renewals.map(|form| &form["refresh_token"]).collect();
+    assert_eq!(
+        shown.len(),
+        asked.len() - 1,
+        "each refresh token was shown once: {asked:?}"
+    );
+    assert!((2..=4).contains(&shown.len()), "{asked:?}");
+    assert!(
+        asked
+            .iter()
+            .all(|form| form["resource"] == server.upstream.url())
+    );
+    assert_eq!(
+        scene.gateway.records("oauth.refreshed", None).len(),
+        shown.len()
+    );
+    // Without a token endpoint, calls fail once the token has ended, and nothing goes up.
+    server.authority.is_broken(true);
+    let refused = wait_for("the end of the token", || {
+        let answer = scene.send(&call("echo").token(&token));
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(
+        (refused.status, refused.code()),
+        (502, -32603),
+        "{refused:?}"
+    );
+    let before = server.shown().len();
+    assert_eq!(scene.send(&call("echo").token(&token)).status, 502);
+    assert_eq!(server.shown().len(), before, "an expired token went up");
+    server.authority.is_broken(false);
+    works(&scene, "alice");
+}
+
+#[test]
+fn tok_15_a_family_of_tokens_that_has_ended_needs_consent_again() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let mut browser = Browser::default();
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    works(&scene, "alice");
+    // Somebody has used a refresh token of this family twice (ATK-013): all of it is over.
+    server.authority.ends_all();
+    next_second();
+    next_second();
+    let url = link(&scene, "alice");
+    scene.gateway.expect("oauth.refresh_failed", Some("spent"));
+    assert_eq!(browser.connects(&scene.gateway, &url).status, 200);
+    works(&scene, "alice");
+}
+
+#[test]
+fn tok_15_gives_tokens_back_when_access_is_revoked() {
+    let (mut scene, server) = scene(Consenting::start(), OPEN);
+    let mut browser = Browser::default();
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    let url = link(&scene, "bob");
+    let issuer = scene.idp.issuer();
+    scene
+        .gateway
+        .runs("revoke", &["--subject", "alice", "--issuer", &issuer]);
+    scene
+        .gateway
+        .runs("revoke", &["--subject", "bob", "--issuer", &issuer]);
+    scene.gateway.expect("oauth.revoked", Some("revoked"));
+    wait_for("the tokens to be given back", || {
+        (server.authority.seen("/revoke").len() == 2).then_some(())
+    });
+    let given = server.authority.seen("/revoke");
+    assert_eq!(given[0]["token"], "refresh-2");
+    assert_eq!(given[1]["token"], "access-2");
+    let page = wait_for("the link to be forgotten", || {
+        Some(browser.get(&scene.gateway, &url)).filter(|page| page.status != 200)
+    });
+    assert_eq!(page.status, 404);
+    // Reinstated, alice has access here, and none of what was given back.
+    next_second();
+    scene
+        .gateway
+        .runs("reinstate", &["--subject", "alice", "--issuer", &issuer]);
+    scene.gateway.expect("access.reinstated", None);
+    scene.gateway.restart();
+    link(&scene, "alice");
+}
+
+#[test]
+fn tok_10_asks_for_more_scopes_a_few_times_and_no_more() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let mut browser = Browser::default();
+    assert_eq!(
+        browser
+            .connects(&scene.gateway, &link(&scene, "alice"))
+            .status,
+        200
+    );
+    *server.step.lock().unwrap() = Some("admin".to_owned());
+    let url = link(&scene, "alice");
+    assert_eq!(browser.connects(&scene.gateway, &url).status, 200);
+    let asked = server.authority.seen("/authorize").pop().unwrap();
+    assert_eq!(
+        asked["scope"], "admin notes",
+        "what was granted before is asked for too"
+    );
+    for _ in 0..2 {
+        link(&scene, "alice");
+    }
+    let refused = scene.send(&call("echo").token(&scene.token("alice")));
+    assert_eq!(refused.status, 502, "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    assert_eq!(
+        (&record["event"], &record["reason"]),
+        (&json!("upstream.failed"), &json!("credentials"))
+    );
+    *server.step.lock().unwrap() = None;
+    works(&scene, "alice");
+}
