@@ -54,6 +54,7 @@ pub(crate) struct Link {
 
 struct Held {
     text: Secret<String>,
+    mark: Mark,
     link: Link,
     until: Timestamp,
     /// Whoever opened it first.
@@ -113,6 +114,7 @@ impl Flows {
         let text = secret()?;
         let held = Held {
             text: text.clone(),
+            mark: mark(text.expose()),
             link: Link {
                 principal: principal.clone(),
                 server: Arc::clone(server),
@@ -129,7 +131,7 @@ impl Flows {
         let (now, asked) = (clock::now(), mark(text));
         let links = lock(&self.links);
         let mut good = links.values().filter(|held| held.until > now);
-        let held = good.find(|held| mark(held.text.expose()) == asked)?;
+        let held = good.find(|held| held.mark == asked)?;
         Some(held.link.clone())
     }
 
