@@ -20,6 +20,7 @@ pub mod misuse;
 pub mod sign_in;
 
 pub mod pipeline;
+pub mod points;
 pub mod refusal;
 pub mod secret;
 pub mod time;

@@ -126,6 +126,11 @@ pub struct Circumstances<'a> {
     pub network: Option<&'a str>,
 }
 
+/// The policy action of a method, whoever sends it; none for what no rule can name.
+pub fn action_of(method: &Method) -> Option<Action> {
+    actions::of(method).or_else(|| actions::of_server(method))
+}
+
 /// Decides about one message.
 ///
 /// # Errors

@@ -75,7 +75,7 @@ enum Command {
     Demo(demo::Demo),
     /// Tell whether a configuration file is good, and what it means.
     Check(check::Check),
-    /// Try the rules of a configuration on cases.
+    /// Try the rules of a configuration on cases, explain a decision, list what decides.
     Policy(policy::Policy),
     /// Verify, follow and search the audit log, and prove what is in it.
     Audit(audit::Audit),

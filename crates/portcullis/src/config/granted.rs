@@ -16,6 +16,10 @@ pub(crate) struct Grant {
     pub(crate) pattern: Pattern,
     /// From when on no more.
     pub(crate) until: Option<Timestamp>,
+    /// The path of its key in the file.
+    pub(crate) key: String,
+    /// The line of it, from 1.
+    pub(crate) line: usize,
 }
 
 /// What some callers can never exceed.

@@ -89,6 +89,8 @@ fn wrong_usage_ends_with_2_and_help_says_so() {
         &["reinstate"],
         &["revocations"],
         &["policy", "test"],
+        &["policy", "explain"],
+        &["policy", "inventory"],
     ] {
         let help = run(home.path(), &[command, &["--help"]].concat());
         assert_eq!(help.code, 0);

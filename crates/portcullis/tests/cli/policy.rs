@@ -390,3 +390,55 @@ fn authz_01_the_example_comes_out_as_it_says() {
         2
     );
 }
+
+#[test]
+fn authz_01_a_question_is_answered_in_plain_words() {
+    let home = home("");
+    let rows = [
+        (
+            "--server notes --tool write --role editor --scope notes",
+            0,
+            "Allowed by grant:role:editor notes__* (grants[0].allow[0], line ",
+        ),
+        (
+            "--server notes --tool write --scope notes",
+            0,
+            "It would be allowed to role:editor, by grant:role:editor notes__*",
+        ),
+        (
+            "--server notes --tool delete --role editor --scope notes",
+            0,
+            "Denied (scope): the token lacks notes:delete.",
+        ),
+        (
+            "--server notes --tool pay --role editor --scope notes",
+            0,
+            "Denied (forbidden): small (",
+        ),
+        (
+            "--server notes --tool x --issuer partner",
+            0,
+            "does not trust the issuer",
+        ),
+        (
+            "--server notes --tool x --resource y",
+            2,
+            "more than one of",
+        ),
+        ("--server note --tool x", 2, "no server \"note\""),
+        ("--tool x", 2, "--server"),
+        ("--server notes --tool x --claim y", 2, "NAME=TEXT"),
+        ("--server notes --tool x --arguments 7", 2, "no JSON object"),
+    ];
+    for (asked, code, says) in rows {
+        let asked: Vec<&str> = asked.split(' ').collect();
+        let named = ["policy", "explain", "--config", "portcullis.toml"];
+        let ran = run(home.path(), &[&named[..], &asked].concat());
+        let said = [ran.out.as_str(), &ran.err].concat();
+        assert_eq!(
+            (ran.code, said.contains(says)),
+            (code, true),
+            "{asked:?} {ran:?}"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use cedar_policy::{Entities, Policy as Cedar, Schema};
 
 use super::Sources;
 use super::check::{Check, Checked};
-use super::index::Index;
+use super::index::{Index, Named};
 use super::names::Types;
 use super::problem::{PolicyError, Problem};
 use super::reads::Reads;
@@ -31,6 +31,8 @@ pub(super) struct Compiled {
     /// The scopes that policies ask for.
     pub(super) scopes: BTreeSet<String>,
     pub(super) reads: Reads,
+    /// What the audit record calls the rules.
+    pub(super) rules: BTreeSet<String>,
     /// The grants that end, with the seconds since 1970.
     pub(super) ends: Vec<(String, i64)>,
     pub(super) text: String,
@@ -72,10 +74,12 @@ fn assemble(
 ) -> Result<Compiled, Box<dyn Error>> {
     let mut visible = Visible::default();
     let mut scopes = BTreeSet::new();
+    let mut rules = BTreeSet::new();
     let mut reads = Reads::default();
     let (mut lists, mut texts) = (Vec::new(), Vec::new());
     for checked in policies {
         let Checked { policy, json } = checked;
+        rules.insert(Named::of(policy).rule);
         reads = reads.and(Reads::of(json));
         super::scopes::collect(json, &mut scopes);
         lists.extend(visible.relax(checked)?);
@@ -94,6 +98,7 @@ fn assemble(
         visible,
         scopes,
         reads,
+        rules,
         ends: Vec::new(),
         text,
     })

@@ -66,7 +66,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    fn of(policy: &Policy) -> Self {
+    pub(super) fn of(policy: &Policy) -> Self {
         let id = policy.id();
         let rule: &str = policy.annotation("id").unwrap_or(id.as_ref());
         let is_grant = rule.starts_with(RULE_PREFIX);

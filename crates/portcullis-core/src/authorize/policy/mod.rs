@@ -87,6 +87,32 @@ impl Policy {
             .map(|(rule, end)| (rule.as_str(), *end))
     }
 
+    /// The name of every rule in the audit record, by the alphabet.
+    pub const fn rules(&self) -> &BTreeSet<String> {
+        &self.compiled.rules
+    }
+
+    /// What holds whatever else is so: the rules without a condition that concern the question. Only the roles, the groups,
+    /// the action and the target are looked at.
+    pub fn always(&self, question: &Question<'_>) -> Always<'_> {
+        let names = facts::Names::of(&self.compiled.types, question);
+        let of_action = self.compiled.full.of(question.action);
+        let matching = of_action
+            .map(|own| own.matching(&names))
+            .unwrap_or_default();
+        let mut always = Always::default();
+        for rules in matching {
+            let lasting = rules.permits.iter().filter(|named| named.is_in_force(FAR));
+            always
+                .permits
+                .extend(lasting.map(|named| named.rule.as_str()));
+            always
+                .forbids
+                .extend(rules.forbids.iter().map(String::as_str));
+        }
+        always
+    }
+
     /// Whether any policy reads the time, the revision, the network or the arguments. If none does, the answer for a
     /// principal, an action and a target stays the same until a grant ends.
     pub fn depends_on_context(&self) -> bool {
@@ -238,6 +264,18 @@ impl Policy {
                 .extend(determining.map(|named| named.rule.as_str())),
         }
     }
+}
+
+/// A second that no grant with an end lasts until.
+const FAR: i64 = i64::MAX - 1;
+
+/// Rules without a condition.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Always<'p> {
+    /// Those that permit, and never end.
+    pub permits: BTreeSet<&'p str>,
+    /// Those that forbid.
+    pub forbids: BTreeSet<&'p str>,
 }
 
 /// What the policies say, each on its own.

@@ -11,8 +11,7 @@ use super::{Ending, out};
 use clap::{Args, Subcommand};
 
 pub(super) use crate::moment::{parse, parse_ahead};
-use place::{Named, place};
-pub(super) use place::{Place, keys};
+pub(super) use place::{Named, Place, configuration, keys, place};
 pub(super) use proof::checkpoint;
 
 #[derive(Debug, Args)]

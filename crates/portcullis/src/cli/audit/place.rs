@@ -75,6 +75,15 @@ pub(in crate::cli) fn place(named: &Named) -> anyhow::Result<Place> {
     Ok(place)
 }
 
+/// The configuration file that is named, or that of the data directory.
+pub(in crate::cli) fn configuration(named: &Named) -> anyhow::Result<PathBuf> {
+    match (&named.config, &named.data) {
+        (Some(config), _) => Ok(config.clone()),
+        (None, Some(data)) => Ok(data.join("portcullis.toml")),
+        (None, None) => Ok(default_data()?.join("portcullis.toml")),
+    }
+}
+
 fn fallback(data: &Path) -> Place {
     let witness = data.join("witness/checkpoint");
     Place {

@@ -3,18 +3,19 @@
 //! A token that says what the case says is signed here and verified as any other, but with a key that exists only for
 //! this. So nothing can be asked that a client could not ask, and no second way of deciding can drift from the first.
 
-use super::asked::{Asked, What};
+use super::asked::{Asked, What, Who};
 use super::said::said;
+use super::verdict::Verdict;
 use crate::assemble::{Assembled, issuer_name};
-use crate::config::Checked;
+use crate::config::{Checked, Who as Named};
 use crate::issuers::embedded;
 use crate::{keys, random};
 use anyhow::Context as _;
 use portcullis_core::authenticate::{
-    Algorithm, Binding, Credentials, Introspection, Issuer, Keys, Trust, Unauthenticated,
+    Algorithm, Binding, Credentials, Introspection, Issuer, Keys, Trust,
 };
-use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
-use portcullis_core::authorize::{Circumstances, Forbidden, decide_reverse};
+use portcullis_core::authorize::policy::{self, Grant, Policy, Sources};
+use portcullis_core::authorize::{Circumstances, decide_reverse};
 use portcullis_core::pipeline::{self, Head, Rules, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
 use portcullis_core::refusal::Refusal;
@@ -22,7 +23,6 @@ use portcullis_core::secret::Secret;
 use portcullis_core::session::{Session, SessionId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,28 +41,11 @@ pub(super) struct Court {
     key: Secret<Vec<u8>>,
     /// By their names in the configuration.
     issuers: BTreeMap<String, Issuer>,
-}
-
-/// What came of a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Permitted, by this rule.
-    Allowed { rule: String },
-    /// Not permitted.
-    Denied {
-        /// The audit record's word for it.
-        reason: &'static str,
-        /// The rule that forbids, if one does.
-        rule: Option<String>,
-        /// All scopes that are needed, if scopes would help.
-        scopes: Vec<String>,
-    },
-    /// It never came to a decision.
-    Unjudged(String),
+    checked: Box<Checked>,
 }
 
 impl Court {
-    pub(super) fn of(checked: &Checked, assembled: Assembled) -> anyhow::Result<Self> {
+    pub(super) fn of(checked: Box<Checked>, assembled: Assembled) -> anyhow::Result<Self> {
         let key = keys::fresh()?;
         let own = Arc::new(embedded::key_set(&key)?);
         let mut rules = assembled.live.rules;
@@ -80,15 +63,16 @@ impl Court {
             .map(|issuer| (issuer.issuer.clone(), issuer))
             .collect();
         let issuers = checked.issuers.iter().filter_map(|(name, issuer)| {
-            let issuer = by_name.get(&issuer_name(checked, issuer))?;
+            let issuer = by_name.get(&issuer_name(&checked, issuer))?;
             Some((name.clone(), issuer.clone()))
         });
         let all_keys = by_name
             .keys()
             .map(|issuer| (issuer.clone(), Arc::clone(&own)));
+        let issuers: BTreeMap<String, Issuer> = issuers.collect();
         Ok(Self {
             opener: opener(&rules)?,
-            issuers: issuers.collect(),
+            issuers,
             trust: Trust {
                 keys: Keys(all_keys.collect()),
                 issuers: by_name,
@@ -97,6 +81,7 @@ impl Court {
             },
             rules,
             key,
+            checked,
         })
     }
 
@@ -108,7 +93,7 @@ impl Court {
         let state = State::default();
         let session = match self.identify(&state, asked)? {
             Ok(session) => session,
-            Err(refusal) => return Ok(verdict(&refusal)),
+            Err(refusal) => return Ok(Verdict::of(&refusal)),
         };
         let circumstances = Circumstances {
             now: asked.time,
@@ -133,8 +118,52 @@ impl Court {
         };
         Ok(match decided {
             Ok(rule) => Verdict::Allowed { rule },
-            Err(refusal) => verdict(&refusal),
+            Err(refusal) => Verdict::of(&refusal),
         })
+    }
+
+    /// The name in the configuration of the issuer whose `iss` this is.
+    pub(super) fn issuer_name(&self, iss: &str) -> Option<&str> {
+        let mut found = self
+            .issuers
+            .iter()
+            .filter(|(_, issuer)| issuer.issuer == iss);
+        found.next().map(|(name, _)| name.as_str())
+    }
+
+    /// Where a rule stands, in brackets; nothing if that is not known.
+    pub(super) fn place(&self, rule: &str) -> String {
+        super::inventory::place(&self.checked, rule)
+            .map(|place| format!(" ({place})"))
+            .unwrap_or_default()
+    }
+
+    /// The same caller with one more role, group or other name, for each that a grant of the server names.
+    pub(super) fn others(&self, asked: &Asked) -> BTreeMap<String, Who> {
+        let grants = self.checked.grants.iter();
+        let here = grants.filter(|grant| grant.server.as_str() == asked.server);
+        here.filter_map(|grant| Some((grant.who.to_string(), self.instead(asked, &grant.who)?)))
+            .collect()
+    }
+
+    fn instead(&self, asked: &Asked, named: &Named) -> Option<Who> {
+        let mut who = asked.who.clone();
+        match named {
+            Named::Anyone | Named::Issuer(_) => return None,
+            Named::Role(role) => who.roles.push(role.clone()),
+            Named::Group(group) => who.groups.push(group.clone()),
+            Named::Client(client) => who.client = Some(client.clone()),
+            Named::User(user) => {
+                match user.split_once('|').filter(|(iss, _)| iss.contains("://")) {
+                    Some((iss, subject)) => {
+                        who.issuer = Some(self.issuer_name(iss)?.to_owned());
+                        who.user = Some(subject.to_owned());
+                    }
+                    None => who.user = Some(user.clone()),
+                }
+            }
+        }
+        Some(who)
     }
 
     /// The caller, in a session where the revision has them.
@@ -259,7 +288,7 @@ fn head<'a>(server: &'a str, authorization: &'a str, session: Option<&'a str>) -
 fn opener(rules: &Rules) -> anyhow::Result<Rules> {
     let anyone = Grant {
         id: "opener".to_owned(),
-        who: Who::Anyone,
+        who: policy::Who::Anyone,
         allow: vec!["*".to_owned()],
         until: None,
     };
@@ -276,60 +305,4 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
         sessions: rules.sessions,
         view: rules.view,
     })
-}
-
-fn verdict(refusal: &Refusal) -> Verdict {
-    let reason = refusal.event().1;
-    match refusal {
-        Refusal::Forbidden(Forbidden::Scope { required }) => Verdict::Denied {
-            reason,
-            rule: None,
-            scopes: required.clone(),
-        },
-        Refusal::Forbidden(why) => Verdict::Denied {
-            reason,
-            rule: why.rule().map(str::to_owned),
-            scopes: Vec::new(),
-        },
-        Refusal::Unauthenticated(Unauthenticated::Issuer) => Verdict::Denied {
-            reason,
-            rule: None,
-            scopes: Vec::new(),
-        },
-        Refusal::Unacceptable(_)
-        | Refusal::Unauthenticated(_)
-        | Refusal::NoSession(_)
-        | Refusal::Malformed(_)
-        | Refusal::Exhausted(_)
-        | Refusal::NoTask(_)
-        | Refusal::Unanswered(_)
-        | Refusal::BadAnswer(_)
-        | Refusal::Unavailable(_) => {
-            let (event, _) = refusal.event();
-            Verdict::Unjudged(format!("{refusal} ({event}, {reason})"))
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Allowed { rule } => write!(out, "allowed by {rule}"),
-            Self::Denied {
-                reason,
-                rule,
-                scopes,
-            } => {
-                write!(out, "denied ({reason})")?;
-                if let Some(rule) = rule {
-                    write!(out, " by {rule}")?;
-                }
-                if !scopes.is_empty() {
-                    write!(out, ", scopes needed: {}", scopes.join(" "))?;
-                }
-                Ok(())
-            }
-            Self::Unjudged(_) => out.write_str("no decision"),
-        }
-    }
 }

@@ -3,7 +3,13 @@
 mod asked;
 mod court;
 mod said;
+mod explain;
+mod inventory;
+mod recorded;
+mod shadow;
 mod table;
+mod usage;
+mod verdict;
 
 use super::{Ending, out};
 use clap::{Args, Subcommand};
@@ -18,12 +24,18 @@ pub(super) struct Policy {
 enum Command {
     /// Judge a table of cases by a configuration's rules, and tell which come out otherwise than expected.
     Test(table::Test),
+    /// Tell why something is permitted or not: what a record says, or what the rules would say.
+    Explain(Box<explain::Explain>),
+    /// List every point of decision and every rule, with how often each has decided.
+    Inventory(inventory::Inventory),
 }
 
 impl Policy {
     pub(super) fn run(self) -> Ending {
         match self.command {
             Command::Test(test) => test.run(),
+            Command::Explain(explain) => explain.run(),
+            Command::Inventory(inventory) => inventory.run(),
         }
     }
 }

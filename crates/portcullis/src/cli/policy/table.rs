@@ -1,8 +1,9 @@
 //! `portcullis policy test`: cases with what is expected of them, and which come out otherwise.
 
 use super::asked::{Asked, Who, Wish};
-use super::court::{Court, Verdict};
+use super::court::Court;
 use super::unknown;
+use super::verdict::Verdict;
 use crate::cli::check::{Judged, judge};
 use crate::cli::{Ending, audit, out};
 use crate::clock;
@@ -147,7 +148,7 @@ pub(super) fn court(config: &Path) -> anyhow::Result<Court> {
     let named = config.display();
     let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {named}"))?;
     match judge(config, &text)? {
-        Judged::Good(checked, assembled) => Court::of(&checked, *assembled),
+        Judged::Good(checked, assembled) => Court::of(checked, *assembled),
         Judged::Unbuildable(..) | Judged::Flawed(_) => {
             bail!("{named} is not good: run `portcullis check {named}`")
         }

@@ -71,6 +71,11 @@ impl<'a> Desk<'a> {
         self.tell(place, reason, Some(fix));
     }
 
+    /// The line of a place, from 1.
+    pub(super) fn line(&self, place: &Place) -> usize {
+        self.source.problem(place, "", None).line
+    }
+
     fn tell(&mut self, place: &Place, reason: &str, fix: Option<&str>) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(self.source.problem(place, reason, fix));

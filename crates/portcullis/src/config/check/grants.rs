@@ -41,12 +41,14 @@ pub(super) fn grants(desk: &mut Desk<'_>, raw: Vec<raw::Grant>, servers: &Server
         let until = raw
             .until
             .and_then(|until| moment_of(desk, &place.key("until"), &until));
-        for (server, pattern) in patterns(desk, &allow_place, &allow, servers) {
+        for (place, server, pattern) in patterns(desk, &allow_place, &allow, servers) {
             grants.extend(who.clone().map(|who| Grant {
                 who,
                 server,
                 pattern,
                 until,
+                line: desk.line(&place),
+                key: place.to_string(),
             }));
         }
     }
@@ -80,6 +82,10 @@ pub(super) fn boundaries(
             None => who_is(desk, &who_place, &who),
         };
         let allow = patterns(desk, &place.key("allow"), &allow, servers);
+        let allow = allow
+            .into_iter()
+            .map(|(_, server, pattern)| (server, pattern))
+            .collect();
         boundaries.extend(who.map(|who| Boundary { name, who, allow }));
     }
     boundaries
@@ -124,11 +130,14 @@ fn patterns(
     place: &Place,
     texts: &[String],
     servers: &Servers,
-) -> Vec<(ServerName, Pattern)> {
-    let found = texts.iter().enumerate();
+) -> Vec<(Place, ServerName, Pattern)> {
+    let mut found = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let place = place.at(index);
+        let one = pattern(desk, &place, text, servers);
+        found.extend(one.map(|(server, pattern)| (place, server, pattern)));
+    }
     found
-        .filter_map(|(index, text)| pattern(desk, &place.at(index), text, servers))
-        .collect()
 }
 
 fn who_is(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<Who> {

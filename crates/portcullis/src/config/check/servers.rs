@@ -255,6 +255,8 @@ fn allow(desk: &mut Desk<'_>, place: &Place, name: &ServerName, texts: &[String]
                 server: name.clone(),
                 pattern,
                 until: None,
+                line: desk.line(&place.at(index)),
+                key: place.at(index).to_string(),
             }),
             Err(problem) => desk.refuse(&place.at(index), &problem.to_string()),
         }

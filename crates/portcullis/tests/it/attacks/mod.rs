@@ -22,6 +22,7 @@ mod misuse;
 mod opaque;
 mod policy;
 mod limits;
+mod inventory;
 mod reload;
 mod session;
 mod lifecycle;

@@ -1,0 +1,202 @@
+//! What a record of the log tells of a decision, and what it does not.
+
+use super::asked::{Asked, Who, Wish};
+use super::court::Court;
+use super::explain::expect_id;
+use super::verdict::Verdict;
+use anyhow::Context as _;
+use portcullis_audit::{Effect, Filter, Found, newest_first, time_text};
+use portcullis_core::authorize::action_of;
+use portcullis_core::authorize::policy::Action;
+use portcullis_core::protocol::{Method, Revision};
+use portcullis_core::time::Timestamp;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The record of an exchange.
+pub(super) struct Recorded(Found);
+
+/// Whether the rules of today decide as those of then, if that can be told.
+pub(super) struct Alike {
+    pub(super) is_so: Option<bool>,
+    pub(super) words: Vec<String>,
+}
+
+/// The exchange that was answered with this correlation id.
+pub(super) fn find(log: &Path, id: &str) -> anyhow::Result<Option<Recorded>> {
+    expect_id(id)?;
+    let filter = Filter {
+        trace: Some(id.to_ascii_lowercase()),
+        ..Filter::default()
+    };
+    let named = || format!("cannot read the log in {}", log.display());
+    for found in newest_first(log, filter).with_context(named)? {
+        let found = found.with_context(named)?;
+        // Others with this id tell of what came with the exchange.
+        if found.record.duration_us.is_some() {
+            return Ok(Some(Recorded(found)));
+        }
+    }
+    Ok(None)
+}
+
+impl Recorded {
+    /// What it says, for people.
+    pub(super) fn words(&self) -> Vec<String> {
+        let record = &self.0.record;
+        let text = |text: &Option<portcullis_audit::Text>| {
+            text.as_ref().map(|text| format!("{:?}", text.as_str()))
+        };
+        let who = record.principal.as_ref().map_or_else(
+            || "somebody unknown".to_owned(),
+            |who| format!("{:?} of {:?}", who.sub.as_str(), who.iss.as_str()),
+        );
+        let through = text(&record.client).map(|client| format!(" through {client}"));
+        let target = text(&record.target).map(|target| format!(" of {target}"));
+        let server = text(&record.server).map(|server| format!(" at {server}"));
+        let mut words = vec![format!(
+            "{}: {who}{} asked for {}{}{}.",
+            time_text(self.0.stamp.time),
+            through.unwrap_or_default(),
+            text(&record.method).unwrap_or_else(|| "nothing that was read".to_owned()),
+            target.unwrap_or_default(),
+            server.unwrap_or_default(),
+        )];
+        let reason = record
+            .reason
+            .as_ref()
+            .map(|reason| format!(" ({})", reason.as_str()));
+        let rule = record
+            .decision
+            .as_ref()
+            .map(|decision| decision.rule.as_str());
+        let rule = rule.filter(|rule| !rule.is_empty());
+        words.push(format!(
+            "It came to {}{}{}.",
+            record.event.as_str(),
+            reason.unwrap_or_default(),
+            rule.map(|rule| format!(", by {rule}")).unwrap_or_default()
+        ));
+        words
+    }
+
+    /// The same for programs.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.0.line).unwrap_or_default()
+    }
+
+    /// The question that it was, as far as it tells, with what is known beside it.
+    pub(super) fn asked(
+        &self,
+        court: &Court,
+        added: Who,
+        arguments: Option<Map<String, Value>>,
+    ) -> Result<Asked, String> {
+        let record = &self.0.record;
+        if record.decision.is_none() {
+            return Err("no rule was asked, the request was refused before".to_owned());
+        }
+        let who = record.principal.as_ref().ok_or("it names nobody")?;
+        let issuer = court.issuer_name(who.iss.as_str());
+        let issuer = issuer.ok_or("the configuration has no such issuer")?;
+        let server = record.server.as_ref().ok_or("it names no server")?;
+        let era = record.detail.get("revision").and_then(Revision::parse);
+        let method = record.method.as_ref().map_or("", |method| method.as_str());
+        let target = record
+            .target
+            .as_ref()
+            .map(|target| target.as_str().to_owned());
+        let wish = wish(method, target, era)?;
+        let (era, what) = Wish { arguments, ..wish }.read()?;
+        Ok(Asked {
+            who: Who {
+                user: Some(who.sub.as_str().to_owned()),
+                issuer: Some(issuer.to_owned()),
+                client: record
+                    .client
+                    .as_ref()
+                    .map(|client| client.as_str().to_owned()),
+                ..added
+            },
+            server: server.as_str().to_owned(),
+            what,
+            era,
+            time: Timestamp::from_micros(self.0.stamp.time),
+            network: record.peer.map(|peer| peer.ip().to_string()),
+        })
+    }
+
+    /// Whether today's rules would decide as the record says; `is_told` if what it does not hold was added.
+    pub(super) fn alike(
+        &self,
+        court: &Court,
+        asked: &Asked,
+        is_told: bool,
+    ) -> anyhow::Result<Alike> {
+        let record = &self.0.record;
+        let decision = record.decision.as_ref().context("no decision")?;
+        let policy = &court.rules.policy;
+        let is_same_policy = decision.policy.as_str() == policy.hash();
+        let reason = record.reason.as_ref().map(|reason| reason.as_str());
+        let agrees = match court.judge(asked)? {
+            Verdict::Allowed { .. } => decision.effect == Effect::Allow,
+            Verdict::Denied { reason: now, .. } => {
+                decision.effect == Effect::Deny && reason == Some(now)
+            }
+            Verdict::Unjudged(_) => false,
+        };
+        let mut words = vec![if is_same_policy {
+            "The rules are those of then.".to_owned()
+        } else {
+            "The rules are others than those of then.".to_owned()
+        }];
+        // Scopes of servers are no part of what a policy's hash is of.
+        let is_so = if is_told || (is_same_policy && agrees) {
+            Some(agrees)
+        } else if is_same_policy && reason != Some("scope") {
+            Some(true)
+        } else {
+            None
+        };
+        words.push(match is_so {
+            Some(true) => "Today's rules would decide alike.".to_owned(),
+            Some(false) => "Today's rules would decide otherwise.".to_owned(),
+            None => "Whether today's rules would decide alike cannot be told: a record holds no roles, groups, scopes or other claims. Add them with --role, --group, --scope and --claim.".to_owned(),
+        });
+        if policy.depends_on_context() && record.arguments.is_some() {
+            words.push("Rules look at arguments or circumstances, and a record does not hold arguments as they were: --arguments adds them.".to_owned());
+        }
+        Ok(Alike { is_so, words })
+    }
+}
+
+/// The request that is decided about as the recorded one.
+fn wish(method: &str, target: Option<String>, era: Option<Revision>) -> Result<Wish, String> {
+    let era = era.unwrap_or(Revision::V2025_11_25);
+    let mut wish = Wish {
+        era: Some(era.name().to_owned()),
+        ..Wish::default()
+    };
+    let is_plain = ["GET", "DELETE", "response"].contains(&method);
+    let action = action_of(&Method::parse(method)).or(is_plain.then_some(Action::UseServer));
+    match action.ok_or("its method is one that no rule can name")? {
+        Action::CallTool => wish.tool = target,
+        Action::GetPrompt => wish.prompt = target,
+        Action::ReadResource | Action::SubscribeResource => {
+            wish.method = Some(method.to_owned());
+            wish.resource = target;
+        }
+        Action::ListTools | Action::ListResources | Action::ListPrompts => {
+            wish.method = Some(method.to_owned());
+        }
+        Action::UseServer if era.is_stateless() => {
+            wish.method = Some("server/discover".to_owned());
+        }
+        Action::UseServer => wish.method = Some("ping".to_owned()),
+        Action::Complete => return Err("it does not tell what was to be completed".to_owned()),
+        Action::Sample | Action::Elicit | Action::ListRoots => {
+            return Err("it tells of an answer, not of what the server asked".to_owned());
+        }
+    }
+    Ok(wish)
+}
