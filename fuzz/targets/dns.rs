@@ -12,7 +12,10 @@ fuzz_target!(|answer: &[u8]| {
             continue;
         };
         assert_eq!(answer[..2], asked[..2], "the id");
-        assert!(answer[2] & 0x80 != 0 && answer[2] & 2 == 0, "a whole answer");
+        assert!(
+            answer[2] & 0x80 != 0 && answer[2] & 2 == 0,
+            "a whole answer"
+        );
         assert!(found.len() <= 64);
     }
 });

@@ -30,7 +30,12 @@ fuzz_target!(|data: &[u8]| {
     }
     let admitted = admit(&target, &[address.into()], &Allowance::default());
     if let Ok(pinned) = admitted {
-        assert!(pinned.addresses().iter().all(|one| class_of(*one).is_none()));
+        assert!(
+            pinned
+                .addresses()
+                .iter()
+                .all(|one| class_of(*one).is_none())
+        );
         assert!(target.is_https() && pinned.port() == 443);
     }
 });

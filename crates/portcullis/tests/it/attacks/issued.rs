@@ -175,6 +175,51 @@ fn man_1_the_token_that_came_is_never_the_one_that_goes() {
 }
 
 #[test]
+fn tok_04_a_server_hears_from_us_alone_who_calls() {
+    let behind = Behind::start();
+    let token = behind.token("alice", "agent");
+    let names = "authorization, mcp-method, mcp-name, x-forwarded-user";
+    let request = [
+        ("Connection", names),
+        ("X-Forwarded-User", "admin"),
+        ("X-Forwarded-Email", "admin@example.com"),
+        ("X-MS-CLIENT-PRINCIPAL", "YWRtaW4="),
+        ("X-MS-CLIENT-PRINCIPAL-NAME", "admin"),
+        ("X-MS-TOKEN-AAD-ACCESS-TOKEN", "admin"),
+        ("X-Amzn-Oidc-Identity", "admin"),
+        ("Cookie", "session=admin"),
+        ("Forwarded", "for=10.0.0.1;by=admin"),
+        ("X-Original-URL", "/admin"),
+        ("Proxy-Authorization", "Bearer admin"),
+        ("Authorization-Info", "admin"),
+    ]
+    .into_iter()
+    .fold(call("echo").token(&token), |request, (name, value)| {
+        request.add(name, value)
+    });
+    let response = behind.send(&request);
+    assert_eq!(response.status, 200, "{response:?}");
+    let [(seen, claims)] = &behind.one.believed()[..] else {
+        panic!("one request that is believed");
+    };
+    assert_eq!(claims["sub"], "alice");
+    assert!(!seen.whole().contains("admin"), "{seen:?}");
+    let shown = seen
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "authorization");
+    assert_eq!(shown.count(), 1, "{seen:?}");
+    // A header of ours that the client wants dropped on the way is still there.
+    assert_eq!(seen.header("mcp-name"), Some("echo"));
+    // Nor does a second credential replace ours.
+    let twice = call("echo")
+        .token(&token)
+        .add("authorization", "Bearer admin");
+    assert_eq!(behind.send(&twice).status, 401);
+    assert_eq!(behind.one.upstream.requests().len(), 1);
+}
+
+#[test]
 fn tok_16_a_call_that_is_denied_issues_nothing() {
     let behind = Behind::with(
         "[servers.notes.tools.read_note]\nscopes = [\"notes:read\"]\n[servers.notes.tools.echo]\nupstream_scopes = [\"say\"]\n",
@@ -225,8 +270,11 @@ fn tok_05_a_credential_is_good_at_one_upstream() {
         let response = behind.send(&replay.clone().to(door));
         assert_eq!(response.status, 401, "{door} {response:?}");
     }
-    assert!(matches!(
-        replay.send(behind.gateway.admin).status,
-        404 | 405
-    ));
+    // Operators' pages take no token at all.
+    for path in ["/servers/notes/mcp", "/metrics"] {
+        let looked = replay.clone().method("GET").to(path);
+        let status = looked.send(behind.gateway.admin).status;
+        assert!((400..500).contains(&status), "{path} {status}");
+    }
+    behind.gateway.expect("admin.rejected", None);
 }
