@@ -12,6 +12,8 @@ use std::path::Path;
 
 #[path = "../../crates/portcullis/src/config/mod.rs"]
 mod config;
+#[path = "../../crates/portcullis/src/moment.rs"]
+mod moment;
 
 /// What every variable of the environment holds.
 const CANARY: &str = "Zq9-canary-7xK";
