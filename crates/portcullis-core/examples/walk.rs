@@ -11,7 +11,7 @@ use portcullis_core::authenticate::{
     Algorithm, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Resource, Trust,
 };
 use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
-use portcullis_core::authorize::{Circumstances, Gate};
+use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -198,6 +198,7 @@ fn server() -> Server {
                 ..Resource::default()
             },
             tool_scopes: HashMap::new(),
+            strengths: Strengths::default(),
             is_aggregate: false,
         },
         quota: Limits {

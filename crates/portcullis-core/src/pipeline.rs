@@ -23,7 +23,7 @@
 use crate::authenticate::{self, Claimed, Credentials, Principal, Proofs, Trust, Verified};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
 use crate::inspect::{self, Released, Said, View};
-use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders};
+use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
 use crate::quota::{self, Quota, Slot};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
 use crate::route::{self, Dispatch, Ticket};
@@ -287,7 +287,8 @@ fn permit_use(
     Ok(())
 }
 
-/// From the upstream's bytes to the client's door; what a list of tools says of headers is remembered.
+/// From the upstream's bytes to the client's door; what a list of tools says of headers is remembered. Who listens
+/// hears nothing more once the authentication is too old.
 ///
 /// # Errors
 /// [`Refusal`] if the message may not be passed on.
@@ -298,6 +299,10 @@ pub fn release(
     circumstances: Circumstances<'_>,
 ) -> Result<Released, Refusal> {
     let server = rules.server(ticket.server())?;
+    if ticket.is_listening() {
+        let principal = ticket.principal();
+        (server.gate).check_strength(principal, &Target::Server, circumstances.now)?;
+    }
     let is_list = ticket.method() == Some(&Method::ToolsList) && ticket.revision().is_stateless();
     let list = is_list.then(|| message.clone());
     let (policy, gate) = (&rules.policy, &server.gate);

@@ -238,6 +238,9 @@ impl Refusal {
             }
             Self::Malformed(why) => ("request.malformed", why.reason()),
             Self::Exhausted(why) => ("ratelimit.triggered", why.which),
+            Self::Forbidden(why @ Forbidden::StepUp { .. }) => {
+                ("authn.step_up_required", why.reason())
+            }
             Self::Forbidden(why) => ("authz.deny", why.reason()),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
@@ -286,6 +289,7 @@ impl Refusal {
             Self::Malformed(why) => malformed(why),
             Self::Exhausted(_) => (429, 429, "quota exceeded"),
             Self::Forbidden(Forbidden::Scope { .. }) => (403, 403, "insufficient scope"),
+            Self::Forbidden(Forbidden::StepUp { .. }) => (401, 401, "stronger login needed"),
             Self::Forbidden(Forbidden::Method) if is_stateless => (404, -32601, "method not found"),
             Self::Forbidden(Forbidden::Method) => (200, -32601, "method not found"),
             Self::Forbidden(

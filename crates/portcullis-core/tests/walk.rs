@@ -11,7 +11,7 @@ use portcullis_core::authenticate::{
     Credentials, Keys, Principal, Resource, Trust, operating_system_user,
 };
 use portcullis_core::authorize::policy::{Policy, Sources};
-use portcullis_core::authorize::{Circumstances, Gate};
+use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::inspect::{Said, View};
 use portcullis_core::pipeline::{self, Head, Rules, Server, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -57,6 +57,7 @@ fn server(scopes: &[&str]) -> Server {
                 ..Resource::default()
             },
             tool_scopes: HashMap::from([("admin".to_owned(), vec!["notes:admin".to_owned()])]),
+            strengths: Strengths::default(),
             is_aggregate: false,
         },
         quota: Limits {

@@ -8,6 +8,7 @@ use crate::{clock, detail};
 use portcullis_audit::{
     Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
 };
+use portcullis_core::authorize::Forbidden;
 use portcullis_core::pipeline::Trail;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::Closed;
@@ -158,6 +159,10 @@ impl Exchange {
         let public = refusal.public(is_stateless);
         if let Some(cause) = refusal.cause() {
             self.fact("cause", cause);
+        }
+        if let Refusal::Forbidden(Forbidden::StepUp { detail, .. }) = refusal {
+            self.fact("seen", &detail.seen());
+            self.fact("required", &detail.required());
         }
         self.settle(Came {
             event,

@@ -2,6 +2,7 @@
 
 use super::{BadProof, Binding, PROOF_ALGORITHMS, Resource, Scheme, Unauthenticated};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// The `WWW-Authenticate` values (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1), for what was
 /// presented like that.
@@ -14,10 +15,38 @@ pub fn challenges(
     error: Option<&'static str>,
     scopes: &[String],
 ) -> Vec<String> {
-    let mut parameters = Vec::new();
-    if let Some(error) = error {
-        parameters.push(format!("error=\"{error}\""));
+    let error = error.map(|error| format!("error=\"{error}\""));
+    written(resource, scheme, Vec::from_iter(error), scopes)
+}
+
+/// The same for a caller who has to authenticate better, or once more (RFC 9470 section 3).
+///
+/// `classes` are the `acr` values to choose from, the preferred one first; `max_age` says how old the login may be.
+pub fn step_up_challenges(
+    resource: &Resource,
+    scheme: Scheme,
+    (classes, max_age): (&[String], Option<Duration>),
+    scopes: &[String],
+) -> Vec<String> {
+    let mut parameters = vec![
+        r#"error="insufficient_user_authentication""#.to_owned(),
+        r#"error_description="stronger or newer authentication needed""#.to_owned(),
+    ];
+    if !classes.is_empty() {
+        parameters.push(format!("acr_values=\"{}\"", classes.join(" ")));
     }
+    if let Some(max_age) = max_age {
+        parameters.push(format!("max_age=\"{}\"", max_age.as_secs()));
+    }
+    written(resource, scheme, parameters, scopes)
+}
+
+fn written(
+    resource: &Resource,
+    scheme: Scheme,
+    mut parameters: Vec<String>,
+    scopes: &[String],
+) -> Vec<String> {
     if !scopes.is_empty() {
         parameters.push(format!("scope=\"{}\"", scopes.join(" ")));
     }

@@ -186,6 +186,7 @@ pub(super) fn identify(
         roles: names.roles(&claims)?,
         groups: groups.known,
         has_unknown_groups: groups.has_unknown,
+        authentication: super::login::authentication(&claims)?,
         issued: made,
         key_bound: bound_key(&claims)?,
         expires,

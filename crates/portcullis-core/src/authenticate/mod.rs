@@ -11,6 +11,7 @@ mod hint;
 mod introspect;
 mod jwt;
 mod keys;
+mod login;
 mod revoked;
 
 use crate::secret::Secret;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 pub use bearer::{Credentials, Scheme};
 pub use cache::Verified;
-pub use challenge::{challenges, metadata};
+pub use challenge::{challenges, metadata, step_up_challenges};
 pub use claimed::Claimed;
 pub use claims::{ClaimPath, Claims};
 pub use confirm::Thumbprint;
@@ -32,6 +33,7 @@ pub(crate) use hint::hint;
 pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
+pub use login::Authentication;
 pub use revoked::{Cause, Revoked};
 
 /// The most that a clock may be off, whatever the configuration says.
@@ -62,6 +64,8 @@ pub struct Identity {
     pub has_unknown_groups: bool,
     /// Every other claim that is a plain text.
     pub claims: Vec<(String, String)>,
+    /// What the token says of the login behind it.
+    pub authentication: Authentication,
     /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
     /// operating-system user started.
     pub issued: Timestamp,
@@ -127,6 +131,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         groups: Vec::new(),
         has_unknown_groups: false,
         claims: vec![("name".to_owned(), name.to_owned())],
+        authentication: Authentication::default(),
         issued: started,
         key_bound: None,
         expires: Timestamp::from_micros(u64::MAX),

@@ -1,5 +1,7 @@
 //! The ways of saying no, and what the audit record calls them.
 
+use super::{Lack, StepUp};
+
 /// Why they may not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
@@ -8,6 +10,14 @@ pub enum Forbidden {
     Scope {
         /// All that this call needs.
         required: Vec<String>,
+    },
+    /// The caller has not authenticated well enough, or not lately (RFC 9470 section 3).
+    #[error("stronger or newer authentication needed")]
+    StepUp {
+        /// What it lacks.
+        lack: Lack,
+        /// What was seen, and all that is needed.
+        detail: Box<StepUp>,
     },
     /// No rule permits it.
     #[error("no rule permits this")]
@@ -49,6 +59,7 @@ impl Forbidden {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Scope { .. } => "scope",
+            Self::StepUp { lack, .. } => lack.reason(),
             Self::NoRule => "no_rule",
             Self::Expired { .. } => "expired",
             Self::Beyond { .. } => "boundary",
@@ -66,7 +77,11 @@ impl Forbidden {
             | Self::Beyond { rule }
             | Self::Rule { rule }
             | Self::UnknownGroups { rule } => Some(rule),
-            Self::Scope { .. } | Self::NoRule | Self::Indeterminate | Self::Method => None,
+            Self::Scope { .. }
+            | Self::StepUp { .. }
+            | Self::NoRule
+            | Self::Indeterminate
+            | Self::Method => None,
         }
     }
 }

@@ -2,18 +2,21 @@
 
 mod actions;
 mod forbidden;
+mod gate;
+mod step_up;
 pub mod policy;
 
-use crate::authenticate::{Principal, Resource};
+use crate::authenticate::Principal;
 use crate::protocol::{Call, Filter, Kind, Method, Target};
 use crate::quota::Slot;
 use crate::session::Session;
 use crate::time::Timestamp;
 use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
-use std::collections::HashMap;
 
 pub use forbidden::Forbidden;
+pub use gate::Gate;
+pub use step_up::{Lack, StepUp, Strength, Strengths};
 
 /// The rule by which a message to all servers together goes on to those that decide about it.
 const MEMBERS_DECIDE: &str = "members decide";
@@ -49,74 +52,6 @@ impl Permit {
     }
 }
 
-/// What may be done with one server.
-#[derive(Debug, Clone)]
-pub struct Gate {
-    /// The server as a protected resource.
-    pub resource: Resource,
-    /// What single tools need on top of the server's scopes.
-    pub tool_scopes: HashMap<String, Vec<String>>,
-    /// Whether it stands for other servers: then each of those decides for itself
-    /// ([`crate::pipeline::admit_member`]), and nothing is decided here.
-    pub is_aggregate: bool,
-}
-
-impl Gate {
-    /// Everything that a call to `target` needs.
-    fn scopes(&self, target: &Target) -> Vec<String> {
-        let mut scopes = self.resource.scopes.clone();
-        if let Target::Tool(tool) = target {
-            scopes.extend(self.tool_scopes.get(&**tool).into_iter().flatten().cloned());
-        }
-        scopes
-    }
-
-    /// What was denied although a policy would permit it with more scopes: then it says which (AUTH-10, TOK-10).
-    fn step_up(
-        &self,
-        why: Forbidden,
-        policy: &Policy,
-        question: &Question<'_>,
-        target: &Target,
-    ) -> Forbidden {
-        match why {
-            Forbidden::NoRule
-            | Forbidden::Expired { .. }
-            | Forbidden::Beyond { .. }
-            | Forbidden::Rule { .. } => {}
-            Forbidden::Scope { .. }
-            | Forbidden::UnknownGroups { .. }
-            | Forbidden::Indeterminate
-            | Forbidden::Method => return why,
-        }
-        let missing = policy.missing_scopes(question);
-        if missing.is_empty() {
-            return why;
-        }
-        let mut required = self.scopes(target);
-        required.extend(missing);
-        Forbidden::Scope { required }
-    }
-
-    fn check_scopes(&self, principal: &Principal, target: &Target) -> Result<(), Forbidden> {
-        let own = self.resource.scopes.iter();
-        let tool = match target {
-            Target::Tool(tool) => self.tool_scopes.get(&**tool),
-            Target::Resource(_) | Target::Prompt(_) | Target::Task(_) | Target::Server => None,
-        };
-        let has_all = own
-            .chain(tool.into_iter().flatten())
-            .all(|scope| principal.scopes.contains(scope));
-        if has_all {
-            Ok(())
-        } else {
-            Err(Forbidden::Scope {
-                required: self.scopes(target),
-            })
-        }
-    }
-}
-
 /// The circumstances of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
@@ -147,6 +82,7 @@ pub fn decide(
         }
         Kind::Response(_) => Action::UseServer,
     };
+    gate.check_strength(session.principal(), call.target(), circumstances.now)?;
     gate.check_scopes(session.principal(), call.target())?;
     if gate.is_aggregate {
         return Ok(Permit {
@@ -212,6 +148,7 @@ pub fn decide_use(
     session: &Session,
     circumstances: Circumstances<'_>,
 ) -> Result<String, Forbidden> {
+    gate.check_strength(session.principal(), &Target::Server, circumstances.now)?;
     gate.check_scopes(session.principal(), &Target::Server)?;
     if gate.is_aggregate {
         return Ok(MEMBERS_DECIDE.to_owned());
@@ -278,7 +215,8 @@ pub fn is_visible(
         era: "",
         network: None,
     };
-    // A missing scope can be asked for (step-up), but what is never callable as things stand is not shown.
+    // A missing scope or a stronger authentication can be asked for (step-up), but what is never callable as things
+    // stand is not shown.
     policy.is_visible(&question)
 }
 

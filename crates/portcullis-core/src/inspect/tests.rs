@@ -3,7 +3,7 @@
 use super::*;
 use crate::authenticate::{Principal, Resource, operating_system_user};
 use crate::authorize::policy::{Policy, Sources};
-use crate::authorize::{self, Circumstances, Gate};
+use crate::authorize::{self, Circumstances, Gate, Strengths};
 use crate::protocol::{Headers, Id, Method, Revision};
 use crate::quota::{self, Quota, Rate};
 use crate::route::{self, Ticket};
@@ -45,6 +45,7 @@ fn gate() -> Gate {
             ..Resource::default()
         },
         tool_scopes: HashMap::new(),
+        strengths: Strengths::default(),
         is_aggregate: false,
     }
 }

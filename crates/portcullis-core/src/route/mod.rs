@@ -76,6 +76,11 @@ impl Ticket {
         self.method.as_ref()
     }
 
+    /// Whether it is for what the server says unasked.
+    pub fn is_listening(&self) -> bool {
+        matches!(self.method, None | Some(Method::Listen))
+    }
+
     /// The id that an answer must bear.
     pub const fn id(&self) -> Option<&Id> {
         self.id.as_ref()

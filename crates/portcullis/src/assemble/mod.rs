@@ -8,6 +8,8 @@ mod receivers;
 mod desk;
 mod policy;
 mod sessions;
+mod quotas;
+mod strengths;
 mod lookalikes;
 
 use crate::config::{self, Checked};
@@ -27,18 +29,20 @@ use edges::edge;
 use lookalikes::lookalikes;
 pub(crate) use policy::grant as grant_of;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
-use portcullis_core::authorize::Gate;
+use portcullis_core::authorize::{Gate, Strengths};
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
-use portcullis_core::quota::{self, Rate};
+use portcullis_core::quota;
 use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::secret::Secret;
+use quotas::quota_of;
 use receivers::{directories, receivers};
 use sessions::sessions;
 use sign_in::sign_ins;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use strengths::strengths;
 use tokio_util::task::TaskTracker;
 use upstreams::{client_for, fingerprint, upstream};
 
@@ -190,6 +194,7 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 exchanges: exchanges(server),
             },
             tool_scopes,
+            strengths: strengths(server),
             is_aggregate: false,
         },
         quota: quota_of(&checked.quota, &server.tools),
@@ -255,6 +260,7 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                 exchanges: servers().any(exchanges),
             },
             tool_scopes: HashMap::new(),
+            strengths: Strengths::default(),
             is_aggregate: true,
         },
         quota: quota::Limits {
@@ -272,31 +278,6 @@ fn binding_of_all(checked: &Checked) -> Binding {
         (Binding::Required, _) => Binding::Required,
         (Binding::Off, Binding::Off) => Binding::Off,
         (Binding::Off | Binding::Accepted, _) => Binding::Accepted,
-    }
-}
-
-fn quota_of(quota: &config::Quota, tools: &BTreeMap<String, config::Tool>) -> quota::Limits {
-    let per_minute = |count: u32| Rate {
-        per_minute: count.into(),
-        burst: quota.burst.min(count).into(),
-    };
-    let own = |tool: &config::Tool| tool.requests_per_minute.map(per_minute);
-    quota::Limits {
-        requests: Rate {
-            per_minute: quota.requests_per_minute.into(),
-            burst: quota.burst.into(),
-        },
-        tool_requests: Some(per_minute(quota.tool_requests_per_minute)),
-        per_tool: tools
-            .iter()
-            .filter_map(|(name, tool)| Some((name.clone(), own(tool)?)))
-            .collect(),
-        concurrency: quota.concurrency,
-        bytes: Rate {
-            per_minute: quota.bytes_per_minute,
-            burst: quota.bytes_per_minute,
-        },
-        upstream_concurrency: quota.upstream_concurrency,
     }
 }
 

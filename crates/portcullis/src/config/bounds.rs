@@ -83,6 +83,9 @@ pub(super) const MAX_LIFETIME: Range<Span> =
     spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));
 pub(super) const SKEW: Range<Span> = spans(Span::secs(30), Span::secs(0), Span::secs(60));
 
+pub(super) const MAX_AGE: Range<Span> =
+    spans(Span::secs(900), Span::secs(1), Span::secs(365 * DAY));
+
 pub(super) const ASKED: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(300));
 
 pub(super) const ASSERTION: Range<Span> = spans(Span::secs(60), Span::secs(5), Span::secs(300));

@@ -9,6 +9,7 @@ use super::signing::{Algorithm, TokenType};
 use super::trust::{Pins, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
+use portcullis_core::authorize::Strength;
 use portcullis_core::misuse;
 use portcullis_core::scim::Attribute;
 use portcullis_core::secret::Secret;
@@ -272,6 +273,8 @@ pub(crate) struct Server {
     pub(crate) dpop: Binding,
     /// Whether a proof needs a nonce; never where no proof is taken.
     pub(crate) dpop_nonce: bool,
+    /// How callers must have authenticated.
+    pub(crate) step_up: Strength,
     /// What single tools need.
     pub(crate) tools: BTreeMap<String, Tool>,
     /// What it is shown of whoever calls; only with an upstream on the network.
@@ -339,6 +342,8 @@ pub(crate) struct Tool {
     pub(crate) scopes: BTreeSet<String>,
     /// What the server's own token for a call has besides.
     pub(crate) upstream_scopes: BTreeSet<String>,
+    /// How callers must have authenticated, the server's own wishes among it; none if it has none of its own.
+    pub(crate) step_up: Option<Strength>,
     /// Calls a minute of one principal, if not the general number.
     pub(crate) requests_per_minute: Option<u32>,
 }

@@ -7,6 +7,7 @@ pub(super) use super::raw_quota::Quota;
 pub(super) use super::raw_secrets::{
     AppRole, AzureKeyVault, Kubernetes, Reference, Secrets, Text, Vault,
 };
+use super::raw_step_up::StepUp;
 use super::raw_trust::{Pins, Telemetry};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -223,6 +224,7 @@ pub(super) struct Server {
     /// Whether a proof also needs a nonce of the gateway's, which makes it good for a few minutes at this process only.
     #[schemars(extend("default" = false))]
     pub(super) dpop_nonce: Option<bool>,
+    pub(super) step_up: Option<StepUp>,
     /// What every authenticated principal may use here: tools `search` or `notes_*`, `resource:…`, `prompt:…`.
     /// An asterisk stands at the end only. Nothing is allowed that no grant, policy or this list allows.
     #[serde(default)]
@@ -245,6 +247,7 @@ pub(super) struct Tool {
     pub(super) scopes: Vec<String>,
     /// Scopes that the server's own token has for a call, where there are `credentials`. Default: `scopes`.
     pub(super) upstream_scopes: Option<Vec<String>>,
+    pub(super) step_up: Option<StepUp>,
     /// Calls a minute of one principal. Default: `quota.tool_requests_per_minute`.
     #[schemars(extend("minimum" = bounds::TOOL_REQUESTS.least.0, "maximum" = bounds::TOOL_REQUESTS.most.0))]
     pub(super) requests_per_minute: Option<i64>,

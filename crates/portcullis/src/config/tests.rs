@@ -647,12 +647,49 @@ const AUDIENCES: &[(&str, usize, &str, &str)] = &[
     ("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope"),
     ("dpop = \"on\"", 8, ".dpop", "not one of the values"),
     ("dpop_nonce = true\ndpop = \"off\"", 14, ".dpop_nonce", "this server takes none"),
+    ("step_up = {}", 1, ".step_up", "asks for nothing"),
+    ("step_up.acr = [\"a b\"]", 16, ".step_up.acr[0]", "not a value of this claim"),
+    ("step_up.amr = [\"\"]", 16, ".step_up.amr[0]", "not a value of this claim"),
+    ("step_up.max_age = \"0s\"", 19, ".step_up.max_age", "out of range"),
     ("allow = [\"a*b\"]", 10, ".allow[0]", "at the end"),
     ("allow = [\"resources:x\"]", 10, ".allow[0]", "`resource:`"),
     ("tools.\"a*\" = { scopes = [] }", 7, ".tools.a*", "not a name of a tool"),
     ("tools.x = { requests_per_minute = 0 }", 35, ".tools.x.requests_per_minute", "out of range"),
     ("limits.response = \"1GiB\"", 19, ".limits.response", "1KiB to 256MiB"),
 ];
+
+#[test]
+fn auth_04_a_tool_asks_for_no_less_than_its_server() {
+    let text = format!(
+        "[servers.a]\nurl = \"https://a.example\"\nstep_up = {{ acr = [\"gold\", \"tin\"], amr = [\"pwd\"], max_age = \"1h\" }}\n\
+         [servers.a.tools]\nx.step_up = {{ acr = [\"tin\", \"silver\"], amr = [\"otp\"], max_age = \"2h\" }}\n\
+         y.step_up = {{ max_age = \"5m\" }}\nz.scopes = [\"s\"]\n{REST}"
+    );
+    let checked = reads(&text).unwrap();
+    let server = checked.servers.first_key_value().unwrap().1;
+    let needs = |tool: &str| server.tools[tool].step_up.as_ref().map(ToString::to_string);
+    let all = [
+        Some(server.step_up.to_string()),
+        needs("x"),
+        needs("y"),
+        needs("z"),
+    ];
+    let expected = [
+        Some("acr=gold tin; amr=pwd; max_age=3600".to_owned()),
+        Some("acr=tin; amr=otp pwd; max_age=3600".to_owned()),
+        Some("acr=gold tin; amr=pwd; max_age=300".to_owned()),
+        None,
+    ];
+    assert_eq!(all, expected);
+    let disjoint = "url = \"https://a.example\"\nstep_up.acr = [\"gold\"]\ntools.x.step_up = { acr = [\"tin\"] }";
+    refuses_server(
+        disjoint,
+        4,
+        21,
+        ".tools.x.step_up.acr",
+        "no token could satisfy both",
+    );
+}
 
 #[test]
 fn conf_refuses_confused_audiences() {

@@ -6,6 +6,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use portcullis_core::authenticate::{
     BadProof, Resource, Scheme, Unauthenticated, challenges, metadata as resource_document,
+    step_up_challenges,
 };
 use portcullis_core::authorize::Forbidden;
 use portcullis_core::inspect::Released;
@@ -234,6 +235,10 @@ fn challenges_for(refusal: &Refusal, resource: &Resource, scheme: Scheme) -> Vec
         }
         Refusal::Forbidden(Forbidden::Scope { required }) => {
             challenges(resource, scheme, Some("insufficient_scope"), required)
+        }
+        Refusal::Forbidden(Forbidden::StepUp { detail, .. }) => {
+            let required = (&*detail.required.classes, detail.required.max_age);
+            step_up_challenges(resource, scheme, required, &detail.scopes)
         }
         Refusal::Unacceptable(_)
         | Refusal::NoSession(_)

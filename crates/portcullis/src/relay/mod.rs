@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod frame;
+mod listening;
 mod local;
 mod stream;
 mod mark;

@@ -1,5 +1,6 @@
 //! A stream of messages on its way down: each one released by itself, until an end that is recorded.
 
+use super::listening::Listening;
 use super::mark::{Mark, binding};
 use super::{Gateway, frame, walk};
 use crate::clock;
@@ -10,14 +11,13 @@ use bytes::Bytes;
 use hyper::Response;
 use portcullis_audit::{Principal as Named, Record};
 use portcullis_core::authenticate::{Cause, Unauthenticated};
-use portcullis_core::authorize::Circumstances;
+use portcullis_core::authorize::{Circumstances, Forbidden};
 use portcullis_core::inspect::{BadAnswer, Said};
 use portcullis_core::pipeline;
 use portcullis_core::protocol::Frame;
-use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered, Unavailable};
+use portcullis_core::refusal::{Refusal, Unanswered, Unavailable};
 use portcullis_core::route::Ticket;
-use portcullis_core::session::SessionId;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -43,39 +43,6 @@ pub(super) struct Stream {
     changes: watch::Receiver<u64>,
 }
 
-/// The one reader of a session's own stream.
-pub(super) struct Listening {
-    gateway: Arc<Gateway>,
-    id: SessionId,
-}
-
-impl Listening {
-    pub(super) fn claim(gateway: &Arc<Gateway>, id: SessionId) -> Result<Self, Refusal> {
-        let mut held = gateway
-            .listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !held.insert(id) {
-            return Err(Unacceptable::StreamTaken.into());
-        }
-        drop(held);
-        Ok(Self {
-            gateway: Arc::clone(gateway),
-            id,
-        })
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.gateway
-            .listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.id);
-    }
-}
-
 /// Why a stream ends.
 enum End {
     Upstream,
@@ -84,6 +51,7 @@ enum End {
     Draining,
     SessionOver,
     Revoked(Cause),
+    StepUp,
     Refused(Refusal),
 }
 
@@ -96,6 +64,7 @@ impl End {
             Self::Draining => "draining",
             Self::SessionOver => "session",
             Self::Revoked(_) => "revoked",
+            Self::StepUp => "step_up",
             Self::Refused(_) => "refused",
         }
     }
@@ -105,6 +74,9 @@ impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
         if let Refusal::Unauthenticated(Unauthenticated::Revoked { cause }) = refusal {
             return Self::Revoked(cause);
+        }
+        if let Refusal::Forbidden(Forbidden::StepUp { .. }) = refusal {
+            return Self::StepUp;
         }
         Self::Refused(refusal)
     }
@@ -226,10 +198,11 @@ impl Stream {
     async fn pass_all(&mut self, outlet: &Outlet, exchange: &mut Exchange) -> End {
         let drain = self.gateway.drain.clone();
         loop {
+            let (until, end) = self.limit();
             let next = tokio::select! {
                 biased;
                 () = outlet.closed() => return End::Client,
-                () = sleep_until(self.expiry) => return End::TokenExpired,
+                () = sleep_until(until) => return end,
                 no = self.gateway.until_refused(self.ticket.principal(), &mut self.changes) => return no.into(),
                 () = drain.cancelled(), if !self.answers => return End::Draining,
                 next = timeout(KEEP_ALIVE, self.incoming.next()) => next,
@@ -255,6 +228,19 @@ impl Stream {
             if let Err(end) = self.pass(&frame, outlet, exchange).await {
                 return end;
             }
+        }
+    }
+
+    /// When this stream ends at the latest, and why; by the rules of now.
+    fn limit(&self) -> (Instant, End) {
+        let live = self.gateway.live.load();
+        let server = live.rules.server(self.ticket.server()).ok();
+        let server = server.filter(|_| self.ticket.is_listening());
+        let until = server.and_then(|server| server.gate.listens_until(self.ticket.principal()));
+        let until = until.map(|until| Instant::now() + until.since(clock::now()).min(FAR));
+        match until {
+            Some(until) if until < self.expiry => (until, End::StepUp),
+            Some(_) | None => (self.expiry, End::TokenExpired),
         }
     }
 
@@ -285,9 +271,10 @@ impl Stream {
         };
         exchange.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         // A client that does not read must not keep the stream beyond its token, nor beyond a revocation.
+        let (until, end) = self.limit();
         tokio::select! {
             biased;
-            () = sleep_until(self.expiry) => Err(End::TokenExpired),
+            () = sleep_until(until) => Err(end),
             no = self.gateway.until_refused(self.ticket.principal(), &mut self.changes) => Err(no.into()),
             sent = outlet.send(bytes) => sent.map_err(|_| End::Client),
         }
@@ -321,7 +308,7 @@ impl Stream {
                 self.gateway.withhold(&why, &self.ticket, record).await;
                 return Ok(None);
             }
-            Err(refusal) => return Err(End::Refused(refusal)),
+            Err(refusal) => return Err(refusal.into()),
         };
         if let Said::Answer { code, .. } = released.said() {
             self.is_answered = true;

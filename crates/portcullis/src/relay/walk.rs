@@ -1,8 +1,9 @@
 //! The steps of an exchange over HTTP, in order.
 
+use super::listening::Listening;
 use super::mark::{self, Mark};
 use super::place::Place;
-use super::stream::{Listening, Stream};
+use super::stream::Stream;
 use super::{Gateway, Live, intake};
 use crate::clock;
 use crate::export::Side;

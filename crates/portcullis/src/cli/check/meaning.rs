@@ -74,6 +74,8 @@ pub(super) struct Behind {
     pub(super) scopes: Vec<String>,
     /// What it is shown of whoever calls, if anything.
     pub(super) credentials: Option<Shows>,
+    /// What is needed of the authentication behind a token.
+    pub(super) step_up: Option<String>,
     pub(super) tools: BTreeMap<String, Rules>,
     /// Who may do what by the grants of the file.
     pub(super) grants: BTreeMap<String, Vec<String>>,
@@ -100,6 +102,7 @@ pub(super) struct Rules {
     pub(super) scopes: Vec<String>,
     /// Scopes of the server's own token, where it gets one.
     pub(super) upstream_scopes: Vec<String>,
+    pub(super) step_up: Option<String>,
     pub(super) requests_per_minute: Option<u32>,
 }
 
@@ -210,6 +213,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
             None => Vec::new(),
             Some(_) => tool.upstream_scopes.iter().cloned().collect(),
         },
+        step_up: tool.step_up.as_ref().map(ToString::to_string),
         requests_per_minute: tool.requests_per_minute,
     };
     Behind {
@@ -228,6 +232,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
         dpop_nonce: server.dpop_nonce,
         scopes: server.scopes.iter().cloned().collect(),
         credentials: server.credentials.as_ref().map(shows),
+        step_up: Some(server.step_up.to_string()).filter(|needed| !needed.is_empty()),
         tools: server
             .tools
             .iter()

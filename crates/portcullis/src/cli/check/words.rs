@@ -103,7 +103,8 @@ impl fmt::Display for Behind {
         )?;
         let nonce = if self.dpop_nonce { " with a nonce" } else { "" };
         writeln!(out, "  dpop       {}{nonce}", self.dpop)?;
-        writeln!(out, "  needs      scopes {}", listed(&self.scopes))?;
+        let (scopes, needed) = (listed(&self.scopes), login(self.step_up.as_deref()));
+        writeln!(out, "  needs      scopes {scopes}{needed}")?;
         if let Some(shows) = &self.credentials {
             let (kind, audience) = (shows.kind, &shows.audience);
             let scopes = listed(&shows.scopes);
@@ -117,7 +118,8 @@ impl fmt::Display for Behind {
             let rate = rate
                 .map(|rate| format!(", {rate} calls a minute"))
                 .unwrap_or_default();
-            writeln!(out, "  tool {name}  scopes {}{rate}", listed(&rules.scopes))?;
+            let (scopes, needed) = (listed(&rules.scopes), login(rules.step_up.as_deref()));
+            writeln!(out, "  tool {name}  scopes {scopes}{needed}{rate}")?;
             if !rules.upstream_scopes.is_empty() {
                 writeln!(out, "             shows {}", listed(&rules.upstream_scopes))?;
             }
@@ -166,6 +168,12 @@ impl fmt::Display for Reached {
             }
         }
     }
+}
+
+fn login(needed: Option<&str>) -> String {
+    needed
+        .map(|needed| format!(", a login with {needed}"))
+        .unwrap_or_default()
 }
 
 pub(super) fn listed(words: &[String]) -> String {

@@ -15,7 +15,7 @@ use portcullis_core::authenticate::{
     Algorithm, Binding, Credentials, Introspection, Issuer, Keys, Trust,
 };
 use portcullis_core::authorize::policy::{self, Grant, Policy, Sources};
-use portcullis_core::authorize::{Circumstances, decide_reverse};
+use portcullis_core::authorize::{Circumstances, Strengths, decide_reverse};
 use portcullis_core::pipeline::{self, Head, Rules, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
 use portcullis_core::refusal::Refusal;
@@ -294,7 +294,10 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
     };
     let mut servers = rules.servers.clone();
     let gates = servers.values_mut().map(|server| &mut server.gate);
-    gates.for_each(|gate| gate.resource.scopes.clear());
+    gates.for_each(|gate| {
+        gate.resource.scopes.clear();
+        gate.strengths = Strengths::default();
+    });
     Ok(Rules {
         policy: Policy::compile(&Sources {
             cedar: &[],

@@ -5,6 +5,7 @@ use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
 use super::introspection::only_one;
 use super::issuers::Issuers;
+use super::step_up::step_up;
 use super::trust::Written;
 use super::upstream::{Reach, upstream};
 use crate::config::bounds;
@@ -15,6 +16,7 @@ use crate::config::quantity::{Count, Range, Size, Span};
 use crate::config::raw;
 use crate::config::sign_in::sign_in;
 use portcullis_core::authenticate::Binding;
+use portcullis_core::authorize::Strength;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -111,7 +113,12 @@ fn server(
     let sign_in = raw
         .sign_in
         .map(|raw| sign_in(desk, &place.key("sign_in"), raw, beside));
-    let tools = tools(desk, &place.key("tools"), raw.tools, credentials.is_some());
+    let none = Strength::default();
+    let strength = raw.step_up.map_or_else(Strength::default, |raw| {
+        step_up(desk, &place.key("step_up"), raw, &none)
+    });
+    let beside = (&strength, credentials.is_some());
+    let tools = tools(desk, &place.key("tools"), raw.tools, beside);
     let limits = limits(desk, &place.key("limits"), raw.limits, &around.upstream);
     Some(Server {
         upstream: upstream?,
@@ -120,6 +127,7 @@ fn server(
         scopes,
         dpop,
         dpop_nonce,
+        step_up: strength,
         tools,
         credentials: match credentials {
             None => None,
@@ -311,7 +319,7 @@ fn tools(
     desk: &mut Desk<'_>,
     place: &Place,
     raw: BTreeMap<String, raw::Tool>,
-    has_credentials: bool,
+    (server, has_credentials): (&Strength, bool),
 ) -> BTreeMap<String, Tool> {
     let mut tools = BTreeMap::new();
     for (name, raw) in raw {
@@ -344,6 +352,9 @@ fn tools(
         let tool = Tool {
             upstream_scopes: own.unwrap_or_else(|| scopes.clone()),
             scopes,
+            step_up: raw
+                .step_up
+                .map(|raw| step_up(desk, &place.key("step_up"), raw, server)),
             requests_per_minute,
         };
         tools.insert(name, tool);

@@ -15,6 +15,7 @@ mod consent;
 mod lifetime;
 mod proof;
 mod scope;
+mod step_up;
 mod revocation;
 mod signals;
 mod directory;

@@ -12,12 +12,17 @@ struct Asked {
 impl Asked {
     /// `more` are further keys of the introspection.
     fn with(more: &str) -> Self {
+        Self::and(more, "")
+    }
+
+    /// The same, and further keys of the server.
+    fn and(more: &str, server: &str) -> Self {
         let oracle = Oracle::start();
         let client = "client_id = \"gate:way\", client_secret = { env = \"SECRET\" }";
         let config = format!(
             "{AMPLE}[issuers.idp]\nissuer = \"{{idp}}\"\n\
              introspection = {{ endpoint = \"{}\", {client}{more} }}\n\
-             [servers.notes]\nurl = \"{{upstream}}\"\nallow = [\"*\"]\n",
+             [servers.notes]\nurl = \"{{upstream}}\"\nallow = [\"*\"]\n{server}\n",
             oracle.url()
         );
         let scene = Scene::started("export SECRET='s%cret of ours'", &config);
@@ -55,6 +60,41 @@ impl Asked {
         assert!(response.header("retry-after").is_some(), "{response:?}");
         response
     }
+}
+
+#[test]
+fn auth_04_what_an_issuer_says_of_a_login_counts_as_in_a_token() {
+    let asked = Asked::and(
+        "",
+        "step_up = { acr = [\"gold\"], amr = [\"otp\"], max_age = \"1h\" }",
+    );
+    let scene = &asked.scene;
+    let knows = |token: &str, (acr, amr, age): (&str, &str, u64)| {
+        let mut answer = asked.answer("alice");
+        answer["acr"] = json!(acr);
+        answer["amr"] = json!([amr]);
+        answer["auth_time"] = json!(now() - age);
+        asked.oracle.knows(token, answer);
+    };
+    asked.issue("silent", "alice");
+    knows("weak", ("bronze", "otp", 0));
+    knows("single", ("gold", "pwd", 0));
+    knows("old", ("gold", "otp", 7200));
+    knows("strong", ("gold", "otp", 0));
+    for (token, reason) in [
+        ("silent", "acr"),
+        ("weak", "acr"),
+        ("single", "amr"),
+        ("old", "auth_time"),
+    ] {
+        let told = scene.refuses(&with(token), (401, 401), ("authn.step_up_required", reason));
+        let challenge = told.challenge();
+        assert!(
+            challenge.contains("acr_values=\"gold\", max_age=\"3600\""),
+            "{challenge}"
+        );
+    }
+    scene.permits(&with("strong"));
 }
 
 fn with(token: &str) -> Request {

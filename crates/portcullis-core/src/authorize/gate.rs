@@ -1,0 +1,110 @@
+//! What one server asks for besides policies: scopes, and how its callers have authenticated.
+
+use super::policy::{Policy, Question};
+use super::{Forbidden, StepUp, Strengths};
+use crate::authenticate::{Principal, Resource};
+use crate::protocol::Target;
+use crate::time::Timestamp;
+use std::collections::HashMap;
+
+/// What may be done with one server.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The server as a protected resource.
+    pub resource: Resource,
+    /// What single tools need on top of the server's scopes.
+    pub tool_scopes: HashMap<String, Vec<String>>,
+    /// What is needed of the authentication behind a token.
+    pub strengths: Strengths,
+    /// Whether it stands for other servers: then each of those decides for itself
+    /// ([`crate::pipeline::admit_member`]), and nothing is decided here.
+    pub is_aggregate: bool,
+}
+
+impl Gate {
+    /// Everything that a call to `target` needs.
+    fn scopes(&self, target: &Target) -> Vec<String> {
+        let mut scopes = self.resource.scopes.clone();
+        if let Target::Tool(tool) = target {
+            scopes.extend(self.tool_scopes.get(&**tool).into_iter().flatten().cloned());
+        }
+        scopes
+    }
+
+    /// What was denied although a policy would permit it with more scopes: then it says which (AUTH-10, TOK-10).
+    pub(super) fn step_up(
+        &self,
+        why: Forbidden,
+        policy: &Policy,
+        question: &Question<'_>,
+        target: &Target,
+    ) -> Forbidden {
+        match why {
+            Forbidden::NoRule
+            | Forbidden::Expired { .. }
+            | Forbidden::Beyond { .. }
+            | Forbidden::Rule { .. } => {}
+            Forbidden::Scope { .. }
+            | Forbidden::StepUp { .. }
+            | Forbidden::UnknownGroups { .. }
+            | Forbidden::Indeterminate
+            | Forbidden::Method => return why,
+        }
+        let missing = policy.missing_scopes(question);
+        if missing.is_empty() {
+            return why;
+        }
+        let mut required = self.scopes(target);
+        required.extend(missing);
+        Forbidden::Scope { required }
+    }
+
+    /// The token's own words, held against what the call needs at this moment; nothing of it is remembered.
+    ///
+    /// # Errors
+    /// [`Forbidden::StepUp`], which names the scopes too, so that one new token is enough.
+    pub(crate) fn check_strength(
+        &self,
+        principal: &Principal,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<(), Forbidden> {
+        let (required, seen) = (self.strengths.of(target), &principal.authentication);
+        required.check(seen, now).map_err(|lack| Forbidden::StepUp {
+            lack,
+            detail: Box::new(StepUp {
+                seen: seen.clone(),
+                age: seen.age(now),
+                required: required.clone(),
+                scopes: self.scopes(target),
+            }),
+        })
+    }
+
+    /// When this caller may not listen any more because the authentication is too old.
+    pub fn listens_until(&self, principal: &Principal) -> Option<Timestamp> {
+        self.strengths.server.until(&principal.authentication)
+    }
+
+    pub(super) fn check_scopes(
+        &self,
+        principal: &Principal,
+        target: &Target,
+    ) -> Result<(), Forbidden> {
+        let own = self.resource.scopes.iter();
+        let tool = match target {
+            Target::Tool(tool) => self.tool_scopes.get(&**tool),
+            Target::Resource(_) | Target::Prompt(_) | Target::Task(_) | Target::Server => None,
+        };
+        let has_all = own
+            .chain(tool.into_iter().flatten())
+            .all(|scope| principal.scopes.contains(scope));
+        if has_all {
+            Ok(())
+        } else {
+            Err(Forbidden::Scope {
+                required: self.scopes(target),
+            })
+        }
+    }
+}
