@@ -1,7 +1,9 @@
 //! TOK-10 and AUTH-10 by argument, and decisions that are made again from what was recorded (SIEM-04).
 
 use crate::harness::{AMPLE, Request, Scene, message};
-use portcullis_core::authorize::policy::{Action, Policy, Question, Sources, Subject, Target};
+use portcullis_core::authorize::policy::{
+    Action, Denied, Policy, Question, Sources, Subject, Target,
+};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -204,6 +206,7 @@ fn decided_again(policy: &Policy, record: &Value, scopes: &[String]) -> (&'stati
     };
     match policy.decide(&question) {
         Ok(allowed) => ("allow", allowed.rule),
+        Err(Denied::Forbidden { rule }) => ("deny", rule),
         Err(_) => ("deny", String::new()),
     }
 }
@@ -258,6 +261,6 @@ fn siem_04_decides_again_as_it_was_decided() {
     }
     assert_eq!(
         kinds.into_iter().collect::<Vec<_>>(),
-        ["", "few", "public", "restricted"]
+        ["", "few", "never", "public", "restricted"]
     );
 }

@@ -3,8 +3,8 @@
 use super::tls::over_tls;
 use crate::harness::keeper::{Azure, ROOT, SECRET_ID, Vault};
 use crate::harness::{
-    Answer, Authority, Collector, Front, Gateway, Host, Idp, Oracle, Request, Script, Seen,
-    Upstream, call, encode, hex, initialize, message, now, portcullis, wait_for,
+    Answer, Authority, Collector, Consenting, Front, Gateway, Host, Idp, Oracle, Request, Script,
+    Seen, Upstream, call, encode, hex, initialize, message, now, portcullis, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 11] = [
+const SLOTS: [&str; 12] = [
     "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
@@ -27,6 +27,7 @@ const SLOTS: [&str; 11] = [
     "servers.*.credentials.client_secret",
     "servers.*.env.*",
     "servers.*.headers.*",
+    "servers.*.sign_in.client_secret",
     "servers.*.url",
     "vaults.*.app_role.secret_id",
     "vaults.*.token",
@@ -142,6 +143,14 @@ fn resolved<'a>(schema: &'a Value, node: &'a Value) -> &'a Value {
     }
 }
 
+/// What stands after `before` and up to `after`.
+fn between(text: &str, before: &str, after: &str) -> String {
+    let (_, rest) = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap().0.to_owned()
+}
+
 /// Everything in a directory, and below.
 fn files(directory: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in read_dir(directory).unwrap() {
@@ -168,6 +177,7 @@ struct Cage {
     vault: Vault,
     azure: Azure,
     minter: Host,
+    consenting: Consenting,
     _front: Front,
     secrets: TempDir,
 }
@@ -227,6 +237,13 @@ impl Cage {
             upstream.url(),
             minter.url()
         );
+        let consenting = Consenting::start();
+        let sign_in = format!(
+            "[servers.consenting]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.consenting.sign_in]\nissuer = \"{}\"\n\
+             client_id = \"gate\"\nclient_secret = {{ env = \"CONSENT\" }}\n[egress]\nallow = [\"127.0.0.1\"]\n",
+            consenting.upstream.url(),
+            consenting.authority.issuer()
+        );
         let keepers = format!(
             "[vaults.one]\naddress = \"{0}\"\ntoken = {{ env = \"VAULT_TOKEN\" }}\n\
              [vaults.two]\naddress = \"{0}\"\napp_role = {{ role_id = \"gateway\", secret_id = {{ env = \"SECRET_ID\" }} }}\n\
@@ -249,7 +266,7 @@ impl Cage {
              [servers.mutual]\nurl = \"{mutual}/mcp\"\nca = \"{ca}\"\nallow = [\"*\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
              [servers.gone]\nurl = \"https://127.0.0.1:9/mcp?key=${{API_KEY}}\"\nallow = [\"*\"]\n\
-             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{keepers}",
+             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{keepers}",
             azure = azure.url(),
             issuer = idp.issuer(),
             asked = oracle.url(),
@@ -266,6 +283,7 @@ impl Cage {
             ("CLIENT_SECRET", of("issuers.*.introspection.client_secret")),
             ("SCIM_BEARER", of("issuers.*.scim.bearer")),
             ("MINTING", of("servers.*.credentials.client_secret")),
+            ("CONSENT", of("servers.*.sign_in.client_secret")),
             ("VAULT_TOKEN", ROOT),
             ("SECRET_ID", SECRET_ID),
             ("API_KEY", of("servers.*.headers.*")),
@@ -294,6 +312,7 @@ impl Cage {
             vault,
             azure,
             minter,
+            consenting,
             _front: front,
             secrets,
         }
@@ -331,6 +350,7 @@ impl Cage {
             .env("CLIENT_SECRET", of("issuers.*.introspection.client_secret"))
             .env("SCIM_BEARER", of("issuers.*.scim.bearer"))
             .env("MINTING", of("servers.*.credentials.client_secret"))
+            .env("CONSENT", of("servers.*.sign_in.client_secret"))
             .env("VAULT_TOKEN", ROOT)
             .env("SECRET_ID", SECRET_ID)
             .env("API_KEY", of("servers.*.headers.*"))
@@ -409,6 +429,28 @@ impl Cage {
         for tool in ["loud", "die"] {
             self.ask(tool, &call(tool).to("/servers/local/mcp").token(&token));
         }
+    }
+
+    /// A user consents, all the way to the call.
+    fn consent(&mut self) {
+        let token = self.token("consenting");
+        let ask = call("echo").to("/servers/consenting/mcp").token(&token);
+        let refused = self.ask("a call without consent", &ask);
+        let origin = format!("https://{}", self.gateway.address);
+        let link = between(&refused, &format!("\"url\":\"{origin}"), "\"");
+        let page = self.ask("the page", &Request::new("GET", &link));
+        let cookie = between(&page, "set-cookie: ", ";");
+        let go = Request::new("GET", &format!("{link}/go")).set("cookie", &cookie);
+        let moved = self.ask("the way to consent", &go);
+        let there = self.consenting.authority.issuer();
+        let path = between(&moved, &format!("location: {there}"), "\r\n");
+        let address = there.strip_prefix("http://").unwrap().parse().unwrap();
+        let agreed = Request::new("GET", &path).send(address);
+        let back = agreed.header("location").unwrap().replace(&origin, "");
+        let back = Request::new("GET", &back).set("cookie", &cookie);
+        self.ask("the way back", &back);
+        let answer = self.ask("a call with consent", &ask);
+        assert!(answer.contains("echo"), "{answer}");
     }
 
     fn sessions(&mut self) {
@@ -608,6 +650,7 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
     );
     let mut cage = Cage::new();
     cage.traffic();
+    cage.consent();
     cage.sessions();
     cage.opaque();
     cage.signals();
@@ -657,15 +700,18 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
     let shown = |seen: &[Seen], secret: &str| seen.iter().any(|seen| seen.whole().contains(secret));
     assert!(shown(&cage.vault.seen(), ROOT) && shown(&cage.vault.seen(), SECRET_ID));
     assert!(shown(&cage.azure.seen(), SECRET_ID));
-    let minting = cage.minter.seen();
-    let basic = minting.first().unwrap().header("authorization").unwrap();
-    let basic = STANDARD
-        .decode(basic.strip_prefix("Basic ").unwrap())
-        .unwrap();
-    assert!(
-        !cage.canaries.in_(&basic).is_empty(),
-        "the minter was not shown the secret"
-    );
+    for (issuer, seen) in [
+        ("minter", cage.minter.seen()),
+        ("authority", cage.consenting.authority.heard()),
+    ] {
+        let basic = seen.iter().find_map(|seen| seen.header("authorization"));
+        let basic = basic.and_then(|basic| basic.strip_prefix("Basic "));
+        let basic = STANDARD.decode(basic.unwrap()).unwrap();
+        assert!(
+            !cage.canaries.in_(&basic).is_empty(),
+            "the {issuer} was not shown the secret"
+        );
+    }
     let exported = cage.collector.requests();
     let header = exported
         .first()

@@ -65,6 +65,11 @@ impl Granter {
         self.host.url()
     }
 
+    /// All that came.
+    pub(crate) fn heard(&self) -> Vec<Seen> {
+        self.host.seen()
+    }
+
     /// Says this in its metadata.
     pub(crate) fn says(&self, name: &str, value: Value) {
         let mut state = self.state.lock().unwrap();
