@@ -7,7 +7,8 @@ use portcullis_core::sign_in::{Callback, challenge};
 
 fuzz_target!(|text: &str| {
     let read = challenge([text]);
-    let is_scope = |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_scope =
+        |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
     assert!(read.scopes.len() <= 64 && read.scopes.iter().all(is_scope));
     assert!(read.scopes.is_sorted());
     let issuer = "https://as.example";

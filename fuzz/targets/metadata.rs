@@ -30,7 +30,13 @@ fuzz_target!(|document: &[u8]| {
         }
     }
     if let Ok(tokens) = Tokens::parse(document) {
-        assert!(tokens.access.expose().bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(
+            tokens
+                .access
+                .expose()
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic())
+        );
         assert!(tokens.lifetime.as_secs() <= 86_400);
     }
 });
