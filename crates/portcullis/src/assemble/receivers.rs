@@ -18,6 +18,7 @@ pub(super) fn receivers(checked: &Checked, workshop: &Workshop<'_>) -> HashMap<S
                     audience: signals.audience.clone(),
                 },
                 bearer: signals.bearer.clone(),
+                is_by_subject: external.claims.subject == "sub",
                 lease: workshop.lease(checked, &format!("issuers.{name}")),
             })
         }

@@ -36,6 +36,8 @@ pub(crate) struct Receiving {
     pub(crate) receiver: Receiver,
     /// What it sends besides its signature.
     pub(crate) bearer: Option<Secret<String>>,
+    /// Whether subjects are called here as events call them: by `sub`.
+    pub(crate) is_by_subject: bool,
     /// What holds while that is believed.
     pub(crate) lease: Lease,
 }
@@ -126,7 +128,7 @@ impl Gateway {
         exchange.fact("id", &signal.id);
         exchange.fact("event", signal.event);
         let now = clock::now();
-        let (effect, subject, changes) = changes(&signal, receiver, now);
+        let (effect, subject, changes) = changes(&signal, receiving, now);
         exchange.fact("effect", effect);
         if let Some(subject) = subject {
             exchange.fact("subject", &subject.name);
@@ -179,14 +181,22 @@ pub(super) fn is_agreed(headers: &HeaderMap, bearer: Option<&Secret<String>>) ->
 /// What an event changes, in a word and in rows.
 fn changes<'a>(
     signal: &'a Signal,
-    receiver: &Receiver,
+    receiving: &Receiving,
     now: Timestamp,
 ) -> (&'static str, Option<&'a Subject>, Vec<Change>) {
+    let receiver = &receiving.receiver;
     let by = || format!("issuer:{}", receiver.issuer);
-    let whom = |subject: &Subject| Whom {
-        kind: Kind::Subject,
-        issuer: receiver.issuer.clone(),
-        name: subject.name.clone(),
+    let whom = |subject: &Subject| {
+        let (kind, name) = if receiving.is_by_subject {
+            (Kind::Subject, subject.name.clone())
+        } else {
+            (Kind::Claim, format!("sub={}", subject.name))
+        };
+        Whom {
+            kind,
+            issuer: receiver.issuer.clone(),
+            name,
+        }
     };
     let ended = |subject: &Subject| {
         Change::Revoke(Revocation {

@@ -135,6 +135,22 @@ fn auth_05_a_session_that_the_provider_revokes_ends_within_two_seconds_and_no_ot
 }
 
 #[test]
+fn auth_05_an_event_reaches_whom_it_names_where_users_are_called_by_another_claim() {
+    let by_object = HEARD.replace("skew", "subject_claim = \"oid\"\nskew");
+    let scene = Scene::with(&by_object);
+    let token = |subject: &str, object: &str| scene.draft(subject).claim("oid", object).sign();
+    let (alice, bob) = (token("alice", "1"), token("bob", "alice"));
+    scene.is_in(&alice);
+    let lost = scene.open(&Request::in_session("GET", &scene.session(&alice)).token(&alice));
+    let event = scene.event("alice", &format!("{CAEP}session-revoked"));
+    scene.tells(&event, "ended");
+    lost.end();
+    scene.is_out(&alice);
+    // Whoever only has such an object id is somebody else.
+    scene.is_in(&bob);
+}
+
+#[test]
 fn auth_03_a_disabled_account_stays_out_until_it_is_enabled_and_an_event_counts_once() {
     let mut scene = Scene::with(HEARD);
     let (alice, bob) = (scene.token("alice"), scene.token("bob"));
