@@ -30,6 +30,11 @@ pub(super) struct Raw {
     /// Scopes to ask for besides those that the server wants.
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+    /// Whether links may be followed by browsers that nobody has proven to be the caller's. Whoever follows the link of
+    /// another and agrees lends that other an account. Needed unless `public_url` is on loopback, where a link leads
+    /// to the machine of whoever follows it.
+    #[schemars(extend("default" = false))]
+    pub(super) unproven_browsers: Option<bool>,
 }
 
 /// How a server is signed in to.
@@ -54,14 +59,23 @@ pub(crate) struct RegisteredClient {
     pub(crate) secret: Option<Secret<String>>,
 }
 
-/// `beside` is how the server is reached, if that is known, and whether it has `credentials`.
+/// `beside` is how the server is reached, if that is known, and whether it has `credentials`; `public_url` is ours.
 pub(super) fn sign_in(
     desk: &mut Desk<'_>,
     place: &Place,
     raw: Raw,
     (upstream, has_credentials): (Option<&Upstream>, bool),
+    public_url: Option<&HttpUrl>,
 ) -> Option<SignIn> {
     expect_room(desk, place, upstream, has_credentials);
+    let is_elsewhere = public_url.is_some_and(|own| !own.is_loopback());
+    if is_elsewhere && !raw.unproven_browsers.unwrap_or(false) {
+        desk.refuse_with(
+            place,
+            "whoever opens a link of this server is not proven to be its caller",
+            "write `unproven_browsers = true` if callers show links to nobody else, or remove `sign_in`",
+        );
+    }
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     let secret = raw
         .client_secret

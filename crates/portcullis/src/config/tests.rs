@@ -840,6 +840,17 @@ fn tok_15_sign_in_is_whole_or_refused() {
     refuses(&sse, 4, 12, "servers.a.sign_in", "only with the transport");
     let twice = format!("{url}headers.Authorization = \"${{TOKEN}}\"\n[servers.a.sign_in]\n");
     refuses(&twice, 4, 12, "servers.a.sign_in", "keep one of them");
+    // Where a link leads to this gateway from anywhere, nobody knows who follows it.
+    let public = "[gateway]\npublic_url = \"https://gate.example\"\n";
+    let open = format!("{public}{url}[servers.a.sign_in]\n");
+    refuses(
+        &open,
+        5,
+        12,
+        "servers.a.sign_in",
+        "unproven_browsers = true",
+    );
+    assert!(reads(&format!("{open}unproven_browsers = true\n{REST}")).is_ok());
 }
 
 #[test]

@@ -110,9 +110,10 @@ fn server(
         .credentials
         .map(|raw| credentials::credentials(desk, &place.key("credentials"), raw, beside));
     let beside = (upstream.as_ref(), credentials.is_some());
+    let own = around.gateway.map(|gateway| &gateway.public_url);
     let sign_in = raw
         .sign_in
-        .map(|raw| sign_in(desk, &place.key("sign_in"), raw, beside));
+        .map(|raw| sign_in(desk, &place.key("sign_in"), raw, beside, own));
     let none = Strength::default();
     let strength = raw.step_up.map_or_else(Strength::default, |raw| {
         step_up(desk, &place.key("step_up"), raw, &none)
