@@ -164,6 +164,7 @@ fn auth_04_lists_show_what_a_step_up_would_open() {
         ["echo", "read_note", "write_note", "delete_all"],
         "as for a scope that is missing"
     );
+    told(&scene, &call("delete_all").token(&token), ("amr", ""));
 }
 
 #[test]
