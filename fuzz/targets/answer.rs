@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::Credentials;
 use portcullis_core::authenticate::{Resource, operating_system_user};
 use portcullis_core::authorize::policy::{Policy, Sources};
-use portcullis_core::authorize::{Circumstances, Gate};
+use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::inspect::{Said, View};
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::{Headers, check_strict};
@@ -64,6 +64,7 @@ fn rules() -> Rules {
                 ..Resource::default()
             },
             tool_scopes: HashMap::new(),
+            strengths: Strengths::default(),
             is_aggregate: false,
         },
         quota: Limits {
