@@ -94,7 +94,7 @@ fn first_start(data: &Path, file: &Path) -> anyhow::Result<Vec<String>> {
             data.display()
         ));
         made.push(
-            "made two keys: one signs tokens, one signs the audit log's checkpoints".to_owned(),
+            "made the keys in keys/: they sign tokens and the audit log's checkpoints".to_owned(),
         );
     }
     if !file.exists() {

@@ -11,6 +11,8 @@ use std::time::Duration;
 const BEGIN: u64 = 1_785_229_200_000_000;
 /// How many records a log of the tests has.
 pub(crate) const RECORDS: u64 = 40;
+/// How many of them each checkpoint adds.
+const EACH: u64 = 8;
 
 static NOW: AtomicU64 = AtomicU64::new(BEGIN);
 
@@ -45,6 +47,7 @@ impl Home {
         .unwrap();
         let (recorder, writer) = home.start(seed);
         for number in 0..RECORDS {
+            home.expect_checkpoints(number / EACH);
             write(&recorder, number);
         }
         writer.finish(Duration::from_secs(5)).unwrap();
@@ -55,7 +58,7 @@ impl Home {
     pub(crate) fn start(&self, seed: u8) -> (Recorder, Writer) {
         let settings = Settings {
             segment_bytes: 4096,
-            checkpoint_records: 8,
+            checkpoint_records: EACH,
             witnesses: vec![self.witness()],
             ..Settings::default()
         };
@@ -111,6 +114,20 @@ impl Home {
                 .concat(),
         )
         .unwrap();
+    }
+
+    /// Waits for so many checkpoints: each is of its own size then, however fast records are written.
+    fn expect_checkpoints(&self, count: u64) {
+        let path = self.log().join("checkpoints");
+        for _ in 0..500 {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            // One has a text and its signatures.
+            if text.matches("\n\n").count() >= usize::try_from(count * 2).unwrap() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no checkpoint {count}");
     }
 
     /// Keeps the first `count` checkpoints.
