@@ -18,6 +18,7 @@ use portcullis_state::{Durable, Grant as Row, NotSealed, Sealer, Slot};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 /// Whose key seals grants, and for what.
@@ -38,7 +39,7 @@ pub(super) struct Keyring {
 struct Entry {
     now: ArcSwapOption<Now>,
     /// One renewal at a time.
-    grant: tokio::sync::Mutex<Grant>,
+    grant: Arc<tokio::sync::Mutex<Grant>>,
     scopes: Vec<String>,
 }
 
@@ -75,7 +76,7 @@ impl Entry {
         Arc::new(Self {
             now: ArcSwapOption::new(Now::of(&grant).map(Arc::new)),
             scopes: grant.scopes.clone(),
-            grant: tokio::sync::Mutex::new(grant),
+            grant: Arc::new(tokio::sync::Mutex::new(grant)),
         })
     }
 }
@@ -188,6 +189,11 @@ impl Keyring {
             .collect()
     }
 
+    fn holds(&self, server: &Arc<str>, principal: &Arc<str>, entry: &Arc<Entry>) -> bool {
+        let found = self.find(server, principal);
+        found.is_some_and(|own| Arc::ptr_eq(&own, entry))
+    }
+
     fn remove(&self, server: &Arc<str>, principal: &Arc<str>, entry: &Arc<Entry>) {
         let place = (Arc::clone(server), Arc::clone(principal));
         let mut held = lock(&self.held);
@@ -208,7 +214,10 @@ impl Given {
 
 impl SignIn {
     /// The token of this moment; none if there is none for this server at this URL.
-    pub(super) async fn fresh(&self, principal: &Principal) -> Result<Option<Shown>, Unanswered> {
+    pub(super) async fn fresh(
+        self: &Arc<Self>,
+        principal: &Principal,
+    ) -> Result<Option<Shown>, Unanswered> {
         let Some(entry) = self.shared.keyring.find(&self.server, &principal.key) else {
             return Ok(None);
         };
@@ -227,30 +236,46 @@ impl SignIn {
 
     /// Renews a token: who comes meanwhile goes on with the old one, or waits if that has ended.
     async fn in_turn(
-        &self,
+        self: &Arc<Self>,
         principal: &Principal,
         entry: &Arc<Entry>,
-        current: &Now,
+        current: &Arc<Now>,
     ) -> Result<Option<Shown>, Unanswered> {
         let is_good = clock::now() < current.expires;
+        let grant = Arc::clone(&entry.grant);
         let grant = if is_good {
-            let Ok(grant) = entry.grant.try_lock() else {
+            let Ok(grant) = grant.try_lock_owned() else {
                 return Ok(Some(current.shown.clone()));
             };
             grant
         } else {
-            let turn = timeout(TURN, entry.grant.lock()).await;
+            let turn = timeout(TURN, grant.lock_owned()).await;
             turn.map_err(|_| Unanswered::Timeout)?
         };
-        let old = is_good.then_some(current);
-        self.renew(principal, entry, grant, old).await
+        let old = is_good.then(|| Arc::clone(current));
+        self.renewed(principal, entry, grant, old).await
+    }
+
+    /// Renews to the end, also if whoever waits for it leaves: the authorization server may have replaced the refresh
+    /// token by then, and the next one would be lost.
+    async fn renewed(
+        self: &Arc<Self>,
+        principal: &Principal,
+        entry: &Arc<Entry>,
+        grant: OwnedMutexGuard<Grant>,
+        old: Option<Arc<Now>>,
+    ) -> Result<Option<Shown>, Unanswered> {
+        let (own, principal, entry) = (Arc::clone(self), principal.clone(), Arc::clone(entry));
+        let renewal = async move { own.renew(&principal, &entry, grant, old.as_deref()).await };
+        let renewed = self.shared.tasks.spawn(renewal).await;
+        renewed.map_err(|_| Unanswered::Credentials)?
     }
 
     async fn renew(
         &self,
         principal: &Principal,
         entry: &Arc<Entry>,
-        mut grant: tokio::sync::MutexGuard<'_, Grant>,
+        mut grant: OwnedMutexGuard<Grant>,
         old: Option<&Now>,
     ) -> Result<Option<Shown>, Unanswered> {
         if let Some(current) = entry.now.load_full()
@@ -265,6 +290,11 @@ impl SignIn {
                 // The old one is worth nothing now: what is not kept would be lost with the process.
                 if let Err(error) = keyring.write(&self.server, owner, &grant).await {
                     tracing::error!(server = &*self.server, %error, "a renewed grant is not on the disk");
+                }
+                // Access may have ended meanwhile: whoever ended it gives back what is here now.
+                if !keyring.holds(&self.server, owner, entry) {
+                    keyring.forget(&self.server, owner).await;
+                    return Err(Unanswered::Credentials);
                 }
                 let now = Now::of(&grant).ok_or(Unanswered::Credentials)?;
                 let shown = now.shown.clone();
@@ -300,7 +330,7 @@ impl SignIn {
     }
 
     /// The server did not take this token: says whether there is another one now, and forgets it if not.
-    pub(super) async fn rejected(&self, principal: &Principal, had: &Shown) -> bool {
+    pub(super) async fn rejected(self: &Arc<Self>, principal: &Principal, had: &Shown) -> bool {
         let keyring = &self.shared.keyring;
         let Some(entry) = keyring.find(&self.server, &principal.key) else {
             return false;
@@ -313,7 +343,7 @@ impl SignIn {
         let made = entry.now.load().as_ref().map(|now| now.made);
         let is_old = made.is_some_and(|made| clock::now().since(made) > FRESH);
         if is_old
-            && let Ok(grant) = timeout(TURN, entry.grant.lock()).await
+            && let Ok(grant) = timeout(TURN, Arc::clone(&entry.grant).lock_owned()).await
             && grant.refresh.is_some()
         {
             let stale = entry.now.load_full().map(|now| Now {
@@ -324,7 +354,7 @@ impl SignIn {
                 expires: Timestamp::default(),
             });
             entry.now.store(stale.map(Arc::new));
-            let renewed = self.renew(principal, &entry, grant, None).await;
+            let renewed = self.renewed(principal, &entry, grant, None).await;
             if matches!(&renewed, Ok(Some(shown)) if shown != had) {
                 return true;
             }

@@ -200,7 +200,7 @@ impl SignIn {
     /// # Errors
     /// [`Unanswered::Credentials`]: the token has ended, and there is no other one now.
     pub(crate) async fn shown(
-        &self,
+        self: &Arc<Self>,
         principal: &Principal,
         carried: &Carried,
     ) -> Result<Option<Shown>, Unanswered> {
@@ -228,7 +228,7 @@ impl SignIn {
 
     /// What becomes of a message that the server wants more for.
     pub(crate) async fn needed(
-        &self,
+        self: &Arc<Self>,
         principal: &Principal,
         (challenge, had): (Challenge, Option<&Shown>),
         opens_urls: bool,

@@ -5,6 +5,8 @@ use crate::harness::{
     WITH_SESSIONS, call, initialize, next_second, post, wait_for,
 };
 use serde_json::json;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const OPEN: &str = "register = true\n[egress]\nallow = [\"127.0.0.1\"]\n";
@@ -44,6 +46,14 @@ fn link(scene: &Scene, subject: &str) -> String {
         "{message}"
     );
     url
+}
+
+/// The browser in which alice has agreed.
+fn connected(scene: &Scene) -> Browser {
+    let mut browser = Browser::default();
+    let page = browser.connects(&scene.gateway, &link(scene, "alice"));
+    assert_eq!(page.status, 200, "{page:?}");
+    browser
 }
 
 fn works(scene: &Scene, subject: &str) {
@@ -216,12 +226,7 @@ fn tok_07_sends_no_code_to_another_authorization_server() {
     }
     let truth = server.authority.issuer();
     server.authority.poses(Some(&truth));
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    connected(&scene);
     works(&scene, "alice");
 }
 
@@ -243,13 +248,7 @@ fn tok_07_shows_no_client_and_no_token_to_another_authorization_server() {
         upstream: Upstream::start(),
         idp,
     };
-    let mut browser = Browser::default();
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    let mut browser = connected(&scene);
     works(&scene, "alice");
     // The server changes sides: it names another authorization server, and refuses the token that it took before.
     *server.authorities.lock().unwrap() = vec![rogue.issuer()];
@@ -337,12 +336,7 @@ fn cd_12_a_server_sends_nobody_astray() {
     server
         .authority
         .says("code_challenge_methods_supported", json!(["S256"]));
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    connected(&scene);
     works(&scene, "alice");
 }
 
@@ -350,13 +344,7 @@ fn cd_12_a_server_sends_nobody_astray() {
 fn tok_15_renews_tokens_before_their_end_and_once_for_all() {
     let (scene, server) = scene(Consenting::start(), &format!("{OPEN}{AMPLE}"));
     server.authority.lifetime(4);
-    let mut browser = Browser::default();
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    connected(&scene);
     let (token, began) = (scene.token("alice"), Instant::now());
     while began.elapsed() < Duration::from_secs(9) {
         std::thread::scope(|scope| {
@@ -408,15 +396,41 @@ fn tok_15_renews_tokens_before_their_end_and_once_for_all() {
 }
 
 #[test]
+fn tok_15_a_client_that_leaves_while_a_token_is_renewed_loses_nobody_the_next_one() {
+    let (mut scene, server) = scene(Consenting::start(), OPEN);
+    server.authority.lifetime(3);
+    connected(&scene);
+    works(&scene, "alice");
+    let renewals = || server.authority.seen("/token").len() - 1;
+    server.authority.pauses(Duration::from_secs(1));
+    let token = scene.token("alice");
+    wait_for("a renewal under way", || {
+        // It is sent, and its sender is gone.
+        let request = call("echo").token(&token);
+        let bytes = request.bytes(scene.gateway.address, "0", "");
+        let mut stream = TcpStream::connect(scene.gateway.address).unwrap();
+        stream.write_all(&bytes).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        drop(stream);
+        (renewals() == 1).then_some(())
+    });
+    server.authority.pauses(Duration::ZERO);
+    server.authority.lifetime(3600);
+    scene.gateway.expect("oauth.refreshed", None);
+    // What the authorization server gave instead of the refresh token is there: it is not asked with an old one.
+    scene.gateway.restart();
+    works(&scene, "alice");
+    let shown: Vec<String> = (server.authority.seen("/token").iter())
+        .filter_map(|form| form.get("refresh_token").cloned())
+        .collect();
+    let once: std::collections::HashSet<&String> = shown.iter().collect();
+    assert_eq!(once.len(), shown.len(), "{shown:?}");
+}
+
+#[test]
 fn tok_15_a_family_of_tokens_that_has_ended_needs_consent_again() {
     let (scene, server) = scene(Consenting::start(), OPEN);
-    let mut browser = Browser::default();
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    let mut browser = connected(&scene);
     works(&scene, "alice");
     // Somebody has used a refresh token of this family twice (ATK-013): all of it is over.
     server.authority.ends_all();
@@ -431,13 +445,7 @@ fn tok_15_a_family_of_tokens_that_has_ended_needs_consent_again() {
 #[test]
 fn tok_15_gives_tokens_back_when_access_is_revoked() {
     let (mut scene, server) = scene(Consenting::start(), OPEN);
-    let mut browser = Browser::default();
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    let mut browser = connected(&scene);
     let url = link(&scene, "bob");
     let issuer = scene.idp.issuer();
     scene
@@ -470,13 +478,7 @@ fn tok_15_gives_tokens_back_when_access_is_revoked() {
 #[test]
 fn tok_10_asks_for_more_scopes_a_few_times_and_no_more() {
     let (scene, server) = scene(Consenting::start(), OPEN);
-    let mut browser = Browser::default();
-    assert_eq!(
-        browser
-            .connects(&scene.gateway, &link(&scene, "alice"))
-            .status,
-        200
-    );
+    let mut browser = connected(&scene);
     *server.step.lock().unwrap() = Some("admin".to_owned());
     let url = link(&scene, "alice");
     assert_eq!(browser.connects(&scene.gateway, &url).status, 200);

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// What an answer to the browser says as `iss`.
 #[derive(Default)]
@@ -32,6 +33,8 @@ struct State {
     refresh: HashSet<String>,
     count: usize,
     lifetime: u64,
+    /// How long its token endpoint takes.
+    pause: Duration,
     is_broken: bool,
 }
 
@@ -86,6 +89,11 @@ impl Granter {
     /// How long its tokens live, in seconds.
     pub(crate) fn lifetime(&self, seconds: u64) {
         self.state.lock().unwrap().lifetime = seconds;
+    }
+
+    /// How long its token endpoint takes.
+    pub(crate) fn pauses(&self, pause: Duration) {
+        self.state.lock().unwrap().pause = pause;
     }
 
     /// Whether its token endpoint works.
@@ -183,7 +191,10 @@ fn answer(seen: &Seen, state: &mut State, url: &str) -> Answer {
             Answer::json(302, &back, "{}")
         }
         "/token" if state.is_broken => Answer::status(503),
-        "/token" => token(&pairs(&seen.body), state),
+        "/token" => {
+            std::thread::sleep(state.pause);
+            token(&pairs(&seen.body), state)
+        }
         "/revoke" => Answer::status(200),
         _ => Answer::status(404),
     }
