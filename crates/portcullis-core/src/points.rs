@@ -3,8 +3,9 @@
 //! INVARIANT: no refusal and no action is without a point. [`of_refusal`] and [`of_action`] match on every case, so what is
 //! added to a closed set does not compile before it has one; tests hold the table against them.
 
+use crate::authorize::Forbidden;
 use crate::authorize::policy::Action;
-use crate::refusal::{Refusal, Unacceptable};
+use crate::refusal::{Refusal, Unacceptable, Unanswered};
 
 /// A place where something is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ const fn of_rules(id: &'static str, decides: &'static str) -> Point {
 }
 
 /// All of them, in the order of the walk.
-pub const POINTS: [Point; 24] = [
+pub const POINTS: [Point; 31] = [
     Point {
         id: "edge",
         decides: "whether a request is for a host of ours, and from an origin of ours",
@@ -74,6 +75,47 @@ pub const POINTS: [Point; 24] = [
         events: &["signal.accepted", "signal.refused"],
     },
     Point {
+        id: "directory",
+        decides: "whether a directory is that of its issuer, and whose access it ends",
+        inputs: &["secret of the directory", "request", "users", "time"],
+        room: "crates/portcullis-core/src/scim",
+        events: &[
+            "identity.deprovisioned",
+            "identity.provisioned",
+            "scim.read",
+            "scim.rejected",
+        ],
+    },
+    Point {
+        id: "consent",
+        decides: "whether a browser may let a server be used in a caller's name, and which authorization server is believed",
+        inputs: &["link", "cookie", "state", "metadata", "answer", "time"],
+        room: "crates/portcullis-core/src/sign_in",
+        events: &[
+            "oauth.connected",
+            "oauth.consent_needed",
+            "oauth.iss_mismatch",
+            "oauth.link_opened",
+            "oauth.metadata_rejected",
+            "oauth.refused",
+            "oauth.started",
+        ],
+    },
+    Point {
+        id: "egress",
+        decides: "whether the gateway goes where another party sends it",
+        inputs: &["URL", "addresses of its name", "allowed places"],
+        room: "crates/portcullis-core/src/egress",
+        events: &["egress.denied"],
+    },
+    Point {
+        id: "peer",
+        decides: "whether the other end of a TLS connection is who it should be",
+        inputs: &["certificates", "roots", "pins", "revocation lists", "time"],
+        room: "crates/portcullis/src/tls",
+        events: &["tls.pin_mismatch", "tls.rejected"],
+    },
+    Point {
         id: "identify",
         decides: "who is calling",
         inputs: &[
@@ -85,6 +127,13 @@ pub const POINTS: [Point; 24] = [
         ],
         room: "crates/portcullis-core/src/authenticate",
         events: &["authn.reject"],
+    },
+    Point {
+        id: "misuse",
+        decides: "whether what is seen of tokens is told, and what it revokes",
+        inputs: &["token", "network", "key", "refusals", "time"],
+        room: "crates/portcullis-core/src/misuse",
+        events: &["token.misuse", "exfil.budget_exceeded"],
     },
     Point {
         id: "session",
@@ -111,6 +160,13 @@ pub const POINTS: [Point; 24] = [
         inputs: &["principal", "network", "server", "tool", "bytes", "time"],
         room: "crates/portcullis-core/src/quota",
         events: &["ratelimit.triggered"],
+    },
+    Point {
+        id: "step_up",
+        decides: "whether the login behind a token is strong and recent enough",
+        inputs: &["acr", "amr", "auth_time", "target", "time"],
+        room: CORE,
+        events: &["authn.step_up_required"],
     },
     of_rules("authorize/tools/call", "whether they may call this tool"),
     of_rules(
@@ -160,6 +216,13 @@ pub const POINTS: [Point; 24] = [
         inputs: &["principal", "task"],
         room: "crates/portcullis-core/src/session",
         events: &["handle.reject", "handle.principal_mismatch"],
+    },
+    Point {
+        id: "credential",
+        decides: "what a server is shown of who calls, and whether an issued token may be shown",
+        inputs: &["principal", "tool", "audience", "answer", "time"],
+        room: "crates/portcullis-core/src/credentials",
+        events: &["token.issued", "token.not_issued"],
     },
     Point {
         id: "upstream",
@@ -228,8 +291,11 @@ pub const fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Unauthenticated(_) => "identify",
         Refusal::Malformed(_) => "message",
         Refusal::Exhausted(_) => "quota",
+        Refusal::Forbidden(Forbidden::StepUp { .. }) => "step_up",
         Refusal::Forbidden(_) => return None,
         Refusal::NoTask(_) => "task",
+        Refusal::Unanswered(Unanswered::Consent(_)) => "consent",
+        Refusal::Unanswered(Unanswered::NoCredential(_)) => "credential",
         Refusal::Unanswered(_) => "upstream",
         Refusal::BadAnswer(_) => "release",
         Refusal::Unavailable(_) => "available",
@@ -246,11 +312,13 @@ pub fn of_event(event: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authenticate::Unauthenticated;
-    use crate::authorize::Forbidden;
+    use crate::authenticate::{Authentication, Unauthenticated};
+    use crate::authorize::{Lack, StepUp, Strength};
+    use crate::credentials::NoCredential;
     use crate::inspect::BadAnswer;
     use crate::protocol::Malformed;
-    use crate::refusal::{Unanswered, Unavailable};
+    use crate::refusal::{Consent, Unavailable};
+    use crate::secret::Secret;
     use crate::session::{NoSession, NoTask};
     use std::collections::BTreeSet;
 
@@ -267,7 +335,18 @@ mod tests {
 
     #[test]
     fn authz_01_every_refusal_is_counted_at_its_point() {
-        let refusals: [Refusal; 19] = [
+        let step_up = StepUp {
+            seen: Authentication::default(),
+            age: None,
+            required: Strength::default(),
+            scopes: Vec::new(),
+        };
+        let consent = Consent {
+            url: Secret::new(String::new()),
+            server: "notes".into(),
+            opens_urls: false,
+        };
+        let refusals: [Refusal; 23] = [
             Unacceptable::Host.into(),
             Unacceptable::Origin.into(),
             Unacceptable::Path.into(),
@@ -278,14 +357,22 @@ mod tests {
             NoSession::NotYours.into(),
             Malformed::Batch.into(),
             Forbidden::NoRule.into(),
+            Forbidden::StepUp {
+                lack: Lack::Class,
+                detail: Box::new(step_up),
+            }
+            .into(),
             NoTask::Unknown.into(),
             NoTask::NotYours.into(),
             Unanswered::Timeout.into(),
+            Unanswered::Consent(consent).into(),
+            Unanswered::from(NoCredential::Echoed).into(),
             BadAnswer::List.into(),
             Unavailable::Audit.into(),
             Unavailable::Entropy.into(),
             Unavailable::State.into(),
             Unavailable::Introspection.into(),
+            Unavailable::Secret.into(),
             Unavailable::Bug.into(),
         ];
         for refusal in refusals {

@@ -69,6 +69,19 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::{AGGREGATE, Place};
+    use portcullis_core::points::POINTS;
+
+    /// Where it is decided about what comes to a place: a new one does not compile before it says so.
+    const fn point(place: &Place<'_>) -> &'static str {
+        match place {
+            Place::Endpoint(_) => "identify",
+            Place::Metadata(_) | Place::Keys | Place::ClientKeys => "metadata",
+            Place::Connect(_) => "consent",
+            Place::Signals(_) => "signal",
+            Place::Scim(..) => "directory",
+            Place::Nowhere => "http",
+        }
+    }
 
     #[test]
     fn paths_lead_where_they_say() {
@@ -114,6 +127,23 @@ mod tests {
             ("/", Place::Nowhere),
         ] {
             assert_eq!(Place::of(path), place, "{path}");
+        }
+    }
+
+    #[test]
+    fn authz_01_every_place_has_a_point() {
+        for path in [
+            "/mcp",
+            "/.well-known/oauth-protected-resource/mcp",
+            "/.well-known/jwks.json",
+            "/.well-known/client-jwks.json",
+            "/connect/callback",
+            "/signals/idp",
+            "/scim/idp/v2/Users",
+            "/",
+        ] {
+            let point = point(&Place::of(path));
+            assert!(POINTS.iter().any(|own| own.id == point), "{path}: {point}");
         }
     }
 }

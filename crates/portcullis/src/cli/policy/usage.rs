@@ -84,7 +84,8 @@ impl Usage {
 
     fn add(&mut self, record: &Record, time: u64) {
         self.records = self.records.saturating_add(1);
-        if let Some(point) = point_of(record) {
+        let points = [points::of_event(record.event.as_str()), rules_of(record)];
+        for point in points.into_iter().flatten() {
             self.points.entry(point).or_default().add(time);
         }
         let Some(decision) = &record.decision else {
@@ -108,11 +109,9 @@ impl Usage {
     }
 }
 
-/// The point that a record is of: where rules decided, the one of its action.
-fn point_of(record: &Record) -> Option<&'static str> {
-    if record.decision.is_none() {
-        return points::of_event(record.event.as_str());
-    }
+/// The point of the action, where rules decided.
+fn rules_of(record: &Record) -> Option<&'static str> {
+    record.decision.as_ref()?;
     let method = record.method.as_ref().map_or("", |method| method.as_str());
     match action_of(&Method::parse(method)) {
         Some(action) => Some(points::of_action(action)),
