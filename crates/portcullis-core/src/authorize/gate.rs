@@ -32,7 +32,7 @@ impl Gate {
     }
 
     /// What was denied although a policy would permit it with more scopes: then it says which (AUTH-10, TOK-10).
-    pub(super) fn step_up(
+    pub(super) fn or_scopes(
         &self,
         why: Forbidden,
         policy: &Policy,

@@ -105,7 +105,7 @@ pub fn decide(
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
     let rule = ask(policy, &question)
-        .map_err(|why| gate.step_up(why, policy, &question, call.target()))?;
+        .map_err(|why| gate.or_scopes(why, policy, &question, call.target()))?;
     Ok(Permit {
         session,
         call,
@@ -161,7 +161,7 @@ pub fn decide_use(
         era,
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
-    ask(policy, &question).map_err(|why| gate.step_up(why, policy, &question, &Target::Server))
+    ask(policy, &question).map_err(|why| gate.or_scopes(why, policy, &question, &Target::Server))
 }
 
 /// Decides about a request of the server's to the client (`sampling`, `elicitation`, `roots`).

@@ -233,9 +233,11 @@ impl Stream {
 
     /// When this stream ends at the latest, and why; by the rules of now.
     fn limit(&self) -> (Instant, End) {
+        if !self.ticket.is_listening() {
+            return (self.expiry, End::TokenExpired);
+        }
         let live = self.gateway.live.load();
         let server = live.rules.server(self.ticket.server()).ok();
-        let server = server.filter(|_| self.ticket.is_listening());
         let until = server.and_then(|server| server.gate.listens_until(self.ticket.principal()));
         let until = until.map(|until| Instant::now() + until.since(clock::now()).min(FAR));
         match until {
