@@ -117,6 +117,12 @@ fn tok_19_tokens_that_are_tried_guessed_and_replayed_are_told_and_lock_nobody_ou
         scene.idp.issuer().as_str()
     );
     assert!(told["principal"].is_null(), "nobody is accused: {told}");
+    // Tokens of one issuer are guessed from everywhere: no network makes a burst of its own.
+    for network in 0..200 {
+        assert_eq!(scene.asks_from([127, 1, network, 1], &forged), 401);
+    }
+    let told = scene.told("issuer_burst");
+    assert!(told["principal"].is_null(), "nobody is accused: {told}");
     // A token of one server is tried at others.
     for server in ["files", "mail", "chat"] {
         let probe = call("echo")
@@ -149,7 +155,7 @@ fn tok_19_tokens_that_are_tried_guessed_and_replayed_are_told_and_lock_nobody_ou
         scene.permits(&call("echo").bound(&bound, &proof));
     }
     assert_eq!(scene.told("token_keys")["jti"], "twice");
-    assert_eq!(scene.tellings(), 4);
+    assert_eq!(scene.tellings(), 5);
     // Whose name was in all that goes on.
     scene.permits(&call("echo").token(&victim));
     assert!(scene.gateway.records("access.revoked", None).is_empty());
