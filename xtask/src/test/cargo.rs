@@ -51,7 +51,7 @@ pub(super) fn test(workspace: &Workspace) -> anyhow::Result<()> {
     let mut tally = Tally::default();
     let mut command = workspace.cargo("test");
     command
-        .arg("--workspace")
+        .args(["--workspace", "--no-fail-fast"])
         .env("PORTCULLIS_PEERS", workspace.peers());
     let done = shell::run_seen(&mut command, |line| tally.add(line));
     shell::say(&format!("{} passed, {} failed", tally.passed, tally.failed));

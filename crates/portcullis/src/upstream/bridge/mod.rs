@@ -186,14 +186,19 @@ impl Upstream {
         let mut reply = self.direct.call(&dispatch, carried).await?;
         let whose = dispatch.principal();
         reply.session = reply.session.map(|begun| self.answer_for(begun, whose));
-        if self.sessions.spoken().is_some() {
-            return Ok(reply);
-        }
+        let known = self.sessions.spoken();
         if !is_refused(&reply) {
-            self.sessions.is(true);
+            if known.is_none() {
+                self.sessions.is(true);
+            }
             return Ok(reply);
         }
-        if !is_of_stateless(&reply) && !self.discovers(&dispatch, carried).await? {
+        // Another client may have found out in the meantime.
+        let is_stateless = match known {
+            Some(has_sessions) => !has_sessions,
+            None => is_of_stateless(&reply) || self.discovers(&dispatch, carried).await?,
+        };
+        if !is_stateless {
             return Ok(reply);
         }
         self.sessions.is(false);

@@ -581,3 +581,21 @@ fn tok_01_serves_either_era_from_a_process_that_is_slow_to_say_what_it_is() {
     assert_eq!((opened.status, opened.code()), (200, 0), "{opened:?}");
     assert!(opened.header("mcp-session-id").is_some(), "{opened:?}");
 }
+
+#[test]
+fn tok_01_welcomes_clients_that_find_out_together_that_a_server_has_no_sessions() {
+    let slow = SLOW_TO_START.replace("*'\"initialize\"'*)", "*'\"initialize\"'*) sleep 1;");
+    let scene = Scene::with(&Script::whole(&slow).server());
+    let users = ["alice", "bob", "carol"];
+    // Each has a process of their own, and all are refused after the first has learnt why.
+    std::thread::scope(|scope| {
+        for user in users {
+            let (scene, token) = (&scene, scene.token(user));
+            scope.spawn(move || {
+                let opened = scene.send(&initialize(&token));
+                assert_eq!((opened.status, opened.code()), (200, 0), "{opened:?}");
+                assert!(opened.header("mcp-session-id").is_some(), "{opened:?}");
+            });
+        }
+    });
+}
