@@ -1,0 +1,52 @@
+//! A protected resource: what a server of ours asks of tokens.
+
+use super::Identity;
+use std::sync::Arc;
+
+/// One protected resource (RFC 9728): a server of ours as its clients know it. The default trusts nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Resource {
+    /// The server's name in the configuration, or [`crate::route::aggregate::AGGREGATE`].
+    pub server: Arc<str>,
+    /// The only accepted `aud`: its canonical URI (RFC 8707).
+    pub audience: String,
+    /// Where its metadata document stands.
+    pub metadata_url: String,
+    /// The issuers it trusts, by their `iss`.
+    pub issuers: Vec<String>,
+    /// What every request to it needs.
+    pub scopes: Vec<String>,
+    /// All scopes it knows, for the metadata.
+    pub scopes_supported: Vec<String>,
+    /// The URL of its endpoint as clients know it, which proofs are made for.
+    pub url: String,
+    /// Whether tokens are bound to a key of the client (RFC 9449).
+    pub dpop: Binding,
+    /// Whether a proof needs a nonce of ours (RFC 9449 section 9).
+    pub needs_nonce: bool,
+    /// Whether a caller's token is exchanged for another, so that it has to be at hand.
+    pub exchanges: bool,
+}
+
+/// Whether tokens are bound to their client. A token that is bound is never taken without its proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Binding {
+    /// Bound tokens are refused.
+    #[default]
+    Off,
+    /// Bound ones are taken beside others.
+    Accepted,
+    /// Others are refused.
+    Required,
+}
+
+impl Resource {
+    /// Whether a caller who was identified elsewhere has a token of an issuer that is trusted here, bound if it must be.
+    pub(crate) fn would_know(&self, caller: &Identity) -> bool {
+        let is_bound = match self.dpop {
+            Binding::Off | Binding::Accepted => true,
+            Binding::Required => caller.key_bound.is_some(),
+        };
+        is_bound && self.issuers.contains(&caller.issuer)
+    }
+}
