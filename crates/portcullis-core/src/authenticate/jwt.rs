@@ -169,7 +169,7 @@ pub(super) fn identify(
     resource: &Resource,
     now: Timestamp,
 ) -> Result<Identity, Unauthenticated> {
-    let (expires, made) = check_times(&claims, issuer, now)?;
+    let times = check_times(&claims, issuer, now)?;
     check_audience(&claims, &resource.audience)?;
     let names = &issuer.claims;
     names.check(&claims)?;
@@ -187,18 +187,25 @@ pub(super) fn identify(
         groups: groups.known,
         has_unknown_groups: groups.has_unknown,
         authentication: super::login::authentication(&claims)?,
-        issued: made,
+        issued: times.made,
         key_bound: bound_key(&claims)?,
-        expires,
+        expires: times.expires,
+        lifetime: times.lifetime,
         claims: plain_claims(claims)?,
     })
+}
+
+struct Times {
+    made: Timestamp,
+    expires: Timestamp,
+    lifetime: Duration,
 }
 
 fn check_times(
     claims: &Map<String, Value>,
     issuer: &Issuer,
     now: Timestamp,
-) -> Result<(Timestamp, Timestamp), Unauthenticated> {
+) -> Result<Times, Unauthenticated> {
     let skew = issuer.skew.min(MAX_SKEW);
     let expires = moment(claims, "exp")?.ok_or(Unauthenticated::Lifetime)?;
     if expires.plus(skew) <= now {
@@ -214,10 +221,15 @@ fn check_times(
         return Err(Unauthenticated::NotYet);
     }
     // Without `iat` the lifetime is counted from now: it can only be longer than that.
-    if expires.since(made.or(not_before).unwrap_or(now)) > issuer.max_lifetime {
+    let lifetime = expires.since(made.or(not_before).unwrap_or(now));
+    if lifetime > issuer.max_lifetime {
         return Err(Unauthenticated::Lifetime);
     }
-    Ok((expires, made.unwrap_or_default()))
+    Ok(Times {
+        made: made.unwrap_or_default(),
+        expires,
+        lifetime,
+    })
 }
 
 /// A `NumericDate` (RFC 7519 section 2), if the claim is there.

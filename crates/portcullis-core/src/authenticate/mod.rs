@@ -75,6 +75,8 @@ pub struct Identity {
     pub key_bound: Option<Thumbprint>,
     /// When the token ends; the end of time for the operating-system user.
     pub expires: Timestamp,
+    /// How long the token lives in all (`exp - iat`); without `iat`, from when it was verified.
+    pub lifetime: Duration,
     /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
     pub key: Arc<str>,
 }
@@ -137,6 +139,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         issued: started,
         key_bound: None,
         expires: Timestamp::from_micros(u64::MAX),
+        lifetime: Duration::MAX,
         key: key_of("os", &uid.to_string()),
     })
 }
@@ -317,6 +320,7 @@ pub fn verify(
     let (scheme, token) = credentials.token()?;
     confirm::expect_scheme(scheme, resource)?;
     let mut principal = known(token, resource, trust, cache, now)?;
+    resource.expect_lifetime(&principal)?;
     let presented = (credentials, (scheme, token));
     confirm::expect_sender(principal.key_bound, presented, resource, (proofs, now))?;
     if resource.exchanges {

@@ -1,7 +1,8 @@
 //! A protected resource: what a server of ours asks of tokens.
 
-use super::Identity;
+use super::{Identity, Unauthenticated};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One protected resource (RFC 9728): a server of ours as its clients know it. The default trusts nobody.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub struct Resource {
     pub metadata_url: String,
     /// The issuers it trusts, by their `iss`.
     pub issuers: Vec<String>,
+    /// The longest accepted `exp - iat`, where that of a token's issuer is not enough.
+    pub max_lifetime: Option<Duration>,
     /// What every request to it needs.
     pub scopes: Vec<String>,
     /// All scopes it knows, for the metadata.
@@ -41,12 +44,22 @@ pub enum Binding {
 }
 
 impl Resource {
-    /// Whether a caller who was identified elsewhere has a token of an issuer that is trusted here, bound if it must be.
+    /// Whether a caller who was identified elsewhere has a token of an issuer that is trusted here, bound if it must be,
+    /// and no longer than it may be.
     pub(crate) fn would_know(&self, caller: &Identity) -> bool {
         let is_bound = match self.dpop {
             Binding::Off | Binding::Accepted => true,
             Binding::Required => caller.key_bound.is_some(),
         };
-        is_bound && self.issuers.contains(&caller.issuer)
+        let is_short = self.expect_lifetime(caller).is_ok();
+        is_bound && is_short && self.issuers.contains(&caller.issuer)
+    }
+
+    /// Whether a token may live as long as the caller's does.
+    pub(super) fn expect_lifetime(&self, caller: &Identity) -> Result<(), Unauthenticated> {
+        match self.max_lifetime {
+            Some(longest) if caller.lifetime > longest => Err(Unauthenticated::Lifetime),
+            Some(_) | None => Ok(()),
+        }
     }
 }

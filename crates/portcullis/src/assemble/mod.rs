@@ -186,6 +186,7 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                     public.path().trim_end_matches('/')
                 ),
                 issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
+                max_lifetime: server.max_token_lifetime,
                 scopes: server.scopes.iter().cloned().collect(),
                 scopes_supported: supported,
                 url: public.below(&format!("/servers/{name}/mcp")),
@@ -252,6 +253,7 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                     public.path().trim_end_matches('/')
                 ),
                 issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
+                max_lifetime: None, // each server asks for its own
                 scopes: Vec::new(),
                 scopes_supported: scopes.into_iter().cloned().collect(),
                 url: public.below("/mcp"),

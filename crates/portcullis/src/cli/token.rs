@@ -86,6 +86,7 @@ impl Token {
                 self.server
             );
         };
+        let longest = longest.min(longest_at(&servers));
         let lifetime = Duration::from_secs(self.lifetime);
         if lifetime.is_zero() || lifetime > longest {
             bail!("--lifetime must be from 1 to {} seconds", longest.as_secs());
@@ -149,6 +150,13 @@ impl Token {
         let server = servers.first().context("no server")?;
         Ok(&server.audience)
     }
+}
+
+/// How long a token may live if not all of these servers are to refuse it.
+fn longest_at(servers: &[&config::Server]) -> Duration {
+    let bounds = servers.iter().map(|server| server.max_token_lifetime);
+    let longest = bounds.map(|bound| bound.unwrap_or(Duration::MAX)).max();
+    longest.unwrap_or_default()
 }
 
 fn all_scopes(servers: &[&config::Server]) -> Vec<String> {

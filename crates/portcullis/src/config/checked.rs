@@ -265,6 +265,8 @@ pub(crate) struct Server {
     pub(crate) upstream: Upstream,
     /// Keys of [`Checked::issuers`]; never empty.
     pub(crate) issuers: BTreeSet<String>,
+    /// The longest life of a token, where that of its issuer is not enough.
+    pub(crate) max_token_lifetime: Option<Duration>,
     /// What tokens must be meant for; no other server has the same.
     pub(crate) audience: String,
     /// What every request needs.

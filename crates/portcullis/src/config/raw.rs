@@ -212,6 +212,9 @@ pub(super) struct Server {
     pub(super) cwd: Option<String>,
     /// Names of the issuers whose tokens it accepts. Default: all.
     pub(super) issuers: Option<Vec<String>>,
+    /// Longest time from `iat` to `exp` of a token, where the `max_lifetime` of its issuer is too long for this server.
+    #[schemars(extend("x-range" = bounds::MAX_LIFETIME.words()))]
+    pub(super) max_token_lifetime: Option<Span>,
     /// The `aud` that a token must have; two servers never share one. Default: `public_url` and `/servers/NAME/mcp`.
     pub(super) audience: Option<String>,
     /// Scopes that every request needs.

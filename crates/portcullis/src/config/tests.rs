@@ -645,6 +645,7 @@ const AUDIENCES: &[(&str, usize, &str, &str)] = &[
     ("audience = \"a b\"", 12, ".audience", "without asterisk and spaces"),
     ("issuers = [\"onw\"]", 12, ".issuers[0]", "did you mean `own`?"),
     ("scopes = [\"a b\"]", 11, ".scopes[0]", "not a scope"),
+    ("max_token_lifetime = \"30s\"", 22, ".max_token_lifetime", "1m to 7d"),
     ("dpop = \"on\"", 8, ".dpop", "not one of the values"),
     ("dpop_nonce = true\ndpop = \"off\"", 14, ".dpop_nonce", "this server takes none"),
     ("step_up = {}", 1, ".step_up", "asks for nothing"),

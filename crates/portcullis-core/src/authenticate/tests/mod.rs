@@ -626,6 +626,33 @@ fn tok_14_refuses_tokens_of_the_future() {
 }
 
 #[test]
+fn auth_09_caps_the_lifetime_for_each_server() {
+    let cache = Verified::default();
+    let strict = Resource {
+        max_lifetime: Some(Duration::from_secs(610)),
+        ..resource()
+    };
+    let now = Timestamp::from_seconds(NOW);
+    let ask = |token: &str, resource: &Resource| {
+        let proofs = Proofs::default();
+        verify(
+            &bearer(&format!("Bearer {token}")),
+            resource,
+            &TRUST,
+            (&cache, &proofs),
+            now,
+        )
+    };
+    let just = token(&ED, &json!({}), &json!({}));
+    let long = token(&ED, &json!({}), &json!({"iat": NOW - 11}));
+    assert!(ask(&just, &strict).is_ok());
+    // Verified for the same audience and remembered, by a server that asks for less.
+    let known = ask(&long, &resource()).unwrap();
+    assert_eq!(ask(&long, &strict).unwrap_err(), Unauthenticated::Lifetime);
+    assert!(resource().would_know(&known) && !strict.would_know(&known));
+}
+
+#[test]
 fn tok_11_caps_the_lifetime() {
     check_claims(&[
         (

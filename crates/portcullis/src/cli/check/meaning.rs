@@ -67,6 +67,8 @@ pub(super) struct Behind {
     pub(super) reached: Reached,
     /// Whose tokens it accepts: names of `issuers`.
     pub(super) issuers: Vec<String>,
+    /// Where that of the issuer is too long.
+    pub(super) max_token_lifetime_seconds: Option<u64>,
     pub(super) audience: String,
     /// Whether tokens are bound to a key of the client.
     pub(super) dpop: &'static str,
@@ -223,6 +225,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
             .below(&format!("/servers/{name}/mcp")),
         reached: reached(&server.upstream),
         issuers: server.issuers.iter().cloned().collect(),
+        max_token_lifetime_seconds: server.max_token_lifetime.map(|longest| longest.as_secs()),
         audience: server.audience.clone(),
         dpop: match server.dpop {
             Binding::Off => "off",

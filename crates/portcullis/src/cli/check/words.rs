@@ -95,11 +95,14 @@ impl fmt::Display for Bounds {
 impl fmt::Display for Behind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.reached)?;
+        let (issuers, audience) = (listed(&self.issuers), &self.audience);
+        let longest = self
+            .max_token_lifetime_seconds
+            .map(|seconds| format!(", {seconds} s long at most"))
+            .unwrap_or_default();
         writeln!(
             out,
-            "  accepts    tokens of {} for {}",
-            listed(&self.issuers),
-            self.audience
+            "  accepts    tokens of {issuers} for {audience}{longest}"
         )?;
         let nonce = if self.dpop_nonce { " with a nonce" } else { "" };
         writeln!(out, "  dpop       {}{nonce}", self.dpop)?;

@@ -104,6 +104,10 @@ fn server(
     };
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
+    let max_token_lifetime = raw.max_token_lifetime.map(|span| {
+        let place = place.key("max_token_lifetime");
+        desk.span(&place, Some(span), &bounds::MAX_LIFETIME)
+    });
     let (dpop, dpop_nonce) = dpop(desk, place, (raw.dpop.as_deref(), raw.dpop_nonce));
     let beside = (upstream.as_ref(), issuers.len());
     let credentials = raw
@@ -124,6 +128,7 @@ fn server(
     Some(Server {
         upstream: upstream?,
         issuers,
+        max_token_lifetime,
         audience: audience?,
         scopes,
         dpop,

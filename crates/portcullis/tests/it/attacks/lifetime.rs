@@ -1,6 +1,6 @@
 //! ATK-008: tokens before, after and without their time.
 
-use crate::harness::{Answer, Request, Scene, call, call_in, now, wait_for};
+use crate::harness::{Answer, Request, Scene, call, call_in, message, now, wait_for};
 use serde_json::{Value, json};
 
 const EXACT: &str = r#"
@@ -58,6 +58,68 @@ fn auth_09_refuses_tokens_outside_their_time() {
         .claim("exp", now + 23 * 3600)
         .sign();
     scene.permits(&call("echo").token(&nearly));
+}
+
+/// Another server, which takes no token that lives longer than ten minutes.
+const STRICTER: &str = r#"
+[servers.strict]
+url = "{upstream}"
+max_token_lifetime = "10m"
+allow = ["*"]
+"#;
+
+#[test]
+fn auth_09_refuses_at_a_stricter_server_a_token_that_lives_too_long() {
+    let scene = Scene::and(STRICTER);
+    let strict = scene.gateway.url("strict");
+    let audiences = json!([scene.gateway.url("notes"), strict]);
+    let now = now();
+    let to_strict = |token: &str| call("echo").to("/servers/strict/mcp").token(token);
+    let lives = |seconds: u64| {
+        let draft = scene.draft("alice").claim("aud", audiences.clone());
+        draft.claim("iat", now).claim("exp", now + seconds)
+    };
+    let long = lives(601).sign();
+    scene.permits(&call("echo").token(&long));
+    scene.unauthenticated(&to_strict(&long), "lifetime");
+    scene.unauthenticated(&to_strict(&long), "lifetime"); // now that it is remembered
+    let undated = lives(900).without("iat").sign();
+    scene.permits(&call("echo").token(&undated));
+    scene.unauthenticated(&to_strict(&undated), "lifetime");
+    // Nearly over, it was as long from the beginning.
+    let late = lives(60).claim("iat", now - 560).sign();
+    scene.unauthenticated(&to_strict(&late), "lifetime");
+
+    let short = lives(600).sign();
+    scene.permits(&call("echo").token(&short));
+    scene.permits(&to_strict(&short));
+}
+
+#[test]
+fn auth_09_lets_each_of_all_servers_say_how_long_a_token_may_live() {
+    let scene = Scene::and(STRICTER);
+    let all = format!("http://{}/mcp", scene.gateway.address);
+    let names = |token: &str| {
+        let list = message("tools/list", json!({})).to("/mcp").token(token);
+        let listed = scene.send(&list).json();
+        let tools = listed["result"]["tools"].as_array().cloned();
+        let names = tools.unwrap_or_default().into_iter();
+        names
+            .filter_map(|tool| Some(tool["name"].as_str()?.split_once("__")?.0.to_owned()))
+            .collect::<std::collections::BTreeSet<String>>()
+    };
+    let draft = scene.draft("alice").claim("aud", all);
+    let long = draft.clone().claim("exp", now() + 3600).sign();
+    assert!(names(&long).contains("notes"), "{:?}", names(&long));
+    assert!(!names(&long).contains("strict"), "{:?}", names(&long));
+    let there = |token: &str| scene.send(&call("strict__echo").to("/mcp").token(token));
+    let refused = there(&long);
+    assert_ne!(refused.code(), 0, "{refused:?}");
+    let record = scene.gateway.expect("authz.deny", Some("no_rule"));
+    assert_eq!(record["server"], "strict", "{record}");
+    let short = draft.sign();
+    assert!(names(&short).contains("strict"), "{:?}", names(&short));
+    assert_eq!(there(&short).code(), 0);
 }
 
 #[test]
