@@ -18,6 +18,7 @@ pub mod egress;
 pub mod scim;
 pub mod misuse;
 pub mod sign_in;
+pub mod review;
 
 pub mod pipeline;
 pub mod points;

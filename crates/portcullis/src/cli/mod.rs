@@ -10,6 +10,7 @@ mod revoke;
 mod up;
 mod check;
 mod policy;
+mod access;
 mod audit;
 mod doctor;
 mod explain;
@@ -77,6 +78,8 @@ enum Command {
     Check(check::Check),
     /// Try the rules of a configuration on cases, explain a decision, list what decides.
     Policy(policy::Policy),
+    /// Look over who may do what, and since when nobody has.
+    Access(access::Access),
     /// Verify, follow and search the audit log, and prove what is in it.
     Audit(audit::Audit),
     /// Tell what is wrong with this installation, and how to mend it.
@@ -113,6 +116,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),
         Command::Policy(policy) => Ok(policy.run()),
+        Command::Access(access) => Ok(access.run()),
         Command::Audit(audit) => audit.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Explain(explain) => Ok(explain.run()),

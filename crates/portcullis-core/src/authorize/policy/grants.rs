@@ -204,7 +204,7 @@ impl Grant {
     }
 
     /// The name of this grant in the audit record.
-    pub(super) fn rule(&self) -> String {
+    pub fn rule(&self) -> String {
         [RULE_PREFIX, &self.id].concat()
     }
 }

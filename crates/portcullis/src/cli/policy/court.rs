@@ -133,7 +133,7 @@ impl Court {
 
     /// Where a rule stands, in brackets; nothing if that is not known.
     pub(super) fn place(&self, rule: &str) -> String {
-        super::inventory::place(&self.checked, rule)
+        super::inventory::written(&self.checked, rule)
             .map(|place| format!(" ({place})"))
             .unwrap_or_default()
     }

@@ -134,7 +134,7 @@ fn of_files(checked: &Checked, policy: &Policy, usage: &Usage) -> Vec<Rule> {
     let own = own.filter(|rule| !rule.starts_with("grant:") && !rule.starts_with("boundary:"));
     own.map(|rule| Rule {
         kind: "cedar",
-        place: place(checked, rule).unwrap_or_else(|| rule.clone()),
+        place: place(checked, rule),
         count: usage.of_rule(rule),
         until: None,
         shadowed: None,
@@ -143,8 +143,16 @@ fn of_files(checked: &Checked, policy: &Policy, usage: &Usage) -> Vec<Rule> {
     .collect()
 }
 
-/// Where a grant or a policy stands; one without an `@id` is named by that.
-pub(super) fn place(checked: &Checked, rule: &str) -> Option<String> {
+/// Where a rule stands; a policy without an `@id` is named by that.
+pub(in crate::cli) fn place(checked: &Checked, rule: &str) -> String {
+    if let Some(boundary) = rule.strip_prefix("boundary:") {
+        return format!("boundary.{boundary}");
+    }
+    written(checked, rule).unwrap_or_else(|| rule.to_owned())
+}
+
+/// Where the name of a grant or a policy is written.
+pub(super) fn written(checked: &Checked, rule: &str) -> Option<String> {
     let is_it = |grant: &&Grant| {
         let named = grant_of(grant).map(|named| named.id);
         rule.strip_prefix("grant:")

@@ -4,11 +4,11 @@ mod asked;
 mod court;
 mod said;
 mod explain;
-mod inventory;
+pub(super) mod inventory;
 mod recorded;
-mod shadow;
+pub(super) mod shadow;
 mod table;
-mod usage;
+pub(super) mod usage;
 mod verdict;
 
 use super::{Ending, out};

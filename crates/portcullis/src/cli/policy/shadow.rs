@@ -10,7 +10,7 @@ use portcullis_core::authorize::policy::{Action, Policy, Question, Subject, Targ
 const UNNAMED: &str = "\u{0}";
 
 /// Why a grant changes nothing; none if it may.
-pub(super) fn of_grant(
+pub(in crate::cli) fn of_grant(
     checked: &Checked,
     policy: &Policy,
     grant: &Grant,

@@ -13,24 +13,28 @@ const BETWEEN: &str = ", ";
 
 /// How often, and when last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Count {
-    pub(super) hits: u64,
+pub(in crate::cli) struct Count {
+    pub(in crate::cli) hits: u64,
     /// Microseconds since 1970; 0 if never.
-    pub(super) last: u64,
+    pub(in crate::cli) last: u64,
 }
 
 /// What a stretch of the log tells.
 #[derive(Debug, Default)]
-pub(super) struct Usage {
+pub(in crate::cli) struct Usage {
     /// How many records were looked at.
-    pub(super) records: u64,
+    pub(in crate::cli) records: u64,
     points: BTreeMap<&'static str, Count>,
     /// By what a record says: one rule, or several with commas between.
     rules: BTreeMap<String, Count>,
     /// Denials for want of scopes, by server and target.
     scopes: BTreeMap<(String, String), Count>,
+    /// Calls that rules permitted, by server and target.
+    permitted: BTreeMap<(String, String), Count>,
+    /// When the oldest record was made that there is, in microseconds since 1970.
+    pub(in crate::cli) reaches: Option<u64>,
     /// What ended the reading early.
-    pub(super) broken: Option<String>,
+    pub(in crate::cli) broken: Option<String>,
 }
 
 impl Count {
@@ -49,12 +53,16 @@ impl Count {
 
 impl Usage {
     /// Reads the records from that microsecond on.
-    pub(super) fn read(log: &Path, from: u64) -> io::Result<Self> {
+    pub(in crate::cli) fn read(log: &Path, from: u64) -> io::Result<Self> {
         let filter = Filter {
             from: Some(from),
             ..Filter::default()
         };
-        let mut usage = Self::default();
+        let mut oldest = oldest_first(log, Filter::default())?;
+        let mut usage = Self {
+            reaches: oldest.find_map(Result::ok).map(|found| found.stamp.time),
+            ..Self::default()
+        };
         for found in oldest_first(log, filter)? {
             match found {
                 Ok(found) => usage.add(&found.record, found.stamp.time),
@@ -64,22 +72,25 @@ impl Usage {
         Ok(usage)
     }
 
-    pub(super) fn of_point(&self, point: &str) -> Count {
+    pub(in crate::cli) fn of_point(&self, point: &str) -> Count {
         self.points.get(point).copied().unwrap_or_default()
     }
 
-    pub(super) fn of_rule(&self, rule: &str) -> Count {
+    pub(in crate::cli) fn of_rule(&self, rule: &str) -> Count {
         let counts = self.rules.iter();
         let own = counts.filter(|(text, _)| names(text, rule));
         own.fold(Count::default(), |sum, (_, count)| sum.and(*count))
     }
 
     /// Denials for want of scopes at a server, or at one tool of it.
-    pub(super) fn of_scopes(&self, server: &str, tool: Option<&str>) -> Count {
-        let counts = self.scopes.iter();
-        let own = counts
-            .filter(|((at, target), _)| at == server && tool.is_none_or(|tool| tool == target));
-        own.fold(Count::default(), |sum, (_, count)| sum.and(*count))
+    pub(in crate::cli) fn of_scopes(&self, server: &str, tool: Option<&str>) -> Count {
+        sum(&self.scopes, server, tool)
+    }
+
+    /// How often something was asked for that needs the scopes of a server, or of one tool of it.
+    pub(in crate::cli) fn of_need(&self, server: &str, tool: Option<&str>) -> Count {
+        let permitted = sum(&self.permitted, server, tool);
+        permitted.and(self.of_scopes(server, tool))
     }
 
     fn add(&mut self, record: &Record, time: u64) {
@@ -95,18 +106,28 @@ impl Usage {
         if !rule.is_empty() {
             self.rules.entry(rule.to_owned()).or_default().add(time);
         }
-        let is_scope = record
-            .reason
-            .as_ref()
-            .is_some_and(|why| why.as_str() == "scope");
-        if decision.effect == Effect::Deny && is_scope {
-            let text = |text: &Option<portcullis_audit::Text>| {
-                text.as_ref().map_or("", |text| text.as_str()).to_owned()
-            };
-            let place = (text(&record.server), text(&record.target));
-            self.scopes.entry(place).or_default().add(time);
-        }
+        let text = |text: &Option<portcullis_audit::Text>| {
+            text.as_ref().map_or("", |text| text.as_str()).to_owned()
+        };
+        let (server, target) = (text(&record.server), text(&record.target));
+        let is_call = text(&record.method) == Method::ToolsCall.name();
+        let reason = record.reason.as_ref().map(|why| why.as_str());
+        let (counts, target) = match decision.effect {
+            // Only a tool has scopes of its own: what else there is does not matter by its name.
+            Effect::Allow if is_call => (&mut self.permitted, target),
+            Effect::Allow => (&mut self.permitted, String::new()),
+            Effect::Deny if reason == Some("scope") => (&mut self.scopes, target),
+            Effect::Deny => return,
+        };
+        counts.entry((server, target)).or_default().add(time);
     }
+}
+
+fn sum(counts: &BTreeMap<(String, String), Count>, server: &str, tool: Option<&str>) -> Count {
+    let own = counts
+        .iter()
+        .filter(|((at, target), _)| at == server && tool.is_none_or(|tool| tool == target));
+    own.fold(Count::default(), |sum, (_, count)| sum.and(*count))
 }
 
 /// The point of the action, where rules decided.

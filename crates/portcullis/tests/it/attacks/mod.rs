@@ -24,6 +24,7 @@ mod opaque;
 mod policy;
 mod limits;
 mod inventory;
+mod reviews;
 mod reload;
 mod session;
 mod lifecycle;

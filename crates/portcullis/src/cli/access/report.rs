@@ -1,0 +1,187 @@
+//! `portcullis access review`: every grant with its last use, and what of rules and scopes is of no use.
+
+use super::grants::{Listed, last, listed, told};
+use super::unknown;
+use crate::cli::audit::{self, Named};
+use crate::cli::check::{Judged, judge};
+use crate::cli::policy::inventory::place;
+use crate::cli::policy::usage::{Count, Usage};
+use crate::cli::{Ending, out};
+use crate::clock;
+use crate::config::Checked;
+use anyhow::{Context as _, bail};
+use clap::Args;
+use portcullis_audit::time_text;
+use portcullis_core::authorize::policy::Policy;
+use serde_json::{Value, json};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "TIME is RFC 3339, a day in UTC, or a span before now (90s, 15m, 2h, 90d). Exit codes: 0 listed, 1 a \
+line of the log is no record, so that not all was counted, 2 wrong usage, or the log or the configuration cannot be used."
+)]
+pub(super) struct Report {
+    #[command(flatten)]
+    named: Named,
+    /// Count what the log has since then [default: 90d].
+    #[arg(long, value_name = "TIME", default_value = "90d")]
+    since: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A rule that is no grant, or the scopes that something asks for.
+struct Other {
+    name: String,
+    place: String,
+    scopes: Vec<String>,
+    count: Count,
+}
+
+/// All that is told.
+struct Told {
+    policy: String,
+    since: u64,
+    usage: Usage,
+    grants: Vec<Listed>,
+    rules: Vec<Other>,
+    scopes: Vec<Other>,
+}
+
+impl Report {
+    pub(super) fn run(self) -> Ending {
+        let found = match self.found() {
+            Ok(found) => found,
+            Err(error) => return unknown(&format!("{error:#}")),
+        };
+        out::print(&if self.json {
+            format!("{:#}\n", found.json())
+        } else {
+            found.text()
+        });
+        match &found.usage.broken {
+            None => Ending::Good,
+            Some(broken) => {
+                out::error(&format!("{broken}: nothing newer was counted"));
+                Ending::Bad
+            }
+        }
+    }
+
+    fn found(&self) -> anyhow::Result<Told> {
+        let now = clock::micros();
+        let since = audit::parse(&self.since, now).context("--since is no time: see --help")?;
+        let file = audit::configuration(&self.named)?;
+        let named = file.display();
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("cannot read {named}"))?;
+        let Judged::Good(checked, built) = judge(&file, &text)? else {
+            bail!("{named} is not good: run `portcullis check {named}`");
+        };
+        let log = audit::place(&self.named)?.log;
+        let usage = Usage::read(&log, since)
+            .with_context(|| format!("cannot read the log in {}", log.display()))?;
+        let policy = &built.live.rules.policy;
+        Ok(Told {
+            policy: policy.hash().to_owned(),
+            since,
+            grants: listed(&checked, &file, (policy, &usage))?,
+            rules: rules(&checked, (policy, &usage)),
+            scopes: scopes(&checked, &usage),
+            usage,
+        })
+    }
+}
+
+/// Boundaries and the policies of Cedar files.
+fn rules(checked: &Checked, (policy, usage): (&Policy, &Usage)) -> Vec<Other> {
+    let own = policy.rules().iter();
+    let own = own.filter(|rule| !rule.starts_with("grant:"));
+    own.map(|rule| Other {
+        name: rule.clone(),
+        place: place(checked, rule),
+        scopes: Vec::new(),
+        count: usage.of_rule(rule),
+    })
+    .collect()
+}
+
+/// What asks for scopes, with how often somebody wanted what needs them.
+fn scopes(checked: &Checked, usage: &Usage) -> Vec<Other> {
+    let mut all = Vec::new();
+    for (name, server) in &checked.servers {
+        let asked = |scopes: &std::collections::BTreeSet<String>, tool: Option<&str>| Other {
+            name: tool.map_or_else(|| name.to_string(), |tool| format!("{name}__{tool}")),
+            place: tool.map_or_else(
+                || format!("servers.{name}.scopes"),
+                |tool| format!("servers.{name}.tools.{tool}.scopes"),
+            ),
+            scopes: scopes.iter().cloned().collect(),
+            count: usage.of_need(name.as_str(), tool),
+        };
+        let tools = server.tools.iter();
+        let tools = tools.map(|(tool, needs)| asked(&needs.scopes, Some(tool)));
+        let own = std::iter::once(asked(&server.scopes, None));
+        all.extend(own.chain(tools).filter(|one| !one.scopes.is_empty()));
+    }
+    all
+}
+
+impl Told {
+    fn json(&self) -> Value {
+        let grants = self.grants.iter().map(Listed::json);
+        let rules = self.rules.iter().map(|rule| {
+            json!({ "rule": rule.name, "place": rule.place, "hits": rule.count.hits, "last": last(rule.count) })
+        });
+        let scopes = self.scopes.iter().map(|one| {
+            json!({
+                "needed_by": one.name,
+                "place": one.place,
+                "scopes": one.scopes,
+                "hits": one.count.hits,
+                "last": last(one.count),
+            })
+        });
+        json!({
+            "policy": self.policy,
+            "since": time_text(self.since),
+            "log_begins": self.usage.reaches.map(time_text),
+            "records": self.usage.records,
+            "grants": grants.collect::<Vec<_>>(),
+            "rules": rules.collect::<Vec<_>>(),
+            "scopes": scopes.collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let (records, since) = (self.usage.records, time_text(self.since));
+        let mut lines = vec![
+            format!("Policy {}", self.policy),
+            format!("Counted {records} records since {since}"),
+        ];
+        lines.push(match self.usage.reaches {
+            None => "The log is empty: no use can be told".to_owned(),
+            Some(begins) if begins > self.since => {
+                let begins = time_text(begins);
+                format!("The log begins at {begins} only: what was before cannot be told")
+            }
+            Some(begins) => format!("The log begins at {}", time_text(begins)),
+        });
+        lines.extend([String::new(), "Grants".to_owned()]);
+        lines.extend(self.grants.iter().flat_map(Listed::lines));
+        lines.extend([String::new(), "Other rules".to_owned()]);
+        let rules = self.rules.iter();
+        lines.extend(rules.map(|rule| {
+            let count = told(rule.count);
+            format!("  {} ({}): {count}", rule.name, rule.place)
+        }));
+        lines.extend([String::new(), "Scopes".to_owned()]);
+        for one in &self.scopes {
+            let (scopes, count) = (one.scopes.join(" "), told(one.count));
+            let (name, place) = (&one.name, &one.place);
+            lines.push(format!("  {scopes}, for {name} ({place}): {count}"));
+        }
+        lines.join("\n") + "\n"
+    }
+}
