@@ -37,7 +37,7 @@ pub(super) struct Token {
     #[arg(long, default_value_t = 3600)]
     lifetime: u64,
     /// The SHA-256 thumbprint (RFC 7638) of the client's key that it is bound to; then it needs proofs (RFC 9449).
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     jkt: Option<String>,
 }
 

@@ -433,6 +433,8 @@ allow = ["*"]
     let key = Key::ed("client");
     let ran = |thumbprint: &str| gateway.mint("notes", &["--jkt", thumbprint]);
     assert!(!ran("short").status.success());
+    let hyphen = format!("-{}", "A".repeat(42));
+    assert!(ran(&hyphen).status.success(), "it is no option");
     let made = ran(&key.thumbprint());
     assert!(made.status.success(), "{made:?}");
     let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
