@@ -71,6 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             in_query: false,
             proof: proof.as_deref().map(str::as_bytes),
             proofs: 1,
+            certificate: None,
             method: "POST",
         };
         let now = Timestamp::from_seconds(NOW);

@@ -1,6 +1,6 @@
 //! The `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1): one header, one scheme, one token.
 
-use super::Unauthenticated;
+use super::{Thumbprint, Unauthenticated};
 
 /// The longest accepted token, in bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -18,6 +18,8 @@ pub struct Credentials<'a> {
     pub proof: Option<&'a [u8]>,
     /// How many `DPoP` headers there were.
     pub proofs: usize,
+    /// The client certificate of the connection, whose key the handshake has proven.
+    pub certificate: Option<Thumbprint>,
     /// The request's HTTP method, which a proof names.
     pub method: &'a str,
 }

@@ -100,6 +100,7 @@ pub(super) const fn error(why: &Unauthenticated, scheme: Scheme) -> Option<&'sta
         | Unauthenticated::Subject
         | Unauthenticated::Claim { .. }
         | Unauthenticated::Bound
+        | Unauthenticated::Certificate(_)
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive
         | Unauthenticated::Revoked { .. } => Some("invalid_token"),
@@ -120,6 +121,9 @@ pub fn metadata(resource: &Resource) -> Value {
         say("dpop_signing_alg_values_supported", json!(PROOF_ALGORITHMS));
         let is_required = resource.dpop == Binding::Required;
         say("dpop_bound_access_tokens_required", json!(is_required));
+    }
+    if resource.mtls != Binding::Off {
+        say("tls_client_certificate_bound_access_tokens", json!(true));
     }
     Value::Object(document)
 }

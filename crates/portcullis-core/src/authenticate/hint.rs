@@ -62,6 +62,7 @@ pub(crate) fn hint(
         | Unauthenticated::Claim { .. }
         | Unauthenticated::Bound
         | Unauthenticated::Proof(_)
+        | Unauthenticated::Certificate(_)
         | Unauthenticated::Revoked { .. }
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive => None,

@@ -1,8 +1,10 @@
 //! A token that has to be shown to its issuer (RFC 7662): the question, and what its answer means.
 
-use super::jwt::identify;
+use super::confirm::confirmation;
+use super::jwt::{decode, identify};
 use super::{
-    Credentials, Identity, Issuer, Principal, Resource, Trust, Unauthenticated, Verified, cache,
+    Confirmation, Credentials, Identity, Issuer, Principal, Resource, Trust, Unauthenticated,
+    Verified, cache,
 };
 use crate::protocol::check_strict;
 use crate::secret::Secret;
@@ -98,12 +100,24 @@ impl Question {
     ) -> Result<(), NoAnswer> {
         let issuer = trust.issuers.get(&self.issuer);
         let issuer = issuer.ok_or(Unauthenticated::Issuer)?;
-        let identity = read(answer, issuer, resource, now)?;
+        let mut identity = read(answer, issuer, resource, now)?;
+        identity.bound = self.bound(identity.bound)?;
         trust.check_revoked(&identity)?;
         let until = identity.expires.min(now.plus(ttl));
         let known = Principal::new(identity);
         cache.keep_until(self.place, trust.generation, known, until);
         Ok(())
+    }
+
+    /// What the caller is held to: what the answer says, and what the token itself does if it can be read.
+    fn bound(&self, said: Option<Confirmation>) -> Result<Option<Confirmation>, Unauthenticated> {
+        let payload = self.token.expose().split('.').nth(1);
+        let claims = payload.and_then(|payload| decode(payload).ok());
+        let own = claims.map_or(Ok(None), |claims| confirmation(&claims))?;
+        match (own, said) {
+            (Some(own), Some(said)) if own != said => Err(Unauthenticated::Bound),
+            (own, said) => Ok(own.or(said)),
+        }
     }
 }
 
@@ -118,13 +132,7 @@ pub(super) fn or_ask(
     };
     match verified {
         Ok(identity) => match trust.issuers.get(&identity.issuer) {
-            // The answer takes the token's place, and is not taken if it is bound: nor is the token then.
-            Some(issuer) if issuer.introspection == Introspection::Always => {
-                Err(match identity.key_bound {
-                    Some(_) => Unauthenticated::Bound,
-                    None => asked(issuer),
-                })
-            }
+            Some(issuer) if issuer.introspection == Introspection::Always => Err(asked(issuer)),
             Some(_) | None => Ok(identity),
         },
         Err(Unauthenticated::Malformed) => {
@@ -165,17 +173,21 @@ fn read(
     if claims.get("iss").is_some_and(is_other) {
         return Err(Unauthenticated::Issuer.into());
     }
-    // A refresh token is none to come with, nor is one that is bound to what was not shown.
-    let is_bearer = |kind: &Value| {
-        let kind = kind.as_str().unwrap_or_default();
-        ["bearer", "access_token"]
-            .iter()
-            .any(|own| kind.eq_ignore_ascii_case(own))
+    let kind = claims.get("token_type").cloned();
+    let identity = identify(claims, issuer, resource, now)?;
+    // A refresh token is none to come with, and what is called bound says to which key.
+    let accepted: &[&str] = match identity.bound {
+        Some(Confirmation::Key(_)) => &["bearer", "access_token", "dpop"],
+        Some(Confirmation::Certificate(_)) | None => &["bearer", "access_token"],
     };
-    if !claims.get("token_type").is_none_or(is_bearer) || claims.contains_key("cnf") {
+    let is_accepted = |kind: Value| {
+        let kind = kind.as_str().unwrap_or_default();
+        accepted.iter().any(|own| kind.eq_ignore_ascii_case(own))
+    };
+    if !kind.is_none_or(is_accepted) {
         return Err(Unauthenticated::Type.into());
     }
-    Ok(identify(claims, issuer, resource, now)?)
+    Ok(identity)
 }
 
 fn parse(answer: &[u8]) -> Option<Map<String, Value>> {

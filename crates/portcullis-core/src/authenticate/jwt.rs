@@ -1,6 +1,6 @@
 //! One JWT access token: strict header, signature first, then claims.
 
-use super::confirm::bound_key;
+use super::confirm::confirmation;
 use super::{
     Algorithm, Identity, Issuer, MAX_SKEW, Principal, Resource, Trust, Unauthenticated, key_of,
 };
@@ -188,7 +188,7 @@ pub(super) fn identify(
         has_unknown_groups: groups.has_unknown,
         authentication: super::login::authentication(&claims)?,
         issued: times.made,
-        key_bound: bound_key(&claims)?,
+        bound: confirmation(&claims)?,
         expires: times.expires,
         lifetime: times.lifetime,
         claims: plain_claims(claims)?,

@@ -27,7 +27,7 @@ pub use cache::Verified;
 pub use challenge::{challenges, metadata, step_up_challenges};
 pub use claimed::Claimed;
 pub use claims::{ClaimPath, Claims};
-pub use confirm::Thumbprint;
+pub use confirm::{BadCertificate, Confirmation, Thumbprint};
 pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
 pub use hint::Lookalike;
 pub(crate) use hint::hint;
@@ -71,8 +71,8 @@ pub struct Identity {
     /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
     /// operating-system user started.
     pub issued: Timestamp,
-    /// The key that the token is bound to (`cnf.jkt`): the sender has shown to hold it.
-    pub key_bound: Option<Thumbprint>,
+    /// What the token is bound to (`cnf`): the sender has shown to have it.
+    pub bound: Option<Confirmation>,
     /// When the token ends; the end of time for the operating-system user.
     pub expires: Timestamp,
     /// How long the token lives in all (`exp - iat`); without `iat`, from when it was verified.
@@ -137,7 +137,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         claims: vec![("name".to_owned(), name.to_owned())],
         authentication: Authentication::default(),
         issued: started,
-        key_bound: None,
+        bound: None,
         expires: Timestamp::from_micros(u64::MAX),
         lifetime: Duration::MAX,
         key: key_of("os", &uid.to_string()),
@@ -244,12 +244,15 @@ pub enum Unauthenticated {
         /// A claim that the configuration names.
         name: String,
     },
-    /// Bound to a key, in a way that cannot be checked here, or presented as if it were bound (RFC 7800, RFC 9449).
+    /// Bound in a way that cannot be checked here, or presented as if it were bound (RFC 7800, RFC 9449).
     #[error("token is not bound to what was shown")]
     Bound,
     /// The sender has not shown to hold the key that the token is bound to.
     #[error(transparent)]
     Proof(#[from] BadProof),
+    /// The connection does not show that the token is the sender's.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
     /// Revoked by id, by subject, by client or by a claim.
     #[error("token revoked")]
     Revoked {
@@ -295,6 +298,7 @@ impl Unauthenticated {
             Self::Claim { .. } => "claim",
             Self::Bound => "cnf",
             Self::Proof(why) => why.reason(),
+            Self::Certificate(why) => why.reason(),
             Self::Revoked { .. } => "revoked",
             Self::Unasked { .. } => "introspection",
             Self::Inactive => "inactive",
@@ -305,7 +309,7 @@ impl Unauthenticated {
 /// Verifies an access token (RFC 9068 section 4, algorithms as in RFC 8725 section 3.1).
 ///
 /// A token that was verified before for the same resource is found in the cache, whose entries never outlive the
-/// token or the `trust` they were made under. The proof of a bound token is verified each time, and used up. Cost: one
+/// token or the `trust` they were made under. What a token is bound to is looked for each time; a proof is used up. Cost: one
 /// hash, or one signature; one more for a proof.
 ///
 /// # Errors
@@ -322,7 +326,7 @@ pub fn verify(
     let mut principal = known(token, resource, trust, cache, now)?;
     resource.expect_lifetime(&principal)?;
     let presented = (credentials, (scheme, token));
-    confirm::expect_sender(principal.key_bound, presented, resource, (proofs, now))?;
+    confirm::expect_sender(principal.bound, presented, resource, (proofs, now))?;
     if resource.exchanges {
         principal.1 = Some(Arc::new(Secret::new(token.to_owned())));
     }

@@ -1,6 +1,6 @@
 //! A protected resource: what a server of ours asks of tokens.
 
-use super::{Identity, Unauthenticated};
+use super::{Confirmation, Identity, Unauthenticated};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +25,15 @@ pub struct Resource {
     pub url: String,
     /// Whether tokens are bound to a key of the client (RFC 9449).
     pub dpop: Binding,
+    /// Whether tokens are bound to a certificate of the client (RFC 8705).
+    pub mtls: Binding,
     /// Whether a proof needs a nonce of ours (RFC 9449 section 9).
     pub needs_nonce: bool,
     /// Whether a caller's token is exchanged for another, so that it has to be at hand.
     pub exchanges: bool,
 }
 
-/// Whether tokens are bound to their client. A token that is bound is never taken without its proof.
+/// Whether tokens are bound to their client, in one of two ways. A token that is bound is never taken without its proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Binding {
     /// Bound tokens are refused.
@@ -47,10 +49,16 @@ impl Resource {
     /// Whether a caller who was identified elsewhere has a token of an issuer that is trusted here, bound if it must be,
     /// and no longer than it may be.
     pub(crate) fn would_know(&self, caller: &Identity) -> bool {
-        let is_bound = match self.dpop {
-            Binding::Off | Binding::Accepted => true,
-            Binding::Required => caller.key_bound.is_some(),
+        let (by_key, by_certificate) = match caller.bound {
+            None => (false, false),
+            Some(Confirmation::Key(_)) => (true, false),
+            Some(Confirmation::Certificate(_)) => (false, true),
         };
+        let is_enough = |binding: Binding, is_bound: bool| match binding {
+            Binding::Off | Binding::Accepted => true,
+            Binding::Required => is_bound,
+        };
+        let is_bound = is_enough(self.dpop, by_key) && is_enough(self.mtls, by_certificate);
         let is_short = self.expect_lifetime(caller).is_ok();
         is_bound && is_short && self.issuers.contains(&caller.issuer)
     }

@@ -76,12 +76,13 @@ impl Exchange {
     pub fn place(&self, want: &Want) -> Place {
         let mut hash = digest::Context::new(&digest::SHA256);
         let caller = &want.principal;
+        let bound = caller.bound.map(|bound| bound.bytes());
         let parts: [&[u8]; 4] = match self.grant {
             Grant::ClientCredentials => [b"", b"", b"", b""],
             Grant::Exchange | Grant::OnBehalfOf => [
                 caller.key.as_bytes(),
                 caller.client.as_deref().unwrap_or_default().as_bytes(),
-                caller.key_bound.as_ref().map_or(b"", |key| key.bytes()),
+                bound.as_ref().map_or(b"", |bound| bound),
                 caller
                     .brought()
                     .map_or(b"", |token| token.expose().as_bytes()),

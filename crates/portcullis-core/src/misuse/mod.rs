@@ -5,7 +5,7 @@
 
 mod block;
 
-use crate::authenticate::{Identity, Thumbprint};
+use crate::authenticate::{Confirmation, Identity};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -158,7 +158,7 @@ struct Held {
 struct Seen {
     v4: Option<IpAddr>,
     v6: Option<IpAddr>,
-    key: Option<Thumbprint>,
+    key: Option<Confirmation>,
     until: Timestamp,
 }
 
@@ -189,7 +189,7 @@ impl Misuse {
         let network = (!limits.is_exempt(peer)).then(|| limits.network(peer));
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let until = now.plus(limits.window);
-        let rule = held.seen(place, now).compare(network, caller.key_bound);
+        let rule = held.seen(place, now).compare(network, caller.bound);
         held.keep(place, until);
         let rule = rule?;
         let told = |rule: Rule| self.hasher.hash_one((1u8, rule, place));
@@ -252,6 +252,7 @@ fn is_invalid(reason: &str) -> bool {
             | "dpop_key"
             | "dpop_signature"
             | "dpop_ath"
+            | "mtls_certificate"
     )
 }
 
@@ -321,7 +322,7 @@ impl Held {
 }
 
 impl Seen {
-    fn compare(&mut self, network: Option<IpAddr>, key: Option<Thumbprint>) -> Option<Rule> {
+    fn compare(&mut self, network: Option<IpAddr>, key: Option<Confirmation>) -> Option<Rule> {
         let is_other_key = self.key.is_some() && key.is_some() && self.key != key;
         self.key = key.or(self.key);
         let place = match network {

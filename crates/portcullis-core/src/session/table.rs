@@ -134,9 +134,7 @@ impl Sessions {
                 NoSession::Unknown
             });
         };
-        if record.opener.client != principal.client
-            || record.opener.key_bound != principal.key_bound
-        {
+        if record.opener.client != principal.client || record.opener.bound != principal.bound {
             return Err(NoSession::NotYours);
         }
         if record.server != *server || record.expiry(limits, now).is_some() {

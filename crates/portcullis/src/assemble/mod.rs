@@ -191,6 +191,7 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 scopes_supported: supported,
                 url: public.below(&format!("/servers/{name}/mcp")),
                 dpop: server.dpop,
+                mtls: server.mtls,
                 needs_nonce: server.dpop_nonce,
                 exchanges: exchanges(server),
             },
@@ -257,7 +258,8 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                 scopes: Vec::new(),
                 scopes_supported: scopes.into_iter().cloned().collect(),
                 url: public.below("/mcp"),
-                dpop: binding_of_all(checked),
+                dpop: binding_of_all(servers().map(|server| server.dpop)),
+                mtls: binding_of_all(servers().map(|server| server.mtls)),
                 needs_nonce: servers().any(|server| server.dpop_nonce),
                 exchanges: servers().any(exchanges),
             },
@@ -273,9 +275,8 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
 }
 
 /// What all servers ask for is asked for here; a server that asks for more refuses its own part.
-fn binding_of_all(checked: &Checked) -> Binding {
-    let servers = || checked.servers.values().map(|server| server.dpop);
-    let (least, most) = (servers().min(), servers().max());
+fn binding_of_all(servers: impl Iterator<Item = Binding> + Clone) -> Binding {
+    let (least, most) = (servers.clone().min(), servers.max());
     match (least.unwrap_or_default(), most.unwrap_or_default()) {
         (Binding::Required, _) => Binding::Required,
         (Binding::Off, Binding::Off) => Binding::Off,

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use futures_util::future::join_all;
 use portcullis_core::authenticate::{
-    BadProof, Binding, Credentials, Identity, KeySet, Keys, Trust, Unauthenticated,
+    BadCertificate, BadProof, Binding, Credentials, Identity, KeySet, Keys, Trust, Unauthenticated,
 };
 use portcullis_core::pipeline::{self, Head, Rules, State, Trail};
 use portcullis_core::refusal::Refusal;
@@ -80,9 +80,11 @@ impl Explain {
         let tried = self.attempt(&built.live.rules, &trust, &token);
         out::print(&self.told(&tried, &silent));
         Ok(match tried.known {
-            Ok(_) | Err(Refusal::Unauthenticated(Unauthenticated::Proof(BadProof::Missing))) => {
-                Ending::Good
-            }
+            Ok(_)
+            | Err(Refusal::Unauthenticated(
+                Unauthenticated::Proof(BadProof::Missing)
+                | Unauthenticated::Certificate(BadCertificate::Missing),
+            )) => Ending::Good,
             Err(Refusal::Unauthenticated(Unauthenticated::Unasked { .. })) => Ending::Unknown,
             Err(_) => Ending::Bad,
         })
@@ -119,6 +121,13 @@ impl Explain {
             Err(Refusal::Unauthenticated(Unauthenticated::Proof(BadProof::Missing))) => format!(
                 "accepted at {server}, if a proof by the key comes with it to which it is bound (DPoP)\n"
             ),
+            Err(Refusal::Unauthenticated(Unauthenticated::Certificate(
+                BadCertificate::Missing,
+            ))) => {
+                format!(
+                    "accepted at {server}, over a connection with the client certificate to which it is bound (mutual TLS)\n"
+                )
+            }
             Err(Refusal::Unauthenticated(Unauthenticated::Unasked { .. })) => {
                 format!(
                     "only its issuer can tell: the gateway would ask it ({server} has `introspection`)\n"

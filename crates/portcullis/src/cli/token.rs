@@ -11,6 +11,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_core::authenticate::Thumbprint;
 use portcullis_core::route::aggregate::AGGREGATE;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -39,6 +41,9 @@ pub(super) struct Token {
     /// The SHA-256 thumbprint (RFC 7638) of the client's key that it is bound to; then it needs proofs (RFC 9449).
     #[arg(long, allow_hyphen_values = true)]
     jkt: Option<String>,
+    /// A PEM file with the client certificate that it is bound to (RFC 8705).
+    #[arg(long, value_name = "FILE", conflicts_with = "jkt")]
+    certificate: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -91,13 +96,6 @@ impl Token {
         if lifetime.is_zero() || lifetime > longest {
             bail!("--lifetime must be from 1 to {} seconds", longest.as_secs());
         }
-        if self
-            .jkt
-            .as_deref()
-            .is_some_and(|key| Thumbprint::parse(key).is_none())
-        {
-            bail!("--jkt must be the SHA-256 of a key (RFC 7638) in base64url: 43 characters");
-        }
         let scopes = if self.scope.is_empty() {
             all_scopes(&servers)
         } else {
@@ -111,9 +109,25 @@ impl Token {
             audience: self.audience(checked, &servers)?,
             scopes: &scopes,
             lifetime,
-            key: self.jkt.as_deref(),
+            bound: self.bound()?,
         };
         Ok(mint(&key, &claims, clock::now())?.expose().clone())
+    }
+
+    /// What it is bound to, as `cnf` says it.
+    fn bound(&self) -> anyhow::Result<Option<(&'static str, String)>> {
+        if let Some(key) = &self.jkt {
+            if Thumbprint::parse(key).is_none() {
+                bail!("--jkt must be the SHA-256 of a key (RFC 7638) in base64url: 43 characters");
+            }
+            return Ok(Some(("jkt", key.clone())));
+        }
+        let Some(file) = &self.certificate else {
+            return Ok(None);
+        };
+        let leaf = CertificateDer::from_pem_file(file)
+            .with_context(|| format!("no certificate in {}", file.display()))?;
+        Ok(Some(("x5t#S256", Thumbprint::of(&leaf).to_string())))
     }
 
     /// The server of that name, or all of them.

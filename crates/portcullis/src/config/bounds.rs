@@ -17,6 +17,7 @@ pub(super) const SUBJECT_CLAIM: &str = "sub";
 pub(super) const FORBIDDEN_CLAIMS: &[&str] = &["nonce", "at_hash", "c_hash"];
 pub(super) const ATTRIBUTE: &str = "externalId";
 pub(super) const DPOP: &str = "accepted";
+pub(super) const MTLS: &str = "off";
 
 const DAY: u64 = 86_400;
 

@@ -91,6 +91,8 @@ pub(crate) struct Tls {
     pub(crate) certificate: TextFile,
     /// The private key.
     pub(crate) key: Secret<String>,
+    /// Who signs the certificates of clients, if not anyone may.
+    pub(crate) client_ca: Option<TextFile>,
 }
 
 /// A file and what it held when the configuration was read.
@@ -275,6 +277,8 @@ pub(crate) struct Server {
     pub(crate) dpop: Binding,
     /// Whether a proof needs a nonce; never where no proof is taken.
     pub(crate) dpop_nonce: bool,
+    /// Whether tokens are bound to a certificate of the client; never without TLS.
+    pub(crate) mtls: Binding,
     /// How callers must have authenticated.
     pub(crate) step_up: Strength,
     /// What single tools need.

@@ -98,6 +98,9 @@ pub(super) struct Tls {
     pub(super) certificate: Option<String>,
     /// PEM file with the private key.
     pub(super) key: Option<String>,
+    /// PEM file with the authorities that sign clients' certificates: no other certificate is taken then. Default: any
+    /// is, from whoever has its key. Only where `mtls` of a server asks for certificates.
+    pub(super) client_ca: Option<String>,
 }
 
 /// Bounds of one request and of all connections.
@@ -224,6 +227,10 @@ pub(super) struct Server {
     /// beside plain ones, `required` only bound ones, `off` no bound ones. None takes a bound token without its proof.
     #[schemars(extend("default" = bounds::DPOP, "enum" = ["off", "accepted", "required"]))]
     pub(super) dpop: Option<String>,
+    /// Whether access tokens are bound to a certificate of the client (mutual TLS, RFC 8705): as `dpop`. All clients are
+    /// asked for a certificate unless this is `off` for every server; it needs `gateway.tls`. `required` turns `dpop` off.
+    #[schemars(extend("default" = bounds::MTLS, "enum" = ["off", "accepted", "required"]))]
+    pub(super) mtls: Option<String>,
     /// Whether a proof also needs a nonce of the gateway's, which makes it good for a few minutes at this process only.
     #[schemars(extend("default" = false))]
     pub(super) dpop_nonce: Option<bool>,

@@ -24,8 +24,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) audience: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) lifetime: Duration,
-    /// The thumbprint of the key that it is bound to.
-    pub(crate) key: Option<&'a str>,
+    /// What it is bound to: a member of `cnf`, and the thumbprint.
+    pub(crate) bound: Option<(&'static str, String)>,
 }
 
 /// The public half of a key as a JWKS document.
@@ -58,8 +58,8 @@ pub(crate) fn mint(
         "exp": now.plus(claims.lifetime).seconds(),
         "jti": URL_SAFE_NO_PAD.encode(id),
     });
-    if let (Some(key), Some(body)) = (claims.key, body.as_object_mut()) {
-        body.insert("cnf".to_owned(), json!({ "jkt": key }));
+    if let (Some((kind, thumbprint)), Some(body)) = (&claims.bound, body.as_object_mut()) {
+        body.insert("cnf".to_owned(), json!({ *kind: thumbprint }));
     }
     sign(key, "at+jwt", &body)
 }

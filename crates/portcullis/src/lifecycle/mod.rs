@@ -24,9 +24,9 @@ use crate::secrets::{Leases, Read};
 use crate::shards::Shards;
 use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
-use crate::tls::{BadTls, Expiries, Shown};
+use crate::tls::{Door, Expiries, Facing};
 use crate::upstream::Report;
-use crate::{clock, random, tls};
+use crate::{clock, random};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -39,7 +39,6 @@ use portcullis_core::misuse::Misuse;
 use portcullis_core::pipeline::State;
 use portcullis_core::quota::Networks;
 use portcullis_core::secret::Secret;
-use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,8 +93,8 @@ pub(crate) struct Running {
     pub(crate) report: Report,
     pub(crate) aggregate: Arc<Aggregate>,
     pub(crate) upstreams: Mutex<Upstreams>,
-    /// What the listener shows, with TLS.
-    pub(crate) certificate: Option<Arc<Shown>>,
+    /// What the listener has connections meet, with TLS.
+    pub(crate) door: Option<Arc<Door>>,
     /// What has an end, and is told of before.
     pub(crate) expiries: Arc<Expiries>,
     /// What holds while secrets that are elsewhere are believed.
@@ -132,7 +131,7 @@ pub(crate) async fn build(
         kept: Upstreams::new(),
     };
     let built = assemble(checked, &workshop)?;
-    let certificate = certificate(checked)?.map(|shown| Arc::new(Shown::new(shown)));
+    let door = Facing::of(checked)?.map(|facing| Arc::new(Door::new(facing)));
     let issuers = Issuers::with(recorder.clone(), built.trusted);
     let counters = Counters::default();
     let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
@@ -165,7 +164,7 @@ pub(crate) async fn build(
         signers,
         report,
         upstreams: Mutex::new(built.upstreams),
-        certificate,
+        door,
         leases,
         borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),
         writer: Mutex::new(Some(writer)),
@@ -241,7 +240,6 @@ fn serve(
     running: &Running,
 ) -> anyhow::Result<Arc<Shards>> {
     let gateway = &running.gateway;
-    let tls = running.certificate.as_ref().map(tls::acceptor);
     let bounds = Bounds {
         connections: descriptors::connections(checked.limits.connections),
         head: checked.limits.header_timeout,
@@ -258,7 +256,7 @@ fn serve(
     let unread = move |why, peer| refusing.unread(why, peer);
     gateway.tasks.spawn(accept(
         tokio_listener(listener)?,
-        tls,
+        running.door.clone(),
         bounds,
         serving.clone(),
         (answer, unread.clone()),
@@ -280,13 +278,6 @@ fn serve(
         (answer, unread),
     ));
     Ok(shards)
-}
-
-/// What the listener is to show; none without TLS.
-fn certificate(checked: &Checked) -> Result<Option<Arc<CertifiedKey>>, BadTls> {
-    let tls = checked.gateway.tls.as_ref();
-    tls.map(|tls| tls::certified(&tls.certificate.text, tls.key.expose()))
-        .transpose()
 }
 
 /// The only one of its socket: when it is dropped, the system refuses whoever comes.

@@ -1,18 +1,17 @@
 //! Reload: on SIGHUP, or when one of the files has changed and all have stayed so for a moment. A bad one keeps the
 //! old rules.
 
-use super::{Files, Loaded, Reread, Running, certificate};
+use super::{Files, Loaded, Reread, Running};
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::Checked;
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
 use crate::secrets::{self, Keeping};
-use crate::tls::{Expiry, expiries};
+use crate::tls::{Expiry, Facing, expiries};
 use crate::upstream::Upstream;
 use futures_util::future::join_all;
 use portcullis_audit::Record;
 use portcullis_core::session::Closed;
-use rustls::sign::CertifiedKey;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,7 +72,7 @@ async fn watch(
 /// All that takes the place of what is there.
 struct Next {
     assembled: Assembled,
-    certificate: Option<Arc<CertifiedKey>>,
+    facing: Option<Facing>,
     expiries: Vec<Expiry>,
 }
 
@@ -94,7 +93,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         leases: &running.leases,
     };
     Ok(Next {
-        certificate: certificate(checked)?,
+        facing: Facing::of(checked)?,
         expiries: expiries(checked),
         assembled: assemble(checked, &workshop)?,
     })
@@ -144,8 +143,8 @@ async fn replace(running: &Running, next: Next) {
     } = next.assembled;
     let mut record = Record::new("config.reloaded");
     record.detail.set("policy", &*live.policy);
-    if let (Some(shown), Some(certificate)) = (&running.certificate, &next.certificate)
-        && shown.replace(certificate)
+    if let (Some(door), Some(facing)) = (&running.door, next.facing)
+        && door.replace(facing)
     {
         record.detail.set("certificate", "replaced");
     }

@@ -6,7 +6,7 @@ use crate::random;
 use crate::upstream::Carried;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
-use portcullis_core::authenticate::Credentials;
+use portcullis_core::authenticate::{Credentials, Thumbprint};
 use portcullis_core::protocol::{Headers, PARAM, Revision};
 use portcullis_core::refusal::{Refusal, Unacceptable};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -109,6 +109,7 @@ fn credentials(parts: &Parts) -> Credentials<'_> {
         in_query: query.is_some_and(|query| query.contains("access_token")),
         proof: headers.get(PROOF).map(HeaderValue::as_bytes),
         proofs: headers.get_all(PROOF).iter().count(),
+        certificate: parts.extensions.get::<Thumbprint>().copied(),
         method: parts.method.as_str(),
     }
 }

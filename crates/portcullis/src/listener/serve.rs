@@ -2,13 +2,14 @@
 
 use super::Body;
 use crate::shards::Shards;
-use crate::tls::refusal;
+use crate::tls::{Door, refusal, shown};
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_core::authenticate::Thumbprint;
 use portcullis_core::refusal::Unacceptable;
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -20,7 +21,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,7 +73,7 @@ pub(crate) struct Serving {
 /// Accepts connections until told to drain; each request is put to `answer`, and what never became one to `unread`.
 pub(crate) async fn accept<F, R, U>(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    door: Option<Arc<Door>>,
     bounds: Bounds,
     serving: Serving,
     (answer, unread): (F, U),
@@ -101,7 +101,7 @@ pub(crate) async fn accept<F, R, U>(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (tls, drain) = (tls.clone(), serving.drain.clone());
+        let (door, drain) = (door.clone(), serving.drain.clone());
         let (answer, unread) = (answer.clone(), unread.clone());
         let served = async move {
             let _place = place;
@@ -113,12 +113,13 @@ pub(crate) async fn accept<F, R, U>(
             }
             let answer = move |request| answer(request, peer);
             let unread = move |why| unread(why, peer);
-            let Some(tls) = tls else {
+            let Some(door) = door else {
                 return connection(stream, bounds, drain, (answer, unread)).await;
             };
-            let why = match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            let why = match timeout(HANDSHAKE_TIMEOUT, door.acceptor().accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    let answer = move |request| strict(answer(request));
+                    let certificate = shown(stream.get_ref().1);
+                    let answer = move |request| strict(answer(bearing(request, certificate)));
                     return connection(stream, bounds, drain, (answer, unread)).await;
                 }
                 Ok(Err(error)) => refusal(&error),
@@ -130,6 +131,12 @@ pub(crate) async fn accept<F, R, U>(
         };
         serving.tasks.spawn_on(served, &serving.shards.next());
     }
+}
+
+/// A request with the client certificate of its connection, in a place where nothing stands that a client sends.
+fn bearing(mut request: Request<Incoming>, certificate: Option<Thumbprint>) -> Request<Incoming> {
+    certificate.and_then(|certificate| request.extensions_mut().insert(certificate));
+    request
 }
 
 /// Over TLS, clients are told to come in no other way again (RFC 6797 section 7.1).

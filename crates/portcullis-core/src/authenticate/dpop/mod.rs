@@ -188,7 +188,7 @@ fn thumbprint(key: &Value) -> Option<Thumbprint> {
         }
         _ => return None,
     };
-    Some(Thumbprint::of(&canonical))
+    Some(Thumbprint::of(canonical.as_bytes()))
 }
 
 /// The proof is for this request: its method, the resource's own URL, and the token.

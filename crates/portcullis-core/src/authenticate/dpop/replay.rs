@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn used(proofs: &Proofs, id: &str, (made, now): (u64, u64)) -> Result<(), BadProof> {
-        proofs.use_up(&Thumbprint::of("key"), id, (at(made), at(now)))
+        proofs.use_up(&Thumbprint::of(b"key"), id, (at(made), at(now)))
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
     fn tok_14_knows_the_key_of_a_proof() {
         let proofs = Proofs::default();
         used(&proofs, "a", (NOW, NOW)).unwrap();
-        let other = Thumbprint::of("other");
+        let other = Thumbprint::of(b"other");
         proofs.use_up(&other, "a", (at(NOW), at(NOW))).unwrap();
         let again = proofs.use_up(&other, "a", (at(NOW), at(NOW)));
         assert_eq!(again, Err(BadProof::Replay));
@@ -214,7 +214,7 @@ mod tests {
         }
         assert_eq!(used(&proofs, "more", (NOW, NOW)), Err(BadProof::Full));
         assert_eq!(used(&proofs, "0", (NOW, NOW)), Err(BadProof::Replay));
-        let other = Thumbprint::of("other");
+        let other = Thumbprint::of(b"other");
         proofs.use_up(&other, "more", (at(NOW), at(NOW))).unwrap();
         // Once they are too old to be good, there is room again.
         used(&proofs, "later", (NOW + 67, NOW + 67)).unwrap_err();

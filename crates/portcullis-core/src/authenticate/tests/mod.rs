@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
+mod certificates;
 mod proofs;
 
 const NOW: u64 = 1_800_000_000;
@@ -1215,7 +1216,7 @@ fn auth_03_says_which_tokens_have_to_be_shown_to_their_issuer() {
         (Opaque, foreign.as_str(), "issuer"),
         (Opaque, forged.as_str(), "signature"),
         (Always, good.as_str(), "introspection"),
-        (Always, bound.as_str(), "cnf"), // what the answer said would not hold it to its key
+        (Always, bound.as_str(), "introspection"),
         (Always, foreign.as_str(), "issuer"),
         (Always, forged.as_str(), "signature"),
     ] {
@@ -1264,7 +1265,8 @@ fn auth_03_an_answer_is_judged_as_claims_are_and_believed_for_a_while() {
         (json!({"nbf": NOW + SKEW + 1}), "nbf"),
         (json!({"sub": null}), "subject"),
         (json!({"token_type": "refresh_token"}), "typ"),
-        (json!({"cnf": {"jkt": "x"}}), "typ"),
+        (json!({"cnf": {"jkt": "x"}}), "cnf"),
+        (json!({"token_type": "DPoP"}), "typ"),
     ] {
         let mut base: Value = serde_json::from_str(&claims(&json!({}))).unwrap();
         base["active"] = json!(true);

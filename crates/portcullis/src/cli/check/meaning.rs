@@ -73,6 +73,8 @@ pub(super) struct Behind {
     /// Whether tokens are bound to a key of the client.
     pub(super) dpop: &'static str,
     pub(super) dpop_nonce: bool,
+    /// Whether tokens are bound to a certificate of the client.
+    pub(super) mtls: &'static str,
     pub(super) scopes: Vec<String>,
     /// What it is shown of whoever calls, if anything.
     pub(super) credentials: Option<Shows>,
@@ -227,12 +229,9 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
         issuers: server.issuers.iter().cloned().collect(),
         max_token_lifetime_seconds: server.max_token_lifetime.map(|longest| longest.as_secs()),
         audience: server.audience.clone(),
-        dpop: match server.dpop {
-            Binding::Off => "off",
-            Binding::Accepted => "accepted",
-            Binding::Required => "required",
-        },
+        dpop: named(server.dpop),
         dpop_nonce: server.dpop_nonce,
+        mtls: named(server.mtls),
         scopes: server.scopes.iter().cloned().collect(),
         credentials: server.credentials.as_ref().map(shows),
         step_up: Some(server.step_up.to_string()).filter(|needed| !needed.is_empty()),
@@ -242,6 +241,14 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
             .map(|(name, tool)| (name.clone(), rules(tool)))
             .collect(),
         grants,
+    }
+}
+
+const fn named(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Off => "off",
+        Binding::Accepted => "accepted",
+        Binding::Required => "required",
     }
 }
 

@@ -105,7 +105,11 @@ impl fmt::Display for Behind {
             "  accepts    tokens of {issuers} for {audience}{longest}"
         )?;
         let nonce = if self.dpop_nonce { " with a nonce" } else { "" };
-        writeln!(out, "  dpop       {}{nonce}", self.dpop)?;
+        writeln!(
+            out,
+            "  bound      dpop {}{nonce}, mtls {}",
+            self.dpop, self.mtls
+        )?;
         let (scopes, needed) = (listed(&self.scopes), login(self.step_up.as_deref()));
         writeln!(out, "  needs      scopes {scopes}{needed}")?;
         if let Some(shows) = &self.credentials {

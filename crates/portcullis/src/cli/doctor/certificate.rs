@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::config::Checked;
-use crate::tls::{self, End, Kind, expiries, validity};
+use crate::tls::{End, Facing, Kind, expiries, validity};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -16,7 +16,7 @@ pub(super) fn look(checked: &Checked, now: u64, findings: &mut Findings) {
     };
     findings.look("certificate");
     let file = gateway.certificate.path.display();
-    if let Err(error) = tls::certified(&gateway.certificate.text, gateway.key.expose()) {
+    if let Err(error) = Facing::of(checked) {
         let fix = "set `gateway.tls` to a certificate and its own key";
         findings.error("certificate.unusable", format!("{file}: {error}"), fix);
     }

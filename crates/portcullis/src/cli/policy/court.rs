@@ -50,8 +50,9 @@ impl Court {
         let own = Arc::new(embedded::key_set(&key)?);
         let mut rules = assembled.live.rules;
         rules.servers.values_mut().for_each(|server| {
-            // Which key a token is bound to is no question of the rules.
+            // What a token is bound to is no question of the rules.
             server.gate.resource.dpop = Binding::Off;
+            server.gate.resource.mtls = Binding::Off;
             server.gate.resource.needs_nonce = false;
         });
         let trusted = assembled.trusted.into_iter().map(|trusted| Issuer {

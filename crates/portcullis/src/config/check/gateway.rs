@@ -229,9 +229,16 @@ fn tls(desk: &mut Desk<'_>, raw: raw::Tls) -> Option<Tls> {
     let key = desk
         .pem(&place.key("key"), &key, "PRIVATE KEY")
         .map(|file| Secret::new(file.text));
+    let client_ca = raw
+        .client_ca
+        .map(|text| desk.pem(&place.key("client_ca"), &text, "CERTIFICATE"));
     Some(Tls {
         certificate: certificate?,
         key: key?,
+        client_ca: match client_ca {
+            None => None,
+            Some(found) => Some(found?),
+        },
     })
 }
 

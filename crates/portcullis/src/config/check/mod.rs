@@ -8,6 +8,7 @@ mod signals;
 mod scim;
 mod introspection;
 mod servers;
+mod binding;
 mod step_up;
 mod upstream;
 mod credentials;

@@ -1,5 +1,6 @@
 //! What is behind the gateway.
 
+use super::binding::{self, bindings};
 use super::credentials;
 use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
@@ -84,7 +85,22 @@ pub(super) fn servers(
         servers.known.insert(name, server);
     }
     credentials::apart(desk, &servers.known, &audiences);
+    expect_use_of_authorities(desk, &servers, around.gateway);
     (servers, grants)
+}
+
+/// Whoever names authorities of clients thinks that their certificates count.
+fn expect_use_of_authorities(desk: &mut Desk<'_>, servers: &Servers, gateway: Option<&Gateway>) {
+    let tls = gateway.and_then(|gateway| gateway.tls.as_ref());
+    let is_named = tls.is_some_and(|tls| tls.client_ca.is_some());
+    let mut known = servers.known.values();
+    if is_named && !servers.known.is_empty() && known.all(|server| server.mtls == Binding::Off) {
+        desk.refuse_with(
+            &Place::default().key("gateway").key("tls").key("client_ca"),
+            "no server takes tokens that are bound to certificates, so nobody is asked for one",
+            "write mtls = \"accepted\" or mtls = \"required\" for a server, or remove it",
+        );
+    }
 }
 
 fn server(
@@ -108,7 +124,12 @@ fn server(
         let place = place.key("max_token_lifetime");
         desk.span(&place, Some(span), &bounds::MAX_LIFETIME)
     });
-    let (dpop, dpop_nonce) = dpop(desk, place, (raw.dpop.as_deref(), raw.dpop_nonce));
+    let bound = binding::Written {
+        dpop: raw.dpop,
+        dpop_nonce: raw.dpop_nonce,
+        mtls: raw.mtls,
+    };
+    let bound = bindings(desk, place, &bound, around.gateway);
     let beside = (upstream.as_ref(), issuers.len());
     let credentials = raw
         .credentials
@@ -131,8 +152,9 @@ fn server(
         max_token_lifetime,
         audience: audience?,
         scopes,
-        dpop,
-        dpop_nonce,
+        dpop: bound.dpop,
+        dpop_nonce: bound.dpop_nonce,
+        mtls: bound.mtls,
         step_up: strength,
         tools,
         credentials: match credentials {
@@ -295,30 +317,6 @@ pub(in crate::config) fn scopes(
         }
     }
     raw.into_iter().collect()
-}
-
-fn dpop(
-    desk: &mut Desk<'_>,
-    place: &Place,
-    (text, nonce): (Option<&str>, Option<bool>),
-) -> (Binding, bool) {
-    let kinds = [
-        ("off", Binding::Off),
-        ("accepted", Binding::Accepted),
-        ("required", Binding::Required),
-    ];
-    let text = text.unwrap_or(bounds::DPOP);
-    let dpop = desk.choose(&place.key("dpop"), text, &kinds);
-    let dpop = dpop.unwrap_or(Binding::Required);
-    let nonce = nonce.unwrap_or(false);
-    if nonce && dpop == Binding::Off {
-        desk.refuse_with(
-            &place.key("dpop_nonce"),
-            "a nonce stands in a proof, and this server takes none",
-            "remove it, or write dpop = \"accepted\" or dpop = \"required\"",
-        );
-    }
-    (dpop, nonce)
 }
 
 fn tools(

@@ -31,6 +31,7 @@ mod lifecycle;
 mod processes;
 mod stream;
 mod mirror;
+mod mutual;
 mod parser;
 mod rebinding;
 mod tls;

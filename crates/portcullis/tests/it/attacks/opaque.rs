@@ -140,7 +140,7 @@ fn auth_03_an_opaque_token_is_what_its_issuer_says_of_it() {
         ("sub", json!(""), "subject"),
         ("token_type", json!("refresh_token"), "typ"),
         ("token_type", json!("DPoP"), "typ"),
-        ("cnf", json!({ "jkt": "x" }), "typ"),
+        ("cnf", json!({ "jkt": "x" }), "cnf"),
     ]
     .into_iter()
     .enumerate()

@@ -191,6 +191,12 @@ impl Request {
         }
     }
 
+    /// The request as it goes over the wire, and the trace that its record will bear.
+    pub(crate) fn traced(&self, to: SocketAddr) -> (Vec<u8>, String) {
+        let trace = trace();
+        (self.bytes(to, &trace, ""), trace)
+    }
+
     /// The request as it goes over the wire, with `more` header lines.
     pub(crate) fn bytes(&self, to: SocketAddr, trace: &str, more: &str) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);

@@ -147,7 +147,7 @@ impl Identity {
         self.chain.iter().map(block).collect()
     }
 
-    fn private(&self) -> PrivateKeyDer<'static> {
+    pub(crate) fn private(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
     }
 }

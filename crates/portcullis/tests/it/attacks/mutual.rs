@@ -1,0 +1,413 @@
+//! Tokens that are bound to a client certificate (RFC 8705): on another connection, with another certificate, or none.
+
+use crate::harness::{
+    Authority, Draft, Gateway, Identity, Idp, Key, Oracle, Request, Response, Scene, Upstream,
+    call, call_in, encode, initialize, message,
+};
+use aws_lc_rs::digest;
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned, crypto};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A gateway that speaks TLS, and those who trust it.
+struct Mutual {
+    gateway: Gateway,
+    upstream: Upstream,
+    idp: Idp,
+    authority: Authority,
+    /// Whose certificates the gateway takes, where it does not take all.
+    clients: Authority,
+    _files: TempDir,
+}
+
+impl Mutual {
+    /// `server` are further keys of the server.
+    fn with(server: &str) -> Self {
+        Self::and("", "", server)
+    }
+
+    /// `tls` are further keys of the listener, `issuer` of the issuer; `{clients}` is the file of the clients' authority.
+    fn and(tls: &str, issuer: &str, server: &str) -> Self {
+        let (authority, clients) = (Authority::new("own"), Authority::new("clients"));
+        let files = tempfile::tempdir().unwrap();
+        let own = authority.certify();
+        let put = |name: &str, text: String| {
+            let path = files.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (chain, key) = (put("chain", own.chain_pem()), put("key", own.key_pem()));
+        let (idp, upstream) = (Idp::start(), Upstream::start());
+        let config = format!(
+            "[gateway.tls]\ncertificate = \"{chain}\"\nkey = \"{key}\"\n{tls}\n\
+             [issuers.idp]\nissuer = \"{}\"\n{issuer}\n\
+             [servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n{server}\n",
+            idp.issuer(),
+            upstream.url(),
+        );
+        let config = config
+            .replace("{clients}", &put("clients", clients.pem()))
+            .replace("{upstream}", &upstream.url());
+        Self {
+            gateway: Gateway::start_after("export SECRET=hush", &config),
+            upstream,
+            idp,
+            authority,
+            clients,
+            _files: files,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.gateway.address)
+    }
+
+    fn draft(&self) -> Draft {
+        self.idp.draft("alice", &self.url("/servers/notes/mcp"))
+    }
+
+    fn bound_to(&self, identity: &Identity) -> String {
+        self.draft().claim("cnf", confirmed(identity)).sign()
+    }
+
+    /// A connection of a client that shows this certificate, or none.
+    fn line(&self, identity: Option<&Identity>) -> Line {
+        let shown = identity.map(|identity| (identity, identity));
+        self.line_with(shown)
+    }
+
+    /// The same with the certificate of one and the key of another.
+    fn line_with(&self, shown: Option<(&Identity, &Identity)>) -> Line {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.certificate()).unwrap();
+        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+        let keys = provider.key_provider;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match shown {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let key = keys.load_private_key(key.private()).unwrap();
+                let certified = CertifiedKey::new(certificate.chain.clone(), key);
+                config.with_client_cert_resolver(Arc::new(Shows(Arc::new(certified))))
+            }
+        };
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let stream = TcpStream::connect(self.gateway.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_mins(1)))
+            .unwrap();
+        Line {
+            reader: BufReader::new(StreamOwned::new(connection, stream)),
+            to: self.gateway.address,
+        }
+    }
+
+    fn permits(&self, line: &mut Line, request: &Request) -> Response {
+        let before = self.posted();
+        let response = line.ask(request);
+        assert_eq!((response.status, response.code()), (200, 0), "{response:?}");
+        assert_eq!(self.posted(), before + 1);
+        response
+    }
+
+    /// Must be refused with 401 for this reason, and reach nobody.
+    fn refuses(&self, line: &mut Line, request: &Request, reason: &str) -> Response {
+        let before = self.posted();
+        let response = line.ask(request);
+        assert_eq!(
+            (response.status, response.code()),
+            (401, 401),
+            "{response:?}"
+        );
+        let challenge = response.challenge();
+        assert!(challenge.starts_with("Bearer "), "{challenge}");
+        let is_scheme = reason == "scheme";
+        let is_told = challenge.contains("error=\"invalid_token\"");
+        assert_eq!(is_told, !is_scheme, "{challenge}");
+        let record = self.gateway.record_of(&response);
+        assert_eq!(
+            (&record["event"], &record["reason"]),
+            (&json!("authn.reject"), &json!(reason)),
+            "{record}"
+        );
+        assert_eq!(self.posted(), before);
+        response
+    }
+
+    /// How many messages have reached the server.
+    fn posted(&self) -> usize {
+        let seen = self.upstream.requests().into_iter();
+        seen.filter(|seen| seen.method == "POST").count()
+    }
+
+    fn metadata(&self) -> Value {
+        let at = "/.well-known/oauth-protected-resource/servers/notes/mcp";
+        self.line(None).ask(&Request::new("GET", at)).json()
+    }
+}
+
+/// Shows a certificate, whether or not it is that of the key.
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn confirmed(identity: &Identity) -> Value {
+    let thumbprint = digest::digest(&digest::SHA256, &identity.chain[0]);
+    json!({ "x5t#S256": encode(thumbprint.as_ref()) })
+}
+
+/// One TLS connection, for one request after the other.
+struct Line {
+    reader: BufReader<StreamOwned<ClientConnection, TcpStream>>,
+    to: SocketAddr,
+}
+
+impl Line {
+    fn ask(&mut self, request: &Request) -> Response {
+        self.try_ask(request).expect("an answer")
+    }
+
+    /// None if the gateway did not take the connection.
+    fn try_ask(&mut self, request: &Request) -> Option<Response> {
+        let (bytes, trace) = request.traced(self.to);
+        self.reader.get_mut().write_all(&bytes).ok()?;
+        let status = self.text()?.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        while let Some((name, value)) = self.text()?.split_once(':') {
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let (_, length) = headers.iter().find(|(name, _)| name == "content-length")?;
+        let mut body = vec![0; length.parse().ok()?];
+        self.reader.read_exact(&mut body).ok()?;
+        Some(Response {
+            status,
+            headers,
+            body: String::from_utf8(body).ok()?,
+            trace,
+        })
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.reader.read_line(&mut line).ok()?;
+        (read > 0).then(|| line.trim_end().to_owned())
+    }
+}
+
+fn with(token: &str) -> Request {
+    call("echo").token(token)
+}
+
+#[test]
+fn tok_18_takes_a_certificate_bound_token_only_over_a_connection_with_that_certificate() {
+    let scene = Mutual::with("mtls = \"accepted\"");
+    let (alice, mallory) = (Identity::self_signed(), Identity::self_signed());
+    let token = scene.bound_to(&alice);
+    let mut own = scene.line(Some(&alice));
+    let mut other = scene.line(Some(&mallory));
+    let mut without = scene.line(None);
+    // Verified and remembered, it is still looked at with whose certificate it comes.
+    scene.permits(&mut own, &with(&token));
+    scene.refuses(&mut without, &with(&token), "mtls_missing");
+    scene.refuses(&mut other, &with(&token), "mtls_certificate");
+    scene.permits(&mut own, &with(&token));
+    scene.permits(&mut scene.line(Some(&alice)), &with(&token));
+    scene.refuses(&mut without, &with(&token), "mtls_missing");
+    // Nothing that a client writes stands for a certificate.
+    let claimed = with(&token)
+        .set("x-forwarded-client-cert", "Hash=00")
+        .set("client-cert", ":AAAA:");
+    scene.refuses(&mut without, &claimed, "mtls_missing");
+
+    // No certificate makes another kind of token good, or bad.
+    let (name, thumbprint) = ("x5t#S256", confirmed(&alice)["x5t#S256"].clone());
+    let both = json!({ name: thumbprint, "jkt": Key::ec("c").thumbprint() });
+    for bound in [both, json!({ name: [thumbprint] }), json!({ name: "AAAA" })] {
+        let token = scene.draft().claim("cnf", bound).sign();
+        scene.refuses(&mut own, &with(&token), "cnf");
+    }
+    let plain = scene.draft().sign();
+    scene.permits(&mut own, &with(&plain));
+    scene.permits(&mut without, &with(&plain));
+    let known = scene.metadata();
+    assert_eq!(known["tls_client_certificate_bound_access_tokens"], true);
+}
+
+#[test]
+fn tok_18_takes_no_certificate_from_whoever_has_not_its_key() {
+    let scene = Mutual::with("mtls = \"accepted\"");
+    let (alice, mallory) = (Identity::self_signed(), Identity::self_signed());
+    let token = scene.bound_to(&alice);
+    let mut forged = scene.line_with(Some((&alice, &mallory)));
+    assert!(forged.try_ask(&with(&token)).is_none(), "an answer");
+    scene.gateway.expect("tls.rejected", Some("signature"));
+    assert_eq!(scene.upstream.requests().len(), 0);
+    scene.permits(&mut scene.line(Some(&alice)), &with(&token));
+}
+
+#[test]
+fn tok_18_refuses_other_tokens_where_certificate_bound_ones_are_required() {
+    let other = "mtls = \"required\"\n[servers.open]\nurl = \"{upstream}\"\nallow = [\"*\"]\n";
+    let scene = Mutual::with(other);
+    let alice = Identity::self_signed();
+    let mut own = scene.line(Some(&alice));
+    let plain = scene.draft().sign();
+    scene.refuses(&mut own, &with(&plain), "mtls_unbound");
+    scene.refuses(&mut scene.line(None), &with(&plain), "mtls_unbound");
+    let key = Key::ec("client");
+    let jkt = json!({ "jkt": key.thumbprint() });
+    let by_key = scene.draft().claim("cnf", jkt.clone()).sign();
+    let url = scene.url("/servers/notes/mcp");
+    let proof = Draft::proof(&key, ("POST", &url), &by_key).sign();
+    let proven = call("echo").bound(&by_key, &proof);
+    scene.refuses(&mut own, &proven, "scheme");
+    scene.permits(&mut own, &with(&scene.bound_to(&alice)));
+
+    // At the endpoint for all servers, it asks for the same.
+    let all = || scene.idp.draft("alice", &scene.url("/mcp"));
+    let mut lists = |token: &str| {
+        let list = message("tools/list", json!({})).to("/mcp").token(token);
+        let listed = own.ask(&list).json();
+        let tools = listed["result"]["tools"].as_array().cloned();
+        let is_of = |tool: &Value| tool["name"].as_str().unwrap().starts_with("notes__");
+        tools.unwrap_or_default().iter().any(is_of)
+    };
+    assert!(!lists(&all().sign()));
+    assert!(lists(&all().claim("cnf", confirmed(&alice)).sign()));
+    let stolen = all().claim("cnf", confirmed(&alice)).sign();
+    let stolen = call("notes__echo").to("/mcp").token(&stolen);
+    scene.refuses(&mut scene.line(None), &stolen, "mtls_missing");
+}
+
+#[test]
+fn tok_18_refuses_certificate_bound_tokens_where_they_are_off_or_there_is_no_tls() {
+    let alice = Identity::self_signed();
+    let plain = Scene::new();
+    let token = plain.draft("alice").claim("cnf", confirmed(&alice)).sign();
+    plain.unauthenticated(&with(&token), "cnf");
+    plain.permits(&with(&plain.token("alice")));
+
+    let scene = Mutual::with("mtls = \"off\"");
+    let token = scene.bound_to(&alice);
+    scene.refuses(&mut scene.line(Some(&alice)), &with(&token), "cnf");
+    assert!(
+        scene
+            .metadata()
+            .get("tls_client_certificate_bound_access_tokens")
+            .is_none()
+    );
+    // From now on clients are asked, without a restart.
+    scene
+        .gateway
+        .reload("mtls = \"off\"", "mtls = \"accepted\"");
+    scene.permits(&mut scene.line(Some(&alice)), &with(&token));
+    scene.refuses(&mut scene.line(None), &with(&token), "mtls_missing");
+}
+
+#[test]
+fn tok_18_takes_only_certificates_of_the_authorities_that_are_named() {
+    let scene = Mutual::and("client_ca = \"{clients}\"", "", "mtls = \"accepted\"");
+    let (signed, own) = (scene.clients.certify(), Identity::self_signed());
+    let mut stranger = scene.line(Some(&own));
+    let answer = stranger.try_ask(&with(&scene.bound_to(&own)));
+    assert!(answer.is_none(), "{answer:?}");
+    scene.gateway.expect("tls.rejected", Some("unknown_issuer"));
+    let token = scene.bound_to(&signed);
+    scene.permits(&mut scene.line(Some(&signed)), &with(&token));
+    let another = scene.clients.certify();
+    let mut another = scene.line(Some(&another));
+    scene.refuses(&mut another, &with(&token), "mtls_certificate");
+    let plain = scene.draft().sign();
+    scene.permits(&mut scene.line(None), &with(&plain));
+}
+
+#[test]
+fn tok_18_a_session_belongs_to_the_certificate_it_was_opened_with() {
+    let scene = Mutual::with("mtls = \"accepted\"");
+    let (alice, mallory) = (Identity::self_signed(), Identity::self_signed());
+    let (token, another) = (scene.bound_to(&alice), scene.bound_to(&mallory));
+    let mut own = scene.line(Some(&alice));
+    let opened = own.ask(&initialize(&token));
+    let session = opened.header("mcp-session-id").unwrap().to_owned();
+    let enter = |token: &str| call_in(&session, token);
+    for (line, token) in [(Some(&mallory), another), (None, scene.draft().sign())] {
+        let refused = scene.line(line).ask(&enter(&token));
+        assert_eq!((refused.status, refused.code()), (404, 404), "{refused:?}");
+        let record = scene.gateway.record_of(&refused);
+        assert_eq!(record["event"], "session.principal_mismatch", "{record}");
+    }
+    scene.permits(&mut own, &enter(&token));
+}
+
+#[test]
+fn tok_18_an_issuer_says_to_which_certificate_an_opaque_token_is_bound() {
+    let oracle = Oracle::start();
+    let issuer = format!(
+        "introspection = {{ endpoint = \"{}\", client_id = \"gate\", client_secret = {{ env = \"SECRET\" }} }}",
+        oracle.url()
+    );
+    let scene = Mutual::and("", &issuer, "mtls = \"accepted\"");
+    let alice = Identity::self_signed();
+    let now = crate::harness::now();
+    let answer = |bound: Value| {
+        json!({
+            "active": true, "iss": scene.idp.issuer(), "aud": scene.url("/servers/notes/mcp"), "sub": "alice",
+            "client_id": "agent", "iat": now, "exp": now + 600, "token_type": "Bearer", "cnf": bound,
+        })
+    };
+    oracle.knows("bound", answer(confirmed(&alice)));
+    oracle.knows("odd", answer(json!({ "x5t": "AAAA" })));
+    let mut own = scene.line(Some(&alice));
+    scene.refuses(&mut scene.line(None), &with("bound"), "mtls_missing");
+    scene.permits(&mut own, &with("bound"));
+    scene.refuses(&mut scene.line(None), &with("bound"), "mtls_missing");
+    let other = Identity::self_signed();
+    scene.refuses(
+        &mut scene.line(Some(&other)),
+        &with("bound"),
+        "mtls_certificate",
+    );
+    scene.refuses(&mut own, &with("odd"), "cnf");
+}
+
+#[test]
+fn tok_18_makes_a_token_that_is_bound_to_a_certificate_and_explains_it() {
+    let local = "[issuers.local]\nembedded = true\n";
+    let scene = Mutual::and("", local, "mtls = \"required\"");
+    let alice = Identity::self_signed();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("client.pem");
+    std::fs::write(&file, alice.chain_pem()).unwrap();
+    let file = file.to_str().unwrap();
+    let minted = scene.gateway.mint("notes", &["--certificate", file]);
+    let token = String::from_utf8(minted.stdout).unwrap();
+    let token = token.trim();
+    scene.permits(&mut scene.line(Some(&alice)), &with(token));
+    scene.refuses(&mut scene.line(None), &with(token), "mtls_missing");
+    let told = scene.gateway.explain("notes", token);
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert_eq!(told.status.code(), Some(0), "{said}");
+    assert!(said.contains("with the client certificate"), "{said}");
+    let none = scene.gateway.mint("notes", &["--certificate", "/dev/null"]);
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+}
