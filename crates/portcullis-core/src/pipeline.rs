@@ -115,9 +115,12 @@ pub fn identify(
     let verified = authenticate::verify(&head.credentials, resource, trust, memory, now);
     let principal = verified.inspect_err(|why| {
         trail.claimed = Claimed::of(&head.credentials);
+        let known = rules.servers.values().map(|server| &server.gate.resource);
+        trail.issued_for = authenticate::issued_for(&head.credentials, resource, known);
         trail.hint = authenticate::hint(why, &head.credentials, (resource, trust));
     })?;
-    (trail.claimed, trail.hint) = (None, None); // of a first try, before the issuer was asked
+    // Of a first try, before the issuer was asked.
+    (trail.claimed, trail.issued_for, trail.hint) = (None, None, None);
     converse(rules, state, principal, head, (now, trail))
 }
 

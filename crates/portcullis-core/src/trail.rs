@@ -3,6 +3,7 @@
 use crate::authenticate::{Claimed, Principal, Scheme};
 use crate::inspect::{self, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
+use std::sync::Arc;
 
 /// What is known of an exchange so far, for its audit record.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Trail {
     pub principal: Option<Principal>,
     /// What a token that was refused said of itself: not believed, only recorded.
     pub claimed: Option<Claimed>,
+    /// The server of ours that a token was made for which was refused at another: whoever has it, has it from there.
+    pub issued_for: Option<Arc<str>>,
     /// What may help whoever wants to know why it was refused.
     pub hint: Option<&'static str>,
     /// Under which session ([`crate::session::SessionId::fingerprint`]).

@@ -18,6 +18,9 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
     if let Some(issuer) = claimed.and_then(|claimed| claimed.issuer.as_deref()) {
         record.detail.set("claimed_issuer", issuer);
     }
+    if let Some(server) = trail.issued_for.as_deref() {
+        record.detail.set("issued_for", server);
+    }
     if let Some(key) = claimed.and_then(|claimed| claimed.key.as_deref()) {
         record.detail.set("claimed_kid", key);
     }

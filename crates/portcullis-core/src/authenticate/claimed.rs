@@ -1,8 +1,12 @@
 //! What a token that was refused says of itself: nothing that is believed, but what an operator wants to know.
 
-use super::{Credentials, jwt};
+use super::{Credentials, Resource, jwt};
+use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 
+/// The most audiences of a token that are looked at.
+const MAX_AUDIENCES: usize = 8;
 /// The most characters that are kept of each.
 const MAX_CHARS: usize = 64;
 
@@ -39,6 +43,35 @@ impl fmt::Display for Claimed {
         let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         write!(f, "{} {}", word(&self.issuer), word(&self.key))
     }
+}
+
+/// The server of ours that a refused token was made for: to open it, or to be shown to it. None if it is for `own` too.
+///
+/// Unless its signature was verified, anybody may have written that.
+pub(crate) fn issued_for<'a>(
+    credentials: &Credentials<'_>,
+    own: &Resource,
+    known: impl Iterator<Item = &'a Resource>,
+) -> Option<Arc<str>> {
+    let (_, token) = credentials.token().ok()?;
+    let claims = jwt::decode(token.split('.').nth(1)?).ok()?;
+    let audiences: Vec<&str> = match claims.get("aud")? {
+        Value::String(one) => vec![one],
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    };
+    if audiences.contains(&own.audience.as_str()) {
+        return None;
+    }
+    let place = |one: &Resource| {
+        let mut audiences = audiences.iter().take(MAX_AUDIENCES);
+        audiences.position(|audience| {
+            one.audience == *audience || one.upstream_audience.as_deref() == Some(audience)
+        })
+    };
+    let meant = known.filter_map(|one| Some((place(one)?, one)));
+    let (_, first) = meant.min_by_key(|(place, _)| *place)?;
+    Some(Arc::clone(&first.server))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub use bearer::{Credentials, Scheme};
 pub use cache::Verified;
 pub use challenge::{challenges, metadata, step_up_challenges};
 pub use claimed::Claimed;
+pub(crate) use claimed::issued_for;
 pub use claims::{ClaimPath, Claims};
 pub use confirm::{BadCertificate, Confirmation, Thumbprint};
 pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};

@@ -29,6 +29,8 @@ pub struct Resource {
     pub mtls: Binding,
     /// Whether a proof needs a nonce of ours (RFC 9449 section 9).
     pub needs_nonce: bool,
+    /// The `aud` of what its server is shown of callers, where it is shown a token.
+    pub upstream_audience: Option<String>,
     /// Whether a caller's token is exchanged for another, so that it has to be at hand.
     pub exchanges: bool,
 }

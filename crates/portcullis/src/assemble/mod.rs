@@ -193,6 +193,8 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 dpop: server.dpop,
                 mtls: server.mtls,
                 needs_nonce: server.dpop_nonce,
+                upstream_audience: (server.credentials.as_ref())
+                    .map(|credentials| credentials.audience.clone()),
                 exchanges: exchanges(server),
             },
             tool_scopes,
@@ -261,6 +263,7 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                 dpop: binding_of_all(servers().map(|server| server.dpop)),
                 mtls: binding_of_all(servers().map(|server| server.mtls)),
                 needs_nonce: servers().any(|server| server.dpop_nonce),
+                upstream_audience: None,
                 exchanges: servers().any(exchanges),
             },
             tool_scopes: HashMap::new(),

@@ -93,6 +93,9 @@ impl Gateway {
         if let Some(issuer) = claimed.and_then(|claimed| claimed.issuer.as_deref()) {
             record.detail.set("claimed_issuer", issuer);
         }
+        if let Some(server) = exchange.trail.issued_for.as_deref() {
+            record.detail.set("issued_for", server);
+        }
         let response = whom.as_ref().map_or("recorded", |_| "revoked");
         record.detail.set("response", response);
         note(&self.recorder, record);

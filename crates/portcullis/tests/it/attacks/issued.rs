@@ -269,7 +269,28 @@ fn tok_05_a_credential_is_good_at_one_upstream() {
     for door in ["/servers/notes/mcp", "/servers/other/mcp", "/mcp"] {
         let response = behind.send(&replay.clone().to(door));
         assert_eq!(response.status, 401, "{door} {response:?}");
+        let record = behind.gateway.record_of(&response);
+        assert_eq!(record["event"], "authn.reject", "{record}");
+        assert_eq!(record["detail"]["issued_for"], "notes", "{record}");
     }
+    // What opens one server names it at another, and what is for neither names none.
+    let there = |token: &str| {
+        let response = behind.send(&call("echo").token(token).to("/servers/other/mcp"));
+        assert_eq!(response.status, 401, "{response:?}");
+        behind.gateway.record_of(&response)
+    };
+    let record = there(&token);
+    assert_eq!(record["reason"], "audience", "{record}");
+    assert_eq!(record["detail"]["issued_for"], "notes", "{record}");
+    let foreign = behind
+        .idp
+        .draft("alice", "https://elsewhere.example")
+        .sign();
+    assert!(there(&foreign)["detail"]["issued_for"].is_null());
+    let both = json!([behind.gateway.url("other"), behind.gateway.url("notes")]);
+    let late = behind.idp.draft("alice", "").claim("aud", both);
+    let late = late.claim("exp", now() - 60).sign();
+    assert!(there(&late)["detail"]["issued_for"].is_null());
     // Operators' pages take no token at all.
     for path in ["/servers/notes/mcp", "/metrics"] {
         let looked = replay.clone().method("GET").to(path);
