@@ -340,6 +340,7 @@ mod tests {
             age: None,
             required: Strength::default(),
             scopes: Vec::new(),
+            held: Vec::new(),
         };
         let consent = Consent {
             url: Secret::new(String::new()),

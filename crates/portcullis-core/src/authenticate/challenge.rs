@@ -19,6 +19,15 @@ pub fn challenges(
     written(resource, scheme, Vec::from_iter(error), scopes)
 }
 
+/// The scopes to ask for where these are needed: they, and what of use the token has already. A client that asks for
+/// exactly the scopes of a challenge then loses nothing.
+pub fn wanted(resource: &Resource, needed: &[String], held: &[String]) -> Vec<String> {
+    let is_kept =
+        |scope: &&String| resource.scopes_of_use.contains(*scope) && !needed.contains(scope);
+    let kept = held.iter().filter(is_kept);
+    needed.iter().chain(kept).cloned().collect()
+}
+
 /// The same for a caller who has to authenticate better, or once more (RFC 9470 section 3).
 ///
 /// `classes` are the `acr` values to choose from, the preferred one first; `max_age` says how old the login may be.

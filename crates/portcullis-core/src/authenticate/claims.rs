@@ -1,7 +1,7 @@
 //! Which claims of an issuer's tokens say what, and which of them tell an access token from its other tokens.
 
-use super::Unauthenticated;
 use super::jwt::text;
+use super::{Implied, Unauthenticated};
 use serde_json::{Map, Value};
 
 /// The most scopes, roles or groups of each; a token with more is refused, since a rule may forbid
@@ -15,6 +15,8 @@ const MAX_SUBJECT_BYTES: usize = 512;
 pub struct Claims {
     /// Lists scopes; Entra's `scp` is read where it is absent.
     pub scopes: String,
+    /// What its scopes imply.
+    pub implied: Implied,
     /// Lists roles.
     pub roles: ClaimPath,
     /// Lists groups.
@@ -37,6 +39,7 @@ impl Default for Claims {
     fn default() -> Self {
         Self {
             scopes: "scope".to_owned(),
+            implied: Implied::default(),
             roles: ClaimPath::new(vec!["roles".to_owned()]),
             groups: ClaimPath::new(vec!["groups".to_owned()]),
             subject: "sub".to_owned(),
@@ -152,10 +155,18 @@ impl Claims {
             .ok_or(Unauthenticated::Subject)
     }
 
-    pub(super) fn scopes(
+    /// The scopes that the token names with those that they imply, and the latter alone.
+    pub(super) fn all_scopes(
         &self,
         claims: &Map<String, Value>,
-    ) -> Result<Vec<String>, Unauthenticated> {
+    ) -> Result<(Vec<String>, Vec<String>), Unauthenticated> {
+        let mut scopes = self.scopes(claims)?;
+        let implied = self.implied.of(&scopes);
+        scopes.extend(implied.iter().cloned());
+        Ok((scopes, implied))
+    }
+
+    fn scopes(&self, claims: &Map<String, Value>) -> Result<Vec<String>, Unauthenticated> {
         match claims.get(&self.scopes).or_else(|| claims.get("scp")) {
             Some(Value::String(list)) => bounded(
                 list.split(' ')

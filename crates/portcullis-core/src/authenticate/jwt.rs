@@ -176,13 +176,15 @@ pub(super) fn identify(
     let client = names.client(&claims)?;
     let subject = names.subject(&claims, client.as_deref())?;
     let groups = names.groups(&claims)?;
+    let (scopes, implied) = names.all_scopes(&claims)?;
     Ok(Identity {
         key: key_of(&issuer.issuer, &subject),
         issuer: issuer.issuer.clone(),
         subject,
         client,
         token_id: text(&claims, "jti"),
-        scopes: names.scopes(&claims)?,
+        scopes,
+        implied,
         roles: names.roles(&claims)?,
         groups: groups.known,
         has_unknown_groups: groups.has_unknown,

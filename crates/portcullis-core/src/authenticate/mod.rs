@@ -5,6 +5,7 @@ mod cache;
 mod challenge;
 mod claimed;
 mod claims;
+mod implied;
 mod confirm;
 mod dpop;
 mod hint;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 pub use bearer::{Credentials, Scheme};
 pub use cache::Verified;
-pub use challenge::{challenges, metadata, step_up_challenges};
+pub use challenge::{challenges, metadata, step_up_challenges, wanted};
 pub use claimed::Claimed;
 pub(crate) use claimed::issued_for;
 pub use claims::{ClaimPath, Claims};
@@ -32,6 +33,7 @@ pub use confirm::{BadCertificate, Confirmation, Thumbprint};
 pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
 pub use hint::Lookalike;
 pub(crate) use hint::hint;
+pub use implied::{Cycle, Implied};
 pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
@@ -57,8 +59,10 @@ pub struct Identity {
     pub client: Option<String>,
     /// The token's own id (`jti`).
     pub token_id: Option<String>,
-    /// Granted scopes (`scope`, or Entra's `scp`).
+    /// Granted scopes (`scope`, or Entra's `scp`), and those that they imply.
     pub scopes: Vec<String>,
+    /// Those of `scopes` that the token does not name: others imply them.
+    pub implied: Vec<String>,
     /// Roles, from the claim that the issuer's configuration names.
     pub roles: Vec<String>,
     /// Groups, from the claim that the issuer's configuration names.
@@ -80,6 +84,15 @@ pub struct Identity {
     pub lifetime: Duration,
     /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
     pub key: Arc<str>,
+}
+
+impl Identity {
+    /// The scopes that the token itself names.
+    pub fn named_scopes(&self) -> Vec<String> {
+        let named = self.scopes.iter();
+        let named = named.filter(|scope| !self.implied.contains(scope));
+        named.cloned().collect()
+    }
 }
 
 impl Principal {
@@ -132,6 +145,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         client: None,
         token_id: None,
         scopes: Vec::new(),
+        implied: Vec::new(),
         roles: Vec::new(),
         groups: Vec::new(),
         has_unknown_groups: false,

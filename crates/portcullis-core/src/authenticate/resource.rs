@@ -1,6 +1,7 @@
 //! A protected resource: what a server of ours asks of tokens.
 
 use super::{Confirmation, Identity, Unauthenticated};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Resource {
     pub scopes: Vec<String>,
     /// All scopes it knows, for the metadata.
     pub scopes_supported: Vec<String>,
+    /// Every scope with which something more can be done here: these, those that policies ask for, and what implies them.
+    pub scopes_of_use: BTreeSet<String>,
     /// The URL of its endpoint as clients know it, which proofs are made for.
     pub url: String,
     /// Whether tokens are bound to a key of the client (RFC 9449).

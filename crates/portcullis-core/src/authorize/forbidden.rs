@@ -10,6 +10,8 @@ pub enum Forbidden {
     Scope {
         /// All that this call needs.
         required: Vec<String>,
+        /// What the token names.
+        held: Vec<String>,
     },
     /// The caller has not authenticated well enough, or not lately (RFC 9470 section 3).
     #[error("stronger or newer authentication needed")]

@@ -37,7 +37,7 @@ impl Gate {
         why: Forbidden,
         policy: &Policy,
         question: &Question<'_>,
-        target: &Target,
+        (principal, target): (&Principal, &Target),
     ) -> Forbidden {
         match why {
             Forbidden::NoRule
@@ -56,7 +56,10 @@ impl Gate {
         }
         let mut required = self.scopes(target);
         required.extend(missing);
-        Forbidden::Scope { required }
+        Forbidden::Scope {
+            required,
+            held: principal.named_scopes(),
+        }
     }
 
     /// The token's own words, held against what the call needs at this moment; nothing of it is remembered.
@@ -77,6 +80,7 @@ impl Gate {
                 age: seen.age(now),
                 required: required.clone(),
                 scopes: self.scopes(target),
+                held: principal.named_scopes(),
             }),
         })
     }
@@ -104,6 +108,7 @@ impl Gate {
         } else {
             Err(Forbidden::Scope {
                 required: self.scopes(target),
+                held: principal.named_scopes(),
             })
         }
     }

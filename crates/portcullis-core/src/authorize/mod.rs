@@ -104,8 +104,10 @@ pub fn decide(
         era: call.revision().name(),
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
-    let rule = ask(policy, &question)
-        .map_err(|why| gate.or_scopes(why, policy, &question, call.target()))?;
+    let rule = ask(policy, &question).map_err(|why| {
+        let whose = (session.principal(), call.target());
+        gate.or_scopes(why, policy, &question, whose)
+    })?;
     Ok(Permit {
         session,
         call,
@@ -161,7 +163,8 @@ pub fn decide_use(
         era,
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
-    ask(policy, &question).map_err(|why| gate.or_scopes(why, policy, &question, &Target::Server))
+    let whose = (session.principal(), &Target::Server);
+    ask(policy, &question).map_err(|why| gate.or_scopes(why, policy, &question, whose))
 }
 
 /// Decides about a request of the server's to the client (`sampling`, `elicitation`, `roots`).

@@ -49,6 +49,8 @@ pub struct StepUp {
     pub required: Strength,
     /// The scopes that the call needs too.
     pub scopes: Vec<String>,
+    /// The scopes that the token names.
+    pub held: Vec<String>,
 }
 
 impl Strengths {

@@ -10,6 +10,7 @@ mod policy;
 mod sessions;
 mod quotas;
 mod strengths;
+mod scopes;
 mod lookalikes;
 
 use crate::config::{self, Checked};
@@ -29,6 +30,7 @@ use edges::edge;
 use lookalikes::lookalikes;
 pub(crate) use policy::grant as grant_of;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
+use portcullis_core::authorize::policy::Policy;
 use portcullis_core::authorize::{Gate, Strengths};
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
@@ -102,7 +104,8 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
     let mut upstreams = Upstreams::new();
     for (name, server) in &checked.servers {
         let name: Arc<str> = name.as_str().into();
-        servers.insert(Arc::clone(&name), rules_of(checked, &name, server));
+        let rules = rules_of((checked, &policy), &name, server);
+        servers.insert(Arc::clone(&name), rules);
         let lease = workshop.lease(checked, &format!("servers.{name}"));
         let fingerprint = fingerprint(server, (&own, &checked.egress, &lease));
         let kept = workshop.kept.get(&name);
@@ -117,7 +120,8 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
     }
     if let Some(audience) = &checked.gateway.aggregate {
         let name: Arc<str> = AGGREGATE.into();
-        servers.insert(Arc::clone(&name), rules_of_all(checked, &name, audience));
+        let rules = rules_of_all((checked, &policy), &name, audience);
+        servers.insert(Arc::clone(&name), rules);
         upstreams.insert(Arc::clone(&name), all_together(workshop, &name));
     }
     let live = Live {
@@ -154,7 +158,11 @@ pub(crate) fn own_issuer(checked: &Checked) -> String {
     checked.gateway.public_url.to_string()
 }
 
-fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Server {
+fn rules_of(
+    (checked, policy): (&Checked, &Policy),
+    name: &Arc<str>,
+    server: &config::Server,
+) -> Server {
     let issuers = server
         .issuers
         .iter()
@@ -165,15 +173,7 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
         .filter(|(_, tool)| !tool.scopes.is_empty())
         .map(|(tool, rules)| (tool.clone(), rules.scopes.iter().cloned().collect()))
         .collect();
-    let mut supported: Vec<String> = server.scopes.iter().cloned().collect();
-    supported.extend(
-        server
-            .tools
-            .values()
-            .flat_map(|tool| tool.scopes.iter().cloned()),
-    );
-    supported.sort();
-    supported.dedup();
+    let needed = scopes::needed(std::iter::once(server));
     let public = &checked.gateway.public_url;
     Server {
         gate: Gate {
@@ -188,7 +188,8 @@ fn rules_of(checked: &Checked, name: &Arc<str>, server: &config::Server) -> Serv
                 issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
                 max_lifetime: server.max_token_lifetime,
                 scopes: server.scopes.iter().cloned().collect(),
-                scopes_supported: supported,
+                scopes_of_use: scopes::of_use(checked, (&needed, policy), server.issuers.iter()),
+                scopes_supported: needed.into_iter().collect(),
                 url: public.below(&format!("/servers/{name}/mcp")),
                 dpop: server.dpop,
                 mtls: server.mtls,
@@ -232,18 +233,14 @@ fn all_together(workshop: &Workshop<'_>, name: &Arc<str>) -> (String, Arc<Upstre
 }
 
 /// All servers together as one protected resource; what may be done with each, each decides.
-fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
+fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audience: &str) -> Server {
     let servers = || checked.servers.values();
     let issuers: BTreeSet<&String> = servers().flat_map(|server| &server.issuers).collect();
+    let needed = scopes::needed(servers());
+    let of_use = scopes::of_use(checked, (&needed, policy), issuers.iter().copied());
     let issuers = issuers
         .into_iter()
         .filter_map(|issuer| checked.issuers.get(issuer));
-    let scopes: BTreeSet<&String> = servers()
-        .flat_map(|server| {
-            let tools = server.tools.values().flat_map(|tool| &tool.scopes);
-            server.scopes.iter().chain(tools)
-        })
-        .collect();
     let public = &checked.gateway.public_url;
     Server {
         gate: Gate {
@@ -258,7 +255,8 @@ fn rules_of_all(checked: &Checked, name: &Arc<str>, audience: &str) -> Server {
                 issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
                 max_lifetime: None, // each server asks for its own
                 scopes: Vec::new(),
-                scopes_supported: scopes.into_iter().cloned().collect(),
+                scopes_supported: needed.into_iter().collect(),
+                scopes_of_use: of_use,
                 url: public.below("/mcp"),
                 dpop: binding_of_all(servers().map(|server| server.dpop)),
                 mtls: binding_of_all(servers().map(|server| server.mtls)),

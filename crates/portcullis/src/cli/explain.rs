@@ -162,12 +162,16 @@ fn told_of(identity: &Identity) -> String {
     } else {
         ""
     };
+    let implied = match identity.implied.as_slice() {
+        [] => String::new(),
+        some => format!(", which imply {some:?}"),
+    };
     format!(
-        "  user {:?} of {:?}\n  client {:?}\n  scopes {:?}\n  roles {:?}\n  groups {:?}{groups}\n  until {} s from now\n",
+        "  user {:?} of {:?}\n  client {:?}\n  scopes {:?}{implied}\n  roles {:?}\n  groups {:?}{groups}\n  until {} s from now\n",
         identity.subject,
         identity.issuer,
         identity.client.as_deref().unwrap_or_default(),
-        identity.scopes,
+        identity.named_scopes(),
         identity.roles,
         identity.groups,
         identity.expires.since(clock::now()).as_secs(),

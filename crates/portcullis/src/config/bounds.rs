@@ -115,6 +115,9 @@ pub(super) const MAX_ENTRIES: usize = 10_000;
 /// Keys that are pinned for one peer.
 pub(super) const PINS: std::ops::RangeInclusive<usize> = 2..=16;
 
+/// Scopes that stand in one table of those that imply others.
+pub(super) const MAX_IMPLIED: usize = 256;
+
 /// Issuers, each of which stands on every server.
 pub(super) const MAX_ISSUERS: usize = 64;
 

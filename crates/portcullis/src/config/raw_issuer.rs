@@ -75,6 +75,11 @@ pub(super) struct Issuer {
     /// The claim that lists the scopes of a token, as one string or as a list; some issuers call it `scp`.
     #[schemars(extend("default" = bounds::SCOPE_CLAIM))]
     pub(super) scope_claim: Option<String>,
+    /// Scopes of this issuer's tokens that imply others: `"mcp:admin" = ["mcp:write"]`. What an implied scope implies is
+    /// implied too. Tokens of other issuers are not concerned.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "SCOPE"))]
+    pub(super) scope_implies: BTreeMap<String, Vec<String>>,
     /// PEM file with a further root to trust for connections to this issuer.
     pub(super) ca: Option<String>,
     /// As for a server.

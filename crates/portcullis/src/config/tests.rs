@@ -1112,6 +1112,33 @@ const BAD_PRESETS: &[Row] = &[
     ("issuer = \"https://a.example\"\nforbidden_claims = [\"\"]", 3, 21, ".forbidden_claims[0]", "a claim has a name"),
 ];
 
+#[rustfmt::skip]
+const BAD_TREES: &[(&str, usize, usize, &str, &str)] = &[
+    ("a = [\"a\"]", 4, 1, "a", "implies itself: a > a"),
+    ("a = [\"b\"]\nb = [\"c\"]\nc = [\"x\", \"a\"]", 4, 1, "a", "implies itself: a > b > c > a"),
+    ("d = [\"a\"]\na = [\"b\"]\nb = [\"a\"]", 5, 1, "a", "the wider scope imply the narrower"),
+    ("a = []", 4, 1, "a", "implies nothing"),
+    ("a = [\"b c\"]", 4, 6, "a[0]", "not a scope"),
+];
+
+#[test]
+fn auth_10_refuses_scopes_that_imply_each_other() {
+    for (lines, line, column, key, words) in BAD_TREES {
+        let key = format!("issuers.a.scope_implies.{key}");
+        let issuer = "[issuers.a]\nissuer = \"https://a.example\"\n[issuers.a.scope_implies]\n";
+        refuses(&format!("{issuer}{lines}\n"), *line, *column, &key, words);
+    }
+    let said = |text: &str| reads(text).unwrap_err().to_string();
+    let own = "[issuers.a]\nembedded = true\n[issuers.a.scope_implies]\na = [\"b\"]\n";
+    assert!(said(own).contains("the embedded issuer needs no such key"));
+    let many: Vec<String> = (0..256).map(|n| format!("\"s{n}\"")).collect();
+    let many = many.join(", ");
+    let wide = format!(
+        "[issuers.a]\nissuer = \"https://a.example\"\nscope_implies = {{ a = [{many}] }}\n"
+    );
+    assert!(said(&wide).contains("too many scopes: at most 256"));
+}
+
 #[test]
 fn auth_02_refuses_presets_that_would_let_others_in() {
     for (lines, line, column, key, words) in BAD_PRESETS {

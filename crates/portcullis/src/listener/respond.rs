@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use portcullis_core::authenticate::{
     BadProof, Resource, Scheme, Unauthenticated, challenges, metadata as resource_document,
-    step_up_challenges,
+    step_up_challenges, wanted,
 };
 use portcullis_core::authorize::Forbidden;
 use portcullis_core::inspect::Released;
@@ -233,12 +233,14 @@ fn challenges_for(refusal: &Refusal, resource: &Resource, scheme: Scheme) -> Vec
         Refusal::Unauthenticated(why) => {
             challenges(resource, scheme, why.error(scheme), &resource.scopes)
         }
-        Refusal::Forbidden(Forbidden::Scope { required }) => {
-            challenges(resource, scheme, Some("insufficient_scope"), required)
+        Refusal::Forbidden(Forbidden::Scope { required, held }) => {
+            let scopes = wanted(resource, required, held);
+            challenges(resource, scheme, Some("insufficient_scope"), &scopes)
         }
         Refusal::Forbidden(Forbidden::StepUp { detail, .. }) => {
             let required = (&*detail.required.classes, detail.required.max_age);
-            step_up_challenges(resource, scheme, required, &detail.scopes)
+            let scopes = wanted(resource, &detail.scopes, &detail.held);
+            step_up_challenges(resource, scheme, required, &scopes)
         }
         Refusal::Unacceptable(_)
         | Refusal::NoSession(_)

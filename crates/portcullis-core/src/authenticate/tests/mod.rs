@@ -1299,3 +1299,24 @@ fn auth_03_an_answer_is_judged_as_claims_are_and_believed_for_a_while() {
     );
     assert_eq!(encode("a b&c=d+%/ä"), "a%20b%26c%3Dd%2B%25%2F%C3%A4");
 }
+
+#[test]
+fn auth_10_asks_for_what_is_needed_and_what_would_be_lost() {
+    let words =
+        |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+    let resource = Resource {
+        scopes_of_use: words("read write delete admin").into_iter().collect(),
+        ..Resource::default()
+    };
+    for (needed, held, expected) in [
+        ("read delete", "", "read delete"),
+        ("read delete", "read write mail", "read delete write"),
+        ("read delete", "admin openid delete", "read delete admin"),
+        ("unheard", "unheard2 WRITE write", "unheard write"),
+    ] {
+        assert_eq!(
+            wanted(&resource, &words(needed), &words(held)),
+            words(expected)
+        );
+    }
+}

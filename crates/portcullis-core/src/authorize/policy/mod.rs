@@ -87,6 +87,11 @@ impl Policy {
             .map(|(rule, end)| (rule.as_str(), *end))
     }
 
+    /// The scopes that policies ask for.
+    pub const fn scopes(&self) -> &BTreeSet<String> {
+        &self.compiled.scopes
+    }
+
     /// The name of every rule in the audit record, by the alphabet.
     pub const fn rules(&self) -> &BTreeSet<String> {
         &self.compiled.rules

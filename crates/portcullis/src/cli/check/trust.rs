@@ -5,7 +5,7 @@ use crate::assemble::own_issuer;
 use crate::config::{Checked, External, Issuer};
 use portcullis_core::authenticate::Claims;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Who may sign tokens, and which of them are access tokens.
@@ -31,6 +31,8 @@ pub(super) struct Trust {
 #[derive(Debug, Serialize)]
 pub(super) struct Named {
     pub(super) scope_claim: String,
+    /// Each scope with all that it implies.
+    pub(super) scope_implies: BTreeMap<String, BTreeSet<String>>,
     pub(super) roles_claim: Vec<String>,
     pub(super) groups_claim: Vec<String>,
     pub(super) subject_claim: String,
@@ -92,6 +94,7 @@ impl Named {
     fn of(claims: &Claims) -> Self {
         Self {
             scope_claim: claims.scopes.clone(),
+            scope_implies: claims.implied.table().clone(),
             roles_claim: claims.roles.names().to_vec(),
             groups_claim: claims.groups.names().to_vec(),
             subject_claim: claims.subject.clone(),
@@ -158,6 +161,14 @@ impl fmt::Display for Named {
             self.roles_claim.join(" > "),
             self.groups_claim.join(" > "),
         )?;
+        for (scope, implied) in &self.scope_implies {
+            let implied: Vec<&str> = implied.iter().map(String::as_str).collect();
+            writeln!(
+                out,
+                "           scope {scope} implies {}",
+                implied.join(", ")
+            )?;
+        }
         for (name, texts) in &self.required_claims {
             writeln!(out, "           needs {name} = {}", texts.join(" or "))?;
         }

@@ -132,6 +132,13 @@ impl Court {
         found.next().map(|(name, _)| name.as_str())
     }
 
+    /// The scopes that those of the case imply.
+    pub(super) fn implied(&self, asked: &Asked) -> Vec<String> {
+        let issuer = self.issuer(asked);
+        let implied = issuer.map(|issuer| issuer.claims.implied.of(&asked.who.scopes));
+        implied.unwrap_or_default()
+    }
+
     /// Where a rule stands, in brackets; nothing if that is not known.
     pub(super) fn place(&self, rule: &str) -> String {
         super::inventory::written(&self.checked, rule)

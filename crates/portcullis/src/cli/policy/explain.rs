@@ -242,11 +242,16 @@ fn explain(court: &Court, asked: &Asked) -> anyhow::Result<(Vec<String>, Value, 
         )
     });
     words.extend(shown);
+    let implied = court.implied(asked);
+    if !implied.is_empty() {
+        words.push(format!("Its scopes imply {}.", implied.join(" ")));
+    }
     let near = near
         .iter()
         .map(|near| json!({ "who": near.who, "rule": near.rule }));
     let json = json!({
         "verdict": verdict.json(),
+        "implied": implied,
         "near": near.collect::<Vec<_>>(),
         "words": words,
     });
@@ -260,12 +265,13 @@ fn denied(
 ) -> Vec<String> {
     let rule = rule.unwrap_or_default();
     let place = court.place(rule);
-    let held = &asked.who.scopes;
+    let (held, implied) = (&asked.who.scopes, court.implied(asked));
     match reason {
         "scope" => {
+            let has = |scope: &String| held.contains(scope) || implied.contains(scope);
             let missing: Vec<&str> = scopes
                 .iter()
-                .filter(|scope| !held.contains(scope))
+                .filter(|scope| !has(scope))
                 .map(String::as_str)
                 .collect();
             vec![

@@ -29,7 +29,7 @@ impl Verdict {
     pub(super) fn of(refusal: &Refusal) -> Self {
         let reason = refusal.event().1;
         match refusal {
-            Refusal::Forbidden(Forbidden::Scope { required }) => Verdict::Denied {
+            Refusal::Forbidden(Forbidden::Scope { required, .. }) => Verdict::Denied {
                 reason,
                 rule: None,
                 scopes: required.clone(),

@@ -1,6 +1,7 @@
 //! What an issuer calls things, and by what its access tokens are known.
 
 use super::desk::Desk;
+use super::implied::implied;
 use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::raw_issuer::{Issuer, Path, Words};
@@ -30,6 +31,11 @@ pub(super) fn claims(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Cl
             &place.key("scope_claim"),
             raw.scope_claim.take(),
             bounds::SCOPE_CLAIM,
+        ),
+        implied: implied(
+            desk,
+            &place.key("scope_implies"),
+            std::mem::take(&mut raw.scope_implies),
         ),
         roles: path(desk, &place.key("roles_claim"), roles, bounds::ROLES_CLAIM),
         groups: path(

@@ -127,6 +127,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("roles_claim", raw.roles_claim.is_some()),
         ("groups_claim", raw.groups_claim.is_some()),
         ("scope_claim", raw.scope_claim.is_some()),
+        ("scope_implies", !raw.scope_implies.is_empty()),
         ("subject_claim", raw.subject_claim.is_some()),
         ("client_subject", raw.client_subject.is_some()),
         ("client_claim", raw.client_claim.is_some()),

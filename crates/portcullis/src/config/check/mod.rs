@@ -4,6 +4,7 @@ mod gateway;
 mod issuers;
 mod presets;
 mod claims;
+mod implied;
 mod signals;
 mod scim;
 mod introspection;

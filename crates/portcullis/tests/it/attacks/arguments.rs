@@ -97,7 +97,10 @@ fn tok_10_asks_for_another_scope_where_the_argument_needs_one() {
     );
     ruled.scene.permits(&read("/public/a").token(&plain));
     ruled.lacks(&read("/public/a").token(&none), "notes.read");
-    ruled.lacks(&read("/restricted/a").token(&plain), "notes.restricted");
+    ruled.lacks(
+        &read("/restricted/a").token(&plain),
+        "notes.restricted notes.read",
+    );
     ruled.lacks(
         &read("/restricted/a").token(&none),
         "notes.read notes.restricted",
@@ -106,7 +109,7 @@ fn tok_10_asks_for_another_scope_where_the_argument_needs_one() {
     // After a refresh that gave less, the same call of the same principal is refused.
     ruled.lacks(
         &read("/restricted/a").token(&ruled.token("notes.read")),
-        "notes.restricted",
+        "notes.restricted notes.read",
     );
     let record = ruled
         .scene

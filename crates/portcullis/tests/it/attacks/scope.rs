@@ -1,6 +1,6 @@
 //! ATK-009: more than the token was given for.
 
-use crate::harness::{Request, Scene, call, call_in, initialize, message};
+use crate::harness::{Idp, Request, Scene, call, call_in, initialize, message};
 use serde_json::json;
 
 const SCOPED: &str = r#"
@@ -184,4 +184,133 @@ fn auth_10_lists_what_could_be_called_and_nothing_else() {
         (403, 403),
         ("authz.deny", "no_rule"),
     );
+}
+
+const TREE: &str = r#"
+[issuers.idp]
+issuer = "{idp}"
+
+[issuers.idp.scope_implies]
+"notes.admin" = ["notes.write"]
+"notes.write" = ["notes.read"]
+
+[issuers.other]
+issuer = "{other}"
+
+[servers.notes]
+url = "{upstream}"
+scopes = ["notes.read"]
+allow = ["*"]
+
+[servers.notes.tools.write_note]
+scopes = ["notes.write"]
+
+[servers.notes.tools.delete_all]
+scopes = ["notes.delete"]
+"#;
+
+#[test]
+fn auth_10_a_scope_has_what_it_implies_for_its_own_issuer_and_nothing_above() {
+    let other = Idp::start();
+    let scene = Scene::with(&TREE.replace("{other}", &other.issuer()));
+    let with = |scope: &str| scene.draft("alice").claim("scope", scope).sign();
+    let audience = scene.gateway.url("notes");
+    let foreign = |scope: &str| other.draft("alice", &audience).claim("scope", scope).sign();
+    let (read, write) = (call("read_note"), call("write_note"));
+    // Up the tree there is nothing.
+    insufficient(
+        &scene,
+        &write.clone().token(&with("notes.read")),
+        "notes.read notes.write",
+    );
+    // The same words from an issuer that does not say so.
+    insufficient(
+        &scene,
+        &read.clone().token(&foreign("notes.admin")),
+        "notes.read notes.admin",
+    );
+    insufficient(
+        &scene,
+        &write.clone().token(&foreign("notes.write")),
+        "notes.read notes.write",
+    );
+    for alike in ["NOTES.ADMIN", "notes.admin.x", "notes", "*"] {
+        insufficient(&scene, &read.clone().token(&with(alike)), "notes.read");
+    }
+    // Nor does it imply what is beside it.
+    insufficient(
+        &scene,
+        &call("delete_all").token(&with("notes.admin")),
+        "notes.read notes.delete notes.admin",
+    );
+    for whole in ["notes.admin", "notes.write", "other notes.write"] {
+        scene.permits(&read.clone().token(&with(whole)));
+        scene.permits(&write.clone().token(&with(whole)));
+    }
+    scene.permits(&write.token(&foreign("notes.write notes.read")));
+    let told = scene.gateway.explain("notes", &with("notes.admin"));
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let words = r#"scopes ["notes.admin"], which imply ["notes.read", "notes.write"]"#;
+    assert!(told.contains(words), "{told}");
+}
+
+#[test]
+fn auth_10_a_client_that_asks_for_just_the_challenge_loses_nothing() {
+    let other = Idp::start();
+    let scene = Scene::with(&TREE.replace("{other}", &other.issuer()));
+    let with = |scope: &str| scene.draft("alice").claim("scope", scope).sign();
+    // What is of no use here is not asked for again, `offline_access` among it.
+    let held = "openid notes.write mail.send offline_access";
+    let response = scene.refuses(
+        &call("delete_all").token(&with(held)),
+        (403, 403),
+        ("authz.deny", "scope"),
+    );
+    let challenge = response.challenge().to_owned();
+    let asked = challenge
+        .split_once("scope=\"")
+        .and_then(|(_, rest)| rest.split_once('"'));
+    let asked = asked.expect(&challenge).0;
+    assert_eq!(asked, "notes.read notes.delete notes.write");
+    let next = with(asked);
+    scene.permits(&call("delete_all").token(&next));
+    scene.permits(&call("write_note").token(&next));
+    // One round is enough: the next challenge for the other thing would have brought it as well.
+    let back = with("notes.read notes.delete");
+    insufficient(
+        &scene,
+        &call("write_note").token(&back),
+        "notes.read notes.write notes.delete",
+    );
+}
+
+#[test]
+fn auth_10_policies_see_what_is_implied_and_challenges_name_what_they_ask_for() {
+    let other = Idp::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.cedar");
+    let rules = r#"@id("audited") forbid (principal, action == Action::"tools/call", resource == Tool::"notes__echo")
+unless { principal.scopes.contains("notes.audit") };"#;
+    std::fs::write(&file, rules).unwrap();
+    let tree = TREE.replace("{other}", &other.issuer());
+    let tree = tree.replace(
+        "\"notes.admin\" = [",
+        "\"notes.admin\" = [\"notes.audit\", ",
+    );
+    let scene = Scene::with(&format!(
+        "{tree}\n[policy]\nfiles = ['{}']\n",
+        file.display()
+    ));
+    let with = |scope: &str| scene.draft("alice").claim("scope", scope).sign();
+    insufficient(
+        &scene,
+        &call("echo").token(&with("notes.write")),
+        "notes.read notes.audit notes.write",
+    );
+    insufficient(
+        &scene,
+        &call("write_note").token(&with("notes.read notes.audit x")),
+        "notes.read notes.write notes.audit",
+    );
+    scene.permits(&call("echo").token(&with("notes.admin")));
 }
