@@ -98,6 +98,7 @@ fn send(proof: &[u8], proofs: &Proofs) -> Result<(), Unauthenticated> {
         in_query: false,
         proof: Some(proof),
         proofs: 1,
+        certificate: None,
         method: "POST",
     };
     let memory = (&SCENE.verified, proofs);
