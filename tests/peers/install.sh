@@ -3,6 +3,7 @@
 #   DIR/node, DIR/js, DIR/conformance-stable, DIR/conformance-alpha   npm, from the lock files here
 #   DIR/python                                                       a virtual environment
 #   DIR/rmcp                                                         two programs of Rust, compiled
+#   DIR/debian                                                       programs of Debian, unpacked and not installed
 #   DIR/resolve.mjs                                                  lets our files find DIR/js
 # Run it before every use: what is already there for the same lock files is left alone.
 set -euo pipefail
@@ -43,6 +44,19 @@ install_cargo() {
   (cd "$1" && cargo build --quiet --locked --target-dir build >&2)
 }
 
+# Neither root nor the system's own lists are needed; apt itself verifies what it fetches.
+install_debian() {
+  local lists=(-o "Dir::State::lists=$1/lists" -o "Dir::Cache=$1/cache" -o APT::Sandbox::User=)
+  mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
+  (
+    cd "$1"
+    apt-get "${lists[@]}" --quiet=2 update >&2
+    xargs apt-get "${lists[@]}" --quiet=2 download <packages.txt >&2
+    for package in ./*.deb; do dpkg-deb --extract "$package" .; done
+    rm -rf lists cache ./*.deb
+  )
+}
+
 for name in node js conformance-stable conformance-alpha; do
   once npm "$name" &
   jobs+=($!)
@@ -50,6 +64,8 @@ done
 once venv python &
 jobs+=($!)
 once cargo rmcp &
+jobs+=($!)
+once debian debian &
 jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job"; done
 

@@ -37,6 +37,40 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> 
     file.sync_all()
 }
 
+/// Writes such a file in one step, in place of the one that may be there.
+pub(crate) fn replace_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    write_private(&new, content)?;
+    std::fs::rename(&new, path)?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(directory)?.sync_all()
+}
+
+/// Reads a file that only its owner may be able to read; `None` if there is none.
+///
+/// # Errors
+/// Others can read it, or it cannot be read.
+pub(crate) fn read_private(path: &Path) -> anyhow::Result<Option<Secret<Vec<u8>>>> {
+    match std::fs::read(path) {
+        Ok(document) => {
+            let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                bail!(
+                    "{} can be read by others (mode {mode:o}); mend it with: chmod 600 {0}",
+                    path.display()
+                );
+            }
+            Ok(Some(Secret::new(document)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
 /// A new Ed25519 key (PKCS #8), kept nowhere.
 pub(crate) fn fresh() -> anyhow::Result<Secret<Vec<u8>>> {
     let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
@@ -65,23 +99,11 @@ fn kept(
     path: &Path,
     make: impl FnOnce() -> anyhow::Result<Secret<Vec<u8>>>,
 ) -> anyhow::Result<Secret<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(document) => {
-            let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                bail!(
-                    "{} can be read by others (mode {mode:o}); mend it with: chmod 600 {0}",
-                    path.display()
-                );
-            }
-            Ok(Secret::new(document))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = make()?;
-            write_private(path, key.expose())
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(key)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    if let Some(document) = read_private(path)? {
+        return Ok(document);
     }
+    let key = make()?;
+    write_private(path, key.expose())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(key)
 }

@@ -22,6 +22,7 @@ mod detail;
 mod flood;
 mod resume;
 mod tls;
+mod acme;
 mod keys;
 mod clock;
 mod moment;

@@ -112,6 +112,10 @@ pub(super) const PREFIX_V6: Range<Count> = counts(48, 16, 128);
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 
+/// The most names of one certificate, and addresses of whoever asks for it.
+pub(super) const ACME_NAMES: usize = 32;
+pub(super) const ACME_CONTACTS: usize = 8;
+
 /// Keys that are pinned for one peer.
 pub(super) const PINS: std::ops::RangeInclusive<usize> = 2..=16;
 

@@ -6,7 +6,7 @@ pub(crate) use super::granted::{Boundary, Grant, Who};
 use super::provider::Provider;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
-use super::trust::{Pins, Trust};
+use super::trust::{Pins, Tls, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
 use portcullis_core::authorize::Strength;
@@ -82,17 +82,6 @@ pub(crate) struct Gateway {
     pub(crate) aggregate: Option<String>,
     /// Certificate and key.
     pub(crate) tls: Option<Tls>,
-}
-
-/// The gateway's certificate, as PEM.
-#[derive(Debug)]
-pub(crate) struct Tls {
-    /// The chain, leaf first.
-    pub(crate) certificate: TextFile,
-    /// The private key.
-    pub(crate) key: Secret<String>,
-    /// Who signs the certificates of clients, if not anyone may.
-    pub(crate) client_ca: Option<TextFile>,
 }
 
 /// A file and what it held when the configuration was read.

@@ -54,7 +54,7 @@ pub(crate) use provider::Provider;
 pub(crate) use reference::{reference, schema};
 pub(crate) use sign_in::RegisteredClient;
 pub(crate) use signing::Algorithm;
-pub(crate) use trust::{Day, Pin, Pins, Trust};
+pub(crate) use trust::{Acme, Certificate, Day, Pin, Pins, Tls, Trust};
 pub(crate) use url::HttpUrl;
 
 use check::World;

@@ -101,6 +101,7 @@ pub(super) struct Tls {
     /// PEM file with the authorities that sign clients' certificates: no other certificate is taken then. Default: any
     /// is, from whoever has its key. Only where `mtls` of a server asks for certificates.
     pub(super) client_ca: Option<String>,
+    pub(super) acme: Option<super::raw_trust::Acme>,
 }
 
 /// Bounds of one request and of all connections.

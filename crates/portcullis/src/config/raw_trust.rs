@@ -22,3 +22,23 @@ pub(super) struct Pins {
     /// told from 30 days before. Required.
     pub(super) expires: Option<String>,
 }
+
+/// Gets the certificate from an ACME server (RFC 8555), in place of `certificate` and `key`, and a new one when two thirds
+/// of its time are over. The server must reach this gateway at port 443 of each name (TLS-ALPN-01, RFC 8737).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acme {
+    /// URL of the server's directory, such as `https://acme-v02.api.letsencrypt.org/directory`. Required.
+    pub(super) directory: Option<String>,
+    /// Whether its terms of service are agreed to. Required, and must be `true`.
+    pub(super) terms_agreed: Option<bool>,
+    /// The names to be certified, from 1 to 32. Default: the host of `public_url`.
+    #[serde(default)]
+    pub(super) names: Vec<String>,
+    /// Mail addresses at which the server's operator reaches you, at most 8.
+    #[serde(default)]
+    pub(super) contact: Vec<String>,
+    /// PEM file with a root to trust for the server, beside those of the system.
+    pub(super) ca: Option<String>,
+    pub(super) pins: Option<Pins>,
+}

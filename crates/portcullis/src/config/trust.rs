@@ -1,11 +1,13 @@
-//! What a peer of ours must show beside a certificate for its name, and what it is shown.
+//! What a peer of ours must show beside a certificate for its name, and what it is shown; and what we show clients.
 
 use super::checked::TextFile;
+use super::url::HttpUrl;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use toml::value::{Date, Datetime};
 
 /// Seconds of a day.
@@ -22,6 +24,42 @@ pub(crate) struct Trust {
     pub(crate) pins: Option<Pins>,
     /// What it is shown.
     pub(crate) client: Option<ClientCertificate>,
+}
+
+/// What the gateway shows clients.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// Its certificate.
+    pub(crate) certificate: Certificate,
+    /// Who signs the certificates of clients, if not anyone may.
+    pub(crate) client_ca: Option<TextFile>,
+}
+
+/// Where the gateway's certificate is from.
+#[derive(Debug)]
+pub(crate) enum Certificate {
+    /// Somebody else renews it, as PEM.
+    Files {
+        /// The chain, leaf first.
+        chain: TextFile,
+        /// The private key.
+        key: Secret<String>,
+    },
+    /// An ACME server, which is asked for it.
+    Acme(Arc<Acme>),
+}
+
+/// An ACME server, and what it is asked for.
+#[derive(Debug)]
+pub(crate) struct Acme {
+    /// Its directory.
+    pub(crate) directory: HttpUrl,
+    /// The names to be certified, in lower case; never empty.
+    pub(crate) names: Vec<String>,
+    /// Where its operator reaches ours: `mailto:` URLs.
+    pub(crate) contact: Vec<String>,
+    /// Whom connections to it trust.
+    pub(crate) trust: Box<Trust>,
 }
 
 /// Our certificate at a peer, as PEM.

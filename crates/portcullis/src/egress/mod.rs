@@ -11,6 +11,7 @@ use crate::tls::Client;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::HeaderMap;
 use hyper::client::conn::http1::Builder;
 use hyper::header::{ACCEPT, HOST, HeaderValue};
 use hyper::{Request, StatusCode};
@@ -71,6 +72,7 @@ pub(crate) enum NoAnswer {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -241,13 +243,15 @@ async fn exchange(
     request.headers_mut().insert(HOST, host);
     request
         .headers_mut()
-        .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        .entry(ACCEPT)
+        .or_insert(HeaderValue::from_static("application/json"));
     let answer = async {
         let sent = sender.send_request(request).await;
         let (head, body) = sent.map_err(|_| NoAnswer::Unreachable)?.into_parts();
         let whole = Limited::new(body, MAX_BYTES).collect().await;
         Ok(Answer {
             status: head.status,
+            headers: head.headers,
             body: whole.map_err(|_| NoAnswer::Broken)?.to_bytes(),
         })
     };

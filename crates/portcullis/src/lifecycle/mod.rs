@@ -2,6 +2,7 @@
 
 mod home;
 mod log;
+mod certificate;
 mod descriptors;
 mod ended;
 mod reload;
@@ -24,9 +25,9 @@ use crate::secrets::{Leases, Read};
 use crate::shards::Shards;
 use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
-use crate::tls::{Door, Expiries, Facing};
+use crate::tls::{Door, Expiries};
 use crate::upstream::Report;
-use crate::{clock, random};
+use crate::{acme, clock, random};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -95,6 +96,8 @@ pub(crate) struct Running {
     pub(crate) upstreams: Mutex<Upstreams>,
     /// What the listener has connections meet, with TLS.
     pub(crate) door: Option<Arc<Door>>,
+    /// Where our certificate is got from, if not from files.
+    pub(crate) wanted: watch::Sender<Option<acme::Wanted>>,
     /// What has an end, and is told of before.
     pub(crate) expiries: Arc<Expiries>,
     /// What holds while secrets that are elsewhere are believed.
@@ -131,7 +134,6 @@ pub(crate) async fn build(
         kept: Upstreams::new(),
     };
     let built = assemble(checked, &workshop)?;
-    let door = Facing::of(checked)?.map(|facing| Arc::new(Door::new(facing)));
     let issuers = Issuers::with(recorder.clone(), built.trusted);
     let counters = Counters::default();
     let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
@@ -164,7 +166,8 @@ pub(crate) async fn build(
         signers,
         report,
         upstreams: Mutex::new(built.upstreams),
-        door,
+        door: certificate::door(checked)?.map(Arc::new),
+        wanted: watch::Sender::new(acme::Wanted::by(checked)),
         leases,
         borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),
         writer: Mutex::new(Some(writer)),
@@ -221,6 +224,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         std::future::ready(())
     });
     ended::watch(&gateway);
+    certificate::keep(&running, home);
     retention::watch(&gateway, checked);
     let (files, reread) = start.source.unzip();
     let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);

@@ -1,7 +1,9 @@
 //! Reload: on SIGHUP, or when one of the files has changed and all have stayed so for a moment. A bad one keeps the
 //! old rules.
 
+use super::certificate::certificate;
 use super::{Files, Loaded, Reread, Running};
+use crate::acme;
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::Checked;
 use crate::record::{note, note_closed_in_turn};
@@ -82,6 +84,10 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
+    let door = running.door.as_ref();
+    let shown = door
+        .map(|door| Arc::clone(door.shown()))
+        .unwrap_or_default();
     let workshop = Workshop {
         aggregate: running.aggregate.clone(),
         key: &running.key,
@@ -93,7 +99,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         leases: &running.leases,
     };
     Ok(Next {
-        facing: Facing::of(checked)?,
+        facing: Facing::of(checked, certificate(checked)?, &shown)?,
         expiries: expiries(checked),
         assembled: assemble(checked, &workshop)?,
     })
@@ -115,7 +121,7 @@ async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
     let next = match checked {
         Err(problems) => Err(problems.to_string()),
         Ok(checked) => next(running, &checked)
-            .map(|next| (next, checked.borrowing))
+            .map(|next| (next, acme::Wanted::by(&checked), checked.borrowing))
             .map_err(|error| format!("{error:#}")),
     };
     match next {
@@ -125,9 +131,10 @@ async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
             record.detail.set("problem", why.as_str());
             note(&running.gateway.recorder, record);
         }
-        Ok((next, borrowing)) => {
+        Ok((next, wanted, borrowing)) => {
             running.leases.renew_all(&borrowing, asked);
             replace(running, next).await;
+            running.wanted.send_replace(wanted);
             running.borrowing.send_replace(Arc::new(borrowing));
         }
     }

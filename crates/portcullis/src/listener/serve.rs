@@ -2,7 +2,7 @@
 
 use super::Body;
 use crate::shards::Shards;
-use crate::tls::{Door, refusal, shown};
+use crate::tls::{Door, is_validation, refusal, shown};
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::server::conn::http1::Builder;
@@ -117,6 +117,7 @@ pub(crate) async fn accept<F, R, U>(
                 return connection(stream, bounds, drain, (answer, unread)).await;
             };
             let why = match timeout(HANDSHAKE_TIMEOUT, door.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) if is_validation(stream.get_ref().1) => None,
                 Ok(Ok(stream)) => {
                     let certificate = shown(stream.get_ref().1);
                     let answer = move |request| strict(answer(bearing(request, certificate)));

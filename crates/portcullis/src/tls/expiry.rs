@@ -2,7 +2,7 @@
 
 use super::validity::{next_update, validity};
 use crate::clock;
-use crate::config::{Checked, Issuer, TextFile, Trust, Upstream};
+use crate::config::{Certificate, Checked, Issuer, TextFile, Tls, Trust, Upstream};
 use crate::record::note;
 use arc_swap::ArcSwap;
 use portcullis_audit::{Record, Recorder};
@@ -109,13 +109,15 @@ impl fmt::Display for Expiry {
 pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
     let mut found = Vec::new();
     let own = checked.gateway.tls.as_ref();
-    found.extend(own.and_then(|own| {
-        certificate(
-            Kind::Certificate,
-            "gateway.tls.certificate",
-            &own.certificate,
-        )
-    }));
+    // One of an ACME server is renewed in time, or each failure is told.
+    if let Some(Tls {
+        certificate: Certificate::Files { chain, .. },
+        ..
+    }) = own
+    {
+        let key = "gateway.tls.certificate";
+        found.extend(certificate(Kind::Certificate, key, chain));
+    }
     found.extend(checked.collector.as_ref().map(|pins| Expiry {
         kind: Kind::Pins,
         key: "telemetry.pins".to_owned(),

@@ -1,6 +1,6 @@
 //! What those who come to our listener meet: our certificate, and whether they are asked for theirs.
 
-use super::{BadTls, certificates, certified};
+use super::{BadTls, Shown, VALIDATION, certificates};
 use crate::config::Checked;
 use arc_swap::ArcSwap;
 use portcullis_core::authenticate::{Binding, Thumbprint};
@@ -10,7 +10,7 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::CertifiedKey;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, ServerConnection,
     SignatureScheme, client::danger::HandshakeSignatureValid, version,
@@ -29,10 +29,17 @@ enum Clients {
     Of(String),
 }
 
-/// What a new connection meets.
+/// What the configuration says of new connections.
 #[derive(Debug)]
 pub(crate) struct Facing {
-    certified: Arc<CertifiedKey>,
+    /// Our certificate; none while there is none yet.
+    certified: Option<Arc<CertifiedKey>>,
+    meeting: Meeting,
+}
+
+/// What a new connection meets.
+#[derive(Debug)]
+struct Meeting {
     clients: Clients,
     config: Arc<ServerConfig>,
 }
@@ -42,8 +49,12 @@ impl Facing {
     /// certificates.
     ///
     /// # Errors
-    /// [`BadTls`]: our certificate, its key or the authorities of clients cannot be used.
-    pub(crate) fn of(checked: &Checked) -> Result<Option<Self>, BadTls> {
+    /// [`BadTls`]: the authorities of clients cannot be used.
+    pub(crate) fn of(
+        checked: &Checked,
+        certified: Option<Arc<CertifiedKey>>,
+        shown: &Arc<Shown>,
+    ) -> Result<Option<Self>, BadTls> {
         let Some(tls) = &checked.gateway.tls else {
             return Ok(None);
         };
@@ -54,11 +65,15 @@ impl Facing {
             (None, true) => Clients::Any,
             (Some(authorities), true) => Clients::Of(authorities.text.clone()),
         };
-        let certified = certified(&tls.certificate.text, tls.key.expose())?;
-        Self::new(certified, clients).map(Some)
+        Ok(Some(Self {
+            certified,
+            meeting: Meeting::new(clients, shown)?,
+        }))
     }
+}
 
-    fn new(certified: Arc<CertifiedKey>, clients: Clients) -> Result<Self, BadTls> {
+impl Meeting {
+    fn new(clients: Clients, shown: &Arc<Shown>) -> Result<Self, BadTls> {
         let builder = ServerConfig::builder_with_protocol_versions(&[&version::TLS13]);
         let provider = Arc::clone(builder.crypto_provider());
         let builder = match &clients {
@@ -71,16 +86,15 @@ impl Facing {
                 builder.with_client_cert_verifier(signed_by(authorities, provider)?)
             }
         };
-        let shown = SingleCertAndKey::from(Arc::clone(&certified));
-        let mut config = builder.with_cert_resolver(Arc::new(shown));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let resolver: Arc<Shown> = Arc::clone(shown);
+        let mut config = builder.with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), VALIDATION.to_vec()];
         if clients != Clients::Unasked {
             // Nothing is resumed, so that each connection proves whose certificate it has.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
         Ok(Self {
-            certified,
             clients,
             config: Arc::new(config),
         })
@@ -89,27 +103,46 @@ impl Facing {
 
 /// What every new connection meets, until it is replaced.
 #[derive(Debug)]
-pub(crate) struct Door(ArcSwap<Facing>);
+pub(crate) struct Door {
+    meeting: ArcSwap<Meeting>,
+    shown: Arc<Shown>,
+}
 
 impl Door {
-    pub(crate) fn new(facing: Facing) -> Self {
-        Self(ArcSwap::from_pointee(facing))
+    /// `shown` is what `facing` was made with.
+    pub(crate) fn new(facing: Facing, shown: Arc<Shown>) -> Self {
+        if let Some(certified) = &facing.certified {
+            shown.replace(certified);
+        }
+        Self {
+            meeting: ArcSwap::from_pointee(facing.meeting),
+            shown,
+        }
     }
 
     /// Puts this one in place; says whether our certificate is another one now.
     pub(crate) fn replace(&self, next: Facing) -> bool {
-        let before = self.0.load();
-        let is_other = before.certified.cert != next.certified.cert;
-        if is_other || before.clients != next.clients {
-            self.0.store(Arc::new(next));
+        if self.meeting.load().clients != next.meeting.clients {
+            self.meeting.store(Arc::new(next.meeting));
         }
-        is_other
+        let certified = next.certified;
+        certified.is_some_and(|certified| self.shown.replace(&certified))
+    }
+
+    /// What it shows.
+    pub(crate) const fn shown(&self) -> &Arc<Shown> {
+        &self.shown
     }
 
     /// For one connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0.load().config))
+        TlsAcceptor::from(Arc::clone(&self.meeting.load().config))
     }
+}
+
+/// Whether the client only wanted to see a certificate; nothing is said on such a connection (RFC 8737 section 4).
+pub(crate) fn is_validation(connection: &ServerConnection) -> bool {
+    connection.alpn_protocol() == Some(VALIDATION)
 }
 
 /// The certificate of the client, whose key the handshake has proven.

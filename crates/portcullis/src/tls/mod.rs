@@ -1,5 +1,6 @@
 //! TLS 1.3, and nothing older, on every connection that is not loopback.
 
+mod certificate;
 mod listener;
 mod client;
 mod pinned;
@@ -14,10 +15,14 @@ use rustls::{ServerConfig, version};
 use std::io;
 use std::sync::Arc;
 
+pub(crate) use certificate::{Answering, Shown};
 pub(crate) use client::{Client, Peer};
 pub(crate) use expiry::{End, Expiries, Expiry, Kind, expiries};
-pub(crate) use listener::{Door, Facing, shown};
+pub(crate) use listener::{Door, Facing, is_validation, shown};
 pub(crate) use validity::validity;
+
+/// The protocol by which an ACME server looks whether a name is ours (RFC 8737 section 6.2).
+const VALIDATION: &[u8] = b"acme-tls/1";
 
 /// Why no TLS can be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +61,7 @@ pub(crate) fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey
     Ok(Arc::new(certified.map_err(|_| BadTls::Key)?))
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BadTls> {
+pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BadTls> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     read.ok()
         .filter(|chain| !chain.is_empty())

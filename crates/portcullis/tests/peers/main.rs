@@ -42,3 +42,4 @@ mod providers;
 mod asks;
 mod reference;
 mod wrap;
+mod acme;

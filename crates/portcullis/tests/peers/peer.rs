@@ -14,6 +14,7 @@ const INSTALLED: &[&str] = &[
     "js/.stamp",
     "python/.stamp",
     "rmcp/.stamp",
+    "debian/.stamp",
 ];
 
 /// Where the peers are installed.

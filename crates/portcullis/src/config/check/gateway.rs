@@ -1,13 +1,13 @@
 //! The gateway itself: addresses, names, bounds, log.
 
+use super::certificate;
 use super::desk::Desk;
 use crate::config::bounds;
-use crate::config::checked::{Arguments, Audit, Durability, Gateway, Limits, Quota, Sessions, Tls};
+use crate::config::checked::{Arguments, Audit, Durability, Gateway, Limits, Quota, Sessions};
 use crate::config::problem::Place;
 use crate::config::quantity::Span;
 use crate::config::raw;
 use crate::config::url::{HttpUrl, default_port, is_host, port_number};
-use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,6 @@ pub(super) struct Upstream {
 pub(super) fn gateway(desk: &mut Desk<'_>, raw: raw::Gateway) -> Option<Gateway> {
     let place = Place::default().key("gateway");
     let has_tls = raw.tls.is_some();
-    let tls = raw.tls.and_then(|raw| tls(desk, raw));
     let listen = address(
         desk,
         &place.key("listen"),
@@ -51,6 +50,8 @@ pub(super) fn gateway(desk: &mut Desk<'_>, raw: raw::Gateway) -> Option<Gateway>
         desk.refuse(&place.key("admin"), "the same address as `listen`");
     }
     let public_url = public_url(desk, raw.public_url.as_deref(), listen, has_tls);
+    let own = public_url.as_ref().map(HttpUrl::host);
+    let tls = raw.tls.and_then(|raw| certificate::tls(desk, raw, own));
     let data = match raw.data.as_deref() {
         Some(text) => desk.path(&place.key("data"), text),
         None => desk.directory().to_owned(),
@@ -213,33 +214,6 @@ pub(super) fn audit(desk: &mut Desk<'_>, raw: raw::Audit, gateway: &Gateway) -> 
         witness,
         arguments,
     }
-}
-
-fn tls(desk: &mut Desk<'_>, raw: raw::Tls) -> Option<Tls> {
-    let place = Place::default().key("gateway").key("tls");
-    let (Some(certificate), Some(key)) = (raw.certificate, raw.key) else {
-        desk.refuse_missing(
-            &place,
-            "TLS needs `certificate` and `key`",
-            "name both files",
-        );
-        return None;
-    };
-    let certificate = desk.pem(&place.key("certificate"), &certificate, "CERTIFICATE");
-    let key = desk
-        .pem(&place.key("key"), &key, "PRIVATE KEY")
-        .map(|file| Secret::new(file.text));
-    let client_ca = raw
-        .client_ca
-        .map(|text| desk.pem(&place.key("client_ca"), &text, "CERTIFICATE"));
-    Some(Tls {
-        certificate: certificate?,
-        key: key?,
-        client_ca: match client_ca {
-            None => None,
-            Some(found) => Some(found?),
-        },
-    })
 }
 
 fn address(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<SocketAddr> {

@@ -1,6 +1,7 @@
 //! Is what is written safe and whole? From `raw` to `checked`.
 
 mod gateway;
+mod certificate;
 mod issuers;
 mod presets;
 mod claims;

@@ -52,6 +52,7 @@ mod together;
 mod crash;
 mod disk;
 mod abandoned;
+mod acme;
 mod bodies;
 mod answers;
 mod process;

@@ -73,7 +73,14 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one; `config` follows the addresses, so it may begin with more keys of `[gateway]`.
     pub(crate) fn start(config: &str) -> Self {
-        Self::start_after("", config)
+        Self::start_at(free_port(), config)
+    }
+
+    /// Starts one whose port is known before.
+    pub(crate) fn start_at(port: u16, config: &str) -> Self {
+        let mut gateway = Self::spawn_at(port, "", config);
+        gateway.wait("/readyz");
+        gateway
     }
 
     /// Starts one in a process in which a shell ran `before` first: limits, variables and signals are inherited.
@@ -91,8 +98,12 @@ impl Gateway {
     }
 
     fn spawn(before: &str, config: &str) -> Self {
+        Self::spawn_at(free_port(), before, config)
+    }
+
+    fn spawn_at(port: u16, before: &str, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (port, admin) = (free_port(), free_port());
+        let admin = free_port();
         let data = directory.path().join("data").display().to_string();
         let file = format!(
             "[gateway]\nlisten = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:{admin}\"\ndata = '{data}'\ndrain = \"2s\"\n{config}"
