@@ -10,7 +10,8 @@
 //   grant_type=client_credentials  client_id  client_secret  resource=URL  scope="any words"
 // Clients `rs`, `es` and `ed` sign with RS256, ES256 and EdDSA and are their own subject; every user
 // is a client of its own, with ES256. `aud` is the resource; scopes are granted as asked. Tokens of the client `opaque`
-// are read by introspection only (RFC 7662), which `introspection` may ask for; they end at /token/revocation (RFC 7009).
+// are read by introspection only (RFC 7662), which `introspection` may ask for, also for a signed answer (RFC 9701); they
+// end at /token/revocation (RFC 7009).
 //
 // The admin port (all POST but the first):
 //   GET /hits                                   {discovery, jwks, token}: how often each was asked for
@@ -114,7 +115,7 @@ async function key(alg) {
 }
 
 function provider() {
-  const made = new Provider(issuer, {
+  return new Provider(issuer, {
     clients: [asker(), ...Object.entries(clients).map(([client_id, { client_secret }]) => ({
       client_id,
       client_secret,
@@ -127,29 +128,25 @@ function provider() {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true, allowedPolicy: () => true },
+      jwtIntrospection: { enabled: true },
       revocation: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo },
     },
+    // Tokens of clients have no `sub` of their own.
+    extraTokenClaims: (_, token) => ({ sub: clients[token.clientId].sub }),
     formats: {
       customizers: { jwt: (_, token, { payload }) => { payload.sub = clients[token.clientId].sub; } },
     },
     jwks: { keys: published },
     ttl: { ClientCredentials: ttl },
   });
-  // Tokens of clients have no `sub` of their own.
-  made.use(async (ctx, next) => {
-    await next();
-    if (ctx.oidc?.route === 'introspection' && ctx.body.active) {
-      ctx.body.sub = clients[ctx.body.client_id].sub;
-    }
-  });
-  return made;
 }
 
 /** Who may ask about tokens, and gets none. */
 function asker() {
   return {
     ...introspection,
+    introspection_signed_response_alg: 'ES256',
     grant_types: [],
     redirect_uris: [],
     response_types: [],

@@ -1,10 +1,10 @@
 //! A token that has to be shown to its issuer (RFC 7662): the question, and what its answer means.
 
 use super::confirm::confirmation;
-use super::jwt::{decode, identify};
+use super::jwt::{check_audience, decode, identify, moment, open};
 use super::{
-    Confirmation, Credentials, Identity, Issuer, Principal, Resource, Trust, Unauthenticated,
-    Verified, cache,
+    Confirmation, Credentials, Identity, Issuer, MAX_SKEW, Principal, Resource, Trust,
+    Unauthenticated, Verified, cache,
 };
 use crate::protocol::check_strict;
 use crate::secret::Secret;
@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// The largest answer that is read, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// How old a signed answer may be: it was made for this question.
+const MAX_ANSWER_AGE: Duration = Duration::from_mins(1);
+/// The only accepted `typ` of a signed answer (RFC 9701 section 5).
+const KIND: &str = "token-introspection+jwt";
 
 /// Which tokens an issuer is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +30,18 @@ pub enum Introspection {
     Opaque,
     /// Also those that it has signed.
     Always,
+}
+
+/// What an issuer answers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// A JSON object (RFC 7662): whoever can answer in the issuer's place is believed.
+    Plain,
+    /// A JWT (RFC 9701), and nothing else.
+    Signed {
+        /// Our name at the issuer, which `aud` must name.
+        client: String,
+    },
 }
 
 /// Whom to ask about which token.
@@ -45,6 +61,9 @@ pub enum NoAnswer {
     /// It is no answer of RFC 7662: nothing is known of the token.
     #[error("not an introspection response")]
     Broken,
+    /// It is not one that the issuer has signed, for us, a moment ago: nothing is known of the token.
+    #[error("not a signed introspection response: {0}")]
+    Unsigned(Unauthenticated),
     /// The token is not accepted.
     #[error(transparent)]
     Refused(#[from] Unauthenticated),
@@ -93,14 +112,18 @@ impl Question {
     /// [`NoAnswer`]; it contains nothing of the answer.
     pub fn believe(
         &self,
-        answer: &[u8],
+        (answer, form): (&[u8], &Form),
         resource: &Resource,
         trust: &Trust,
         (cache, ttl, now): (&Verified, Duration, Timestamp),
     ) -> Result<(), NoAnswer> {
         let issuer = trust.issuers.get(&self.issuer);
         let issuer = issuer.ok_or(Unauthenticated::Issuer)?;
-        let mut identity = read(answer, issuer, resource, now)?;
+        let claims = match form {
+            Form::Plain => parse(answer).ok_or(NoAnswer::Broken)?,
+            Form::Signed { client } => unwrap(answer, client, (issuer, trust), now)?,
+        };
+        let mut identity = read(claims, issuer, resource, now)?;
         identity.bound = self.bound(identity.bound)?;
         trust.check_revoked(&identity)?;
         let until = identity.expires.min(now.plus(ttl));
@@ -153,14 +176,60 @@ fn only_one<'a>(resource: &Resource, trust: &'a Trust) -> Option<&'a Issuer> {
     asked.next().is_none().then_some(only)
 }
 
+/// What a signed answer says (RFC 9701 section 5), if it is one for us.
+fn unwrap(
+    answer: &[u8],
+    client: &str,
+    (issuer, trust): (&Issuer, &Trust),
+    now: Timestamp,
+) -> Result<Map<String, Value>, NoAnswer> {
+    let mut claims = verify(answer, client, (issuer, trust), now).map_err(NoAnswer::Unsigned)?;
+    match claims.remove("token_introspection") {
+        Some(Value::Object(said)) => Ok(said),
+        Some(
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_),
+        )
+        | None => Err(NoAnswer::Broken),
+    }
+}
+
+fn verify(
+    answer: &[u8],
+    client: &str,
+    (issuer, trust): (&Issuer, &Trust),
+    now: Timestamp,
+) -> Result<Map<String, Value>, Unauthenticated> {
+    let text = std::str::from_utf8(answer).map_err(|_| Unauthenticated::Malformed)?;
+    if text.len() > MAX_ANSWER_BYTES {
+        return Err(Unauthenticated::Malformed);
+    }
+    let (header, claims, _) = open(text, trust, |claims| {
+        let named = claims.get("iss").and_then(Value::as_str);
+        let is_ours = named == Some(&*issuer.issuer);
+        is_ours.then_some(issuer).ok_or(Unauthenticated::Issuer)
+    })?;
+    if header.kind() != KIND {
+        return Err(Unauthenticated::Type);
+    }
+    check_audience(&claims, client)?;
+    let skew = issuer.skew.min(MAX_SKEW);
+    let made = moment(&claims, "iat")?.ok_or(Unauthenticated::Lifetime)?;
+    if made > now.plus(skew) {
+        return Err(Unauthenticated::NotYet);
+    }
+    if now.since(made) > MAX_ANSWER_AGE + skew {
+        return Err(Unauthenticated::Expired);
+    }
+    Ok(claims)
+}
+
 /// Reads an answer (RFC 7662 section 2.2) by the same rules as the claims of a token.
 fn read(
-    answer: &[u8],
+    claims: Map<String, Value>,
     issuer: &Issuer,
     resource: &Resource,
     now: Timestamp,
 ) -> Result<Identity, NoAnswer> {
-    let claims = parse(answer).ok_or(NoAnswer::Broken)?;
     match claims.get("active") {
         Some(Value::Bool(true)) => {}
         Some(Value::Bool(false)) => return Err(Unauthenticated::Inactive.into()),

@@ -34,7 +34,7 @@ pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
 pub use hint::Lookalike;
 pub(crate) use hint::hint;
 pub use implied::{Cycle, Implied};
-pub use introspect::{Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
+pub use introspect::{Form, Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
 pub(crate) use jwt::{check_audience, moment, open};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use login::Authentication;

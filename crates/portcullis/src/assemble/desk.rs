@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use portcullis_core::authenticate::{Introspection, encode};
+use portcullis_core::authenticate::{Form, Introspection, encode};
 use portcullis_core::secret::Secret;
 use std::sync::Arc;
 
@@ -33,10 +33,17 @@ pub(super) fn desk(external: &External, lease: Lease) -> anyhow::Result<Option<A
     let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
     let credentials = HeaderValue::from_str(basic.expose()).context("introspection")?;
     let endpoint = asked.endpoint.clone();
+    let form = if asked.signed {
+        Form::Signed {
+            client: asked.client_id.clone(),
+        }
+    } else {
+        Form::Plain
+    };
     Ok(Some(Arc::new(Desk::new(
         endpoint,
         credentials,
-        asked.ttl,
+        (form, asked.ttl),
         lease,
     ))))
 }

@@ -247,6 +247,8 @@ pub(crate) struct Introspection {
     pub(crate) ttl: Duration,
     /// Whether it is asked about every token.
     pub(crate) always: bool,
+    /// Whether only answers count that it has signed.
+    pub(crate) signed: bool,
 }
 
 /// A server behind the gateway.

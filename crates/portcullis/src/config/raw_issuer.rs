@@ -134,6 +134,10 @@ pub(super) struct Introspection {
     /// Whether it is also asked about tokens that it has signed.
     #[schemars(extend("default" = false))]
     pub(super) always: Option<bool>,
+    /// Whether it must sign its answers (RFC 9701). Others, and those of another key, of another audience than `client_id`, or
+    /// older than a minute, then tell nothing.
+    #[schemars(extend("default" = false))]
+    pub(super) signed: Option<bool>,
 }
 
 /// Where a claim stands: its name, or the names on the way to it.

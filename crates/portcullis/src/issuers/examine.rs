@@ -72,7 +72,8 @@ pub(crate) async fn keys_of(trusted: &Trusted) -> Result<Arc<KeySet>, Fault> {
             error @ (NoAnswer::Unsent(_)
             | NoAnswer::Status(_)
             | NoAnswer::Broken
-            | NoAnswer::Secret),
+            | NoAnswer::Secret
+            | NoAnswer::Unsigned(_)),
         )) => Err(Fault::Silent(error.to_string())),
         Err(_) => Err(Fault::Silent("did not answer in time".to_owned())),
     }

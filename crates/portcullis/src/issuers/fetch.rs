@@ -5,13 +5,14 @@ use crate::egress::{self, Egress, Site};
 use crate::tls::Client;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use portcullis_core::authenticate::KeySet;
+use portcullis_core::authenticate::{Form, KeySet, Unauthenticated};
 use serde::Deserialize;
 use std::time::Duration;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+const SIGNED: HeaderValue = HeaderValue::from_static("application/token-introspection+jwt");
 /// How long one document may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -38,6 +39,8 @@ pub(super) enum NoAnswer {
     Keys,
     #[error("a secret that it needs could not be read in time")]
     Secret,
+    #[error("not a signed introspection response: {0}")]
+    Unsigned(Unauthenticated),
 }
 
 #[derive(Deserialize)]
@@ -110,18 +113,24 @@ impl Way<'_> {
         self.send(site, request, TIMEOUT).await
     }
 
-    /// Sends a form, with the credentials of a client.
-    pub(super) async fn post(
+    /// Sends a question about a token, with the credentials of a client.
+    pub(super) async fn ask(
         &self,
         site: &Site,
         credentials: &HeaderValue,
-        form: Bytes,
+        (question, answer): (Bytes, &Form),
     ) -> Result<Bytes, NoAnswer> {
-        let mut request = Request::new(Full::new(form));
+        let mut request = Request::new(Full::new(question));
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, credentials.clone());
         headers.insert(CONTENT_TYPE, FORM);
+        match answer {
+            Form::Plain => {}
+            Form::Signed { .. } => {
+                headers.insert(ACCEPT, SIGNED);
+            }
+        }
         self.send(site, request, POST_TIMEOUT).await
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use portcullis_audit::Record;
 use portcullis_core::authenticate::{
-    NoAnswer as NotBelieved, Question, Resource, Trust, Unauthenticated, Verified,
+    Form, NoAnswer as NotBelieved, Question, Resource, Trust, Unauthenticated, Verified,
 };
 use portcullis_core::quota::{Exhausted, Networks, Rate, network};
 use portcullis_core::refusal::{Refusal, Unavailable};
@@ -47,6 +47,8 @@ const TOLD: Duration = Duration::from_secs(10);
 pub(crate) struct Desk {
     endpoint: Option<HttpUrl>,
     credentials: HeaderValue,
+    /// What it answers with.
+    form: Form,
     ttl: Duration,
     /// What holds while the credentials are believed.
     lease: Lease,
@@ -68,13 +70,14 @@ impl Desk {
     pub(crate) fn new(
         endpoint: Option<HttpUrl>,
         mut credentials: HeaderValue,
-        ttl: Duration,
+        (form, ttl): (Form, Duration),
         lease: Lease,
     ) -> Self {
         credentials.set_sensitive(true);
         Self {
             endpoint,
             credentials,
+            form,
             ttl,
             lease,
             strangers: Semaphore::new(STRANGERS),
@@ -113,8 +116,10 @@ impl Desk {
             return Err(NoAnswer::Secret);
         }
         let endpoint = self.endpoint(way).await?;
-        let form = Bytes::from(question.form().expose().clone());
-        let answer = way.post(&endpoint, &self.credentials, form).await;
+        let asked = Bytes::from(question.form().expose().clone());
+        let answer = way
+            .ask(&endpoint, &self.credentials, (asked, &self.form))
+            .await;
         if answer.is_err() {
             *lock(&self.found) = None; // it may have moved
         }
@@ -183,19 +188,49 @@ impl Issuers {
             Ok(answer) => answer,
             Err(error) => return Err(self.unanswered(&question.issuer, desk, &error)),
         };
-        // What is trusted may have changed while the issuer was asked.
-        let (trust, now) = (self.trust(), clock::now());
-        match question.believe(&answer, resource, &trust, (verified, desk.ttl, now)) {
+        let told = (&*answer, &desk.form, desk.ttl);
+        let (trust, judged) = self.judge(question, told, resource, verified).await;
+        match judged {
             Ok(()) => Ok(trust),
             Err(NotBelieved::Refused(why)) => {
+                let (generation, now) = (trust.generation, clock::now());
                 self.questions
-                    .remember(question, trust.generation, why.clone(), now);
+                    .remember(question, generation, why.clone(), now);
                 Err(why.into())
             }
             Err(NotBelieved::Broken) => {
                 Err(self.unanswered(&question.issuer, desk, &NoAnswer::Broken))
             }
+            Err(NotBelieved::Unsigned(why)) => {
+                Err(self.unanswered(&question.issuer, desk, &NoAnswer::Unsigned(why)))
+            }
         }
+    }
+
+    /// Judges an answer by what is trusted now, which may have changed while the issuer was asked. An unknown key may only
+    /// mean that ours are old.
+    async fn judge(
+        &self,
+        question: &Question,
+        (answer, form, ttl): (&[u8], &Form, Duration),
+        resource: &Resource,
+        verified: &Verified,
+    ) -> (Arc<Trust>, Result<(), NotBelieved>) {
+        let judge = |trust: &Trust| {
+            let memory = (verified, ttl, clock::now());
+            question.believe((answer, form), resource, trust, memory)
+        };
+        let trust = self.trust();
+        let first = judge(&trust);
+        let Err(NotBelieved::Unsigned(Unauthenticated::UnknownKey { issuer })) = &first else {
+            return (trust, first);
+        };
+        if !self.refresh(issuer, trust.generation).await {
+            return (trust, first);
+        }
+        let trust = self.trust();
+        let second = judge(&trust);
+        (trust, second)
     }
 
     fn unanswered(&self, issuer: &str, desk: &Desk, error: &NoAnswer) -> Refusal {

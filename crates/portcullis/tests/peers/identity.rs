@@ -214,8 +214,20 @@ fn tok_08_lets_nobody_in_while_the_keys_of_a_real_provider_are_out_of_reach() {
 
 #[test]
 fn auth_03_a_token_that_only_a_real_provider_can_read_is_good_until_it_ends_there() {
+    good_until_it_ends("");
+}
+
+#[test]
+fn auth_03_the_signed_answers_of_a_real_provider_are_read() {
+    good_until_it_ends(", signed = true");
+}
+
+/// `more` are further keys of the introspection.
+fn good_until_it_ends(more: &str) {
     let scene = Scene::new();
-    let asked = "introspection = { client_id = \"gateway\", client_secret = { env = \"SECRET\" }, ttl = \"1s\" }";
+    let asked = format!(
+        "introspection = {{ client_id = \"gateway\", client_secret = {{ env = \"SECRET\" }}, ttl = \"1s\"{more} }}"
+    );
     let config = scene
         .config()
         .replacen("\n\n", &format!("\n{asked}\n\n"), 1);

@@ -1236,6 +1236,13 @@ fn auth_03_says_which_tokens_have_to_be_shown_to_their_issuer() {
     assert_eq!(word(&outcome), "malformed");
 }
 
+fn reason_of(why: NoAnswer) -> &'static str {
+    match why {
+        NoAnswer::Broken => "broken",
+        NoAnswer::Unsigned(why) | NoAnswer::Refused(why) => why.reason(),
+    }
+}
+
 #[test]
 fn auth_03_an_answer_is_judged_as_claims_are_and_believed_for_a_while() {
     let (trust, resource) = (asking(Introspection::Opaque), resource());
@@ -1245,11 +1252,9 @@ fn auth_03_an_answer_is_judged_as_claims_are_and_believed_for_a_while() {
     assert!(!question.is_known);
     let ttl = Duration::from_secs(30);
     let believe = |answer: &str| {
-        let believed = question.believe(answer.as_bytes(), &resource, &trust, (&cache, ttl, now));
-        believed.map_err(|why| match why {
-            NoAnswer::Broken => "broken",
-            NoAnswer::Refused(why) => why.reason(),
-        })
+        let answer = (answer.as_bytes(), &Form::Plain);
+        let believed = question.believe(answer, &resource, &trust, (&cache, ttl, now));
+        believed.map_err(reason_of)
     };
     for (patch, expected) in [
         (json!({"active": false}), "inactive"),
@@ -1319,4 +1324,67 @@ fn auth_10_asks_for_what_is_needed_and_what_would_be_lost() {
             words(expected)
         );
     }
+}
+
+/// Both patches; `null` still takes a member away.
+fn both(mut one: Value, other: &Value) -> Value {
+    let members = one.as_object_mut().unwrap();
+    members.extend(other.as_object().unwrap().clone());
+    one
+}
+
+#[test]
+fn auth_03_a_signed_answer_is_of_the_issuer_for_us_and_of_now() {
+    let (trust, resource) = (asking(Introspection::Opaque), resource());
+    let (cache, now) = (Verified::default(), Timestamp::from_seconds(NOW));
+    let question = Question::new(&bearer("Bearer opaque"), &resource, ISSUER, &cache).unwrap();
+    let form = Form::Signed {
+        client: "gate".to_owned(),
+    };
+    let believe = |answer: &str| {
+        let memory = (&cache, Duration::from_secs(30), now);
+        let believed = question.believe((answer.as_bytes(), &form), &resource, &trust, memory);
+        believed.map_err(reason_of)
+    };
+    let said: Value = serde_json::from_str(&claims(&json!({"active": true}))).unwrap();
+    let whole = json!({"aud": "gate", "token_introspection": said, "sub": null, "exp": null});
+    let signed = |signer: &Signer, header: &Value, patch: &Value| {
+        let kind = json!({"typ": "token-introspection+jwt"});
+        token(signer, &both(kind, header), &both(whole.clone(), patch))
+    };
+    let nothing = json!({});
+    let of = |patch: Value| signed(&ED, &nothing, &patch);
+    let plain = claims(&json!({"active": true}));
+    for (answer, expected) in [
+        (plain.clone(), "malformed"),
+        (String::new(), "malformed"),
+        (token(&ED, &nothing, &nothing), "typ"),
+        (signed(&ED, &json!({"typ": "JWT"}), &nothing), "typ"),
+        (signed(&ED, &json!({"typ": null}), &nothing), "typ"),
+        (signed(&ED_STRANGER, &nothing, &nothing), "signature"),
+        (signed(&ED, &json!({"alg": "none"}), &nothing), "alg"),
+        (of(json!({"iss": OTHER})), "issuer"),
+        (of(json!({"iss": null})), "issuer"),
+        (of(json!({"aud": "other"})), "audience"),
+        (of(json!({"aud": null})), "audience"),
+        (of(json!({"iat": null})), "lifetime"),
+        (of(json!({"iat": NOW - SKEW - 61})), "expired"),
+        (of(json!({"iat": NOW + SKEW + 1})), "nbf"),
+        (of(json!({"token_introspection": null})), "broken"),
+        (of(json!({"token_introspection": plain})), "broken"),
+        (of(json!({"token_introspection": {}})), "broken"),
+        (
+            of(json!({"token_introspection": {"active": false}})),
+            "inactive",
+        ),
+    ] {
+        assert_eq!(believe(&answer), Err(expected), "{answer}");
+    }
+    let full = "application/token-introspection+jwt";
+    assert_eq!(
+        believe(&signed(&ED, &json!({"typ": full}), &nothing)),
+        Ok(())
+    );
+    let several = json!({"aud": ["gate", "other"], "iat": NOW - SKEW - 60});
+    assert_eq!(believe(&of(several)), Ok(()));
 }

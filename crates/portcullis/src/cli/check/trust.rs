@@ -21,6 +21,7 @@ pub(super) struct Trust {
     pub(super) claims: Named,
     /// Which tokens it is asked about, if any: `opaque` or `all`.
     pub(super) introspection: Option<&'static str>,
+    pub(super) signed_answers: bool,
     /// The audience of the security events that it pushes.
     pub(super) signals: Option<String>,
     /// The claim whose users its directory tells of.
@@ -55,6 +56,7 @@ impl Trust {
                 max_lifetime_seconds: max_lifetime.as_secs(),
                 claims: Named::of(&Claims::default()),
                 introspection: None,
+                signed_answers: false,
                 signals: None,
                 scim: None,
             },
@@ -80,6 +82,7 @@ fn external_issuer(external: &External) -> Trust {
         max_lifetime_seconds: external.max_lifetime.as_secs(),
         claims: Named::of(&external.claims),
         introspection: asked.map(|asked| if asked.always { "all" } else { "opaque" }),
+        signed_answers: asked.is_some_and(|asked| asked.signed),
         signals: signals.map(|signals| signals.audience.clone()),
         scim: scim.map(|scim| {
             scim.claim
@@ -129,7 +132,12 @@ impl fmt::Display for Trust {
             write!(out, "{}", self.claims)?;
         }
         if let Some(which) = self.introspection {
-            writeln!(out, "           is asked about {which} tokens")?;
+            let signed = if self.signed_answers {
+                ", and signs its answers"
+            } else {
+                ""
+            };
+            writeln!(out, "           is asked about {which} tokens{signed}")?;
         }
         if let Some(audience) = &self.signals {
             writeln!(out, "           pushes security events for {audience}")?;

@@ -45,6 +45,7 @@ pub(super) fn introspection(
         client_secret: client_secret?,
         ttl,
         always: raw.always.unwrap_or_default(),
+        signed: raw.signed.unwrap_or_default(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! ATK-014: tokens that only their issuer can read, and what becomes of them when it says no, or nothing.
 
-use crate::harness::{AMPLE, Oracle, Request, Response, Scene, call, now, wait_for};
+use crate::harness::{AMPLE, Draft, Key, Oracle, Request, Response, Scene, call, now, wait_for};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,17 @@ impl Asked {
             "sub": subject, "client_id": "agent", "scope": "notes:read", "jti": format!("id-{subject}"),
             "iat": now(), "exp": now() + 600, "token_type": "Bearer",
         })
+    }
+
+    /// The same, signed for us (RFC 9701), still to be changed.
+    fn signed(&self, subject: &str) -> Draft {
+        let idp = &self.scene.idp;
+        let bare = idp.draft(subject, "gate:way");
+        ["sub", "exp", "jti", "client_id"]
+            .into_iter()
+            .fold(bare, Draft::without)
+            .header("typ", "token-introspection+jwt")
+            .claim("token_introspection", self.answer(subject))
     }
 
     /// Makes a token good.
@@ -311,7 +322,7 @@ fn auth_03_what_is_always_asked_about_is_signed_as_well() {
     asked.issue(&good, "alice");
     scene.permits(&with(&good));
     let before = asked.oracle.asked().len();
-    let forged = forged.key(&crate::harness::Key::ed("ed-1")).sign();
+    let forged = forged.key(&Key::ed("ed-1")).sign();
     asked.issue(&forged, "alice");
     scene.unauthenticated(&with(&forged), "signature");
     assert_eq!(
@@ -319,4 +330,67 @@ fn auth_03_what_is_always_asked_about_is_signed_as_well() {
         before,
         "nobody is asked about a forgery"
     );
+}
+
+#[test]
+fn auth_03_where_answers_must_be_signed_nothing_else_is_a_yes() {
+    let asked = Asked::with(", signed = true, ttl = \"1s\"");
+    let scene = &asked.scene;
+    let good = || asked.signed("mallory");
+    let plain = asked.answer("mallory").to_string();
+    let url = scene.gateway.url("notes");
+    let access_token = scene.draft("mallory").claim("active", true);
+    let answers = [
+        plain,
+        access_token.claim("aud", json!([url, "gate:way"])).sign(),
+        good().header("typ", "JWT").sign(),
+        good().key(&Key::ed("ed-1")).sign(),
+        good().header("alg", "none").sign(),
+        good().claim("aud", "other").sign(),
+        good().claim("iss", "https://other.example").sign(),
+        good().claim("iat", now() - 600).sign(),
+        good().claim("iat", now() + 600).sign(),
+        good().without("iat").sign(),
+        good().without("token_introspection").sign(),
+    ];
+    for (number, answer) in answers.iter().enumerate() {
+        asked.oracle.says(200, answer);
+        let response = asked.unavailable(&format!("bad{number}"));
+        let record = scene.gateway.record_of(&response);
+        assert!(record["principal"]["sub"].is_null(), "{record}");
+        let question = asked.oracle.asked().pop().unwrap();
+        let accept = question.header("accept").unwrap_or_default();
+        assert_eq!(accept, "application/token-introspection+jwt");
+    }
+    let told = scene.gateway.expect("introspection.failed", None);
+    let error = told["detail"]["error"].as_str().unwrap();
+    assert_eq!(
+        error,
+        "not a signed introspection response: malformed token"
+    );
+    // What is said in a signed answer is judged as ever, and a signed answer is no access token.
+    let no = json!({ "active": false });
+    let answer = good().claim("token_introspection", no).sign();
+    asked.oracle.says(200, &answer);
+    scene.unauthenticated(&with("ended"), "inactive");
+    let mut other = asked.answer("mallory");
+    other["aud"] = json!("https://other.example");
+    let misdirected = good().claim("token_introspection", other).sign();
+    asked.oracle.says(200, &misdirected);
+    scene.unauthenticated(&with("misdirected"), "audience");
+    let answer = good().claim("aud", json!([url, "gate:way"]));
+    let answer = answer.claim("sub", "mallory").claim("exp", now() + 60);
+    scene.unauthenticated(&with(&answer.sign()), "typ");
+
+    // The twin; also if the issuer has new keys since.
+    asked.oracle.says(200, &asked.signed("alice").sign());
+    let record = scene.gateway.record_of(&scene.permits(&with("good")));
+    assert_eq!(record["principal"]["sub"], "alice", "{record}");
+    let new = Key::ec("new");
+    scene.idp.publish(std::slice::from_ref(&new));
+    asked
+        .oracle
+        .says(200, &asked.signed("bob").key(&new).sign());
+    let record = scene.gateway.record_of(&scene.permits(&with("newer")));
+    assert_eq!(record["principal"]["sub"], "bob", "{record}");
 }
