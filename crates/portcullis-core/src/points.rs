@@ -347,7 +347,7 @@ mod tests {
             server: "notes".into(),
             opens_urls: false,
         };
-        let refusals: [Refusal; 23] = [
+        let refusals: [Refusal; 24] = [
             Unacceptable::Host.into(),
             Unacceptable::Origin.into(),
             Unacceptable::Path.into(),
@@ -374,6 +374,7 @@ mod tests {
             Unavailable::State.into(),
             Unavailable::Introspection.into(),
             Unavailable::Secret.into(),
+            Unavailable::Feed.into(),
             Unavailable::Bug.into(),
         ];
         for refusal in refusals {

@@ -164,6 +164,9 @@ pub enum Unavailable {
     /// A secret that is kept elsewhere could not be read for too long.
     #[error("secret unavailable")]
     Secret,
+    /// The issuer's security events could not be fetched for too long, so nobody knows who has access.
+    #[error("security events unavailable")]
+    Feed,
     /// A bug ended this exchange, and only this one.
     #[error("internal error")]
     Bug,
@@ -258,6 +261,7 @@ impl Refusal {
                 ("gateway.unavailable", "introspection")
             }
             Self::Unavailable(Unavailable::Secret) => ("gateway.unavailable", "secret"),
+            Self::Unavailable(Unavailable::Feed) => ("gateway.unavailable", "feed"),
             Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
         }
     }
@@ -321,7 +325,7 @@ impl Refusal {
         };
         let retry_after = if let Self::Exhausted(why) = self {
             Some(why.retry_after)
-        } else if let Self::Unavailable(Unavailable::Introspection) = self {
+        } else if let Self::Unavailable(Unavailable::Introspection | Unavailable::Feed) = self {
             Some(ASK_AGAIN)
         } else {
             None

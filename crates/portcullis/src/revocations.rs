@@ -71,6 +71,11 @@ impl Revocations {
         self.epoch.subscribe()
     }
 
+    /// Lets whatever is open look again who has access.
+    pub(crate) fn wake(&self) {
+        self.epoch.send_modify(|_| {});
+    }
+
     /// Takes what an issuer tells; it is in effect after the next look.
     ///
     /// # Errors
@@ -171,6 +176,7 @@ impl Gateway {
     /// [`Refusal`]: revoked meanwhile, or nobody knows.
     pub(crate) fn admits(&self, principal: &Principal) -> Result<(), Refusal> {
         self.revocations.known()?;
+        self.feeds.known(&principal.issuer)?;
         Ok(self.issuers.check_revoked(principal)?)
     }
 

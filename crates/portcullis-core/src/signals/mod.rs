@@ -3,6 +3,7 @@
 //! It is apart from the walk: nobody calls anything here, an identity provider says who may not any more.
 
 mod event;
+pub mod poll;
 
 use crate::authenticate::{MAX_SKEW, Trust, Unauthenticated, check_audience, moment, open};
 use crate::time::Timestamp;

@@ -138,7 +138,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         edge: edge(checked),
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
-        signals: receivers(checked, workshop),
+        signals: receivers(checked, workshop)?,
         sign_ins,
         directories: directories(checked, workshop),
         published: published(checked, workshop.signers),

@@ -1,32 +1,65 @@
 //! Who may tell us by itself what has happened.
 
 use super::Workshop;
-use crate::config::{Checked, Issuer};
-use crate::relay::{Directory, Receiving};
+use super::upstreams::client_for;
+use crate::config::{Checked, External, Issuer, Poll};
+use crate::egress::Site;
+use crate::relay::{Directory, Feed, OnStale, Receiving};
+use crate::tls::Peer;
+use anyhow::Context as _;
+use hyper::header::HeaderValue;
+use portcullis_core::secret::Secret;
 use portcullis_core::signals::Receiver;
 use std::collections::HashMap;
 
 /// By the issuers' names in the file, which are parts of the paths.
-pub(super) fn receivers(checked: &Checked, workshop: &Workshop<'_>) -> HashMap<String, Receiving> {
-    let told = |name: &str, issuer: &Issuer| match issuer {
-        Issuer::Embedded { .. } => None,
-        Issuer::External(external) => {
-            let signals = external.signals.as_ref()?;
-            Some(Receiving {
-                receiver: Receiver {
-                    issuer: external.issuer.clone(),
-                    audience: signals.audience.clone(),
-                },
-                bearer: signals.bearer.clone(),
-                is_by_subject: external.claims.subject == "sub",
-                lease: workshop.lease(checked, &format!("issuers.{name}")),
-            })
-        }
-    };
-    let issuers = checked.issuers.iter();
-    issuers
-        .filter_map(|(name, issuer)| Some((name.clone(), told(name, issuer)?)))
-        .collect()
+pub(super) fn receivers(
+    checked: &Checked,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<HashMap<String, Receiving>> {
+    let mut receivers = HashMap::new();
+    for (name, issuer) in &checked.issuers {
+        let Issuer::External(external) = issuer else {
+            continue;
+        };
+        let Some(signals) = &external.signals else {
+            continue;
+        };
+        let poll = signals.poll.as_ref();
+        let receiving = Receiving {
+            receiver: Receiver {
+                issuer: external.issuer.clone(),
+                audience: signals.audience.clone(),
+            },
+            bearer: signals.bearer.clone(),
+            is_by_subject: external.claims.subject == "sub",
+            feed: poll
+                .map(|poll| feed(external, poll, workshop))
+                .transpose()?,
+            lease: workshop.lease(checked, &format!("issuers.{name}")),
+        };
+        receivers.insert(name.clone(), receiving);
+    }
+    Ok(receivers)
+}
+
+fn feed(external: &External, poll: &Poll, workshop: &Workshop<'_>) -> anyhow::Result<Feed> {
+    let bearer = Secret::new(format!("Bearer {}", poll.bearer.expose()));
+    let mut authorization = HeaderValue::from_str(bearer.expose()).context("signals.poll")?;
+    authorization.set_sensitive(true);
+    let peer = Peer::Issuer(external.issuer.clone());
+    let is_https = poll.url.is_https();
+    Ok(Feed {
+        site: Site::Written(poll.url.clone()),
+        authorization,
+        tls: client_for(is_https, &external.trust, peer, workshop.report)?,
+        stale_after: poll.stale_after,
+        on_stale: if poll.denies {
+            OnStale::Deny
+        } else {
+            OnStale::Record
+        },
+    })
 }
 
 /// Whose directories tell of users, by the same names.

@@ -89,6 +89,9 @@ pub(super) const MAX_AGE: Range<Span> =
 
 pub(super) const ASKED: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(300));
 
+pub(super) const STALE: Range<Span> = spans(Span::secs(300), Span::secs(2), Span::secs(DAY));
+pub(super) const ON_STALE: &str = "record";
+
 pub(super) const ASSERTION: Range<Span> = spans(Span::secs(60), Span::secs(5), Span::secs(300));
 pub(super) const SUBJECT: &str = "plain";
 pub(super) const SECRET_TTL: Range<Span> =

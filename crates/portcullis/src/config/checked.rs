@@ -221,6 +221,19 @@ pub(crate) struct Signals {
     pub(crate) audience: String,
     /// What it sends besides its signature.
     pub(crate) bearer: Option<Secret<String>>,
+    /// Where it keeps events for us.
+    pub(crate) poll: Option<Poll>,
+}
+
+/// How events are fetched.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    pub(crate) url: HttpUrl,
+    /// By what it knows us; fit for a header.
+    pub(crate) bearer: Secret<String>,
+    pub(crate) stale_after: Duration,
+    /// Whether nobody has access while it is stale.
+    pub(crate) denies: bool,
 }
 
 /// What a directory tells of an issuer's users.

@@ -41,7 +41,7 @@ mod tests;
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
-    Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Quota, Server,
+    Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Poll, Quota, Server,
     ServerName, Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
 };
 pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification};

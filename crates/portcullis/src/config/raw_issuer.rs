@@ -102,6 +102,24 @@ pub(super) struct Signals {
     pub(super) audience: Option<String>,
     /// The bearer token that it sends with them besides its signature: a secret reference.
     pub(super) bearer: Option<Reference>,
+    pub(super) poll: Option<Poll>,
+}
+
+/// Where the gateway fetches security events (RFC 8936), from an issuer that does not push them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Poll {
+    /// The address that the issuer has given the stream (`endpoint_url`). `https`, or `http` on loopback. Required.
+    pub(super) url: Option<String>,
+    /// The bearer token by which it knows the gateway: a secret reference. Required.
+    pub(super) bearer: Option<Reference>,
+    /// After so long without an answer the feed is stale, which is recorded.
+    #[schemars(extend("default" = bounds::STALE.default_text(), "x-range" = bounds::STALE.words()))]
+    pub(super) stale_after: Option<Span>,
+    /// What a stale feed means for whom this issuer names: `record`, access goes on; `deny`, it ends until the feed answers, and
+    /// there is none before it has answered first.
+    #[schemars(extend("default" = bounds::ON_STALE, "enum" = ["record", "deny"]))]
+    pub(super) on_stale: Option<String>,
 }
 
 /// Users of whom this issuer's directory tells (SCIM 2.0) at `PUBLIC_URL/scim/NAME/v2`. NAME is that of the issuer here, and

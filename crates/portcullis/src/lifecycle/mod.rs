@@ -18,7 +18,7 @@ use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
-use crate::relay::{Aggregate, Directories, Gateway};
+use crate::relay::{Aggregate, Directories, Feeds, Gateway};
 use crate::resume::Seal;
 use crate::revocations::{self, Revocations};
 use crate::secrets::{Leases, Read};
@@ -143,6 +143,7 @@ pub(crate) async fn build(
         state: state()?,
         revocations,
         sign_ins,
+        feeds: Feeds::default(),
         signals: Networks::default(),
         directories: Directories::default(),
         misuse: Misuse::default(),
@@ -202,6 +203,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         note(&gateway.recorder, read.record());
     }
     note(&gateway.recorder, started(checked, &gateway));
+    gateway.keep_polling();
     let _shards = serve(checked, (start.listener, start.admin), &running)?;
     let refreshing = Arc::clone(&gateway);
     background(&gateway, REFRESH, move || {

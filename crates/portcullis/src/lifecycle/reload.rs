@@ -157,6 +157,7 @@ async fn replace(running: &Running, next: Next) {
     }
     gateway.live.store(Arc::new(live));
     gateway.issuers.install(trusted);
+    gateway.keep_polling();
     let before = {
         let mut held = running
             .upstreams

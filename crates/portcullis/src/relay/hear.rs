@@ -1,6 +1,6 @@
 //! Security events that an issuer pushes (RFC 8935): read here, judged in the core, kept as revocations.
 
-use super::{Gateway, Live, intake};
+use super::{Feed, Gateway, Live, intake};
 use crate::clock;
 use crate::listener::{Body, plain, trace, unheard};
 use crate::record::{Came, Exchange};
@@ -38,7 +38,9 @@ pub(crate) struct Receiving {
     pub(crate) bearer: Option<Secret<String>>,
     /// Whether subjects are called here as events call them: by `sub`.
     pub(crate) is_by_subject: bool,
-    /// What holds while that is believed.
+    /// Where events are fetched, besides those that are pushed.
+    pub(crate) feed: Option<Feed>,
+    /// What holds while its secrets are believed.
     pub(crate) lease: Lease,
 }
 
@@ -133,12 +135,7 @@ impl Gateway {
         if let Some(subject) = subject {
             exchange.fact("subject", &subject.name);
         }
-        let told = Told {
-            issuer: receiver.issuer.clone(),
-            id: signal.id,
-            until: now.plus(MAX_AGE + MARGIN),
-            changes,
-        };
+        let told = told(&signal, receiver, changes, now);
         match self.revocations.hear(told, now).await {
             Ok(Heard::News) => Ok(()),
             Ok(Heard::Before) => Err(Dismissed::Before),
@@ -147,7 +144,7 @@ impl Gateway {
     }
 
     /// An unknown key may only mean that ours are old: then they are fetched, and it is asked once more.
-    async fn judge(&self, token: &[u8], receiver: &Receiver) -> Result<Signal, Unheard> {
+    pub(super) async fn judge(&self, token: &[u8], receiver: &Receiver) -> Result<Signal, Unheard> {
         let trust = self.issuers.trust();
         let first = signals::read(token, receiver, &trust, clock::now());
         let Err(Unheard::Token(Unauthenticated::UnknownKey { issuer })) = &first else {
@@ -178,8 +175,23 @@ pub(super) fn is_agreed(headers: &HeaderMap, bearer: Option<&Secret<String>>) ->
         && verify_slices_are_equal(token, agreed.expose().as_bytes()).is_ok()
 }
 
+/// What is kept of an event, with what it changes.
+pub(super) fn told(
+    signal: &Signal,
+    receiver: &Receiver,
+    changes: Vec<Change>,
+    now: Timestamp,
+) -> Told {
+    Told {
+        issuer: receiver.issuer.clone(),
+        id: signal.id.clone(),
+        until: now.plus(MAX_AGE + MARGIN),
+        changes,
+    }
+}
+
 /// What an event changes, in a word and in rows.
-fn changes<'a>(
+pub(super) fn changes<'a>(
     signal: &'a Signal,
     receiving: &Receiving,
     now: Timestamp,

@@ -12,6 +12,7 @@ mod place;
 mod walk;
 mod identify;
 mod hear;
+mod poll;
 mod provision;
 mod suspect;
 mod connect;
@@ -59,6 +60,7 @@ use walk::Walked;
 pub(crate) use aggregate::Aggregate;
 pub(crate) use hear::Receiving;
 pub(crate) use local::Local;
+pub(crate) use poll::{Feed, Feeds, OnStale};
 pub(crate) use provision::{Directories, Directory};
 
 /// How long a server may take to hear that its request is declined.
@@ -110,6 +112,8 @@ pub(crate) struct Gateway {
     pub(crate) revocations: Revocations,
     /// What users have granted at servers, and are about to.
     pub(crate) sign_ins: Arc<SignIns>,
+    /// Where security events are fetched.
+    pub(crate) feeds: Feeds,
     /// How many security events networks have pushed.
     pub(crate) signals: Networks,
     /// What networks have asked of the directories' door.

@@ -24,6 +24,8 @@ pub(super) struct Trust {
     pub(super) signed_answers: bool,
     /// The audience of the security events that it pushes.
     pub(super) signals: Option<String>,
+    /// Where security events are fetched.
+    pub(super) signals_poll: Option<String>,
     /// The claim whose users its directory tells of.
     pub(super) scim: Option<String>,
 }
@@ -58,6 +60,7 @@ impl Trust {
                 introspection: None,
                 signed_answers: false,
                 signals: None,
+                signals_poll: None,
                 scim: None,
             },
             Issuer::External(external) => external_issuer(external),
@@ -84,6 +87,9 @@ fn external_issuer(external: &External) -> Trust {
         introspection: asked.map(|asked| if asked.always { "all" } else { "opaque" }),
         signed_answers: asked.is_some_and(|asked| asked.signed),
         signals: signals.map(|signals| signals.audience.clone()),
+        signals_poll: signals
+            .and_then(|signals| signals.poll.as_ref())
+            .map(|poll| poll.url.origin()),
         scim: scim.map(|scim| {
             scim.claim
                 .as_ref()
@@ -141,6 +147,9 @@ impl fmt::Display for Trust {
         }
         if let Some(audience) = &self.signals {
             writeln!(out, "           pushes security events for {audience}")?;
+        }
+        if let Some(place) = &self.signals_poll {
+            writeln!(out, "           is asked for them at {place}")?;
         }
         if let Some(claim) = &self.scim {
             writeln!(

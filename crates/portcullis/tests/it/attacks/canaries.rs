@@ -4,7 +4,7 @@ use super::tls::over_tls;
 use crate::harness::keeper::{Azure, ROOT, SECRET_ID, Vault};
 use crate::harness::{
     Answer, Authority, Collector, Consenting, Front, Gateway, Host, Idp, Oracle, Request, Script,
-    Seen, Upstream, call, encode, hex, initialize, message, now, portcullis, wait_for,
+    Seen, Transmitter, Upstream, call, encode, hex, initialize, message, now, portcullis, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -18,11 +18,12 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 12] = [
+const SLOTS: [&str; 13] = [
     "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
     "issuers.*.signals.bearer",
+    "issuers.*.signals.poll.bearer",
     "servers.*.client_key",
     "servers.*.credentials.client_secret",
     "servers.*.env.*",
@@ -177,6 +178,7 @@ struct Cage {
     vault: Vault,
     azure: Azure,
     minter: Host,
+    transmitter: Transmitter,
     consenting: Consenting,
     _front: Front,
     secrets: TempDir,
@@ -237,6 +239,7 @@ impl Cage {
             upstream.url(),
             minter.url()
         );
+        let transmitter = Transmitter::start(of("issuers.*.signals.poll.bearer"));
         let consenting = Consenting::start();
         let sign_in = format!(
             "[servers.consenting]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.consenting.sign_in]\nissuer = \"{}\"\n\
@@ -255,7 +258,8 @@ impl Cage {
             "[gateway.tls]\ncertificate = \"{DIRECTORY}/cert.pem\"\nkey = \"{DIRECTORY}/key.pem\"\n\
              [issuers.idp]\nissuer = \"{issuer}\"\n\
              introspection = {{ endpoint = \"{asked}\", client_id = \"gate\", client_secret = {{ env = \"CLIENT_SECRET\" }}, ttl = \"1s\" }}\n\
-             signals = {{ audience = \"https://gateway.example/signals\", bearer = {{ file = \"{bearer}\" }} }}\n\
+             signals = {{ audience = \"https://gateway.example/signals\", bearer = {{ file = \"{bearer}\" }}, \
+             poll = {{ url = \"{polled}\", bearer = {{ env = \"POLLING\" }} }} }}\n\
              scim = {{ bearer = {{ env = \"SCIM_BEARER\" }} }}\n\
              [servers.far]\nurl = {{ file = \"{url}\" }}\nallow = [\"*\"]\n\
              headers.X-Api-Key = {{ env = \"API_KEY\" }}\nheaders.Authorization = \"Bearer ${{API_KEY}}\"\n\
@@ -270,6 +274,7 @@ impl Cage {
             azure = azure.url(),
             issuer = idp.issuer(),
             asked = oracle.url(),
+            polled = transmitter.url(),
             mutual = front.url(),
             ca = keep("ca.pem", &authority.pem()),
             certificate = keep("client.pem", &own.chain_pem()),
@@ -281,6 +286,7 @@ impl Cage {
             .replace('=', "%3D");
         let variables = [
             ("CLIENT_SECRET", of("issuers.*.introspection.client_secret")),
+            ("POLLING", of("issuers.*.signals.poll.bearer")),
             ("SCIM_BEARER", of("issuers.*.scim.bearer")),
             ("MINTING", of("servers.*.credentials.client_secret")),
             ("CONSENT", of("servers.*.sign_in.client_secret")),
@@ -312,6 +318,7 @@ impl Cage {
             vault,
             azure,
             minter,
+            transmitter,
             consenting,
             _front: front,
             secrets,
@@ -522,6 +529,8 @@ impl Cage {
         };
         let bearer = self.planted["issuers.*.signals.bearer"].clone();
         self.ask("a wrong bearer", &push(&bearer[1..]));
+        self.transmitter.has("junk", "no.event.at-all");
+        self.transmitter.until_refused("junk");
         let answer = self.ask("a signal", &push(&bearer));
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     }
@@ -700,6 +709,10 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
     let shown = |seen: &[Seen], secret: &str| seen.iter().any(|seen| seen.whole().contains(secret));
     assert!(shown(&cage.vault.seen(), ROOT) && shown(&cage.vault.seen(), SECRET_ID));
     assert!(shown(&cage.azure.seen(), SECRET_ID));
+    assert!(shown(
+        &cage.transmitter.seen(),
+        of("issuers.*.signals.poll.bearer")
+    ));
     for (issuer, seen) in [
         ("minter", cage.minter.seen()),
         ("authority", cage.consenting.authority.heard()),

@@ -18,6 +18,7 @@ mod scope;
 mod step_up;
 mod revocation;
 mod signals;
+mod feed;
 mod directory;
 mod misuse;
 mod opaque;

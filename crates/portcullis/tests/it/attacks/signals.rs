@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// What is waited for at most until access has ended.
-const BOUND: Duration = Duration::from_secs(2);
-const AUDIENCE: &str = "https://gateway.example/signals/idp";
-const CAEP: &str = "https://schemas.openid.net/secevent/caep/event-type/";
-const RISC: &str = "https://schemas.openid.net/secevent/risc/event-type/";
+pub(super) const BOUND: Duration = Duration::from_secs(2);
+pub(super) const AUDIENCE: &str = "https://gateway.example/signals/idp";
+pub(super) const CAEP: &str = "https://schemas.openid.net/secevent/caep/event-type/";
+pub(super) const RISC: &str = "https://schemas.openid.net/secevent/risc/event-type/";
 
 const HEARD: &str = r#"
 [issuers.idp]
@@ -32,7 +32,7 @@ fn push(token: &str) -> Request {
 
 impl Scene {
     /// An event of this subject, still to be changed.
-    fn event(&self, subject: &str, kind: &str) -> Draft {
+    pub(super) fn event(&self, subject: &str, kind: &str) -> Draft {
         let sub_id = json!({ "format": "iss_sub", "iss": self.idp.issuer(), "sub": subject });
         self.idp
             .draft(subject, AUDIENCE)

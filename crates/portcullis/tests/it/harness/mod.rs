@@ -17,6 +17,7 @@ mod process;
 mod relying;
 mod scene;
 mod script;
+mod transmitter;
 mod upstream;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
@@ -35,6 +36,7 @@ pub(crate) use process::{Process, marked};
 pub(crate) use relying::{Relying, verified};
 pub(crate) use scene::Scene;
 pub(crate) use script::Script;
+pub(crate) use transmitter::{Doing, Transmitter};
 pub(crate) use upstream::Upstream;
 
 /// The revision that has sessions, and the one that has none.
