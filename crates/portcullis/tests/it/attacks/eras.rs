@@ -1,7 +1,7 @@
 //! Clients and servers of different eras: what is bridged is decided, kept apart and recorded like everything else.
 
 use crate::harness::{
-    Answer, Host, Request, STATELESS, Scene, Script, Seen, WITH_SESSIONS, call, call_in,
+    Answer, Host, Request, STATELESS, Scene, Script, Seen, Upstream, WITH_SESSIONS, call, call_in,
     initialize, message, post, wait_for,
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ allow = ["*", "resource:note://*"]
 "#;
 
 /// A server that wants a handshake.
-fn with_sessions(seen: &Seen) -> Option<Answer> {
+pub(super) fn with_sessions(seen: &Seen) -> Option<Answer> {
     let refused = |text: &str| {
         let error =
             json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32000, "message": text } });
@@ -35,7 +35,7 @@ fn with_sessions(seen: &Seen) -> Option<Answer> {
 }
 
 /// A server that knows no handshake.
-fn without_sessions(seen: &Seen) -> Option<Answer> {
+pub(super) fn without_sessions(seen: &Seen) -> Option<Answer> {
     if seen.method != "POST" {
         return Some(Answer::status(405));
     }
@@ -429,10 +429,10 @@ fn inj_10_refuses_what_the_client_says_against_its_own_headers_before_it_is_brid
 }
 
 /// A server over SSE (2024-11-05) for one client, with messages at `/messages`.
-fn over_sse(scene: &Scene, done: &AtomicBool) {
+pub(super) fn over_sse(upstream: &Upstream, done: &AtomicBool) {
     let mut answered = 0;
     while !done.load(Ordering::Relaxed) {
-        for seen in scene.upstream.requests().into_iter().skip(answered) {
+        for seen in upstream.requests().into_iter().skip(answered) {
             answered += 1;
             let asked: Value = serde_json::from_str(&seen.body).unwrap_or_default();
             let result = match asked["method"].as_str() {
@@ -445,9 +445,7 @@ fn over_sse(scene: &Scene, done: &AtomicBool) {
                 _ => continue,
             };
             let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result });
-            scene
-                .upstream
-                .push(&format!("event: message\ndata: {answer}\n\n"));
+            upstream.push(&format!("event: message\ndata: {answer}\n\n"));
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
@@ -474,7 +472,7 @@ fn man_1_sends_a_server_over_sse_our_own_headers_and_decides_as_ever() {
     });
     let done = AtomicBool::new(false);
     std::thread::scope(|threads| {
-        threads.spawn(|| over_sse(&scene, &done));
+        threads.spawn(|| over_sse(&scene.upstream, &done));
         let token = scene.token("alice");
         let opened = scene.send(&initialize(&token));
         assert_eq!(

@@ -3,6 +3,7 @@
 mod audience;
 mod passthrough;
 mod issued;
+mod carried;
 mod exchanged;
 mod credentials;
 mod signature;

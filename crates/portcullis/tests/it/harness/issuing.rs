@@ -254,8 +254,13 @@ fn expect_actor(form: &BTreeMap<String, String>, state: &State, url: &str) -> Re
 /// Whom a token of the issuer's names, if it is for the gateway.
 fn subject(token: &str, state: &State) -> Result<(String, String), String> {
     let (issuer, key) = state.issuer.as_ref().ok_or("no issuer")?;
-    let audience = format!("http://{}/servers/notes/mcp", state.gateway.unwrap());
-    let rules = rules(Algorithm::EdDSA, issuer, &audience);
+    let gateway = state.gateway.unwrap();
+    let (one, all) = (
+        format!("http://{gateway}/servers/notes/mcp"),
+        format!("http://{gateway}/mcp"),
+    );
+    let mut rules = rules(Algorithm::EdDSA, issuer, &one);
+    rules.set_audience(&[one, all]);
     let claims = read(token, &json!({ "keys": [key.jwk()] }), &rules)?;
     let text = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
     Ok((text("sub"), text("client_id")))
