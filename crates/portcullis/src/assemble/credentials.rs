@@ -4,8 +4,9 @@ use super::Workshop;
 use super::sign_in::SignInsByName;
 use super::upstreams::client_for;
 use crate::config::{self, Checked, CredentialKind, Fetched};
-use crate::credentials::{Actor, Credentials, Fetching, Identification, Kept, Kind, Signers, jwks};
+use crate::credentials::{Actor, Credentials, Fetching, Identification, Kept, Kind};
 use crate::egress::Egress;
+use crate::keys::Signers;
 use crate::relay::Published;
 use crate::tls::Peer;
 use anyhow::Context as _;
@@ -144,8 +145,8 @@ pub(super) fn published(checked: &Checked, signers: &Signers) -> Published {
         }
     }
     Published {
-        assertions: is_told.then(|| jwks([&*signers.assertions]).into()),
-        client: is_client.then(|| jwks([&*signers.client]).into()),
+        assertions: is_told.then(|| Arc::clone(&signers.assertions)),
+        client: is_client.then(|| Arc::clone(&signers.client)),
     }
 }
 

@@ -14,9 +14,9 @@ mod scopes;
 mod lookalikes;
 
 use crate::config::{self, Checked};
-use crate::credentials::Signers;
 use crate::egress::Egress;
-use crate::issuers::{Source, Trusted, embedded};
+use crate::issuers::{Source, Trusted};
+use crate::keys::Signers;
 use crate::relay::Live;
 use crate::secrets::{Lease, Leases};
 use crate::sign_in::SignIns;
@@ -36,7 +36,6 @@ use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota;
 use portcullis_core::route::aggregate::AGGREGATE;
-use portcullis_core::secret::Secret;
 use quotas::quota_of;
 use receivers::{directories, receivers};
 use sessions::sessions;
@@ -56,11 +55,9 @@ pub(crate) type Upstreams = BTreeMap<Arc<str>, (String, Arc<Upstream>)>;
 
 /// What an assembly needs of the running process.
 pub(crate) struct Workshop<'a> {
-    /// The embedded issuer's private key.
-    pub(crate) key: &'a Secret<Vec<u8>>,
     /// Where connections and processes run.
     pub(crate) tasks: &'a TaskTracker,
-    /// What servers and authorization servers are to verify.
+    /// What servers, authorization servers and we ourselves are to verify.
     pub(crate) signers: &'a Signers,
     /// What users have granted at servers, and are about to.
     pub(crate) sign_ins: &'a Arc<SignIns>,
@@ -322,7 +319,7 @@ fn trusted(
                 lookalikes: Vec::new(),
                 introspection: Introspection::Never,
             },
-            source: Source::Embedded(Arc::new(embedded::key_set(workshop.key)?)),
+            source: Source::Embedded(Arc::clone(&workshop.signers.issuer)),
         },
         config::Issuer::External(external) => Trusted {
             issuer: Issuer {

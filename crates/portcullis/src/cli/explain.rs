@@ -5,7 +5,7 @@ use super::{Ending, default_data, out, runtime};
 use crate::clock;
 use crate::config::Checked;
 use crate::issuers::{Fault, Source, Trusted, embedded, keys_of};
-use crate::keys;
+use crate::keys::{Purpose, Signer};
 use crate::lifecycle::Home;
 use anyhow::Context as _;
 use clap::Args;
@@ -214,7 +214,7 @@ fn trust(checked: &Checked, trusted: &[Trusted]) -> anyhow::Result<(Trust, Vec<S
 
 fn own_keys(checked: &Checked) -> Result<Arc<KeySet>, String> {
     let home = Home(checked.gateway.data.clone());
-    let key = keys::ed25519(&home.issuer_key()).and_then(|key| embedded::key_set(&key));
+    let key = Signer::open(&home, Purpose::Issuer).and_then(|key| embedded::key_set(&key));
     key.map(Arc::new).map_err(|error| format!("{error:#}"))
 }
 

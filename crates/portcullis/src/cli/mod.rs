@@ -7,6 +7,7 @@ mod demo;
 mod serve;
 mod token;
 mod revoke;
+mod keys;
 mod up;
 mod check;
 mod policy;
@@ -70,6 +71,8 @@ enum Command {
     Reinstate(revoke::Reinstate),
     /// List what is revoked.
     Revocations(revoke::Revocations),
+    /// List the keys of this installation, or replace one.
+    Keys(keys::Keys),
     /// Stand in for a stdio server's command in a client's configuration.
     Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
@@ -112,6 +115,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Revoke(revoke) => revoke.run(),
         Command::Reinstate(reinstate) => reinstate.run(),
         Command::Revocations(revocations) => revocations.run(),
+        Command::Keys(keys) => keys.run(),
         Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),

@@ -5,7 +5,7 @@ use crate::assemble::own_issuer;
 use crate::clock;
 use crate::config::{self, Checked};
 use crate::issuers::embedded::{Claims, mint};
-use crate::keys;
+use crate::keys::{Purpose, Signer};
 use crate::lifecycle::Home;
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -101,7 +101,8 @@ impl Token {
         } else {
             self.scope.clone()
         };
-        let key = keys::ed25519(&Home(checked.gateway.data.clone()).issuer_key())
+        let home = Home(checked.gateway.data.clone());
+        let key = Signer::open(&home, Purpose::Issuer)
             .context("no key of the embedded issuer: start the gateway once")?;
         let claims = Claims {
             issuer: &own_issuer(checked),

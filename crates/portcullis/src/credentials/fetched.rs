@@ -1,9 +1,9 @@
 //! Tokens from an authorization server: one question at a time for each, asked again before one is over, never shown after.
 
 use super::kept::{Held, Kept, Known};
-use super::signer::Signer;
 use crate::config::HttpUrl;
 use crate::egress::{Egress, NoAnswer, Site};
+use crate::keys::Signer;
 use crate::tls::Client;
 use crate::upstream::{Notice, Report};
 use crate::{clock, random};
@@ -214,6 +214,6 @@ impl Fetching {
             "iat": now.seconds(), "exp": now.plus(OWN_LIFETIME).seconds(),
             "jti": URL_SAFE_NO_PAD.encode(id),
         });
-        signer.sign("JWT", &claims)
+        Ok(signer.sign("JWT", &claims)?)
     }
 }

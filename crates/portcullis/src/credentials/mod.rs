@@ -5,8 +5,8 @@
 mod fetched;
 mod kept;
 mod ledger;
-mod signer;
 
+use crate::keys::{Signer, Unsigned};
 use crate::upstream::{Carried, Inner, Notice, Report};
 use crate::{clock, random};
 use base64::Engine as _;
@@ -23,7 +23,6 @@ use std::sync::Arc;
 pub(crate) use fetched::{Actor, Fetching, Identification};
 pub(crate) use kept::Kept;
 pub(crate) use ledger::{Issued, Ledger};
-pub(crate) use signer::{Signer, Signers, jwks};
 
 /// How one server is shown who calls.
 pub(crate) struct Credentials {
@@ -48,6 +47,12 @@ pub(crate) enum Kind {
 
 /// What goes into `Authorization`; its `Debug` shows nothing.
 pub(crate) type Shown = HeaderValue;
+
+impl From<Unsigned> for NoCredential {
+    fn from(_: Unsigned) -> Self {
+        Self::Unsigned
+    }
+}
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

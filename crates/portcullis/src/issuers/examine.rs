@@ -1,7 +1,7 @@
 //! One look at an issuer, by the way that a running gateway takes: what it would find there.
 
 use super::fetch::{NoAnswer, Way};
-use super::{Source, Trusted};
+use super::{Source, Trusted, own_keys};
 use portcullis_core::authenticate::KeySet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub(crate) async fn examine(trusted: &Trusted) -> Result<(), Fault> {
 /// [`Fault`].
 pub(crate) async fn keys_of(trusted: &Trusted) -> Result<Arc<KeySet>, Fault> {
     let (jwks, tls, egress) = match &trusted.source {
-        Source::Embedded(own) => return Ok(Arc::clone(own)),
+        Source::Embedded(own) => return own_keys(own).ok_or(Fault::NoKeys),
         Source::Remote {
             jwks, tls, egress, ..
         } => (jwks, tls, egress),

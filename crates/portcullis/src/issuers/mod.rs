@@ -8,6 +8,7 @@ mod examine;
 use crate::clock;
 use crate::config::HttpUrl;
 use crate::egress::{self, Egress, note_denied};
+use crate::keys::Signer;
 use crate::record::note;
 use crate::tls::Client;
 use arc_swap::ArcSwap;
@@ -37,7 +38,7 @@ pub(crate) const REFRESH: Duration = Duration::from_mins(5);
 #[derive(Clone)]
 pub(crate) enum Source {
     /// They are our own.
-    Embedded(Arc<KeySet>),
+    Embedded(Arc<Signer>),
     /// From its JWKS.
     Remote {
         /// Where, unless its metadata says.
@@ -176,7 +177,7 @@ impl Issuers {
         let mut keys = HashMap::new();
         for Trusted { issuer, source } in &trusted {
             let held = match source {
-                Source::Embedded(own) => Some(Arc::clone(own)),
+                Source::Embedded(own) => own_keys(own),
                 Source::Remote { .. } => before
                     .get(&issuer.issuer)
                     .filter(|before| source.is_as(before))
@@ -195,6 +196,26 @@ impl Issuers {
                 .collect(),
         ));
         self.publish(issuers, Keys(keys), Arc::clone(&old.revoked));
+    }
+
+    /// Takes up the keys of our own issuer as they are now.
+    pub(crate) fn renew_own(&self) {
+        let _alone = lock(&self.publishing);
+        let (old, sources) = (self.trust(), self.sources.load());
+        let mut keys = old.keys.0.clone();
+        let own = |source: &Source| match source {
+            Source::Embedded(own) => Some(own_keys(own)),
+            Source::Remote { .. } => None,
+        };
+        let renewed = sources
+            .iter()
+            .filter_map(|(issuer, source)| Some((issuer, own(source)?)));
+        let Some((issuer, renewed)) = renewed.last() else {
+            return;
+        };
+        keys.remove(issuer);
+        keys.extend(renewed.map(|keys| (issuer.clone(), keys)));
+        self.publish(old.issuers.clone(), Keys(keys), Arc::clone(&old.revoked));
     }
 
     /// Whether the keys of every issuer are here.
@@ -328,6 +349,13 @@ impl Issuers {
             generation,
         }));
     }
+}
+
+/// None if they cannot be used: then nobody is let in by them, and the gateway is not ready.
+fn own_keys(own: &Signer) -> Option<Arc<KeySet>> {
+    let keys = embedded::key_set(own);
+    let keys = keys.inspect_err(|error| tracing::error!("{error:#}"));
+    keys.ok().map(Arc::new)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,11 +14,6 @@ impl Home {
         self.0.join("keys")
     }
 
-    /// The key of the embedded issuer.
-    pub(crate) fn issuer_key(&self) -> PathBuf {
-        self.0.join("keys/issuer.ed25519")
-    }
-
     /// The key that signs checkpoints.
     pub(crate) fn audit_key(&self) -> PathBuf {
         self.0.join("keys/audit.ed25519")
@@ -27,16 +22,6 @@ impl Home {
     /// The public half of it, for auditors (C2SP signed-note verifier key).
     pub(crate) fn verifier_key(&self) -> PathBuf {
         self.0.join("audit.vkey")
-    }
-
-    /// The key that signs what servers are told of their callers.
-    pub(crate) fn assertion_key(&self) -> PathBuf {
-        self.0.join("keys/assertion.es256")
-    }
-
-    /// The key by which authorization servers know us.
-    pub(crate) fn client_key(&self) -> PathBuf {
-        self.0.join("keys/client.es256")
     }
 
     /// The database of what must outlive the process.
@@ -49,16 +34,10 @@ impl Home {
         self.0.join("running.json")
     }
 
-    /// Makes the directory and the keys where they are missing.
-    pub(crate) fn prepare(&self) -> anyhow::Result<OwnKeys> {
+    /// Makes the directory and the log's key where they are missing; gives the key.
+    pub(crate) fn prepare(&self) -> anyhow::Result<Secret<Vec<u8>>> {
         keys::private_directory(&self.0)?;
-        keys::private_directory(&self.0.join("keys"))?;
-        Ok((
-            keys::ed25519(&self.issuer_key())?,
-            keys::ed25519(&self.audit_key())?,
-        ))
+        keys::private_directory(&self.keys())?;
+        keys::ed25519(&self.audit_key())
     }
 }
-
-/// The issuer's private key, and the audit log's.
-pub(crate) type OwnKeys = (Secret<Vec<u8>>, Secret<Vec<u8>>);

@@ -12,10 +12,10 @@ mod watched;
 
 use crate::assemble::{Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{Borrowing, Checked, Otlp};
-use crate::credentials::Signers;
 use crate::export::Export;
 use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
+use crate::keys::{self, Signers};
 use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
 use crate::relay::{Aggregate, Directories, Feeds, Gateway};
@@ -39,7 +39,6 @@ use portcullis_core::authenticate::Proofs;
 use portcullis_core::misuse::Misuse;
 use portcullis_core::pipeline::State;
 use portcullis_core::quota::Networks;
-use portcullis_core::secret::Secret;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,7 +88,6 @@ impl fmt::Debug for Start {
 /// The data path and all that must end with it.
 pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) key: Secret<Vec<u8>>,
     pub(crate) signers: Signers,
     pub(crate) report: Report,
     pub(crate) aggregate: Arc<Aggregate>,
@@ -116,7 +114,7 @@ pub(crate) async fn build(
     otlp: Option<Otlp>,
 ) -> anyhow::Result<Running> {
     let home = Home(checked.gateway.data.clone());
-    let (key, audit_key) = home.prepare()?;
+    let audit_key = home.prepare()?;
     let revocations = Revocations::open(&shared.state()).await?;
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
     let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
@@ -126,7 +124,6 @@ pub(crate) async fn build(
     let workshop = Workshop {
         leases: &leases,
         aggregate: aggregate.clone(),
-        key: &key,
         signers: &signers,
         sign_ins: &sign_ins,
         tasks: &tasks,
@@ -163,7 +160,6 @@ pub(crate) async fn build(
         expiries: Arc::new(Expiries::new(checked, &gateway.recorder)),
         aggregate,
         gateway,
-        key,
         signers,
         report,
         upstreams: Mutex::new(built.upstreams),
@@ -202,7 +198,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     for read in &start.reads {
         note(&gateway.recorder, read.record());
     }
-    note(&gateway.recorder, started(checked, &gateway));
+    note(&gateway.recorder, started(checked, &running));
     gateway.keep_polling();
     let _shards = serve(checked, (start.listener, start.admin), &running)?;
     let refreshing = Arc::clone(&gateway);
@@ -225,6 +221,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         expiring.tell(&recorder);
         std::future::ready(())
     });
+    keys::keep_up(&gateway, running.signers.all());
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);
@@ -381,10 +378,14 @@ async fn reap(gateway: &Gateway) {
     join_all(live.upstreams.values().map(|upstream| upstream.reap(now))).await;
 }
 
-fn started(checked: &Checked, gateway: &Gateway) -> Record {
+fn started(checked: &Checked, running: &Running) -> Record {
     let mut record = Record::new("gateway.started");
     record.detail.set("version", env!("CARGO_PKG_VERSION"));
-    record.detail.set("policy", &*gateway.live.load().policy);
+    let policy = Arc::clone(&running.gateway.live.load().policy);
+    record.detail.set("policy", &*policy);
+    let keys = running.signers.all();
+    let keys = keys.map(|key| format!("{} {}", key.purpose().word(), key.id()));
+    record.detail.set("keys", keys.join(", ").as_str());
     record.detail.set("issuer", own_issuer(checked).as_str());
     record
         .detail

@@ -90,7 +90,6 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         .unwrap_or_default();
     let workshop = Workshop {
         aggregate: running.aggregate.clone(),
-        key: &running.key,
         signers: &running.signers,
         sign_ins: &running.gateway.sign_ins,
         tasks: &running.gateway.tasks,

@@ -62,6 +62,15 @@ pub(crate) fn load(
 }
 
 impl Files {
+    /// These, as they are now.
+    pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let found = paths.into_iter().map(|path| {
+            let stamp = stamp(&path);
+            (path, stamp)
+        });
+        Self(found.collect())
+    }
+
     /// The same files as they are now.
     pub(super) fn now(&self) -> Self {
         let again = |path: &PathBuf| (path.clone(), stamp(path));

@@ -3,14 +3,15 @@
 use super::place::Place;
 use super::walk::Walked;
 use super::{Gateway, Live};
+use crate::keys::Signer;
 use crate::listener::{jwks, metadata};
 use crate::record::{Came, Exchange};
-use bytes::Bytes;
 use hyper::Method;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use portcullis_core::refusal::{Refusal, Unacceptable};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 impl Gateway {
     /// What is no endpoint of a server.
@@ -60,15 +61,15 @@ impl Gateway {
 }
 
 async fn keys(
-    (parts, keys): (&Parts, &Option<Bytes>),
+    (parts, keys): (&Parts, &Option<Arc<Signer>>),
     exchange: &mut Exchange,
 ) -> Result<Walked, Refusal> {
-    let keys = keys.clone().ok_or(Unacceptable::Path)?;
+    let keys = keys.as_ref().ok_or(Unacceptable::Path)?;
     if parts.method != Method::GET {
         return Err(Unacceptable::Method.into());
     }
     served(exchange).await?;
-    Ok(Walked::Whole(jwks(keys)))
+    Ok(Walked::Whole(jwks(keys.document())))
 }
 
 /// Records that what is public was read.

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
 use crate::issuers::Issuers;
+use crate::keys::Signer;
 use crate::listener::{Body, Edge, Refused, Unread, refuse, set_nonce};
 use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
@@ -32,7 +33,6 @@ use crate::sign_in::{SignIn, SignIns};
 use crate::telemetry::Counters;
 use crate::upstream::{Carried, Upstream};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -66,13 +66,13 @@ pub(crate) use provision::{Directories, Directory};
 /// How long a server may take to hear that its request is declined.
 const DECLINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keys of ours as documents; none where nobody hears our word.
+/// Keys of ours that are published; none where nobody hears our word.
 #[derive(Debug)]
 pub(crate) struct Published {
     /// For what is said of callers.
-    pub(crate) assertions: Option<Bytes>,
+    pub(crate) assertions: Option<Arc<Signer>>,
     /// For what we say of ourselves to authorization servers.
-    pub(crate) client: Option<Bytes>,
+    pub(crate) client: Option<Arc<Signer>>,
 }
 
 /// Everything that a reload replaces, whole.

@@ -129,7 +129,7 @@ fn a_good_installation_is_good_whether_or_not_it_runs() {
 type Harm = fn(&Installation);
 
 /// What is done to an installation, and what is found.
-const HARMS: [(Harm, &[&str]); 14] = [
+const HARMS: [(Harm, &[&str]); 15] = [
     (
         |it| it.edit("connections = 100", "conections = 100"),
         &["config.problem"],
@@ -155,6 +155,13 @@ const HARMS: [(Harm, &[&str]); 14] = [
         |it| {
             let keys = it.path().join("keys");
             std::fs::copy(keys.join("issuer.ed25519"), keys.join("audit.ed25519")).unwrap();
+        },
+        &["keys.mismatch"],
+    ),
+    (
+        |it| {
+            let keys = it.path().join("keys");
+            std::fs::copy(keys.join("audit.ed25519"), keys.join("issuer.ed25519")).unwrap();
         },
         &["keys.mismatch"],
     ),

@@ -1,6 +1,7 @@
 //! Who can read and change the files of an installation, and are the keys those that they should be?
 
 use super::Findings;
+use crate::keys::{Purpose, Ring};
 use crate::lifecycle::{Home, LOG_NAME};
 use portcullis_audit::SigningKey;
 use portcullis_core::secret::Secret;
@@ -80,7 +81,7 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
         );
     };
     private(&directory, &metadata, "keys.mode", "700", findings);
-    for path in [home.issuer_key(), home.audit_key()] {
+    for path in [home.keys().join(Purpose::Issuer.file()), home.audit_key()] {
         match std::fs::metadata(&path) {
             Ok(metadata) => {
                 private(&path, &metadata, "keys.mode", "600", findings);
@@ -88,9 +89,21 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
             }
             Err(_) => findings.warning(
                 "keys.missing",
-                format!("there is no {}, though there are other keys", path.display()),
-                "restore it from your backup; otherwise the next start makes another, which nobody knows",
+                format!(
+                    "there is no {}, though there are other keys",
+                    path.display()
+                ),
+                "restore it from your backup: the gateway does not start without it",
             ),
+        }
+    }
+    for purpose in Purpose::ALL {
+        if let Err(error) = Ring::new(purpose, &directory).check() {
+            findings.error(
+                "keys.mismatch",
+                format!("{error:#}"),
+                "restore the key and its ring from your backup",
+            );
         }
     }
     pair(home, findings);

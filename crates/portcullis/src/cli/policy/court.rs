@@ -9,7 +9,8 @@ use super::verdict::Verdict;
 use crate::assemble::{Assembled, issuer_name};
 use crate::config::{Checked, Who as Named};
 use crate::issuers::embedded;
-use crate::{keys, random};
+use crate::keys::{Purpose, Signer};
+use crate::random;
 use anyhow::Context as _;
 use portcullis_core::authenticate::{
     Algorithm, Binding, Credentials, Introspection, Issuer, Keys, Trust,
@@ -38,7 +39,7 @@ pub(super) struct Court {
     /// The same servers with no rule against anything: opens the sessions that cases of older revisions are in.
     opener: Rules,
     trust: Trust,
-    key: Secret<Vec<u8>>,
+    key: Signer,
     /// By their names in the configuration.
     issuers: BTreeMap<String, Issuer>,
     checked: Box<Checked>,
@@ -46,7 +47,7 @@ pub(super) struct Court {
 
 impl Court {
     pub(super) fn of(checked: Box<Checked>, assembled: Assembled) -> anyhow::Result<Self> {
-        let key = keys::fresh()?;
+        let key = Signer::passing(Purpose::Issuer)?;
         let own = Arc::new(embedded::key_set(&key)?);
         let mut rules = assembled.live.rules;
         rules.servers.values_mut().for_each(|server| {
@@ -245,7 +246,7 @@ impl Court {
         ];
         claims.extend(own.map(|(name, value)| (name.to_owned(), value)));
         let kind = issuer.token_types.first().context("no type of token")?;
-        embedded::sign(&self.key, kind, &Value::Object(claims))
+        Ok(self.key.sign(kind, &Value::Object(claims))?)
     }
 
     fn issuer(&self, asked: &Asked) -> anyhow::Result<&Issuer> {

@@ -13,7 +13,8 @@ use portcullis_audit::time_text;
 use portcullis_core::time::Timestamp;
 use portcullis_state::{Durable, Kind, Lifted, Revocation};
 use serde_json::{Value, json};
-use whom::{Meant, Place};
+use whom::Meant;
+pub(super) use whom::{Found, Place};
 
 #[derive(Debug, Args)]
 #[command(
@@ -144,7 +145,7 @@ fn with<T>(
 }
 
 /// Who runs this command, as the kernel says.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     format!("uid:{}", rustix::process::getuid().as_raw())
 }
 

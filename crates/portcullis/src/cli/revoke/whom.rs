@@ -21,7 +21,7 @@ const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
 /// Where the database is.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// The data directory of the gateway [default: portcullis in the user's data home].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -68,14 +68,14 @@ struct Claims {
 }
 
 /// A data directory, and its configuration as far as there is one.
-pub(super) struct Found {
-    pub(super) home: Home,
-    checked: Option<Checked>,
+pub(in crate::cli) struct Found {
+    pub(in crate::cli) home: Home,
+    pub(in crate::cli) checked: Option<Checked>,
 }
 
 impl Place {
     /// Finds the data directory; a configuration that is there must be good.
-    pub(super) fn find(&self) -> anyhow::Result<Found> {
+    pub(in crate::cli) fn find(&self) -> anyhow::Result<Found> {
         let data = match (&self.data, &self.config) {
             (Some(data), _) => data.clone(),
             (None, Some(file)) => file.parent().unwrap_or(Path::new("")).to_owned(),

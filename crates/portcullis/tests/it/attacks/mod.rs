@@ -10,6 +10,7 @@ mod signature;
 mod issuer;
 mod providers;
 mod keys;
+mod rotation;
 mod egress;
 mod keeper;
 mod consent;

@@ -1,0 +1,161 @@
+//! `portcullis keys list`.
+
+use crate::cli::revoke::Place;
+use crate::cli::{Ending, out};
+use crate::clock;
+use crate::keys::{Public, Purpose, Ring, Standing};
+use crate::lifecycle::Home;
+use anyhow::Context as _;
+use clap::Args;
+use portcullis_audit::{VerifierKey, time_text};
+use portcullis_core::time::Timestamp;
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+/// What the files of wrapping keys are called, around their names.
+const WRAPPING: (&str, &str) = ("wrapping-", ".key");
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A key, and nothing of it that is secret.
+#[derive(Debug, Serialize)]
+struct Listed {
+    key: &'static str,
+    id: String,
+    algorithm: String,
+    /// `signs`, `next`, `counts` or `wraps`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<String>,
+    /// When its state changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    used_for: &'static str,
+}
+
+impl List {
+    pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let home = self.place.find()?.home;
+        let listed = listed(&home)?;
+        out::print(&if self.json {
+            format!("{:#}\n", serde_json::to_value(&listed)?)
+        } else {
+            listed.iter().map(Listed::line).collect()
+        });
+        Ok(Ending::Good)
+    }
+}
+
+impl Listed {
+    fn line(&self) -> String {
+        let when = match (self.state, &self.until) {
+            ("next", Some(until)) => format!("signs from {until}"),
+            (_, Some(until)) => format!("counts until {until}"),
+            (state, None) => state.to_owned(),
+        };
+        let made = self.made.as_ref().map(|made| format!(", made {made}"));
+        format!(
+            "{:<9} {} {} {when}{}: {}\n",
+            self.key,
+            self.id,
+            self.algorithm,
+            made.unwrap_or_default(),
+            self.used_for
+        )
+    }
+}
+
+fn listed(home: &Home) -> anyhow::Result<Vec<Listed>> {
+    let mut all = Vec::new();
+    for purpose in Purpose::ALL {
+        if let Some(standing) = Ring::new(purpose, &home.keys()).look()? {
+            all.extend(of_ring(purpose, standing));
+        }
+    }
+    all.extend(of_log(home)?);
+    all.extend(wrapping(&home.keys())?);
+    Ok(all)
+}
+
+fn of_ring(purpose: Purpose, standing: Standing) -> Vec<Listed> {
+    let listed = |key: Public, state, (made, until): (Option<u64>, Option<u64>)| Listed {
+        key: purpose.word(),
+        id: key.kid,
+        algorithm: key.alg,
+        state,
+        made: made.map(time),
+        until: until.map(time),
+        used_for: purpose.signs(),
+    };
+    let mut all = vec![listed(standing.signs, "signs", (Some(standing.made), None))];
+    let next = standing.next;
+    all.extend(next.map(|next| listed(next.key, "next", (Some(next.made), Some(next.from)))));
+    let now = clock::now().seconds();
+    let counting = standing.retired.into_iter().filter(|one| one.until > now);
+    all.extend(counting.map(|one| listed(one.key, "counts", (None, Some(one.until)))));
+    all
+}
+
+/// The key of the audit log, as auditors know it.
+fn of_log(home: &Home) -> anyhow::Result<Option<Listed>> {
+    let path = home.verifier_key();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let key = text.trim();
+    let known: Result<VerifierKey, _> = key.parse();
+    known.with_context(|| format!("{} is no verifier key", path.display()))?;
+    Ok(Some(Listed {
+        key: "audit",
+        id: key.split('+').nth(1).unwrap_or_default().to_owned(),
+        algorithm: "Ed25519".to_owned(),
+        state: "signs",
+        made: made(&home.audit_key()),
+        until: None,
+        used_for: "checkpoints of the audit log",
+    }))
+}
+
+fn wrapping(directory: &Path) -> anyhow::Result<Vec<Listed>> {
+    let mut all = Vec::new();
+    let entries = std::fs::read_dir(directory);
+    let entries = entries.with_context(|| format!("cannot read {}", directory.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| name.strip_prefix(WRAPPING.0));
+        let Some(name) = name.and_then(|name| name.strip_suffix(WRAPPING.1)) else {
+            continue;
+        };
+        all.push(Listed {
+            key: "wrapping",
+            id: name.to_owned(),
+            algorithm: "AES-256-GCM-SIV".to_owned(),
+            state: "wraps",
+            made: made(&entry.path()),
+            until: None,
+            used_for: "the keys under which secrets are sealed in state.db",
+        });
+    }
+    Ok(all)
+}
+
+fn made(file: &Path) -> Option<String> {
+    let changed = std::fs::metadata(file).ok()?.modified().ok()?;
+    Some(time(changed.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+}
+
+fn time(seconds: u64) -> String {
+    time_text(Timestamp::from_seconds(seconds).micros())
+}

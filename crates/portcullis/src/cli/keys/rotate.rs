@@ -1,0 +1,126 @@
+//! `portcullis keys rotate`.
+
+use crate::cli::revoke::{Found, Place, operator};
+use crate::cli::{Ending, out};
+use crate::clock;
+use crate::config::Issuer;
+use crate::keys::{Purpose, Ring, Rotation, Standing};
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use portcullis_audit::time_text;
+use portcullis_core::time::Timestamp;
+use serde_json::json;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A running gateway takes the new key up by itself, and records it. Exit codes: 0 there is a new key, 1 \
+there is none, 2 wrong usage."
+)]
+pub(super) struct Rotate {
+    /// Which key.
+    kind: Kind,
+    #[command(flatten)]
+    place: Place,
+    /// The old key is known to others: the new one signs now, and nothing that the old one has signed counts any more.
+    #[arg(long)]
+    at_once: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Tokens of the embedded issuer.
+    Issuer,
+    /// What servers are shown of callers.
+    Assertion,
+    /// What authorization servers are told of the gateway.
+    Client,
+    /// Checkpoints of the audit log; it cannot be replaced.
+    Audit,
+}
+
+impl Kind {
+    fn purpose(self) -> anyhow::Result<Purpose> {
+        Ok(match self {
+            Self::Issuer => Purpose::Issuer,
+            Self::Assertion => Purpose::Assertion,
+            Self::Client => Purpose::Client,
+            Self::Audit => bail!(
+                "the key of the audit log cannot be replaced: what it has signed could not be verified with another \
+                 one. Nothing has changed. For another key begin another log: move the old one away with \
+                 keys/audit.ed25519 and audit.vkey while the gateway is stopped"
+            ),
+        })
+    }
+}
+
+impl Rotate {
+    pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let purpose = self.kind.purpose()?;
+        let found = self.place.find()?;
+        let directory = found.home.keys();
+        if !directory.join(purpose.file()).exists() {
+            bail!(
+                "there is no {} yet: start the gateway once",
+                directory.join(purpose.file()).display()
+            );
+        }
+        let (lead, overlap) = if self.at_once {
+            (Duration::ZERO, Duration::ZERO)
+        } else {
+            (purpose.lead(), purpose.overlap(longest(purpose, &found)?))
+        };
+        let rotation = Rotation {
+            lead,
+            overlap,
+            by: operator(),
+        };
+        let ring = Ring::new(purpose, &directory);
+        let standing = ring.rotate(rotation, clock::now());
+        let standing = standing.context("there is no new key")?.standing;
+        let (old, new, from, until) = outcome(&standing, overlap)?;
+        let [from, until] = [from, until].map(|at| time_text(Timestamp::from_seconds(at).micros()));
+        out::print(&if self.json {
+            let told = json!({ "key": purpose.word(), "old": old, "new": new, "from": from, "until": until });
+            format!("{told:#}\n")
+        } else {
+            format!(
+                "{}: {new} signs from {from}; {old} counts until {until}\n",
+                purpose.word()
+            )
+        });
+        Ok(Ending::Good)
+    }
+}
+
+/// The old key and the new one, from when on the one signs, and until when the other counts.
+fn outcome(standing: &Standing, overlap: Duration) -> anyhow::Result<(&str, &str, u64, u64)> {
+    if let Some(next) = &standing.next {
+        let until = next.from.saturating_add(overlap.as_secs());
+        return Ok((&standing.signs.kid, &next.key.kid, next.from, until));
+    }
+    let old = standing.retired.last().context("no key was replaced")?;
+    let from = old.until.saturating_sub(overlap.as_secs());
+    Ok((&old.key.kid, &standing.signs.kid, from, old.until))
+}
+
+/// The longest life of a token of our own issuer, as it is configured.
+fn longest(purpose: Purpose, found: &Found) -> anyhow::Result<Duration> {
+    let issuers = found
+        .checked
+        .iter()
+        .flat_map(|checked| checked.issuers.values());
+    let lives = issuers.filter_map(|issuer| match issuer {
+        Issuer::Embedded { max_lifetime } => Some(*max_lifetime),
+        Issuer::External(_) => None,
+    });
+    match (purpose, &found.checked) {
+        (Purpose::Issuer, None) => bail!(
+            "name the configuration file with --config: it says how long tokens of the old key live"
+        ),
+        _ => Ok(lives.max().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,194 @@
+//! Our own private keys: made on first use, readable by their owner only, and replaced without a stop.
+//!
+//! `ring` is what is on the disk, `signer` what a process has of it, `watch` keeps the one up with the other.
+
+mod public;
+mod standing;
+mod ring;
+mod signer;
+mod watch;
+
+use anyhow::{Context as _, bail};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use portcullis_core::credentials::MAX_LIFETIME;
+use portcullis_core::secret::Secret;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+pub(crate) use public::Public;
+pub(crate) use ring::{Ring, Rotation};
+pub(crate) use signer::{Signer, Signers, Unsigned};
+pub(crate) use standing::Standing;
+pub(crate) use watch::keep_up;
+
+/// For so long others may go by the keys that they have once fetched.
+pub(crate) const PUBLISHED: Duration = Duration::from_mins(5);
+/// By then a running gateway has seen a new key.
+const TAKEN_UP: Duration = Duration::from_secs(5);
+/// By so much the clocks of others may differ from ours.
+const SKEW: Duration = Duration::from_mins(1);
+
+/// What a key of ours signs. Each signs nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Purpose {
+    /// Tokens of the embedded issuer.
+    Issuer,
+    /// What servers are told of their callers.
+    Assertion,
+    /// What authorization servers are told of the gateway.
+    Client,
+}
+
+impl Purpose {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Issuer, Self::Assertion, Self::Client];
+
+    /// What it is called.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::Assertion => "assertion",
+            Self::Client => "client",
+        }
+    }
+
+    /// What it signs, in words.
+    pub(crate) const fn signs(self) -> &'static str {
+        match self {
+            Self::Issuer => "tokens of the embedded issuer",
+            Self::Assertion => "what servers are shown of callers",
+            Self::Client => "what authorization servers are told of the gateway",
+        }
+    }
+
+    /// The file of the key.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer.ed25519",
+            Self::Assertion => "assertion.es256",
+            Self::Client => "client.es256",
+        }
+    }
+
+    /// How long a new key is published before it signs; of our own issuer's keys nobody needs to know but ourselves.
+    pub(crate) const fn lead(self) -> Duration {
+        match self {
+            Self::Issuer => TAKEN_UP,
+            Self::Assertion | Self::Client => PUBLISHED,
+        }
+    }
+
+    /// How long what it has signed may still be shown to others; tokens of our issuer live as long as is configured.
+    pub(crate) fn overlap(self, max_lifetime: Duration) -> Duration {
+        match self {
+            Self::Issuer => max_lifetime.saturating_add(SKEW),
+            Self::Assertion | Self::Client => MAX_LIFETIME.saturating_add(SKEW),
+        }
+    }
+
+    fn fresh(self) -> anyhow::Result<Secret<Vec<u8>>> {
+        match self {
+            Self::Issuer => fresh(),
+            Self::Assertion | Self::Client => fresh_p256(),
+        }
+    }
+}
+
+/// A directory that only its owner can enter; made if it is missing.
+pub(crate) fn private_directory(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        bail!(
+            "{} can be entered by others (mode {mode:o}); mend it with: chmod 700 {0}",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner can read, and that must not be there yet.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Writes such a file in one step, in place of the one that may be there.
+pub(crate) fn replace_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    write_private(&new, content)?;
+    std::fs::rename(&new, path)?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(directory)?.sync_all()
+}
+
+/// A new Ed25519 key (PKCS #8), kept nowhere.
+fn fresh() -> anyhow::Result<Secret<Vec<u8>>> {
+    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
+    let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?;
+    Ok(Secret::new(document.as_ref().to_vec()))
+}
+
+/// The Ed25519 key in that file (PKCS #8), made if it is missing.
+pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
+    kept(path, fresh)
+}
+
+/// A new P-256 key (PKCS #8), kept nowhere.
+fn fresh_p256() -> anyhow::Result<Secret<Vec<u8>>> {
+    let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+    let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?;
+    Ok(Secret::new(document.as_ref().to_vec()))
+}
+
+fn kept(
+    path: &Path,
+    make: impl FnOnce() -> anyhow::Result<Secret<Vec<u8>>>,
+) -> anyhow::Result<Secret<Vec<u8>>> {
+    if let Some(document) = read_private(path)? {
+        return Ok(document);
+    }
+    let key = make()?;
+    write_private(path, key.expose())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(key)
+}
+
+/// Reads a file that only its owner may be able to read; `None` if there is none.
+///
+/// # Errors
+/// Others can read it, or it cannot be read.
+pub(crate) fn read_private(path: &Path) -> anyhow::Result<Option<Secret<Vec<u8>>>> {
+    match std::fs::read(path) {
+        Ok(document) => {
+            let document = Secret::new(document);
+            let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                bail!(
+                    "{} can be read by others (mode {mode:o}); mend it with: chmod 600 {0}",
+                    path.display()
+                );
+            }
+            Ok(Some(document))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}

@@ -1,0 +1,214 @@
+//! A key of ours as a process has it: it signs, and says what of it is published.
+
+use super::ring::{Change, Opened};
+use super::{Public, Purpose, Ring, Standing};
+use crate::clock;
+use crate::lifecycle::Home;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use portcullis_core::secret::Secret;
+use portcullis_core::time::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// All that this process signs with for others, and for itself.
+#[derive(Debug)]
+pub(crate) struct Signers {
+    /// Tokens of the embedded issuer.
+    pub(crate) issuer: Arc<Signer>,
+    /// What servers are told of their callers.
+    pub(crate) assertions: Arc<Signer>,
+    /// By what authorization servers know us.
+    pub(crate) client: Arc<Signer>,
+}
+
+/// One key.
+pub(crate) struct Signer {
+    ring: Ring,
+    held: ArcSwap<Held>,
+}
+
+/// What is needed of a key until it is replaced.
+struct Held {
+    standing: Standing,
+    key: EncodingKey,
+    /// What is published (RFC 7517 section 5).
+    document: Bytes,
+}
+
+/// Nothing was signed.
+#[derive(Debug, thiserror::Error)]
+#[error("it could not be signed")]
+pub(crate) struct Unsigned;
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({})", self.id())
+    }
+}
+
+impl Signers {
+    /// Opens the keys; they are made on first use.
+    pub(crate) fn open(home: &Home) -> anyhow::Result<Self> {
+        Self::each(|purpose| Signer::open(home, purpose))
+    }
+
+    /// Keys that nobody keeps: to see whether the rest can be built.
+    pub(crate) fn passing() -> anyhow::Result<Self> {
+        Self::each(Signer::passing)
+    }
+
+    fn each(make: impl Fn(Purpose) -> anyhow::Result<Signer>) -> anyhow::Result<Self> {
+        Ok(Self {
+            issuer: make(Purpose::Issuer)?.into(),
+            assertions: make(Purpose::Assertion)?.into(),
+            client: make(Purpose::Client)?.into(),
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> [&Arc<Signer>; 3] {
+        [&self.issuer, &self.assertions, &self.client]
+    }
+}
+
+impl Signer {
+    /// The key for that; made on first use.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub(crate) fn open(home: &Home, purpose: Purpose) -> anyhow::Result<Self> {
+        let ring = Ring::new(purpose, &home.keys());
+        let opened = ring.open(clock::now())?;
+        Ok(Self {
+            held: ArcSwap::from_pointee(Held::new(&ring, opened, clock::now())),
+            ring,
+        })
+    }
+
+    /// One that nobody keeps.
+    pub(crate) fn passing(purpose: Purpose) -> anyhow::Result<Self> {
+        let (ring, secret) = (Ring::new(purpose, Path::new("")), purpose.fresh()?);
+        let standing = Standing {
+            signs: Public::of(purpose, &secret)?,
+            made: 0,
+            next: None,
+            retired: Vec::new(),
+        };
+        let held = Held::new(&ring, Opened { standing, secret }, Timestamp::default());
+        Ok(Self {
+            held: ArcSwap::from_pointee(held),
+            ring,
+        })
+    }
+
+    /// The id of the key that signs.
+    pub(crate) fn id(&self) -> String {
+        self.held.load().standing.signs.kid.clone()
+    }
+
+    /// The keys that others verify our word with.
+    pub(crate) fn document(&self) -> Bytes {
+        self.held.load().document.clone()
+    }
+
+    /// Signs claims as a JWT of that `typ`.
+    pub(crate) fn sign(
+        &self,
+        kind: &str,
+        claims: &impl Serialize,
+    ) -> Result<Secret<String>, Unsigned> {
+        let held = self.held.load();
+        let mut header = Header::new(algorithm(self.ring.purpose));
+        header.typ = Some(kind.to_owned());
+        header.kid = Some(held.standing.signs.kid.clone());
+        let token = jsonwebtoken::encode(&header, claims, &held.key);
+        token.map(Secret::new).map_err(|_| Unsigned)
+    }
+
+    /// What it signs.
+    pub(crate) const fn purpose(&self) -> Purpose {
+        self.ring.purpose
+    }
+
+    /// The files that it was taken from.
+    pub(super) fn files(&self) -> [PathBuf; 2] {
+        self.ring.files()
+    }
+
+    /// When something changes by itself.
+    pub(super) fn changes(&self) -> Option<u64> {
+        self.held.load().standing.changes()
+    }
+
+    /// Takes up what is on the disk.
+    ///
+    /// # Errors
+    /// As [`Ring::open`]; then the key signs on, and those of before count no longer than they would.
+    pub(super) fn reread(&self, now: Timestamp) -> anyhow::Result<()> {
+        let opened = self.ring.open(now);
+        self.take(opened, now)
+    }
+
+    /// Tells what has become of the key, and forgets what is over.
+    ///
+    /// # Errors
+    /// As [`Signer::reread`].
+    pub(super) fn settle(&self, now: Timestamp, tell: impl FnMut(Change)) -> anyhow::Result<()> {
+        let settled = self.ring.settle(now, tell);
+        self.take(settled, now)
+    }
+
+    fn take(&self, opened: anyhow::Result<Opened>, now: Timestamp) -> anyhow::Result<()> {
+        let taken = opened.map(|opened| Held::new(&self.ring, opened, now));
+        let (held, done) = match taken {
+            Ok(held) => (held, Ok(())),
+            Err(error) => (self.held.load().at(now), Err(error)),
+        };
+        self.held.store(Arc::new(held));
+        done
+    }
+}
+
+impl Held {
+    fn new(ring: &Ring, opened: Opened, now: Timestamp) -> Self {
+        let key = opened.secret.expose();
+        let key = match ring.purpose {
+            Purpose::Issuer => EncodingKey::from_ed_der(key),
+            Purpose::Assertion | Purpose::Client => EncodingKey::from_ec_der(key),
+        };
+        Self {
+            document: document(&opened.standing, now),
+            standing: opened.standing,
+            key,
+        }
+    }
+
+    /// The same key, with those of before that count at that time.
+    fn at(&self, now: Timestamp) -> Self {
+        let mut standing = self.standing.clone();
+        standing.next = None;
+        standing.retired.retain(|one| one.until > now.seconds());
+        Self {
+            document: document(&standing, now),
+            standing,
+            key: self.key.clone(),
+        }
+    }
+}
+
+const fn algorithm(purpose: Purpose) -> Algorithm {
+    match purpose {
+        Purpose::Issuer => Algorithm::EdDSA,
+        Purpose::Assertion | Purpose::Client => Algorithm::ES256,
+    }
+}
+
+fn document(standing: &Standing, now: Timestamp) -> Bytes {
+    let keys: Vec<&Public> = standing.counting(now).collect();
+    json!({ "keys": keys }).to_string().into()
+}

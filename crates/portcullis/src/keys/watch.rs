@@ -1,0 +1,121 @@
+//! Keeps a running gateway up with its keys: what has changed on the disk, and what changes because its time has come.
+
+use super::ring::Change;
+use super::{Purpose, Signer};
+use crate::clock;
+use crate::lifecycle::Files;
+use crate::record::note;
+use crate::relay::Gateway;
+use portcullis_audit::{Record, time_text};
+use portcullis_core::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A key, and its files as they were when it was last taken up.
+struct Watched {
+    signer: Arc<Signer>,
+    files: Files,
+    /// Why it could not be, if it could not.
+    why: Option<String>,
+}
+
+/// Keeps up until the process ends: exchanges that outlive the beginning of a drain need to know too.
+pub(crate) fn keep_up(gateway: &Arc<Gateway>, signers: [&Arc<Signer>; 3]) {
+    let watched = signers.map(|signer| Watched {
+        signer: Arc::clone(signer),
+        files: Files::default(),
+        why: None,
+    });
+    gateway.tasks.spawn(watch(Arc::clone(gateway), watched));
+}
+
+async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3]) {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let within = Arc::clone(&gateway);
+        // Another process may hold the lock.
+        let looked = tokio::task::spawn_blocking(move || {
+            for one in &mut watched {
+                one.look(&within);
+            }
+            watched
+        });
+        let Ok(back) = looked.await else {
+            return tracing::error!("keys are not watched any more");
+        };
+        watched = back;
+    }
+}
+
+impl Watched {
+    /// Takes up what has changed, and then tells of it: what is in the log is in effect.
+    fn look(&mut self, gateway: &Gateway) {
+        let (now, files) = (clock::now(), Files::of(self.signer.files()));
+        let due = self.signer.changes();
+        if files == self.files && due.is_none_or(|due| due > now.seconds()) {
+            return;
+        }
+        self.files = files;
+        let (purpose, recorder) = (self.signer.purpose(), &gateway.recorder);
+        let word = purpose.word();
+        let taken = self.signer.reread(now);
+        match purpose {
+            Purpose::Issuer => gateway.issuers.renew_own(),
+            Purpose::Assertion | Purpose::Client => {}
+        }
+        let tell = |change| note(recorder, record_of(word, change));
+        let settled = taken.and_then(|()| self.signer.settle(now, tell));
+        let why = settled.err().map(|error| format!("{error:#}"));
+        if let Some(why) = why.as_ref().filter(|why| self.why.as_ref() != Some(why)) {
+            tracing::error!(
+                key = word,
+                why,
+                "the key was not taken up, the old one stays"
+            );
+            let mut record = Record::new("key.rejected");
+            record.detail.set("key", word);
+            record.detail.set("problem", why.as_str());
+            note(recorder, record);
+        }
+        self.why = why;
+    }
+}
+
+fn record_of(word: &str, change: Change) -> Record {
+    let (event, facts) = match change {
+        Change::Published(next) => (
+            "key.published",
+            vec![
+                ("new", next.key.kid),
+                ("from", time(next.from)),
+                ("by", next.by),
+            ],
+        ),
+        Change::Rotated(old) => (
+            "key.rotated",
+            vec![
+                ("old", old.key.kid),
+                ("new", old.successor),
+                ("until", time(old.until)),
+                ("by", old.by),
+            ],
+        ),
+        Change::Ended(old) => ("key.retired", vec![("old", old.key.kid)]),
+    };
+    let mut record = Record::new(event);
+    record.detail.set("key", word);
+    for (name, value) in facts {
+        record.detail.set(name, value.as_str());
+    }
+    record
+}
+
+fn time(seconds: u64) -> String {
+    time_text(Timestamp::from_seconds(seconds).micros())
+}
