@@ -6,6 +6,7 @@ mod public;
 mod standing;
 mod ring;
 mod signer;
+mod wrapping;
 mod watch;
 
 use anyhow::{Context as _, bail};
@@ -24,6 +25,7 @@ pub(crate) use ring::{Ring, Rotation};
 pub(crate) use signer::{Signer, Signers, Unsigned};
 pub(crate) use standing::Standing;
 pub(crate) use watch::keep_up;
+pub(crate) use wrapping::wrapping;
 
 /// For so long others may go by the keys that they have once fetched.
 pub(crate) const PUBLISHED: Duration = Duration::from_mins(5);

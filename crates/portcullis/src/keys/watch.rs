@@ -1,13 +1,15 @@
 //! Keeps a running gateway up with its keys: what has changed on the disk, and what changes because its time has come.
 
 use super::ring::Change;
+use super::wrapping::only;
 use super::{Purpose, Signer};
 use crate::clock;
-use crate::lifecycle::Files;
+use crate::lifecycle::{Files, Home};
 use crate::record::note;
 use crate::relay::Gateway;
 use portcullis_audit::{Record, time_text};
 use portcullis_core::time::Timestamp;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -23,17 +25,28 @@ struct Watched {
     why: Option<String>,
 }
 
+/// The key that wraps others.
+struct Wrapping {
+    directory: PathBuf,
+    only: Option<String>,
+}
+
 /// Keeps up until the process ends: exchanges that outlive the beginning of a drain need to know too.
-pub(crate) fn keep_up(gateway: &Arc<Gateway>, signers: [&Arc<Signer>; 3]) {
+pub(crate) fn keep_up(gateway: &Arc<Gateway>, home: &Home, signers: [&Arc<Signer>; 3]) {
+    let wrapping = Wrapping {
+        only: only(&home.keys()),
+        directory: home.keys(),
+    };
     let watched = signers.map(|signer| Watched {
         signer: Arc::clone(signer),
         files: Files::default(),
         why: None,
     });
-    gateway.tasks.spawn(watch(Arc::clone(gateway), watched));
+    let watching = watch(Arc::clone(gateway), watched, wrapping);
+    gateway.tasks.spawn(watching);
 }
 
-async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3]) {
+async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3], mut wrapping: Wrapping) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -44,12 +57,13 @@ async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3]) {
             for one in &mut watched {
                 one.look(&within);
             }
-            watched
+            wrapping.look(&within);
+            (watched, wrapping)
         });
         let Ok(back) = looked.await else {
             return tracing::error!("keys are not watched any more");
         };
-        watched = back;
+        (watched, wrapping) = back;
     }
 }
 
@@ -84,6 +98,23 @@ impl Watched {
             note(recorder, record);
         }
         self.why = why;
+    }
+}
+
+impl Wrapping {
+    /// Tells of another key, once the old one is gone.
+    fn look(&mut self, gateway: &Gateway) {
+        let found = only(&self.directory);
+        if found.is_none() || found == self.only {
+            return;
+        }
+        let mut record = Record::new("key.rewrapped");
+        for (name, value) in [("old", &self.only), ("new", &found)] {
+            let value = value.as_deref().unwrap_or_default();
+            record.detail.set(name, value);
+        }
+        note(&gateway.recorder, record);
+        self.only = found;
     }
 }
 

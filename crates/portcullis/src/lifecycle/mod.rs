@@ -221,7 +221,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         expiring.tell(&recorder);
         std::future::ready(())
     });
-    keys::keep_up(&gateway, running.signers.all());
+    keys::keep_up(&gateway, &home, running.signers.all());
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);

@@ -3,7 +3,7 @@
 use crate::cli::revoke::Place;
 use crate::cli::{Ending, out};
 use crate::clock;
-use crate::keys::{Public, Purpose, Ring, Standing};
+use crate::keys::{Public, Purpose, Ring, Standing, wrapping};
 use crate::lifecycle::Home;
 use anyhow::Context as _;
 use clap::Args;
@@ -13,9 +13,6 @@ use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
-
-/// What the files of wrapping keys are called, around their names.
-const WRAPPING: (&str, &str) = ("wrapping-", ".key");
 
 #[derive(Debug, Args)]
 pub(super) struct List {
@@ -82,7 +79,7 @@ fn listed(home: &Home) -> anyhow::Result<Vec<Listed>> {
         }
     }
     all.extend(of_log(home)?);
-    all.extend(wrapping(&home.keys())?);
+    all.extend(of_wrapping(&home.keys())?);
     Ok(all)
 }
 
@@ -127,28 +124,19 @@ fn of_log(home: &Home) -> anyhow::Result<Option<Listed>> {
     }))
 }
 
-fn wrapping(directory: &Path) -> anyhow::Result<Vec<Listed>> {
-    let mut all = Vec::new();
-    let entries = std::fs::read_dir(directory);
-    let entries = entries.with_context(|| format!("cannot read {}", directory.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_str().and_then(|name| name.strip_prefix(WRAPPING.0));
-        let Some(name) = name.and_then(|name| name.strip_suffix(WRAPPING.1)) else {
-            continue;
-        };
-        all.push(Listed {
-            key: "wrapping",
-            id: name.to_owned(),
-            algorithm: "AES-256-GCM-SIV".to_owned(),
-            state: "wraps",
-            made: made(&entry.path()),
-            until: None,
-            used_for: "the keys under which secrets are sealed in state.db",
-        });
-    }
-    Ok(all)
+fn of_wrapping(directory: &Path) -> anyhow::Result<Vec<Listed>> {
+    let all = wrapping(directory);
+    let all = all.with_context(|| format!("cannot read {}", directory.display()))?;
+    let listed = all.into_iter().map(|(name, file)| Listed {
+        key: "wrapping",
+        id: name,
+        algorithm: "AES-256-GCM-SIV".to_owned(),
+        state: "wraps",
+        made: made(&file),
+        until: None,
+        used_for: "the keys under which secrets are sealed in state.db",
+    });
+    Ok(listed.collect())
 }
 
 fn made(file: &Path) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod list;
 mod rotate;
+mod rewrap;
 
 use super::Ending;
 use clap::{Args, Subcommand};
@@ -19,6 +20,8 @@ enum Task {
     List(list::List),
     /// Make a new key; what the old one has signed counts until it is over.
     Rotate(rotate::Rotate),
+    /// Make a new key that wraps the keys under which secrets are sealed in state.db, and destroy the old one.
+    Rewrap(rewrap::Rewrap),
 }
 
 impl Keys {
@@ -26,6 +29,7 @@ impl Keys {
         match self.task {
             Task::List(list) => list.run(),
             Task::Rotate(rotate) => rotate.run(),
+            Task::Rewrap(rewrap) => rewrap.run(),
         }
     }
 }

@@ -134,7 +134,7 @@ impl Revocations {
 }
 
 /// Does something with the database of that data directory.
-fn with<T>(
+pub(super) fn with<T>(
     home: &Home,
     work: impl AsyncFnOnce(&Durable) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {

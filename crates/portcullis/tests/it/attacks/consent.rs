@@ -2,11 +2,12 @@
 
 use crate::harness::{
     AMPLE, Answer, Browser, Consenting, Gateway, Granter, Host, Idp, Response, Scene, Upstream,
-    WITH_SESSIONS, call, initialize, next_second, post, wait_for,
+    WITH_SESSIONS, call, initialize, next_second, portcullis, post, wait_for,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const OPEN: &str = "register = true\n[egress]\nallow = [\"127.0.0.1\"]\n";
@@ -499,4 +500,64 @@ fn tok_10_asks_for_more_scopes_a_few_times_and_no_more() {
     );
     *server.step.lock().unwrap() = None;
     works(&scene, "alice");
+}
+
+fn rewrap(scene: &Scene) -> Output {
+    let data = scene.gateway.data().display().to_string();
+    portcullis(&["keys", "rewrap", "--json", "--data", &data])
+}
+
+fn rewrapped(scene: &Scene) -> Value {
+    let done = rewrap(scene);
+    assert!(done.status.success(), "{done:?}");
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+#[test]
+fn tok_12_what_is_sealed_stays_while_its_keys_are_wrapped_anew() {
+    let (mut scene, server) = scene(Consenting::start(), OPEN);
+    connected(&scene);
+    works(&scene, "alice");
+    let file = |name: &Value| {
+        let name = format!("wrapping-{}.key", name.as_str().unwrap());
+        scene.gateway.data().join("keys").join(name)
+    };
+    let first = rewrapped(&scene);
+    assert!(first["keys"].as_u64().unwrap() > 0, "{first}");
+    let told = scene.gateway.expect("key.rewrapped", None);
+    assert_eq!(told["detail"]["new"], first["name"]);
+    let known = std::fs::read(file(&first["name"])).unwrap();
+    works(&scene, "alice");
+    // Once more: there is one key, and the one before is gone.
+    let second = rewrapped(&scene);
+    assert!(!file(&first["name"]).exists());
+    // Whoever has an old key has nothing: not even a command takes it for the new one.
+    let path = file(&second["name"]);
+    let own = std::fs::read(&path).unwrap();
+    std::fs::write(&path, known).unwrap();
+    let refused = rewrap(&scene);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    std::fs::write(&path, own).unwrap();
+    // While it is stopped, and killed at any moment.
+    scene.gateway.stop();
+    for kill in 0..8 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["keys", "rewrap", "--data"])
+            .arg(scene.gateway.data())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(4 * kill));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    rewrapped(&scene);
+    scene.gateway.restart();
+    works(&scene, "alice");
+    assert_eq!(
+        server.authority.seen("/token").len(),
+        1,
+        "nobody was asked again"
+    );
 }
