@@ -81,7 +81,7 @@ fn rules() -> Rules {
         policy: Policy::compile(&Sources {
             cedar: &cedar,
             grants: &[],
-            boundaries: &[],
+            ..Sources::default()
         })
         .expect("policies"),
         servers: HashMap::from([("notes".into(), server)]),

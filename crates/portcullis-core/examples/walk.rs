@@ -166,7 +166,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
     let sources = Sources {
         cedar: &[],
         grants: &[grant],
-        boundaries: &[],
+        ..Sources::default()
     };
     Ok(Rules {
         policy: Policy::compile(&sources)?,

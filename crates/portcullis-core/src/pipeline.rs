@@ -184,6 +184,11 @@ fn decide(
     trail: &mut Trail,
 ) -> Result<(Dispatch, Ticket), Refusal> {
     trail.is_decided = true;
+    if !server.gate.is_aggregate {
+        let (session, call, _) = &asked;
+        let looked_at = authorize::looked_at(&rules.policy, session, Some(call), circumstances);
+        trail.looked_at = looked_at;
+    }
     let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)
         .inspect_err(|why| trail.denied_by = why.rule().map(str::to_owned))?;
     trail.rule = Some(permit.rule().to_owned());
@@ -284,6 +289,9 @@ fn permit_use(
 ) -> Result<(), Refusal> {
     let gate = &rules.server(session.server())?.gate;
     trail.is_decided = true;
+    if !gate.is_aggregate {
+        trail.looked_at = authorize::looked_at(&rules.policy, session, None, circumstances);
+    }
     let rule = authorize::decide_use(&rules.policy, gate, session, circumstances)
         .inspect_err(|why| trail.denied_by = why.rule().map(str::to_owned))?;
     trail.rule = Some(rule);

@@ -36,6 +36,8 @@ pub struct Trail {
     pub rule: Option<String>,
     /// The rules that said no, where any did.
     pub denied_by: Option<String>,
+    /// What the rules that concern it look at, besides what the record holds anyway.
+    pub looked_at: Vec<(&'static str, String)>,
     /// Whether the policy was asked, so that there is a decision to record.
     pub is_decided: bool,
     /// The request's id, to answer a refusal with.

@@ -76,7 +76,7 @@ fn rules(scopes: &[&str]) -> Rules {
     let sources = Sources {
         cedar: &cedar,
         grants: &[],
-        boundaries: &[],
+        ..Sources::default()
     };
     Rules {
         policy: Policy::compile(&sources).unwrap(),

@@ -10,6 +10,9 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
     if let Some(hint) = trail.hint {
         record.detail.set("hint", hint);
     }
+    for (name, fact) in &trail.looked_at {
+        record.detail.set(name, fact.as_str());
+    }
     let principal = trail.principal.as_ref();
     if principal.is_some_and(|principal| principal.has_unknown_groups) {
         record.detail.set("groups", "unknown");

@@ -1,7 +1,7 @@
 //! Which claims of an issuer's tokens say what, and which of them tell an access token from its other tokens.
 
 use super::jwt::text;
-use super::{Implied, Unauthenticated};
+use super::{ClaimValue, DeclaredClaim, Implied, Unauthenticated, declared};
 use serde_json::{Map, Value};
 
 /// The most scopes, roles or groups of each; a token with more is refused, since a rule may forbid
@@ -27,6 +27,8 @@ pub struct Claims {
     pub client_subject: bool,
     /// Names the OAuth client, and must be there; without it, `client_id`, else `azp`, if there is one.
     pub client: Option<String>,
+    /// What policies can speak of.
+    pub declared: Vec<DeclaredClaim>,
     /// What must be there, with one of these texts.
     pub required: Vec<(String, Vec<String>)>,
     /// One of these must be there, and not be empty; any token passes if none is named.
@@ -45,6 +47,7 @@ impl Default for Claims {
             subject: "sub".to_owned(),
             client_subject: false,
             client: None,
+            declared: Vec::new(),
             required: Vec::new(),
             one_of: Vec::new(),
             forbidden: Vec::new(),
@@ -67,14 +70,14 @@ impl ClaimPath {
         &self.0
     }
 
-    fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
+    pub(super) fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         let (first, rest) = self.0.split_first()?;
         rest.iter()
             .try_fold(claims.get(first)?, |value, name| value.get(name))
     }
 
     /// Whether the token says that the issuer keeps the claim elsewhere (OpenID Connect Core section 5.6.2).
-    fn is_elsewhere(&self, claims: &Map<String, Value>) -> bool {
+    pub(super) fn is_elsewhere(&self, claims: &Map<String, Value>) -> bool {
         let Some(first) = self.0.first() else {
             return false;
         };
@@ -175,6 +178,13 @@ impl Claims {
             ),
             other => texts(other),
         }
+    }
+
+    pub(super) fn declared(
+        &self,
+        claims: &Map<String, Value>,
+    ) -> Result<Vec<(String, ClaimValue)>, Unauthenticated> {
+        declared::read(&self.declared, claims)
     }
 
     /// A token that keeps its roles elsewhere is refused: a rule may forbid what one of them names.

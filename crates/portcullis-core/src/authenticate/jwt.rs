@@ -191,6 +191,7 @@ pub(super) fn identify(
         authentication: super::login::authentication(&claims)?,
         issued: times.made,
         bound: confirmation(&claims)?,
+        declared: names.declared(&claims)?,
         expires: times.expires,
         lifetime: times.lifetime,
         claims: plain_claims(claims)?,

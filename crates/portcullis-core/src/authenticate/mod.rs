@@ -6,6 +6,7 @@ mod challenge;
 mod claimed;
 mod claims;
 mod implied;
+mod declared;
 mod confirm;
 mod dpop;
 mod hint;
@@ -30,6 +31,7 @@ pub use claimed::Claimed;
 pub(crate) use claimed::issued_for;
 pub use claims::{ClaimPath, Claims};
 pub use confirm::{BadCertificate, Confirmation, Thumbprint};
+pub use declared::{ClaimKind, ClaimValue, DeclaredClaim};
 pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
 pub use hint::Lookalike;
 pub(crate) use hint::hint;
@@ -71,6 +73,8 @@ pub struct Identity {
     pub has_unknown_groups: bool,
     /// Every other claim that is a plain text.
     pub claims: Vec<(String, String)>,
+    /// The claims that the configuration declares for policies, as far as the token has them.
+    pub declared: Vec<(String, ClaimValue)>,
     /// What the token says of the login behind it.
     pub authentication: Authentication,
     /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
@@ -150,6 +154,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         groups: Vec::new(),
         has_unknown_groups: false,
         claims: vec![("name".to_owned(), name.to_owned())],
+        declared: Vec::new(),
         authentication: Authentication::default(),
         issued: started,
         bound: None,

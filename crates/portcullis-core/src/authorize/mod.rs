@@ -76,12 +76,7 @@ pub fn decide(
     (session, call, slot): (Session, Call, Slot),
     circumstances: Circumstances<'_>,
 ) -> Result<Permit, Forbidden> {
-    let action = match call.kind() {
-        Kind::Request(_) | Kind::Notification => {
-            actions::of(call.method()).ok_or(Forbidden::Method)?
-        }
-        Kind::Response(_) => Action::UseServer,
-    };
+    let action = action_asked(&call).ok_or(Forbidden::Method)?;
     gate.check_strength(session.principal(), call.target(), circumstances.now)?;
     gate.check_scopes(session.principal(), call.target())?;
     if gate.is_aggregate {
@@ -114,6 +109,38 @@ pub fn decide(
         slot,
         rule,
     })
+}
+
+fn action_asked(call: &Call) -> Option<Action> {
+    match call.kind() {
+        Kind::Request(_) | Kind::Notification => actions::of(call.method()),
+        Kind::Response(_) => Some(Action::UseServer),
+    }
+}
+
+/// What the rules that concern a message, or else the use of the server, look at besides what its record holds anyway.
+pub(crate) fn looked_at(
+    policy: &Policy,
+    session: &Session,
+    call: Option<&Call>,
+    circumstances: Circumstances<'_>,
+) -> Vec<(&'static str, String)> {
+    if !policy.looks_further() {
+        return Vec::new();
+    }
+    let action = call.map_or(Some(Action::UseServer), action_asked);
+    let of_call = |action| Asked {
+        action,
+        target: call.map_or(&Target::Server, Call::target),
+        arguments: None,
+        era: "",
+    };
+    let asked = action.map(of_call).into_iter();
+    let facts = asked.flat_map(|asked| {
+        let (principal, server) = (session.principal(), session.server());
+        policy.looked_at(&question(principal, server, &asked, circumstances))
+    });
+    facts.collect()
 }
 
 /// One `subscriptions/listen` watches many resources: each is decided about as if it were read.
@@ -269,6 +296,8 @@ fn subject(principal: &Principal) -> Subject<'_> {
         has_unknown_groups: principal.has_unknown_groups,
         scopes: &principal.scopes,
         claims: &principal.claims,
+        declared: &principal.declared,
+        authentication: Some(&principal.authentication),
     }
 }
 

@@ -28,7 +28,7 @@ fn policy(cedar: &str) -> Policy {
     Policy::compile(&Sources {
         cedar: &files,
         grants: &[],
-        boundaries: &[],
+        ..Sources::default()
     })
     .unwrap()
 }

@@ -3,6 +3,7 @@
 use super::issuer_name;
 use crate::config::{self, Checked};
 use anyhow::Context as _;
+use portcullis_core::authenticate::DeclaredClaim;
 use portcullis_core::authorize::policy::{Boundary, Grant, Policy, Sources, Who};
 
 /// Everything that a caller may do.
@@ -16,11 +17,29 @@ pub(super) fn policy(checked: &Checked) -> anyhow::Result<Policy> {
     let boundaries = checked.boundaries.iter();
     let boundaries: Result<Vec<Boundary>, _> =
         boundaries.map(|one| boundary(checked, one)).collect();
+    let claims = declared(checked);
     Ok(Policy::compile(&Sources {
         cedar: &files,
         grants: &grants?,
         boundaries: &boundaries?,
+        zones: &checked.zones,
+        claims: &claims,
     })?)
+}
+
+/// The claims that policies can speak of, with their issuers as tokens name them.
+fn declared(checked: &Checked) -> Vec<(String, DeclaredClaim)> {
+    let mut all = Vec::new();
+    for issuer in checked.issuers.values() {
+        match issuer {
+            config::Issuer::Embedded { .. } => {}
+            config::Issuer::External(external) => {
+                let declared = external.claims.declared.iter().cloned();
+                all.extend(declared.map(|claim| (external.issuer.clone(), claim)));
+            }
+        }
+    }
+    all
 }
 
 /// A grant, named in records by what the configuration says: `anyone notes__search`.

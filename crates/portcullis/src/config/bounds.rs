@@ -125,6 +125,10 @@ pub(super) const PINS: std::ops::RangeInclusive<usize> = 2..=16;
 /// Scopes that stand in one table of those that imply others.
 pub(super) const MAX_IMPLIED: usize = 256;
 
+/// Named networks, and claims of one issuer that policies can speak of.
+pub(super) const MAX_ZONES: usize = 64;
+pub(super) const MAX_DECLARED: usize = 64;
+
 /// Issuers, each of which stands on every server.
 pub(super) const MAX_ISSUERS: usize = 64;
 

@@ -10,6 +10,7 @@ use super::trust::{Pins, Tls, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
 use portcullis_core::authorize::Strength;
+use portcullis_core::authorize::policy::Zone;
 use portcullis_core::misuse;
 use portcullis_core::scim::Attribute;
 use portcullis_core::secret::Secret;
@@ -45,6 +46,8 @@ pub(crate) struct Checked {
     pub(crate) servers: BTreeMap<ServerName, Server>,
     /// Cedar policies in the order of the file; not yet parsed.
     pub(crate) policies: Vec<TextFile>,
+    /// Networks that policies know by a name.
+    pub(crate) zones: Vec<Zone>,
     /// Grants in the order of the file; each `allow` of a server is one to [`Who::Anyone`].
     pub(crate) grants: Vec<Grant>,
     /// What nobody exceeds.

@@ -50,6 +50,9 @@ pub(super) struct Raw {
     pub(super) policy: Policy,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]
+    pub(super) zones: BTreeMap<String, Zone>,
+    #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
     pub(super) boundary: BTreeMap<String, Boundary>,
     #[serde(default)]
     pub(super) grants: Vec<Grant>,
@@ -289,6 +292,16 @@ pub(super) struct Policy {
     /// Files with Cedar policies. All of them count; a `forbid` always wins.
     #[serde(default)]
     pub(super) files: Vec<String>,
+}
+
+/// Networks that policies know by a name (`context.zones`). NAME is up to 64 letters, digits, `-`, `_` and `.`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zone {
+    /// Addresses and ranges, such as `10.0.0.0/8` and `2001:db8::/32`; a client is held against them as its connection
+    /// shows it. Required.
+    #[serde(default)]
+    pub(super) networks: Vec<String>,
 }
 
 /// Who may use what.

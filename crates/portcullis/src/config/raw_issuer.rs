@@ -80,6 +80,11 @@ pub(super) struct Issuer {
     #[serde(default)]
     #[schemars(extend("x-name" = "SCOPE"))]
     pub(super) scope_implies: BTreeMap<String, Vec<String>>,
+    /// Claims of this issuer's tokens that policies can speak of with their type, as `principal.claims.NAME`. NAME is up to
+    /// 64 lower-case letters, digits and `_`.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) claims: BTreeMap<String, Claim>,
     /// PEM file with a further root to trust for connections to this issuer.
     pub(super) ca: Option<String>,
     /// As for a server.
@@ -91,6 +96,19 @@ pub(super) struct Issuer {
     /// The gateway's own issuer. At most one; only `max_lifetime` may stand beside it.
     #[schemars(extend("default" = false))]
     pub(super) embedded: Option<bool>,
+}
+
+/// A claim with a type. A token that has it as something else is refused.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Claim {
+    /// What it is: `bool`, `long` (a whole number), `string` (of at most 256 bytes) or `strings` (a list of at most 64 of
+    /// them). Required; the same for each issuer that has NAME.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["bool", "long", "string", "strings"]))]
+    pub(super) kind: Option<String>,
+    /// The claim in the token, written like `roles_claim`. Default: NAME.
+    pub(super) claim: Option<Path>,
 }
 
 /// Security events that this issuer pushes (Shared Signals, RFC 8935) to `PUBLIC_URL/signals/NAME`. NAME is that of

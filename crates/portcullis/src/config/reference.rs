@@ -44,6 +44,7 @@ pub(super) const ORDER: &[&str] = &[
     "issuers",
     "servers",
     "policy",
+    "zones",
     "grants",
     "boundary",
 ];

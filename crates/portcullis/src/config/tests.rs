@@ -1123,6 +1123,29 @@ const BAD_PRESETS: &[Row] = &[
 ];
 
 #[rustfmt::skip]
+const BAD_FACTS: &[(&str, usize, usize, &str, &str)] = &[
+    ("[zones.a]", 1, 8, "zones.a", "a zone without `networks`"),
+    ("[zones.\"a b\"]\nnetworks = [\"10.0.0.0/8\"]", 1, 8, "zones.a b", "letters, digits"),
+    ("[zones.a]\nnetworks = [\"10.1.0.0/8\"]", 2, 13, "zones.a.networks[0]", "write \"10.0.0.0/8\""),
+    ("[zones.a]\nnetworks = [\"::ffff:10.0.0.0/104\"]", 2, 13, "zones.a.networks[0]", "an address within a network"),
+    ("[zones.a]\nnetworks = [\"10.0.0.0/33\"]", 2, 13, "zones.a.networks[0]", "not an address"),
+    ("[zones.a]\nnetworks = [\"office.example\"]", 2, 13, "zones.a.networks[0]", "not an address"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[issuers.a.claims]\nRisk = { type = \"bool\" }", 4, 1, "issuers.a.claims.Risk", "lower-case letters"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[issuers.a.claims]\nzones = { type = \"bool\" }", 4, 1, "issuers.a.claims.zones", "something else by this name"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[issuers.a.claims]\nrisk = { type = \"text\" }", 4, 17, "issuers.a.claims.risk.type", "not one of the values"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[issuers.a.claims]\nrisk = { }", 4, 1, "issuers.a.claims.risk", "no `type`"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[issuers.a.claims]\nrisk = { type = \"bool\", claim = \"a..b\" }", 4, 33, "issuers.a.claims.risk.claim", "a claim has a name"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\nclaims.risk.type = \"bool\"\n[issuers.b]\nissuer = \"https://b.example\"\nclaims.risk.type = \"string\"", 6, 20, "issuers.b.claims.risk.type", "write type = \"bool\""),
+];
+
+#[test]
+fn auth_05_refuses_facts_that_mean_nothing_or_two_things() {
+    for (text, line, column, key, words) in BAD_FACTS {
+        refuses(&format!("{text}\n"), *line, *column, key, words);
+    }
+}
+
+#[rustfmt::skip]
 const BAD_TREES: &[(&str, usize, usize, &str, &str)] = &[
     ("a = [\"a\"]", 4, 1, "a", "implies itself: a > a"),
     ("a = [\"b\"]\nb = [\"c\"]\nc = [\"x\", \"a\"]", 4, 1, "a", "implies itself: a > b > c > a"),

@@ -384,6 +384,11 @@ fn authz_01_the_example_comes_out_as_it_says() {
         (0, "cases: 5, all as expected\n"),
         "{ran:?}"
     );
+    let conditional = examples.join("conditional.cases.toml");
+    let conditional = conditional.display().to_string();
+    let ran = run(home.path(), &["policy", "test", &conditional]);
+    let expected = (0, "cases: 8, all as expected\n");
+    assert_eq!((ran.code, ran.out.as_str()), expected, "{ran:?}");
     let other = examples.join("minimal.toml").display().to_string();
     assert_eq!(
         run(home.path(), &["policy", "test", &file, "--config", &other]).code,

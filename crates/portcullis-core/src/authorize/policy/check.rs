@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::authenticate::DeclaredClaim;
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
     Entities, EntityUid, ParseErrors, Policy as Cedar, PolicyId, PolicySet, Schema,
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::action::{self, Action};
 use super::boundary::{self, Boundary};
+use super::declared::Zone;
 use super::grants::{Grant, RULE_PREFIX};
 use super::names::{SEPARATOR, Types};
 use super::problem::{Position, Problem};
@@ -27,6 +29,9 @@ pub(super) struct Check<'c> {
     validator: Validator,
     types: &'c Types,
     actions: &'c Entities,
+    zones: &'c [Zone],
+    /// Names of claims that are declared.
+    claims: BTreeSet<String>,
     /// Names of rules: the audit record knows a rule by nothing else.
     rules: BTreeSet<String>,
     pub(super) policies: Vec<Checked>,
@@ -34,11 +39,19 @@ pub(super) struct Check<'c> {
 }
 
 impl<'c> Check<'c> {
-    pub(super) fn new(schema: Schema, types: &'c Types, actions: &'c Entities) -> Self {
+    pub(super) fn new(
+        schema: Schema,
+        types: &'c Types,
+        actions: &'c Entities,
+        (zones, claims): (&'c [Zone], &[(String, DeclaredClaim)]),
+    ) -> Self {
+        let claims = claims.iter().map(|(_, claim)| claim.name.clone());
         Self {
             validator: Validator::new(schema),
             types,
             actions,
+            zones,
+            claims: claims.collect(),
             rules: BTreeSet::new(),
             policies: Vec::new(),
             problems: Vec::new(),
@@ -161,8 +174,25 @@ impl<'c> Check<'c> {
         let json = policy
             .to_json()
             .map_err(|error| refused(error.to_string()))?;
+        self.meet_zones(source, &json)?;
+        if let Some(unknown) = super::known::unknown(&json, &self.claims) {
+            return Err(Problem::new(source, format!("there is no {unknown}"))
+                .hint("claims are declared under [issuers.NAME.claims]"));
+        }
         self.policies.push(Checked { policy, json });
         Ok(())
+    }
+
+    /// Refuses a zone that is not declared: no address would ever be in it.
+    fn meet_zones(&self, source: &str, policy: &Value) -> Result<(), Problem> {
+        let mut named = BTreeSet::new();
+        super::scopes::collect(policy, "zones", &mut named);
+        let is_declared = |name: &String| self.zones.iter().any(|zone| zone.name == *name);
+        match named.iter().find(|name| !is_declared(name)) {
+            Some(name) => Err(Problem::new(source, format!("there is no zone {name:?}"))
+                .hint(format!("declare it: [zones.{name}]"))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses an entity that no request could ever have, or that a request has for itself.

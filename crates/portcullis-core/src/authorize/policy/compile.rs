@@ -8,6 +8,7 @@ use cedar_policy::{Entities, Policy as Cedar, Schema};
 
 use super::Sources;
 use super::check::{Check, Checked};
+use super::declared::{self, Zone};
 use super::index::{Index, Named};
 use super::names::Types;
 use super::problem::{PolicyError, Problem};
@@ -31,6 +32,7 @@ pub(super) struct Compiled {
     /// The scopes that policies ask for.
     pub(super) scopes: BTreeSet<String>,
     pub(super) reads: Reads,
+    pub(super) zones: Vec<Zone>,
     /// What the audit record calls the rules.
     pub(super) rules: BTreeSet<String>,
     /// The grants that end, with the seconds since 1970.
@@ -40,10 +42,12 @@ pub(super) struct Compiled {
 }
 
 pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
-    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| of_ours(&error))?;
+    let schema_text = declared::schema(SCHEMA, sources.claims).map_err(PolicyError::of)?;
+    let (schema, _) =
+        Schema::from_cedarschema_str(&schema_text).map_err(|error| of_ours(&error))?;
     let types = Types::parse().map_err(|error| of_ours(&error))?;
     let actions = schema.action_entities().map_err(|error| of_ours(&error))?;
-    let mut check = Check::new(schema, &types, &actions);
+    let mut check = Check::new(schema, &types, &actions, (sources.zones, sources.claims));
     for (name, text) in sources.cedar {
         check.file(name, text);
     }
@@ -61,8 +65,11 @@ pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
     }
     let compiled = assemble(types, &actions, &policies);
     let compiled = compiled.map_err(|error| of_ours(error.as_ref()))?;
+    let declared = declared::text(sources.zones, sources.claims);
     Ok(Compiled {
         ends: ends.collect(),
+        hash: hash(&[&schema_text, &declared, &compiled.text]),
+        zones: sources.zones.to_vec(),
         ..compiled
     })
 }
@@ -81,7 +88,7 @@ fn assemble(
         let Checked { policy, json } = checked;
         rules.insert(Named::of(policy).rule);
         reads = reads.and(Reads::of(json));
-        super::scopes::collect(json, &mut scopes);
+        super::scopes::collect(json, "scopes", &mut scopes);
         lists.extend(visible.relax(checked)?);
         let canonical = Cedar::from_json(None, json.clone())?;
         let rule: &str = policy.id().as_ref();
@@ -93,7 +100,8 @@ fn assemble(
         full: Index::build(&types, actions, policies)?,
         lists: Index::build(&types, actions, &lists)?,
         unsure: Unsure::build(&types, actions, (policies, &lists))?,
-        hash: hash(&text),
+        hash: String::new(),
+        zones: Vec::new(),
         types,
         visible,
         scopes,
@@ -104,9 +112,9 @@ fn assemble(
     })
 }
 
-/// The schema gives the policies their meaning, so it is part of what is hashed.
-fn hash(text: &str) -> String {
-    let digest = digest(&SHA256, [SCHEMA, text].concat().as_bytes());
+/// The schema and what is declared give the policies their meaning, so they are part of what is hashed.
+fn hash(parts: &[&str]) -> String {
+    let digest = digest(&SHA256, parts.concat().as_bytes());
     let nibbles = digest
         .as_ref()
         .iter()
@@ -118,8 +126,5 @@ fn hash(text: &str) -> String {
 
 /// A problem of the schema or of the engine, which no source can cause.
 fn of_ours(error: &dyn Error) -> PolicyError {
-    let problem = Problem::new("policy engine", error.to_string());
-    PolicyError {
-        problems: vec![problem],
-    }
+    PolicyError::of(Problem::new("policy engine", error.to_string()))
 }

@@ -8,9 +8,12 @@ use cedar_policy::{
 };
 
 use super::arguments::{Flat, flatten};
+use super::declared::{Zone, zones_of};
 use super::names::{Types, escape_server, part_id, principal_id, uid};
 use super::question::{Denied, Question, Target};
 use super::reads::{Fact, PRINCIPAL, Reads};
+use crate::authenticate::ClaimValue;
+use crate::time::Timestamp;
 
 /// The names of a question in Cedar.
 pub(super) struct Names<'q> {
@@ -52,7 +55,7 @@ pub(super) fn facts(
     types: &Types,
     action: &Entity,
     names: &Names<'_>,
-    question: &Question<'_>,
+    (question, zones): (&Question<'_>, &[Zone]),
     reads: Reads,
 ) -> Result<(Request, Entities), Denied> {
     let mut entities = Vec::new();
@@ -65,7 +68,7 @@ pub(super) fn facts(
     if reads.has_any(&[Fact::Kin, Fact::Naming]) {
         entities.push(target(types, names, &question.target, reads)?);
     }
-    let mut context = circumstances(question, reads);
+    let mut context = circumstances(question, zones, reads);
     if reads.has(Fact::Arguments) || reads.has(Fact::Numbers) {
         let flat = match question.arguments {
             Some(arguments) => flatten(arguments).map_err(|_| Denied::Indeterminate)?,
@@ -120,6 +123,12 @@ fn principal(names: &Names<'_>, question: &Question<'_>, reads: Reads) -> Result
         let scopes = subject.scopes.iter().cloned().map(Expression::new_string);
         attributes.push(("scopes".to_owned(), Expression::new_set(scopes)));
     }
+    if reads.has(Fact::Declared) {
+        let claims = subject.declared.iter();
+        let claims = claims.map(|(name, value)| (name.clone(), expression(value)));
+        let record = Expression::new_record(claims).map_err(|_| Denied::Indeterminate)?;
+        attributes.push(("claims".to_owned(), record));
+    }
     let mut tags = Vec::new();
     if reads.has(Fact::Claims) {
         let mut claims = BTreeSet::new();
@@ -161,7 +170,7 @@ fn target(
     entity(names.target.clone(), attributes, kin, [])
 }
 
-fn circumstances(question: &Question<'_>, reads: Reads) -> Vec<Pair> {
+fn circumstances(question: &Question<'_>, zones: &[Zone], reads: Reads) -> Vec<Pair> {
     let mut context = Vec::new();
     if reads.has(Fact::Time) {
         let moment = moment(question.time);
@@ -179,7 +188,46 @@ fn circumstances(question: &Question<'_>, reads: Reads) -> Vec<Pair> {
     if reads.has(Fact::Network) {
         context.extend(question.network.map(|network| text("network", network)));
     }
+    if reads.has(Fact::Zones) {
+        let own = zones_of(zones, question.network).into_iter();
+        context.push(set("zones", own));
+    }
+    let login = question.subject.authentication;
+    if reads.has(Fact::Class) {
+        let class = login.and_then(|login| login.class.as_deref());
+        context.extend(class.map(|class| text("acr", class)));
+    }
+    if reads.has(Fact::Methods) {
+        let methods = login.and_then(|login| login.methods.as_ref());
+        context.extend(methods.map(|all| set("amr", all.iter().map(String::as_str))));
+    }
+    if reads.has(Fact::Age) {
+        let age = auth_age(question).map(Expression::new_long);
+        context.extend(age.map(|age| ("auth_age".to_owned(), age)));
+    }
     context
+}
+
+/// How many seconds ago the login was; not known if the token does not say, or says what cannot be.
+pub(super) fn auth_age(question: &Question<'_>) -> Option<i64> {
+    let now = Timestamp::from_seconds(u64::try_from(question.time).ok()?);
+    let age = question.subject.authentication?.age(now)?;
+    i64::try_from(age.as_secs()).ok()
+}
+
+fn expression(value: &ClaimValue) -> Expression {
+    let text = |text: &String| Expression::new_string(text.clone());
+    match value {
+        ClaimValue::Bool(value) => Expression::new_bool(*value),
+        ClaimValue::Long(value) => Expression::new_long(*value),
+        ClaimValue::Text(value) => text(value),
+        ClaimValue::Texts(values) => Expression::new_set(values.iter().map(text)),
+    }
+}
+
+fn set<'t>(name: &str, texts: impl Iterator<Item = &'t str>) -> Pair {
+    let texts = texts.map(|text| Expression::new_string(text.to_owned()));
+    (name.to_owned(), Expression::new_set(texts))
 }
 
 /// The parts of a point in time that policies can speak of.

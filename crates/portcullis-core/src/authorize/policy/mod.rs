@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::authenticate::DeclaredClaim;
 use cedar_policy::{AuthorizationError, Authorizer, Decision, Entities, PolicyId, Request};
 
 mod question;
@@ -23,19 +24,23 @@ mod facts;
 mod arguments;
 mod visible;
 mod scopes;
+mod declared;
+mod known;
+mod told;
 mod unsure;
 
 use index::{Index, Named, Rules};
-use reads::Reads;
+use reads::{Reads, TOLD};
 
 pub use action::Action;
 pub use boundary::Boundary;
+pub use declared::Zone;
 pub use grants::{Grant, NoSuchWho, Who};
 pub use problem::{PolicyError, Position, Problem};
 pub use question::{Allowed, Denied, Question, Subject, Target};
 
 /// Where policies come from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Sources<'a> {
     /// Cedar files: the name and the text of each.
     pub cedar: &'a [(String, String)],
@@ -43,6 +48,10 @@ pub struct Sources<'a> {
     pub grants: &'a [Grant],
     /// What no policy and no grant exceeds.
     pub boundaries: &'a [Boundary],
+    /// Named networks, each with a name of its own.
+    pub zones: &'a [Zone],
+    /// The claims that policies can speak of, with the issuers in whose tokens they are.
+    pub claims: &'a [(String, DeclaredClaim)],
 }
 
 /// All policies, compiled and immutable.
@@ -122,6 +131,22 @@ impl Policy {
     /// principal, an action and a target stays the same until a grant ends.
     pub fn depends_on_context(&self) -> bool {
         self.compiled.reads.circumstances()
+    }
+
+    /// Whether any policy reads what a record does not hold anyway ([`Policy::looked_at`]).
+    pub fn looks_further(&self) -> bool {
+        self.compiled.reads.has_any(&TOLD)
+    }
+
+    /// What the policies that concern a question read of the login, the named networks and the declared claims, for its
+    /// record: with that, it can be decided again. What they do not read, or what is not known, is left out.
+    pub fn looked_at(&self, question: &Question<'_>) -> Vec<(&'static str, String)> {
+        let names = facts::Names::of(&self.compiled.types, question);
+        let of_action = self.compiled.full.of(question.action);
+        let matching = of_action.map(|own| own.matching(&names));
+        let reads = matching.into_iter().flatten().map(|rules| rules.reads);
+        let reads = reads.fold(Reads::default(), Reads::and);
+        told::told(question, &self.compiled.zones, reads)
     }
 
     /// Answers a question.
@@ -241,7 +266,8 @@ impl Policy {
         if matching.iter().all(|rules| rules.set.is_empty()) {
             return Ok(verdict);
         }
-        let (request, entities) = facts::facts(types, &of_action.entity, &names, question, reads)?;
+        let asked = (question, &*self.compiled.zones);
+        let (request, entities) = facts::facts(types, &of_action.entity, &names, asked, reads)?;
         for rules in matching.iter().filter(|rules| !rules.set.is_empty()) {
             self.judge(rules, (&request, &entities), question.time, &mut verdict);
         }

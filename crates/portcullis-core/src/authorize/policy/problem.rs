@@ -48,6 +48,15 @@ impl fmt::Display for Problem {
     }
 }
 
+impl PolicyError {
+    /// One problem alone.
+    pub(super) fn of(problem: Problem) -> Self {
+        Self {
+            problems: vec![problem],
+        }
+    }
+}
+
 impl Problem {
     /// A problem of a whole source.
     pub(super) fn new(source: &str, message: impl Into<String>) -> Self {

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::action::Action;
+use crate::authenticate::{Authentication, ClaimValue};
 
 /// May this subject do this to that target, now and in this way?
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,10 @@ pub struct Subject<'a> {
     pub scopes: &'a [String],
     /// Other claims, as text. Of two with one name no decision comes.
     pub claims: &'a [(String, String)],
+    /// The claims that the configuration declares. Of two with one name no decision comes.
+    pub declared: &'a [(String, ClaimValue)],
+    /// What the token says of the login behind it, if there is a token.
+    pub authentication: Option<&'a Authentication>,
 }
 
 /// What an action is done to.

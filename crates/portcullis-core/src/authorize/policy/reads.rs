@@ -10,6 +10,8 @@ pub(super) enum Fact {
     Client,
     Scopes,
     Claims,
+    /// The claims that the configuration declares.
+    Declared,
     /// What an entity is in: roles, groups, families of actions, servers.
     Kin,
     /// The name, URI and server of the target.
@@ -17,31 +19,51 @@ pub(super) enum Fact {
     Time,
     Era,
     Network,
+    /// The named networks of the client's address.
+    Zones,
+    /// `acr`, `amr` and `auth_age`.
+    Class,
+    Methods,
+    Age,
     Arguments,
     Numbers,
 }
 
 /// The facts that some policies read, at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Reads(u16);
+pub(super) struct Reads(u32);
 
 /// Facts that the entity of the principal is made of.
-pub(super) const PRINCIPAL: [Fact; 6] = [
+pub(super) const PRINCIPAL: [Fact; 7] = [
     Fact::Issuer,
     Fact::Subject,
     Fact::Client,
     Fact::Scopes,
     Fact::Claims,
+    Fact::Declared,
     Fact::Kin,
 ];
 
 /// Facts of the circumstances of a request, and not of its principal or its target.
-const CIRCUMSTANCES: [Fact; 5] = [
+const CIRCUMSTANCES: [Fact; 9] = [
     Fact::Time,
     Fact::Era,
     Fact::Network,
+    Fact::Zones,
+    Fact::Class,
+    Fact::Methods,
+    Fact::Age,
     Fact::Arguments,
     Fact::Numbers,
+];
+
+/// Facts that a record does not hold anyway.
+pub(super) const TOLD: [Fact; 5] = [
+    Fact::Declared,
+    Fact::Zones,
+    Fact::Class,
+    Fact::Methods,
+    Fact::Age,
 ];
 
 impl Reads {
@@ -54,7 +76,7 @@ impl Reads {
 
     #[cfg(test)]
     pub(super) fn everything() -> Self {
-        Self(u16::MAX)
+        Self(u32::MAX)
     }
 
     pub(super) fn has(self, fact: Fact) -> bool {
@@ -126,6 +148,11 @@ impl Reads {
                 "time" => self.add(Fact::Time),
                 "era" => self.add(Fact::Era),
                 "network" => self.add(Fact::Network),
+                "claims" => self.add(Fact::Declared),
+                "zones" => self.add(Fact::Zones),
+                "acr" => self.add(Fact::Class),
+                "amr" => self.add(Fact::Methods),
+                "auth_age" => self.add(Fact::Age),
                 "arguments" => self.add(Fact::Arguments),
                 "numbers" => self.add(Fact::Numbers),
                 _ => {}
@@ -136,7 +163,7 @@ impl Reads {
     }
 }
 
-fn bit(fact: Fact) -> u16 {
+fn bit(fact: Fact) -> u32 {
     1 << fact as u16
 }
 

@@ -7,6 +7,7 @@ use crate::config::{
 };
 use portcullis_audit::time_text;
 use portcullis_core::authenticate::Binding;
+use portcullis_core::authorize::policy::Zone;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub(super) struct Meaning {
     /// SHA-256 of all policies and grants, as audit records name it.
     pub(super) policy: String,
     pub(super) policy_files: Vec<PathBuf>,
+    /// Networks that policies know by a name.
+    pub(super) zones: BTreeMap<String, Vec<String>>,
     /// What nobody exceeds.
     pub(super) boundaries: BTreeMap<String, Cap>,
     pub(super) servers: BTreeMap<String, Behind>,
@@ -157,6 +160,7 @@ impl Meaning {
                 .iter()
                 .map(|file| file.path.clone())
                 .collect(),
+            zones: checked.zones.iter().map(zone).collect(),
             boundaries: checked.boundaries.iter().map(cap).collect(),
             servers: checked
                 .servers
@@ -259,6 +263,11 @@ fn shows(credentials: &Credentials) -> Shows {
         audience: credentials.audience.clone(),
         scopes: credentials.scopes.iter().cloned().collect(),
     }
+}
+
+fn zone(zone: &Zone) -> (String, Vec<String>) {
+    let networks = zone.networks.iter().map(ToString::to_string);
+    (zone.name.clone(), networks.collect())
 }
 
 fn cap(boundary: &Boundary) -> (String, Cap) {

@@ -3,7 +3,7 @@
 use super::words::listed;
 use crate::assemble::own_issuer;
 use crate::config::{Checked, External, Issuer};
-use portcullis_core::authenticate::Claims;
+use portcullis_core::authenticate::{Claims, DeclaredClaim};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -44,6 +44,8 @@ pub(super) struct Named {
     pub(super) required_claims: BTreeMap<String, Vec<String>>,
     pub(super) one_of_claims: Vec<String>,
     pub(super) forbidden_claims: Vec<String>,
+    /// What policies can speak of: the type, and where it stands.
+    pub(super) claims: BTreeMap<String, (&'static str, Vec<String>)>,
 }
 
 impl Trust {
@@ -112,8 +114,14 @@ impl Named {
             required_claims: claims.required.iter().cloned().collect(),
             one_of_claims: claims.one_of.clone(),
             forbidden_claims: claims.forbidden.clone(),
+            claims: claims.declared.iter().map(declared).collect(),
         }
     }
+}
+
+fn declared(claim: &DeclaredClaim) -> (String, (&'static str, Vec<String>)) {
+    let way = claim.path.names().to_vec();
+    (claim.name.clone(), (claim.kind.name(), way))
 }
 
 impl fmt::Display for Trust {
@@ -184,6 +192,13 @@ impl fmt::Display for Named {
                 out,
                 "           scope {scope} implies {}",
                 implied.join(", ")
+            )?;
+        }
+        for (name, (kind, way)) in &self.claims {
+            writeln!(
+                out,
+                "           policies know {name}: {kind}, from {}",
+                way.join(" > ")
             )?;
         }
         for (name, texts) in &self.required_claims {

@@ -38,6 +38,9 @@ impl fmt::Display for Meaning {
                 writeln!(out, "  {server}  {}", within.join(", "))?;
             }
         }
+        for (name, networks) in &self.zones {
+            writeln!(out, "\nZone {name}: {}", networks.join(", "))?;
+        }
         writeln!(out, "\nPolicy {}", self.policy)?;
         for file in &self.policy_files {
             writeln!(out, "  {} may permit or forbid more", file.display())?;

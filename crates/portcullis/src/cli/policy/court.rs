@@ -13,7 +13,7 @@ use crate::keys::{Purpose, Signer};
 use crate::random;
 use anyhow::Context as _;
 use portcullis_core::authenticate::{
-    Algorithm, Binding, Credentials, Introspection, Issuer, Keys, Trust,
+    Algorithm, Binding, Claims, Credentials, Introspection, Issuer, Keys, Trust,
 };
 use portcullis_core::authorize::policy::{self, Grant, Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Strengths, decide_reverse};
@@ -31,6 +31,9 @@ use std::time::Duration;
 const LIFETIME: Duration = Duration::from_mins(1);
 /// Whom a case names that names nobody.
 const SOMEBODY: &str = "somebody";
+
+/// Facts by their names in records.
+pub(super) type Facts = Vec<(&'static str, String)>;
 
 /// The rules, and what it takes to ask them.
 pub(super) struct Court {
@@ -92,10 +95,15 @@ impl Court {
     /// # Errors
     /// If the question cannot be put: it names what is not there.
     pub(super) fn judge(&self, asked: &Asked) -> anyhow::Result<Verdict> {
+        self.hear(asked).map(|(verdict, _)| verdict)
+    }
+
+    /// The same, with what a record would tell of the facts that the rules look at.
+    pub(super) fn hear(&self, asked: &Asked) -> anyhow::Result<(Verdict, Facts)> {
         let state = State::default();
         let session = match self.identify(&state, asked)? {
             Ok(session) => session,
-            Err(refusal) => return Ok(Verdict::of(&refusal)),
+            Err(refusal) => return Ok((Verdict::of(&refusal), Facts::new())),
         };
         let circumstances = Circumstances {
             now: asked.time,
@@ -115,13 +123,14 @@ impl Court {
                 let message = (body, &Headers::absent());
                 let passed = (circumstances, &mut trail);
                 let admitted = pipeline::admit(&self.rules, &state, session, message, passed);
-                admitted.map(|_| trail.rule.unwrap_or_default())
+                admitted.map(|_| trail.rule.take().unwrap_or_default())
             }
         };
-        Ok(match decided {
+        let verdict = match decided {
             Ok(rule) => Verdict::Allowed { rule },
             Err(refusal) => Verdict::of(&refusal),
-        })
+        };
+        Ok((verdict, trail.looked_at))
     }
 
     /// The name in the configuration of the issuer whose `iss` this is.
@@ -138,6 +147,11 @@ impl Court {
         let issuer = self.issuer(asked);
         let implied = issuer.map(|issuer| issuer.claims.implied.of(&asked.who.scopes));
         implied.unwrap_or_default()
+    }
+
+    /// What this issuer calls things.
+    pub(super) fn claims_of(&self, issuer: &str) -> Option<&Claims> {
+        self.issuers.get(issuer).map(|issuer| &issuer.claims)
     }
 
     /// Where a rule stands, in brackets; nothing if that is not known.
@@ -311,7 +325,7 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
         policy: Policy::compile(&Sources {
             cedar: &[],
             grants: &[anyone],
-            boundaries: &[],
+            ..Sources::default()
         })?,
         servers,
         sessions: rules.sessions,

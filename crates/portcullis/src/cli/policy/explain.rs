@@ -46,8 +46,8 @@ pub(super) struct Explain {
     /// A scope.
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// Another claim that is a text.
-    #[arg(long, value_name = "NAME=TEXT")]
+    /// Another claim: a text, or JSON behind `:=`.
+    #[arg(long, value_name = "NAME=TEXT|NAME:=JSON")]
     claim: Vec<String>,
     /// The OAuth client.
     #[arg(long, value_name = "ID")]
@@ -190,8 +190,13 @@ impl Explain {
     fn added(&self) -> anyhow::Result<Who> {
         let mut claims = Map::new();
         for claim in &self.claim {
-            let (name, text) = claim.split_once('=').context("--claim is NAME=TEXT")?;
-            claims.insert(name.to_owned(), json!(text));
+            let usage = "--claim is NAME=TEXT or NAME:=JSON";
+            let (name, text) = claim.split_once('=').context(usage)?;
+            let (name, value) = match name.strip_suffix(':') {
+                Some(name) => (name, serde_json::from_str(text).context(usage)?),
+                None => (name, json!(text)),
+            };
+            claims.insert(name.to_owned(), value);
         }
         let who = Who {
             roles: self.role.clone(),
@@ -214,7 +219,7 @@ impl Explain {
 
 /// What the rules say, in words and as JSON.
 fn explain(court: &Court, asked: &Asked) -> anyhow::Result<(Vec<String>, Value, Ending)> {
-    let verdict = court.judge(asked)?;
+    let (verdict, facts) = court.hear(asked)?;
     let near = near(court, asked, &verdict)?;
     let (mut words, ending) = match &verdict {
         Verdict::Allowed { rule } => {
@@ -242,6 +247,13 @@ fn explain(court: &Court, asked: &Asked) -> anyhow::Result<(Vec<String>, Value, 
         )
     });
     words.extend(shown);
+    let facts = facts.iter();
+    let facts: Vec<String> = facts
+        .map(|(name, fact)| format!("{name} = {fact}"))
+        .collect();
+    if !facts.is_empty() {
+        words.push(format!("The rules look at {}.", facts.join("; ")));
+    }
     let implied = court.implied(asked);
     if !implied.is_empty() {
         words.push(format!("Its scopes imply {}.", implied.join(" ")));
@@ -252,6 +264,7 @@ fn explain(court: &Court, asked: &Asked) -> anyhow::Result<(Vec<String>, Value, 
     let json = json!({
         "verdict": verdict.json(),
         "implied": implied,
+        "looked_at": facts,
         "near": near.collect::<Vec<_>>(),
         "words": words,
     });

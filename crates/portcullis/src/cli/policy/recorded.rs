@@ -3,9 +3,11 @@
 use super::asked::{Asked, Who, Wish};
 use super::court::Court;
 use super::explain::expect_id;
+use super::said::put;
 use super::verdict::Verdict;
 use anyhow::Context as _;
 use portcullis_audit::{Effect, Filter, Found, newest_first, time_text};
+use portcullis_core::authenticate::Claims;
 use portcullis_core::authorize::action_of;
 use portcullis_core::authorize::policy::Action;
 use portcullis_core::protocol::{Method, Revision};
@@ -108,6 +110,8 @@ impl Recorded {
             .map(|target| target.as_str().to_owned());
         let wish = wish(method, target, era)?;
         let (era, what) = Wish { arguments, ..wish }.read()?;
+        let mut added = added;
+        self.recall(&mut added.claims, court.claims_of(issuer));
         Ok(Asked {
             who: Who {
                 user: Some(who.sub.as_str().to_owned()),
@@ -124,6 +128,30 @@ impl Recorded {
             time: Timestamp::from_micros(self.0.stamp.time),
             network: record.peer.map(|peer| peer.ip().to_string()),
         })
+    }
+
+    /// Adds what the record tells of facts that rules looked at; what was added by hand goes before it.
+    fn recall(&self, told: &mut Map<String, Value>, names: Option<&Claims>) {
+        let detail = &self.0.record.detail;
+        let json = |name| serde_json::from_str::<Value>(detail.get(name)?).ok();
+        let age = detail.get("auth_age").and_then(|age| age.parse().ok());
+        let now = Timestamp::from_micros(self.0.stamp.time).seconds();
+        let time = age.and_then(|age| now.checked_sub(age)).map(Value::from);
+        let mut facts = Map::new();
+        let claims = json("claims").unwrap_or_default();
+        for claim in names.into_iter().flat_map(|names| &names.declared) {
+            if let Some(value) = claims.get(&claim.name) {
+                put(&mut facts, &claim.path, value.clone());
+            }
+        }
+        let class = detail.get("acr").map(Value::from);
+        let login = [("acr", class), ("amr", json("amr")), ("auth_time", time)];
+        for (name, value) in login {
+            facts.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        for (name, value) in facts {
+            told.entry(name).or_insert(value);
+        }
     }
 
     /// Whether today's rules would decide as the record says; `is_told` if what it does not hold was added.

@@ -44,7 +44,7 @@ pub(super) fn said(who: &Who, subject: &str, names: &Claims) -> Map<String, Valu
 }
 
 /// Writes a claim where its path leads.
-fn put(claims: &mut Map<String, Value>, path: &ClaimPath, value: Value) {
+pub(super) fn put(claims: &mut Map<String, Value>, path: &ClaimPath, value: Value) {
     let Some((last, way)) = path.names().split_last() else {
         return;
     };

@@ -122,18 +122,8 @@ fn questions<'a>(grant: &'a Grant, roles: &'a [String], groups: &'a [String]) ->
         .map(|(_, action)| (action, at))
         .collect(),
     };
-    let subject = Subject {
-        issuer: UNNAMED,
-        subject: UNNAMED,
-        client: None,
-        roles,
-        groups,
-        has_unknown_groups: false,
-        scopes: &[],
-        claims: &[],
-    };
     let question = |(action, target)| Question {
-        subject,
+        subject: somebody(roles, groups),
         action,
         target,
         arguments: None,
@@ -142,4 +132,20 @@ fn questions<'a>(grant: &'a Grant, roles: &'a [String], groups: &'a [String]) ->
         network: None,
     };
     targets.into_iter().map(question).collect()
+}
+
+/// Of whom nothing is known but these.
+const fn somebody<'a>(roles: &'a [String], groups: &'a [String]) -> Subject<'a> {
+    Subject {
+        issuer: UNNAMED,
+        subject: UNNAMED,
+        client: None,
+        roles,
+        groups,
+        has_unknown_groups: false,
+        scopes: &[],
+        claims: &[],
+        declared: &[],
+        authentication: None,
+    }
 }

@@ -1,5 +1,6 @@
 //! What an issuer calls things, and by what its access tokens are known.
 
+use super::declared::declared;
 use super::desk::Desk;
 use super::implied::implied;
 use crate::config::bounds;
@@ -37,8 +38,8 @@ pub(super) fn claims(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Cl
             &place.key("scope_implies"),
             std::mem::take(&mut raw.scope_implies),
         ),
-        roles: path(desk, &place.key("roles_claim"), roles, bounds::ROLES_CLAIM),
-        groups: path(
+        roles: way(desk, &place.key("roles_claim"), roles, bounds::ROLES_CLAIM),
+        groups: way(
             desk,
             &place.key("groups_claim"),
             groups,
@@ -50,6 +51,7 @@ pub(super) fn claims(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Cl
             .client_claim
             .take()
             .map(|text| name(desk, &place.key("client_claim"), Some(text), "")),
+        declared: declared(desk, &place.key("claims"), std::mem::take(&mut raw.claims)),
         required: required(
             desk,
             &place.key("required_claims"),
@@ -84,7 +86,13 @@ fn subject(desk: &mut Desk<'_>, place: &Place, raw: Option<String>) -> String {
     claim
 }
 
-fn path(desk: &mut Desk<'_>, place: &Place, raw: Option<Path>, default: &str) -> ClaimPath {
+/// Where a claim stands.
+pub(super) fn way(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Option<Path>,
+    default: &str,
+) -> ClaimPath {
     let names = match raw {
         None => vec![default.to_owned()],
         Some(Path::Name(name)) if name.contains("://") => vec![name],

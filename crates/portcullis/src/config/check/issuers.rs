@@ -1,6 +1,7 @@
 //! Who may sign tokens.
 
 use super::claims::claims;
+use super::declared::agree;
 use super::desk::Desk;
 use super::introspection::introspection;
 use super::presets::{INSTEAD_OF_GOOGLE, NO_GOOGLE, expand};
@@ -93,6 +94,7 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
             .known
             .insert(name, Issuer::External(Box::new(external)));
     }
+    agree(desk, &issuers.known);
     issuers
 }
 
@@ -128,6 +130,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("groups_claim", raw.groups_claim.is_some()),
         ("scope_claim", raw.scope_claim.is_some()),
         ("scope_implies", !raw.scope_implies.is_empty()),
+        ("claims", !raw.claims.is_empty()),
         ("subject_claim", raw.subject_claim.is_some()),
         ("client_subject", raw.client_subject.is_some()),
         ("client_claim", raw.client_claim.is_some()),

@@ -6,6 +6,7 @@ mod issuers;
 mod presets;
 mod claims;
 mod implied;
+mod declared;
 mod signals;
 mod scim;
 mod introspection;
@@ -16,6 +17,7 @@ mod upstream;
 mod credentials;
 mod trust;
 mod grants;
+mod zones;
 mod misuse;
 mod secrets;
 mod keepers;
@@ -54,13 +56,9 @@ pub(super) fn file(
     let audit = gateway
         .as_ref()
         .map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
-    let collector = raw.telemetry.pins.and_then(|raw| {
-        trust::pins(
-            &mut desk,
-            &Place::default().key("telemetry").key("pins"),
-            raw,
-        )
-    });
+    let pinned = Place::default().key("telemetry").key("pins");
+    let pins = raw.telemetry.pins;
+    let collector = pins.and_then(|raw| trust::pins(&mut desk, &pinned, raw));
     let egress = egress(&mut desk, raw.egress);
     let misuse = misuse::misuse(&mut desk, raw.misuse);
     let issuers = issuers::issuers(&mut desk, raw.issuers);
@@ -75,6 +73,7 @@ pub(super) fn file(
     );
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let boundaries = grants::boundaries(&mut desk, raw.boundary, &servers, &issuers);
+    let zones = zones::zones(&mut desk, raw.zones);
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
     let borrowing = secrets::borrowing(&mut desk, ttl);
@@ -93,6 +92,7 @@ pub(super) fn file(
             issuers: issuers.known,
             servers: servers.known,
             policies,
+            zones,
             grants,
             boundaries,
             borrowing,

@@ -196,6 +196,8 @@ fn decided_again(policy: &Policy, record: &Value, scopes: &[String]) -> (&'stati
             has_unknown_groups: false,
             scopes,
             claims: &[],
+            declared: &[],
+            authentication: None,
         },
         action: Action::CallTool,
         target: Target::Tool {
@@ -241,7 +243,7 @@ fn siem_04_decides_again_as_it_was_decided() {
     let policy = Policy::compile(&Sources {
         cedar: &[file],
         grants: &[],
-        boundaries: &[],
+        ..Sources::default()
     })
     .unwrap();
     let records = ruled.scene.gateway.exchanges();

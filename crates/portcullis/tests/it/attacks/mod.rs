@@ -22,6 +22,7 @@ mod revocation;
 mod signals;
 mod feed;
 mod directory;
+mod facts;
 mod misuse;
 mod opaque;
 mod policy;

@@ -25,6 +25,7 @@ fn bounded(grants: &[Grant], who: &str, allow: &[&str]) -> Policy {
         cedar: &[],
         grants,
         boundaries: &[boundary],
+        ..Sources::default()
     };
     Policy::compile(&sources).expect("compiles")
 }
@@ -163,6 +164,7 @@ fn authz_03_a_boundary_permits_nothing_and_two_intersect() {
         cedar: &[],
         grants: &[grant("anyone", &["*"])],
         boundaries: &caps,
+        ..Sources::default()
     });
     let policy = policy.expect("compiles");
     for (tool, expected) in [
@@ -187,6 +189,7 @@ fn authz_03_a_boundary_permits_nothing_and_two_intersect() {
             cedar,
             grants: &[],
             boundaries,
+            ..Sources::default()
         };
         assert!(Policy::compile(&sources).is_err());
     }

@@ -3,7 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::authenticate::{Authentication, ClaimValue};
 
+mod conditions;
 mod decisions;
 mod limits;
 mod properties;
@@ -19,6 +21,8 @@ struct Caller {
     has_unknown_groups: bool,
     scopes: Vec<String>,
     claims: Vec<(String, String)>,
+    declared: Vec<(String, ClaimValue)>,
+    login: Authentication,
 }
 
 const ISSUER: &str = "https://idp.example";
@@ -58,6 +62,8 @@ impl Caller {
             has_unknown_groups: self.has_unknown_groups,
             scopes: &self.scopes,
             claims: &self.claims,
+            declared: &self.declared,
+            authentication: Some(&self.login),
         }
     }
 
@@ -91,7 +97,7 @@ fn compile(cedar: &str, grants: &[Grant]) -> Result<Policy, PolicyError> {
     Policy::compile(&Sources {
         cedar: &[file],
         grants,
-        boundaries: &[],
+        ..Sources::default()
     })
 }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::authorize::policy::facts::{Names, facts};
 use crate::authorize::policy::names::{part_id, principal_id, uid};
 use crate::authorize::policy::reads::Reads;
+use crate::time::Timestamp;
 
 const PRINCIPALS: &[&str] = &[
     "principal",
@@ -62,6 +63,9 @@ const CONDITIONS: &[&str] = &[
     "context has network && context.network == \"192.0.2.7\"",
     "context.time.hour < 12 || principal has client",
     "((context has network && principal has client) || (context.time.hour > 12 && principal has client)) && principal.client == \"ide\"",
+    "context has acr && context.acr == \"gold\"",
+    "context has auth_age && context.auth_age + 9223372036854775000 > 4",
+    "context has amr && context.amr.contains(\"otp\")",
     "if context.era == \"2025-11-25\" then principal has client else true",
 ];
 const ARGUMENTS: &[&str] = &[
@@ -133,6 +137,15 @@ fn policy_text() -> impl Strategy<Value = String> {
     })
 }
 
+fn logins() -> Vec<Authentication> {
+    let gold = Authentication {
+        class: Some("gold".to_owned()),
+        methods: Some(vec!["otp".to_owned()]),
+        time: Some(Timestamp::from_seconds(1_767_261_000)),
+    };
+    vec![Authentication::default(), gold]
+}
+
 fn caller() -> impl Strategy<Value = Caller> {
     let some = |names: &'static [&'static str]| {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -147,19 +160,24 @@ fn caller() -> impl Strategy<Value = Caller> {
         some(&["staff"]),
         some(&["read", "*"]),
         claims,
+        select(logins()),
     )
-        .prop_map(|(subject, client, roles, groups, scopes, claims)| Caller {
-            subject,
-            client,
-            roles,
-            groups,
-            has_unknown_groups: false,
-            scopes,
-            claims: claims
-                .into_iter()
-                .map(|tenant| ("tenant".to_owned(), tenant.to_owned()))
-                .collect(),
-        })
+        .prop_map(
+            |(subject, client, roles, groups, scopes, claims, login)| Caller {
+                subject,
+                client,
+                roles,
+                groups,
+                has_unknown_groups: false,
+                scopes,
+                claims: claims
+                    .into_iter()
+                    .map(|tenant| ("tenant".to_owned(), tenant.to_owned()))
+                    .collect(),
+                login,
+                ..Caller::default()
+            },
+        )
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -201,7 +219,13 @@ fn plain(policy: &Policy, text: &str, question: &Question<'_>) -> Result<Option<
     let of_action = compiled.full.of(question.action).expect("every action");
     let names = Names::of(&compiled.types, question);
     let reads = Reads::everything();
-    let (request, entities) = facts(&compiled.types, &of_action.entity, &names, question, reads)?;
+    let (request, entities) = facts(
+        &compiled.types,
+        &of_action.entity,
+        &names,
+        (question, &compiled.zones),
+        reads,
+    )?;
     let schema = include_str!("../schema.cedarschema")
         .parse()
         .expect("schema");

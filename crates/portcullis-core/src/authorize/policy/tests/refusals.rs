@@ -111,7 +111,7 @@ fn every_problem_of_every_source_is_told() {
     let sources = Sources {
         cedar: &cedar,
         grants: &grants,
-        boundaries: &[],
+        ..Sources::default()
     };
     let error = Policy::compile(&sources)
         .expect_err("does not compile")
