@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use credentials::{Beside, exchanges, published};
 use desk::{desk, introspection};
 pub(crate) use edges::admin_edge;
-use edges::edge;
+use edges::{edge, own_headers};
 use lookalikes::lookalikes;
 pub(crate) use policy::grant as grant_of;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
@@ -127,14 +127,12 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
             policy,
             servers,
             sessions: sessions(&checked.sessions),
-            view: match checked.audit.arguments {
-                config::Arguments::Redacted => View::Redacted,
-                config::Arguments::Digest => View::Digest,
-            },
+            view: view(checked.audit.arguments),
         },
         edge: edge(checked),
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
+        own_headers: own_headers(checked),
         signals: receivers(checked, workshop)?,
         sign_ins,
         directories: directories(checked, workshop),
@@ -148,6 +146,13 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         trusted: all_trusted(checked, workshop)?,
         upstreams,
     })
+}
+
+const fn view(arguments: config::Arguments) -> View {
+    match arguments {
+        config::Arguments::Redacted => View::Redacted,
+        config::Arguments::Digest => View::Digest,
+    }
 }
 
 /// The embedded issuer's name: the gateway's own URL.

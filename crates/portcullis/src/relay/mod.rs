@@ -15,6 +15,7 @@ mod hear;
 mod poll;
 mod provision;
 mod suspect;
+mod internal;
 mod connect;
 mod beside;
 mod intake;
@@ -36,7 +37,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue, VARY,
 };
 use hyper::{Request, Response};
 use portcullis_audit::{Record, Recorder};
@@ -86,6 +87,8 @@ pub(crate) struct Live {
     pub(crate) admin_edge: Edge,
     /// The servers, by name.
     pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
+    /// The headers that we send to servers for their operators, by server.
+    pub(crate) own_headers: BTreeMap<Arc<str>, Vec<HeaderName>>,
     /// Who may push security events, by name.
     pub(crate) signals: HashMap<String, Receiving>,
     /// The servers that need their user's consent.

@@ -104,6 +104,8 @@ impl Gateway {
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
         let session = self.identify(&step, server, exchange).await?;
         self.watch_known(live, session.principal(), peer, exchange);
+        let caller = session.principal();
+        self.watch_headers(live, &parts.headers, (caller, peer), exchange);
         match parts.method {
             Method::POST => self.post(step, session, (parts, body), exchange).await,
             Method::GET | Method::DELETE if is_stateless(&step) => Err(Unacceptable::Method.into()),

@@ -1,7 +1,8 @@
 //! ATK-002 and ATK-031: what the client brings must not reach the upstream, nor decide where it goes.
 
 use crate::harness::{
-    Host, Request, STATELESS, Scene, WITH_SESSIONS, call, call_in, initialize, post, raw, wait_for,
+    AMPLE, Host, Request, STATELESS, Scene, WITH_SESSIONS, call, call_in, initialize, post, raw,
+    wait_for,
 };
 use serde_json::json;
 
@@ -128,6 +129,58 @@ fn man_1_never_passes_on_what_the_client_brought() {
         );
         assert_eq!(seen.target, "/mcp");
     }
+}
+
+#[test]
+fn tok_04_who_sends_headers_that_only_we_may_set_is_told_of() {
+    const EVENT: &str = "request.internal_header_stripped";
+    let scene = Scene::with(&format!(
+        "{AMPLE}[issuers.idp]\nissuer = \"{{idp}}\"\n[servers.notes]\nurl = \"{{upstream}}\"\nallow = [\"*\"]\n\
+         headers = {{ X-Tenant = \"support\" }}\n"
+    ));
+    let token = scene.token("alice");
+    let plain = || call("echo").token(&token);
+    // The twin: what clients and proxies send in good faith, and strangers, whose every header is refused with them.
+    let usual = plain()
+        .add("x-forwarded-for", "10.0.0.1")
+        .add("x-request-id", "1")
+        .add("user-agent", "mine");
+    scene.permits(&usual);
+    scene.unauthenticated(&call("echo").add("x-forwarded-user", "admin"), "missing");
+    assert!(scene.gateway.records(EVENT, None).is_empty());
+
+    let borrowed = plain()
+        .add("X-Forwarded-User", "internal-marker")
+        .add("X-MS-CLIENT-PRINCIPAL", "internal-marker")
+        .add("router-key", "internal-marker");
+    let response = scene.permits(&borrowed);
+    let record = scene.gateway.expect(EVENT, Some("identity"));
+    assert_eq!(
+        record["detail"]["headers"],
+        "router-key, x-forwarded-user, x-ms-client-principal"
+    );
+    let call_record = scene.gateway.record_of(&response);
+    for field in ["principal", "client", "server", "trace"] {
+        assert_eq!(record[field], call_record[field], "{record}");
+    }
+    assert!(record["peer"].is_string(), "{record}");
+    scene.permits(&plain().add("X-Tenant", "internal-marker"));
+    let record = scene.gateway.expect(EVENT, Some("configured"));
+    assert_eq!(record["detail"]["headers"], "x-tenant");
+    for seen in scene.upstream.requests() {
+        assert!(!seen.whole().contains("internal-marker"), "{seen:?}");
+        assert_eq!(seen.header("x-tenant"), Some("support"));
+    }
+    assert!(!scene.gateway.traces().contains("internal-marker"));
+
+    // However often it is done, the log says how often, and does not fill.
+    for _ in 0..150 {
+        scene.permits(&borrowed);
+    }
+    wait_for("the sum", || {
+        (scene.gateway.counted(EVENT, "identity") == 151).then_some(())
+    });
+    assert!(scene.gateway.records(EVENT, Some("identity")).len() < 110);
 }
 
 #[test]
