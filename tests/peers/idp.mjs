@@ -11,7 +11,8 @@
 // Clients `rs`, `es` and `ed` sign with RS256, ES256 and EdDSA and are their own subject; every user
 // is a client of its own, with ES256. `aud` is the resource; scopes are granted as asked. Tokens of the client `opaque`
 // are read by introspection only (RFC 7662), which `introspection` may ask for, also for a signed answer (RFC 9701); they
-// end at /token/revocation (RFC 7009).
+// end at /token/revocation (RFC 7009). Those of `mutual` are bound to the client certificate (RFC 8705) whose DER stands in
+// `x-client-certificate`, in base64.
 //
 // The admin port (all POST but the first):
 //   GET /hits                                   {discovery, jwks, token}: how often each was asked for
@@ -23,7 +24,7 @@
 //   /slow-jwks?ms=N                             how late it is answered
 //   /mint  {alg, claims, header, foreign}       a token with exactly these claims, of the signing key for
 //                                               `alg`, or of a key nobody has published. Answers {token}
-import { generateKeyPair, randomBytes } from 'node:crypto';
+import { X509Certificate, generateKeyPair, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,6 +53,7 @@ const clients = Object.fromEntries([
   client('ES256', 'es'),
   client('EdDSA', 'ed'),
   client('ES256', 'opaque'),
+  client('ES256', 'mutual'),
   ...users.map((user) => client('ES256', user)),
 ]);
 
@@ -114,6 +116,12 @@ async function key(alg) {
   return { kid: randomBytes(8).toString('hex'), alg, use: 'sig', ...privateKey.export({ format: 'jwk' }) };
 }
 
+/** The client's certificate, as whoever ends TLS before the issuer says it: its DER in base64. */
+function getCertificate(ctx) {
+  const said = ctx.get('x-client-certificate');
+  return said ? new X509Certificate(Buffer.from(said, 'base64')) : undefined;
+}
+
 function provider() {
   return new Provider(issuer, {
     clients: [asker(), ...Object.entries(clients).map(([client_id, { client_secret }]) => ({
@@ -123,12 +131,14 @@ function provider() {
       redirect_uris: [],
       response_types: [],
       token_endpoint_auth_method: 'client_secret_post',
+      tls_client_certificate_bound_access_tokens: client_id === 'mutual',
     }))],
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true, allowedPolicy: () => true },
       jwtIntrospection: { enabled: true },
+      mTLS: { enabled: true, certificateBoundAccessTokens: true, getCertificate },
       revocation: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo },
     },

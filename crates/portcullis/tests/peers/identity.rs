@@ -1,6 +1,8 @@
 //! Tokens of a real identity provider: its algorithms, its keys as they change, and what is not for us.
 
-use crate::harness::{Draft, Gateway, Key, Request, initialize, wait_for};
+use crate::harness::{
+    Authority, Draft, Gateway, Identity, Key, Line, Request, initialize, wait_for,
+};
 use crate::issuer::Issuer;
 use crate::peer::{Served, round};
 use crate::speakers::{client, server};
@@ -285,4 +287,36 @@ fn tok_18_takes_the_bound_tokens_of_a_provider_from_their_holder_only() {
         assert_eq!(response.status, 401, "{response:?}");
         assert_eq!(gateway.record_of(&response)["reason"], "dpop_missing");
     }
+}
+
+#[test]
+fn tok_18_takes_the_certificate_bound_tokens_of_a_provider_over_that_certificate_only() {
+    let scene = Scene::new();
+    let (authority, files) = (Authority::new("own"), tempfile::tempdir().unwrap());
+    let own = authority.certify();
+    let [chain, key] = ["chain", "key"].map(|name| files.path().join(name));
+    std::fs::write(&chain, own.chain_pem()).unwrap();
+    std::fs::write(&key, own.key_pem()).unwrap();
+    let (chain, key) = (chain.display(), key.display());
+    let config = format!(
+        "[gateway.tls]\ncertificate = \"{chain}\"\nkey = \"{key}\"\n{}mtls = \"required\"\n",
+        scene.config()
+    );
+    let gateway = Gateway::start(&config);
+    let url = format!("https://{}/servers/notes/mcp", gateway.address);
+    let (alice, mallory) = (Identity::self_signed(), Identity::self_signed());
+    let token = scene.issuer.token_of_certificate(&url, &alice.chain[0]);
+    let ask = |shown: Option<&Identity>, token: &str| {
+        let shown = shown.map(|identity| (identity, identity));
+        let mut line = Line::open(gateway.address, &authority, shown);
+        let response = line.ask(&initialize(token));
+        let record = gateway.record_of(&response);
+        (response.status, record["reason"].clone())
+    };
+    let refused = |reason: &str| (401, json!(reason));
+    assert_eq!(ask(Some(&alice), &token).0, 200);
+    assert_eq!(ask(Some(&mallory), &token), refused("mtls_certificate"));
+    assert_eq!(ask(None, &token), refused("mtls_missing"));
+    let plain = scene.issuer.token("rs", &url);
+    assert_eq!(ask(Some(&alice), &plain), refused("mtls_unbound"));
 }

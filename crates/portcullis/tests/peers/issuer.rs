@@ -2,6 +2,8 @@
 
 use crate::harness::{Draft, Key, Request};
 use crate::peer::Served;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -58,6 +60,13 @@ impl Issuer {
             &parameters,
             Request::new("POST", "").set("dpop", &proof),
         )
+    }
+
+    /// A token of the client `mutual`, bound to a certificate in DER (RFC 8705 section 3).
+    pub(crate) fn token_of_certificate(&self, resource: &str, certificate: &[u8]) -> String {
+        let shown = STANDARD.encode(certificate);
+        let request = Request::new("POST", "").set("x-client-certificate", &shown);
+        self.granted("mutual", &format!("resource={}", encode(resource)), request)
     }
 
     /// What the grant gives for any other parameters.

@@ -1,19 +1,10 @@
 //! Tokens that are bound to a client certificate (RFC 8705): on another connection, with another certificate, or none.
 
 use crate::harness::{
-    Authority, Draft, Gateway, Identity, Idp, Key, Oracle, Request, Response, Scene, Upstream,
-    call, call_in, encode, initialize, message,
+    Authority, Draft, Gateway, Identity, Idp, Key, Line, Oracle, Request, Response, Scene,
+    Upstream, call, call_in, initialize, message,
 };
-use aws_lc_rs::digest;
-use rustls::client::ResolvesClientCert;
-use rustls::pki_types::ServerName;
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned, crypto};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A gateway that speaks TLS, and those who trust it.
@@ -74,7 +65,7 @@ impl Mutual {
     }
 
     fn bound_to(&self, identity: &Identity) -> String {
-        self.draft().claim("cnf", confirmed(identity)).sign()
+        self.draft().claim("cnf", Line::confirmed(identity)).sign()
     }
 
     /// A connection of a client that shows this certificate, or none.
@@ -85,32 +76,7 @@ impl Mutual {
 
     /// The same with the certificate of one and the key of another.
     fn line_with(&self, shown: Option<(&Identity, &Identity)>) -> Line {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.certificate()).unwrap();
-        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-        let keys = provider.key_provider;
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = match shown {
-            None => config.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let key = keys.load_private_key(key.private()).unwrap();
-                let certified = CertifiedKey::new(certificate.chain.clone(), key);
-                config.with_client_cert_resolver(Arc::new(Shows(Arc::new(certified))))
-            }
-        };
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let stream = TcpStream::connect(self.gateway.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_mins(1)))
-            .unwrap();
-        Line {
-            reader: BufReader::new(StreamOwned::new(connection, stream)),
-            to: self.gateway.address,
-        }
+        Line::open(self.gateway.address, &self.authority, shown)
     }
 
     fn permits(&self, line: &mut Line, request: &Request) -> Response {
@@ -157,63 +123,6 @@ impl Mutual {
     }
 }
 
-/// Shows a certificate, whether or not it is that of the key.
-#[derive(Debug)]
-struct Shows(Arc<CertifiedKey>);
-
-impl ResolvesClientCert for Shows {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
-}
-
-fn confirmed(identity: &Identity) -> Value {
-    let thumbprint = digest::digest(&digest::SHA256, &identity.chain[0]);
-    json!({ "x5t#S256": encode(thumbprint.as_ref()) })
-}
-
-/// One TLS connection, for one request after the other.
-struct Line {
-    reader: BufReader<StreamOwned<ClientConnection, TcpStream>>,
-    to: SocketAddr,
-}
-
-impl Line {
-    fn ask(&mut self, request: &Request) -> Response {
-        self.try_ask(request).expect("an answer")
-    }
-
-    /// None if the gateway did not take the connection.
-    fn try_ask(&mut self, request: &Request) -> Option<Response> {
-        let (bytes, trace) = request.traced(self.to);
-        self.reader.get_mut().write_all(&bytes).ok()?;
-        let status = self.text()?.split(' ').nth(1)?.parse().ok()?;
-        let mut headers = Vec::new();
-        while let Some((name, value)) = self.text()?.split_once(':') {
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-        let (_, length) = headers.iter().find(|(name, _)| name == "content-length")?;
-        let mut body = vec![0; length.parse().ok()?];
-        self.reader.read_exact(&mut body).ok()?;
-        Some(Response {
-            status,
-            headers,
-            body: String::from_utf8(body).ok()?,
-            trace,
-        })
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let mut line = String::new();
-        let read = self.reader.read_line(&mut line).ok()?;
-        (read > 0).then(|| line.trim_end().to_owned())
-    }
-}
-
 fn with(token: &str) -> Request {
     call("echo").token(token)
 }
@@ -240,7 +149,7 @@ fn tok_18_takes_a_certificate_bound_token_only_over_a_connection_with_that_certi
     scene.refuses(&mut without, &claimed, "mtls_missing");
 
     // No certificate makes another kind of token good, or bad.
-    let (name, thumbprint) = ("x5t#S256", confirmed(&alice)["x5t#S256"].clone());
+    let (name, thumbprint) = ("x5t#S256", Line::confirmed(&alice)["x5t#S256"].clone());
     let both = json!({ name: thumbprint, "jkt": Key::ec("c").thumbprint() });
     for bound in [both, json!({ name: [thumbprint] }), json!({ name: "AAAA" })] {
         let token = scene.draft().claim("cnf", bound).sign();
@@ -293,8 +202,8 @@ fn tok_18_refuses_other_tokens_where_certificate_bound_ones_are_required() {
         tools.unwrap_or_default().iter().any(is_of)
     };
     assert!(!lists(&all().sign()));
-    assert!(lists(&all().claim("cnf", confirmed(&alice)).sign()));
-    let stolen = all().claim("cnf", confirmed(&alice)).sign();
+    assert!(lists(&all().claim("cnf", Line::confirmed(&alice)).sign()));
+    let stolen = all().claim("cnf", Line::confirmed(&alice)).sign();
     let stolen = call("notes__echo").to("/mcp").token(&stolen);
     scene.refuses(&mut scene.line(None), &stolen, "mtls_missing");
 }
@@ -303,7 +212,10 @@ fn tok_18_refuses_other_tokens_where_certificate_bound_ones_are_required() {
 fn tok_18_refuses_certificate_bound_tokens_where_they_are_off_or_there_is_no_tls() {
     let alice = Identity::self_signed();
     let plain = Scene::new();
-    let token = plain.draft("alice").claim("cnf", confirmed(&alice)).sign();
+    let token = plain
+        .draft("alice")
+        .claim("cnf", Line::confirmed(&alice))
+        .sign();
     plain.unauthenticated(&with(&token), "cnf");
     plain.permits(&with(&plain.token("alice")));
 
@@ -375,7 +287,7 @@ fn tok_18_an_issuer_says_to_which_certificate_an_opaque_token_is_bound() {
             "client_id": "agent", "iat": now, "exp": now + 600, "token_type": "Bearer", "cnf": bound,
         })
     };
-    oracle.knows("bound", answer(confirmed(&alice)));
+    oracle.knows("bound", answer(Line::confirmed(&alice)));
     oracle.knows("odd", answer(json!({ "x5t": "AAAA" })));
     let mut own = scene.line(Some(&alice));
     scene.refuses(&mut scene.line(None), &with("bound"), "mtls_missing");
