@@ -83,7 +83,8 @@ fn rules() -> Rules {
             grants: &[],
             ..Sources::default()
         })
-        .expect("policies"),
+        .expect("policies")
+        .into(),
         servers: HashMap::from([("notes".into(), server)]),
         sessions: session::Limits {
             idle: Duration::MAX,

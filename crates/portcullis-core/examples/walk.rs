@@ -162,6 +162,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
         who: Who::Anyone,
         allow: vec!["notes__echo".to_owned()],
         until: None,
+        held: None,
     };
     let sources = Sources {
         cedar: &[],
@@ -169,7 +170,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
         ..Sources::default()
     };
     Ok(Rules {
-        policy: Policy::compile(&sources)?,
+        policy: Policy::compile(&sources)?.into(),
         servers: HashMap::from([("notes".into(), server())]),
         sessions: session::Limits {
             idle: Duration::from_mins(1),

@@ -26,6 +26,7 @@ use crate::inspect::{self, Released, Said, View};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
 use crate::quota::{self, Quota, Slot};
 use crate::refusal::{Refusal, Unacceptable, Unanswered};
+use crate::review;
 use crate::route::{self, Dispatch, Ticket};
 use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions, Tasks};
 use crate::time::Timestamp;
@@ -35,10 +36,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What was decided beforehand: immutable, swapped whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     /// The policies.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The servers, by name.
     pub servers: HashMap<Arc<str>, Server>,
     /// How long sessions live.
@@ -190,7 +191,7 @@ fn decide(
         trail.looked_at = looked_at;
     }
     let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)
-        .inspect_err(|why| trail.denied_by = why.rule().map(str::to_owned))?;
+        .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
     if !server.gate.is_aggregate {
         tasks.expect_named(permit.session(), permit.call())?;
@@ -243,12 +244,13 @@ pub fn admit_listener(
     trail: &mut Trail,
 ) -> Result<Ticket, Refusal> {
     permit_use(rules, session, circumstances, trail)?;
+    let rule = trail.rule.clone().unwrap_or_default();
     match reading {
-        Reading::Whole => Ok(Ticket::listening(session, None)),
+        Reading::Whole => Ok(Ticket::listening(session, None, rule)),
         Reading::Rest(asked) => {
             let limits = &rules.server(session.server())?.quota;
             let slot = state.quota.take_slot(session, limits)?;
-            Ok(Ticket::resuming(session, slot, asked))
+            Ok(Ticket::resuming(session, slot, (asked, rule)))
         }
     }
 }
@@ -293,7 +295,7 @@ fn permit_use(
         trail.looked_at = authorize::looked_at(&rules.policy, session, None, circumstances);
     }
     let rule = authorize::decide_use(&rules.policy, gate, session, circumstances)
-        .inspect_err(|why| trail.denied_by = why.rule().map(str::to_owned))?;
+        .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(rule);
     Ok(())
 }
@@ -310,6 +312,7 @@ pub fn release(
     circumstances: Circumstances<'_>,
 ) -> Result<Released, Refusal> {
     let server = rules.server(ticket.server())?;
+    review::check_held(&rules.policy, ticket, circumstances.now)?;
     if ticket.is_listening() {
         let principal = ticket.principal();
         (server.gate).check_strength(principal, &Target::Server, circumstances.now)?;

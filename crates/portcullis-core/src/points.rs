@@ -45,7 +45,7 @@ const fn of_rules(id: &'static str, decides: &'static str) -> Point {
 }
 
 /// All of them, in the order of the walk.
-pub const POINTS: [Point; 31] = [
+pub const POINTS: [Point; 32] = [
     Point {
         id: "edge",
         decides: "whether a request is for a host of ours, and from an origin of ours",
@@ -244,6 +244,23 @@ pub const POINTS: [Point; 31] = [
         inputs: &["audit log", "revocations", "randomness"],
         room: "crates/portcullis/src/relay",
         events: &["gateway.unavailable", "gateway.panic"],
+    },
+    Point {
+        id: "review",
+        decides: "who keeps or revokes a grant, and whether one that nobody has kept gives access",
+        inputs: &[
+            "token",
+            "who started the review",
+            "who has the grant",
+            "time",
+        ],
+        room: "crates/portcullis-core/src/review",
+        events: &[
+            "access.review_started",
+            "access.reviewed",
+            "access.lapsed",
+            "access.review_refused",
+        ],
     },
 ];
 

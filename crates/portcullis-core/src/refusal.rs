@@ -292,18 +292,7 @@ impl Refusal {
             Self::NoSession(NoSession::Full) => (503, 503, "too many sessions"),
             Self::Malformed(why) => malformed(why),
             Self::Exhausted(_) => (429, 429, "quota exceeded"),
-            Self::Forbidden(Forbidden::Scope { .. }) => (403, 403, "insufficient scope"),
-            Self::Forbidden(Forbidden::StepUp { .. }) => (401, 401, "stronger login needed"),
-            Self::Forbidden(Forbidden::Method) if is_stateless => (404, -32601, "method not found"),
-            Self::Forbidden(Forbidden::Method) => (200, -32601, "method not found"),
-            Self::Forbidden(
-                Forbidden::NoRule
-                | Forbidden::Expired { .. }
-                | Forbidden::Beyond { .. }
-                | Forbidden::Rule { .. }
-                | Forbidden::UnknownGroups { .. }
-                | Forbidden::Indeterminate,
-            ) => (403, 403, "not permitted"),
+            Self::Forbidden(why) => forbidden(why, is_stateless),
             Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {
                 (504, -32603, "upstream did not answer in time")
@@ -345,6 +334,22 @@ impl Refusal {
         } else {
             None
         }
+    }
+}
+
+const fn forbidden(why: &Forbidden, is_stateless: bool) -> (u16, i32, &'static str) {
+    match why {
+        Forbidden::Scope { .. } => (403, 403, "insufficient scope"),
+        Forbidden::StepUp { .. } => (401, 401, "stronger login needed"),
+        Forbidden::Method if is_stateless => (404, -32601, "method not found"),
+        Forbidden::Method => (200, -32601, "method not found"),
+        Forbidden::NoRule
+        | Forbidden::Expired { .. }
+        | Forbidden::Held { .. }
+        | Forbidden::Beyond { .. }
+        | Forbidden::Rule { .. }
+        | Forbidden::UnknownGroups { .. }
+        | Forbidden::Indeterminate => (403, 403, "not permitted"),
     }
 }
 

@@ -1,8 +1,10 @@
 //! What an exchange leaves behind for its audit record, however far it came.
 
 use crate::authenticate::{Claimed, Principal, Scheme};
+use crate::authorize::Forbidden;
 use crate::inspect::{self, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
+use crate::refusal::Refusal;
 use std::sync::Arc;
 
 /// What is known of an exchange so far, for its audit record.
@@ -36,6 +38,8 @@ pub struct Trail {
     pub rule: Option<String>,
     /// The rules that said no, where any did.
     pub denied_by: Option<String>,
+    /// The review that said no, where one did.
+    pub review: Option<String>,
     /// What the rules that concern it look at, besides what the record holds anyway.
     pub looked_at: Vec<(&'static str, String)>,
     /// Whether the policy was asked, so that there is a decision to record.
@@ -45,6 +49,20 @@ pub struct Trail {
 }
 
 impl Trail {
+    /// Takes down that a review said no, also where it was permitted when it began.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        if let Refusal::Forbidden(why @ Forbidden::Held { .. }) = refusal {
+            self.denied(why);
+        }
+    }
+
+    /// Takes down who said no.
+    pub(crate) fn denied(&mut self, why: &Forbidden) {
+        self.rule = None;
+        self.denied_by = why.rule().map(str::to_owned);
+        self.review = why.review().map(str::to_owned);
+    }
+
     /// Takes down what is asked.
     pub(crate) fn asks(&mut self, call: &Call, view: View) {
         self.revision = Some(call.revision());

@@ -79,7 +79,7 @@ fn rules(scopes: &[&str]) -> Rules {
         ..Sources::default()
     };
     Rules {
-        policy: Policy::compile(&sources).unwrap(),
+        policy: Policy::compile(&sources).unwrap().into(),
         servers: HashMap::from([("notes".into(), server(scopes))]),
         sessions: session::Limits {
             idle: Duration::from_mins(1),

@@ -7,10 +7,15 @@
 mod durable;
 mod revocations;
 mod grants;
+mod reviews;
 mod sealed;
 
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
 pub use grants::{Grant, MAX_GRANTS};
+pub use reviews::{
+    Actor, Decided, Event, HeldGrant, INVENTORY, Item, MAX_ITEMS, MAX_REVIEWS, NewReview, Person,
+    Review, Standing, Undone, Verdict,
+};
 pub use revocations::{
     Change, Heard, KEPT, Kind, Lifted, MAX_HEARD, MAX_NAME_BYTES, MAX_REASON_BYTES,
     MAX_REVOCATIONS, MAX_TOLD, MAX_USERS, News, Page, Provision, Revocation, Sought, Source, Told,

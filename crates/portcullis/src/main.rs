@@ -14,6 +14,7 @@ mod egress;
 mod secrets;
 mod sign_in;
 mod revocations;
+mod reviews;
 mod upstream;
 mod credentials;
 

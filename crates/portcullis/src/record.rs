@@ -160,6 +160,7 @@ impl Exchange {
         if let Some(cause) = refusal.cause() {
             self.fact("cause", cause);
         }
+        self.trail.refused(refusal);
         if let Refusal::Forbidden(Forbidden::StepUp { detail, .. }) = refusal {
             self.fact("seen", &detail.seen());
             self.fact("required", &detail.required());

@@ -3,10 +3,13 @@
 use crate::clock;
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
+use crate::reviews::NotTaken;
 use futures_util::future::join_all;
 use portcullis_audit::{Principal as Named, Record, time_text};
 use portcullis_core::authenticate::{Cause, Identity, Principal, Revoked, key_of};
 use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::review::check_held;
+use portcullis_core::route::Ticket;
 use portcullis_core::scim::{Problem, Search, User};
 use portcullis_core::time::Timestamp;
 use portcullis_state::{
@@ -120,7 +123,7 @@ impl Revocations {
 }
 
 /// Takes up what is revoked, and from then on every change, until the process ends.
-pub(crate) async fn keep_up(gateway: &Arc<Gateway>) -> Result<(), Failed> {
+pub(crate) async fn keep_up(gateway: &Arc<Gateway>) -> Result<(), NotTaken> {
     let seen = gateway.look(None).await?;
     gateway.tasks.spawn(watch(Arc::clone(gateway), seen));
     Ok(())
@@ -160,6 +163,7 @@ async fn watch(gateway: Arc<Gateway>, mut seen: Option<u64>) {
                 continue;
             }
         }
+        gateway.keep_reviews().await;
         if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE) {
             pruned = Some(Instant::now());
             if let Err(error) = gateway.revocations.durable.prune(clock::now()).await {
@@ -180,16 +184,19 @@ impl Gateway {
         Ok(self.issuers.check_revoked(principal)?)
     }
 
-    /// Returns once [`Self::admits`] says no to this caller.
+    /// Returns once [`Self::admits`] says no to this caller, or a review to what permitted the exchange.
     pub(crate) async fn until_refused(
         &self,
-        principal: &Principal,
+        ticket: &Ticket,
         changes: &mut watch::Receiver<u64>,
     ) -> Refusal {
         loop {
             changes.mark_unchanged();
-            if let Err(refusal) = self.admits(principal) {
+            if let Err(refusal) = self.admits(ticket.principal()) {
                 return refusal;
+            }
+            if let Err(why) = check_held(&self.live.load().rules.policy, ticket, clock::now()) {
+                return why.into();
             }
             if changes.changed().await.is_err() {
                 return Unavailable::State.into();
@@ -198,13 +205,14 @@ impl Gateway {
     }
 
     /// Looks whether anything has changed, and puts it into effect.
-    async fn look(self: &Arc<Self>, seen: Option<u64>) -> Result<Option<u64>, Failed> {
+    async fn look(self: &Arc<Self>, seen: Option<u64>) -> Result<Option<u64>, NotTaken> {
         let (asked, durable) = (Instant::now(), &self.revocations.durable);
         let Some(news) = durable.news(seen).await? else {
             self.revocations.believe(asked);
             return Ok(seen);
         };
         self.issuers.revoke(revoked(&news.in_force));
+        self.take_up_reviews().await?;
         self.revocations.believe(asked);
         self.take_up(&news);
         if !news.changed.is_empty() {
@@ -278,7 +286,7 @@ impl Gateway {
     }
 }
 
-fn revoked(in_force: &[Revocation]) -> Revoked {
+pub(crate) fn revoked(in_force: &[Revocation]) -> Revoked {
     let mut revoked = Revoked::default();
     for one in in_force {
         let Whom { kind, issuer, name } = &one.whom;

@@ -30,6 +30,14 @@ pub enum Forbidden {
         /// The grants whose time is over.
         rule: String,
     },
+    /// A review holds back what permits it.
+    #[error("a review holds back what permits this")]
+    Held {
+        /// The grants.
+        rule: String,
+        /// The number of the review.
+        review: String,
+    },
     /// It lies beyond a boundary.
     #[error("beyond a boundary")]
     Beyond {
@@ -64,6 +72,7 @@ impl Forbidden {
             Self::StepUp { lack, .. } => lack.reason(),
             Self::NoRule => "no_rule",
             Self::Expired { .. } => "expired",
+            Self::Held { .. } => "review",
             Self::Beyond { .. } => "boundary",
             Self::Rule { .. } => "forbidden",
             Self::UnknownGroups { .. } => "groups_unknown",
@@ -76,12 +85,29 @@ impl Forbidden {
     pub fn rule(&self) -> Option<&str> {
         match self {
             Self::Expired { rule }
+            | Self::Held { rule, .. }
             | Self::Beyond { rule }
             | Self::Rule { rule }
             | Self::UnknownGroups { rule } => Some(rule),
             Self::Scope { .. }
             | Self::StepUp { .. }
             | Self::NoRule
+            | Self::Indeterminate
+            | Self::Method => None,
+        }
+    }
+
+    /// The review that says no, where one does.
+    pub fn review(&self) -> Option<&str> {
+        match self {
+            Self::Held { review, .. } => Some(review),
+            Self::Scope { .. }
+            | Self::StepUp { .. }
+            | Self::NoRule
+            | Self::Expired { .. }
+            | Self::Beyond { .. }
+            | Self::Rule { .. }
+            | Self::UnknownGroups { .. }
             | Self::Indeterminate
             | Self::Method => None,
         }

@@ -42,6 +42,7 @@ impl Gate {
         match why {
             Forbidden::NoRule
             | Forbidden::Expired { .. }
+            | Forbidden::Held { .. }
             | Forbidden::Beyond { .. }
             | Forbidden::Rule { .. } => {}
             Forbidden::Scope { .. }

@@ -13,6 +13,7 @@ use crate::session::Session;
 use crate::time::Timestamp;
 use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 
 pub use forbidden::Forbidden;
 pub use gate::Gate;
@@ -47,8 +48,8 @@ impl Permit {
         &self.session
     }
 
-    pub(crate) fn into_parts(self) -> (Session, Call, Slot) {
-        (self.session, self.call, self.slot)
+    pub(crate) fn into_parts(self) -> (Session, Call, Slot, String) {
+        (self.session, self.call, self.slot, self.rule)
     }
 }
 
@@ -87,7 +88,7 @@ pub fn decide(
             rule: MEMBERS_DECIDE.to_owned(),
         });
     }
-    permit_subscriptions(policy, &session, &call, circumstances)?;
+    let parts = permit_subscriptions(policy, &session, &call, circumstances)?;
     let asked = Asked {
         action,
         target: call.target(),
@@ -107,7 +108,7 @@ pub fn decide(
         session,
         call,
         slot,
-        rule,
+        rule: and(rule, parts),
     })
 }
 
@@ -149,9 +150,10 @@ fn permit_subscriptions(
     session: &Session,
     call: &Call,
     circumstances: Circumstances<'_>,
-) -> Result<(), Forbidden> {
+) -> Result<BTreeSet<String>, Forbidden> {
+    let mut rules = BTreeSet::new();
     if *call.method() != Method::Listen {
-        return Ok(());
+        return Ok(rules);
     }
     let filter = Filter::of(call).ok_or(Forbidden::Indeterminate)?;
     for uri in filter.resource_subscriptions {
@@ -162,9 +164,16 @@ fn permit_subscriptions(
             era: call.revision().name(),
         };
         let question = question(session.principal(), session.server(), &asked, circumstances);
-        ask(policy, &question)?;
+        rules.insert(ask(policy, &question)?);
     }
-    Ok(())
+    Ok(rules)
+}
+
+/// The rules that permit it, and those that permit its parts.
+fn and(rule: String, parts: BTreeSet<String>) -> String {
+    let others = parts.into_iter().filter(|part| *part != rule);
+    let others: Vec<String> = others.collect();
+    [vec![rule], others].concat().join(", ")
 }
 
 /// Decides whether they may use the server at all, for what is no message: HTTP `GET` and `DELETE`.
@@ -279,6 +288,7 @@ fn ask(policy: &Policy, question: &Question<'_>) -> Result<String, Forbidden> {
         Ok(allowed) => Ok(allowed.rule),
         Err(Denied::NoRule) => Err(Forbidden::NoRule),
         Err(Denied::Expired { rule }) => Err(Forbidden::Expired { rule }),
+        Err(Denied::Held { rule, review }) => Err(Forbidden::Held { rule, review }),
         Err(Denied::Beyond { rule }) => Err(Forbidden::Beyond { rule }),
         Err(Denied::Forbidden { rule }) => Err(Forbidden::Rule { rule }),
         Err(Denied::UnknownGroups { rule }) => Err(Forbidden::UnknownGroups { rule }),

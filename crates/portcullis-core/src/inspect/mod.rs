@@ -24,21 +24,23 @@ pub struct Cleared {
     session: Session,
     call: Call,
     slot: Slot,
+    rule: String,
 }
 
 impl Cleared {
-    pub(crate) fn into_parts(self) -> (Session, Call, Slot) {
-        (self.session, self.call, self.slot)
+    pub(crate) fn into_parts(self) -> (Session, Call, Slot, String) {
+        (self.session, self.call, self.slot, self.rule)
     }
 }
 
 /// Inspects a permitted call on its way up.
 pub fn request(permit: Permit) -> Cleared {
-    let (session, call, slot) = permit.into_parts();
+    let (session, call, slot, rule) = permit.into_parts();
     Cleared {
         session,
         call,
         slot,
+        rule,
     }
 }
 

@@ -221,7 +221,7 @@ fn inj_13_passes_the_answer_that_was_asked_for() {
 
 #[test]
 fn inj_13_a_stream_that_asked_nothing_gets_no_answer() {
-    let listening = Ticket::listening(&session(), None);
+    let listening = Ticket::listening(&session(), None, String::new());
     let rows = [
         (
             r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,

@@ -57,6 +57,7 @@ pub struct Ticket {
     id: Option<Id>,
     revision: Revision,
     session: Option<SessionId>,
+    rule: String,
     _slot: Option<Slot>,
 }
 
@@ -74,6 +75,11 @@ impl Ticket {
     /// What was asked; `None` on a stream that answers nothing.
     pub const fn method(&self) -> Option<&Method> {
         self.method.as_ref()
+    }
+
+    /// The rules that permitted it.
+    pub fn rule(&self) -> &str {
+        &self.rule
     }
 
     /// Whether it is for what the server says unasked.
@@ -97,7 +103,7 @@ impl Ticket {
     }
 
     /// The ticket of a stream that the client opened to listen (HTTP GET, up to 2025-11-25).
-    pub(crate) fn listening(session: &Session, slot: Option<Slot>) -> Self {
+    pub(crate) fn listening(session: &Session, slot: Option<Slot>, rule: String) -> Self {
         Self {
             principal: session.principal().clone(),
             server: Arc::clone(session.server()),
@@ -107,17 +113,22 @@ impl Ticket {
                 .open()
                 .map_or(Revision::V2025_03_26, |open| open.revision),
             session: session.open().map(|open| open.id),
+            rule,
             _slot: slot,
         }
     }
 
     /// The ticket of a stream that is read on after it broke: what was asked there may be answered here.
-    pub(crate) fn resuming(session: &Session, slot: Slot, asked: Option<(Id, Method)>) -> Self {
+    pub(crate) fn resuming(
+        session: &Session,
+        slot: Slot,
+        (asked, rule): (Option<(Id, Method)>, String),
+    ) -> Self {
         let (id, method) = asked.unzip();
         Self {
             method,
             id,
-            ..Self::listening(session, Some(slot))
+            ..Self::listening(session, Some(slot), rule)
         }
     }
 }
@@ -134,7 +145,7 @@ pub(crate) fn reply(ticket: &Ticket, open: Open, call: Call) -> Dispatch {
 
 /// Splits a cleared call into what goes up and what its answers are held against.
 pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
-    let (session, call, slot) = cleared.into_parts();
+    let (session, call, slot, rule) = cleared.into_parts();
     let ticket = Ticket {
         principal: session.principal().clone(),
         server: Arc::clone(session.server()),
@@ -142,6 +153,7 @@ pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
         id: call.id().cloned(),
         revision: call.revision(),
         session: session.open().map(|open| open.id),
+        rule,
         _slot: Some(slot),
     };
     let dispatch = Dispatch {

@@ -5,7 +5,7 @@ use portcullis_core::time::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// A time as it stands in the database; one beyond what that can hold is its end of time.
-pub(super) struct Micros(pub(super) Timestamp);
+pub(crate) struct Micros(pub(crate) Timestamp);
 
 impl ToSql for Micros {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

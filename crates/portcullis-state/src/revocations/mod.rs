@@ -6,7 +6,7 @@ mod whom;
 mod users;
 
 use crate::durable::{Durable, Failed};
-use columns::Micros;
+pub(crate) use columns::Micros;
 use portcullis_core::time::Timestamp;
 use rusqlite::types::ToSql;
 use rusqlite::{
@@ -250,11 +250,11 @@ impl Durable {
     }
 }
 
-fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+pub(crate) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-fn next_epoch(change: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn next_epoch(change: &Connection) -> rusqlite::Result<i64> {
     let sql = "UPDATE changes SET epoch = epoch + 1 RETURNING epoch";
     change.query_row(sql, [], |row| row.get(0))
 }

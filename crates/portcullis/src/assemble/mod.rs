@@ -28,7 +28,7 @@ use desk::{desk, introspection};
 pub(crate) use edges::admin_edge;
 use edges::{edge, own_headers};
 use lookalikes::lookalikes;
-pub(crate) use policy::grant as grant_of;
+pub(crate) use policy::{Written, grant as grant_of};
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
 use portcullis_core::authorize::policy::Policy;
 use portcullis_core::authorize::{Gate, Strengths};
@@ -88,7 +88,7 @@ pub(crate) struct Assembled {
 
 /// Builds it all, or says why it cannot be.
 pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Assembled> {
-    let policy = policy::policy(checked)?;
+    let (written, policy) = policy::policy(checked)?;
     let (own, egress) = (own_issuer(checked), Arc::new(Egress::new(&checked.egress)));
     let sign_ins = sign_ins(checked, (workshop, &egress))?;
     let beside = Beside {
@@ -124,7 +124,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
     let live = Live {
         policy: policy.hash().into(),
         rules: Rules {
-            policy,
+            policy: Arc::new(policy),
             servers,
             sessions: sessions(&checked.sessions),
             view: view(checked.audit.arguments),
@@ -133,9 +133,11 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         admin_edge: admin_edge(checked.gateway.admin.port()),
         upstreams: by_name(&upstreams),
         own_headers: own_headers(checked),
-        signals: receivers(checked, workshop)?,
+        written: Arc::new(written),
+        review_every: checked.review.as_ref().map(|review| review.every),
+        signals: Arc::new(receivers(checked, workshop)?),
         sign_ins,
-        directories: directories(checked, workshop),
+        directories: Arc::new(directories(checked, workshop)),
         published: published(checked, workshop.signers),
         misuse: checked.misuse.clone(),
         body_bytes: checked.limits.body_bytes,

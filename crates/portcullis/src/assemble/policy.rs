@@ -4,27 +4,73 @@ use super::issuer_name;
 use crate::config::{self, Checked};
 use anyhow::Context as _;
 use portcullis_core::authenticate::DeclaredClaim;
-use portcullis_core::authorize::policy::{Boundary, Grant, Policy, Sources, Who};
+use portcullis_core::authorize::policy::{
+    Boundary, Grant, Held, Policy, PolicyError, Sources, Who, Zone,
+};
+use portcullis_core::review::grant_id;
+use portcullis_state::HeldGrant;
 
-/// Everything that a caller may do.
-pub(super) fn policy(checked: &Checked) -> anyhow::Result<Policy> {
+/// What a policy is made of.
+#[derive(Debug)]
+pub(crate) struct Written {
+    files: Vec<(String, String)>,
+    /// With their ids in reviews.
+    grants: Vec<(String, Grant)>,
+    boundaries: Vec<Boundary>,
+    zones: Vec<Zone>,
+    claims: Vec<(String, DeclaredClaim)>,
+}
+
+impl Written {
+    /// The policy, without what reviews hold back.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: something cannot be compiled.
+    pub(crate) fn policy(&self, held: &[HeldGrant]) -> Result<Policy, PolicyError> {
+        let grants = self.grants.iter().map(|(id, grant)| {
+            let held = held.iter().find(|held| held.id == *id);
+            Grant {
+                held: held.map(|held| Held {
+                    from: i64::try_from(held.from.seconds()).unwrap_or(i64::MAX),
+                    review: held.review,
+                }),
+                ..grant.clone()
+            }
+        });
+        Policy::compile(&Sources {
+            cedar: &self.files,
+            grants: &grants.collect::<Vec<_>>(),
+            boundaries: &self.boundaries,
+            zones: &self.zones,
+            claims: &self.claims,
+        })
+    }
+}
+
+/// Everything that a caller may do, and what it is made of.
+pub(super) fn policy(checked: &Checked) -> anyhow::Result<(Written, Policy)> {
     let files: Vec<(String, String)> = checked
         .policies
         .iter()
         .map(|file| (file.path.display().to_string(), file.text.clone()))
         .collect();
-    let grants: Result<Vec<Grant>, _> = checked.grants.iter().map(grant).collect();
+    let mut grants = Vec::new();
+    for written in &checked.grants {
+        let grant = grant(written)?;
+        grants.push((grant_id(&grant), grant));
+    }
     let boundaries = checked.boundaries.iter();
     let boundaries: Result<Vec<Boundary>, _> =
         boundaries.map(|one| boundary(checked, one)).collect();
-    let claims = declared(checked);
-    Ok(Policy::compile(&Sources {
-        cedar: &files,
-        grants: &grants?,
-        boundaries: &boundaries?,
-        zones: &checked.zones,
-        claims: &claims,
-    })?)
+    let written = Written {
+        files,
+        grants,
+        boundaries: boundaries?,
+        zones: checked.zones.clone(),
+        claims: declared(checked),
+    };
+    let policy = written.policy(&[])?;
+    Ok((written, policy))
 }
 
 /// The claims that policies can speak of, with their issuers as tokens name them.
@@ -52,6 +98,7 @@ pub(crate) fn grant(grant: &config::Grant) -> anyhow::Result<Grant> {
         who: who.parse()?,
         allow,
         until: until.transpose()?,
+        held: None,
     })
 }
 

@@ -97,20 +97,9 @@ impl Explain {
             Ok(Binding::Required) => "DPoP",
             Ok(Binding::Off | Binding::Accepted) | Err(_) => "Bearer",
         };
-        let authorization = Secret::new(format!("{scheme} {}", token.expose()));
-        let head = Head {
-            server: &self.server,
-            credentials: Credentials {
-                authorization: Some(authorization.expose().as_bytes()),
-                count: 1,
-                ..Credentials::default()
-            },
-            session: None,
-        };
-        let (state, now) = (State::default(), clock::now());
         let mut trail = Trail::default();
-        let session = pipeline::identify((rules, trust), &state, &head, now, &mut trail);
-        let known = session.map(|session| Identity::clone(session.principal()));
+        let brought = (scheme, token);
+        let known = present((rules, trust), &self.server, brought, &mut trail);
         Tried { known, trail }
     }
 
@@ -156,6 +145,36 @@ impl Explain {
     }
 }
 
+/// Presents a token to a server as a bearer of it would, without any proof of a key.
+pub(super) fn bearer(
+    deciding: (&Rules, &Trust),
+    server: &str,
+    token: &Secret<String>,
+    trail: &mut Trail,
+) -> Result<Identity, Refusal> {
+    present(deciding, server, ("Bearer", token), trail)
+}
+
+fn present(
+    deciding: (&Rules, &Trust),
+    server: &str,
+    (scheme, token): (&str, &Secret<String>),
+    trail: &mut Trail,
+) -> Result<Identity, Refusal> {
+    let authorization = Secret::new(format!("{scheme} {}", token.expose()));
+    let head = Head {
+        server,
+        credentials: Credentials {
+            authorization: Some(authorization.expose().as_bytes()),
+            count: 1,
+            ..Credentials::default()
+        },
+        session: None,
+    };
+    let session = pipeline::identify(deciding, &State::default(), &head, clock::now(), trail);
+    session.map(|session| Identity::clone(session.principal()))
+}
+
 fn told_of(identity: &Identity) -> String {
     let groups = if identity.has_unknown_groups {
         " and others"
@@ -179,7 +198,10 @@ fn told_of(identity: &Identity) -> String {
 }
 
 /// All that is trusted, with the keys as they are published now, and what could not be had.
-fn trust(checked: &Checked, trusted: &[Trusted]) -> anyhow::Result<(Trust, Vec<String>)> {
+pub(super) fn trust(
+    checked: &Checked,
+    trusted: &[Trusted],
+) -> anyhow::Result<(Trust, Vec<String>)> {
     let fetched = trusted.iter().map(|trusted| async move {
         match &trusted.source {
             Source::Embedded(_) => own_keys(checked),
@@ -218,7 +240,7 @@ fn own_keys(checked: &Checked) -> Result<Arc<KeySet>, String> {
     key.map(Arc::new).map_err(|error| format!("{error:#}"))
 }
 
-fn read_token() -> anyhow::Result<Secret<String>> {
+pub(super) fn read_token() -> anyhow::Result<Secret<String>> {
     let mut text = String::new();
     let mut input = std::io::stdin().lock().take(MAX_TOKEN_BYTES);
     input

@@ -106,6 +106,13 @@ pub(super) const MAX_BORROWED: usize = 256;
 pub(super) const CLIENT_AUTH: &str = "client_secret_basic";
 pub(super) const TOKEN_AGE: Range<Span> = spans(Span::secs(60), Span::secs(2), Span::secs(3600));
 
+pub(super) const REVIEW_EVERY: Range<Span> = spans(
+    Span::secs(90 * DAY),
+    Span::secs(1),
+    Span::secs(3 * 365 * DAY),
+);
+pub(super) const REVIEW_WITHIN: Range<Span> =
+    spans(Span::secs(14 * DAY), Span::secs(1), Span::secs(90 * DAY));
 pub(super) const WINDOW: Range<Span> = spans(Span::secs(60), Span::secs(1), Span::secs(3600));
 pub(super) const INVALID: Range<Count> = counts(50, 1, 1_000_000);
 pub(super) const PROBED: Range<Count> = counts(3, 2, 64);

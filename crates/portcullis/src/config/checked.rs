@@ -2,7 +2,7 @@
 
 use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
-pub(crate) use super::granted::{Boundary, Grant, Who};
+pub(crate) use super::granted::{Boundary, Grant, Review, Who};
 use super::provider::Provider;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
@@ -40,6 +40,8 @@ pub(crate) struct Checked {
     pub(crate) egress: super::egress::Egress,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
+    /// How grants are reviewed, if they are.
+    pub(crate) review: Option<Review>,
     /// Who signs tokens; never empty.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     /// What is behind the gateway; never empty.

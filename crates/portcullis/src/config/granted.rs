@@ -4,6 +4,7 @@ use super::checked::ServerName;
 use super::pattern::Pattern;
 use portcullis_core::time::Timestamp;
 use std::fmt;
+use std::time::Duration;
 
 /// A permission.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +32,21 @@ pub(crate) struct Boundary {
     pub(crate) who: Who,
     /// What lies within.
     pub(crate) allow: Vec<(ServerName, Pattern)>,
+}
+
+/// How grants are reviewed.
+#[derive(Debug)]
+pub(crate) struct Review {
+    /// The issuer of the reviewers' tokens: a key of [`issuers`](super::checked::Checked::issuers).
+    pub(crate) issuer: String,
+    /// Who they are.
+    pub(crate) reviewers: Vec<Who>,
+    /// What their tokens must have.
+    pub(crate) scopes: Vec<String>,
+    /// How often.
+    pub(crate) every: Duration,
+    /// How long one is open.
+    pub(crate) within: Duration,
 }
 
 impl fmt::Display for Who {

@@ -8,6 +8,7 @@ mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
 mod raw_misuse;
+mod raw_review;
 mod raw_step_up;
 mod raw_trust;
 mod raw_secrets;

@@ -56,6 +56,7 @@ pub(super) struct Raw {
     pub(super) boundary: BTreeMap<String, Boundary>,
     #[serde(default)]
     pub(super) grants: Vec<Grant>,
+    pub(super) review: Option<super::raw_review::Review>,
 }
 
 /// Where the gateway listens and what it is called.

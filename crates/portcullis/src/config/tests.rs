@@ -936,6 +936,68 @@ fn tok_19_rules_about_misuse_are_checked() {
 }
 
 #[test]
+fn authz_05_who_reviews_is_checked() {
+    let idp = "[issuers.idp]\nissuer = \"https://idp.example\"\n";
+    let good = "[review]\nissuer = \"idp\"\nreviewers = [\"role:reviewer\"]\n";
+    let checked = reads(&format!("{good}{idp}{REST}")).unwrap();
+    let review = checked.review.unwrap();
+    assert_eq!(
+        (review.every.as_secs(), review.within.as_secs()),
+        (90 * 86_400, 14 * 86_400)
+    );
+    assert!(reads(REST).unwrap().review.is_none());
+    let reviewers = "reviewers = [\"role:reviewer\"]";
+    for (lines, line, column, key, words) in [
+        (
+            format!("issuer = \"own\"\n{reviewers}"),
+            2,
+            10,
+            ".issuer",
+            "embedded",
+        ),
+        (
+            format!("issuer = \"idq\"\n{reviewers}"),
+            2,
+            10,
+            ".issuer",
+            "did you mean `idp`?",
+        ),
+        (reviewers.to_owned(), 1, 2, "", "needs `issuer`"),
+        (
+            "issuer = \"idp\"".to_owned(),
+            1,
+            2,
+            ".reviewers",
+            "decides nothing in it",
+        ),
+        (
+            "issuer = \"idp\"\nreviewers = [\"user:ann\"]".to_owned(),
+            3,
+            1,
+            ".reviewers",
+            "decides nothing in it",
+        ),
+        (
+            "issuer = \"idp\"\nreviewers = [\"anyone\"]".to_owned(),
+            3,
+            14,
+            ".reviewers[0]",
+            "names no person",
+        ),
+        (
+            format!("issuer = \"idp\"\n{reviewers}\nwithin = \"0s\""),
+            4,
+            10,
+            ".within",
+            "1s to 90d",
+        ),
+    ] {
+        let text = format!("[review]\n{lines}\n{idp}");
+        refuses(&text, line, column, &format!("review{key}"), words);
+    }
+}
+
+#[test]
 fn the_committed_schema_is_ours() {
     let committed = include_str!("../../../../docs/portcullis.schema.json");
     let ours = serde_json::to_string_pretty(&schema()).unwrap();

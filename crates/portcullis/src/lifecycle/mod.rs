@@ -20,6 +20,7 @@ use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
 use crate::relay::{Aggregate, Directories, Feeds, Gateway};
 use crate::resume::Seal;
+use crate::reviews::Reviews;
 use crate::revocations::{self, Revocations};
 use crate::secrets::{Leases, Read};
 use crate::shards::Shards;
@@ -131,14 +132,14 @@ pub(crate) async fn build(
         kept: Upstreams::new(),
     };
     let built = assemble(checked, &workshop)?;
-    let issuers = Issuers::with(recorder.clone(), built.trusted);
     let counters = Counters::default();
     let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(built.live),
-        issuers,
+        issuers: Issuers::with(recorder.clone(), built.trusted),
         state: state()?,
         revocations,
+        reviews: Reviews::of((shared, &home)),
         sign_ins,
         feeds: Feeds::default(),
         signals: Networks::default(),

@@ -124,15 +124,12 @@ async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
             .map_err(|error| format!("{error:#}")),
     };
     match next {
-        Err(why) => {
-            tracing::error!("the configuration was not reloaded, the old rules stay:\n{why}");
-            let mut record = Record::new("config.rejected");
-            record.detail.set("problem", why.as_str());
-            note(&running.gateway.recorder, record);
-        }
+        Err(why) => rejected(running, &why),
         Ok((next, wanted, borrowing)) => {
             running.leases.renew_all(&borrowing, asked);
-            replace(running, next).await;
+            if let Err(error) = replace(running, next).await {
+                rejected(running, &format!("{error:#}"));
+            }
             running.wanted.send_replace(wanted);
             running.borrowing.send_replace(Arc::new(borrowing));
         }
@@ -140,21 +137,28 @@ async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
     Some(files)
 }
 
-async fn replace(running: &Running, next: Next) {
+fn rejected(running: &Running, why: &str) {
+    tracing::error!("the configuration was not reloaded, the old rules stay:\n{why}");
+    let mut record = Record::new("config.rejected");
+    record.detail.set("problem", why);
+    note(&running.gateway.recorder, record);
+}
+
+async fn replace(running: &Running, next: Next) -> anyhow::Result<()> {
     let gateway = &running.gateway;
     let Assembled {
         live,
         trusted,
         upstreams,
     } = next.assembled;
+    let policy = gateway.put(live)?;
     let mut record = Record::new("config.reloaded");
-    record.detail.set("policy", &*live.policy);
+    record.detail.set("policy", &*policy);
     if let (Some(door), Some(facing)) = (&running.door, next.facing)
         && door.replace(facing)
     {
         record.detail.set("certificate", "replaced");
     }
-    gateway.live.store(Arc::new(live));
     gateway.issuers.install(trusted);
     gateway.keep_polling();
     let before = {
@@ -178,6 +182,7 @@ async fn replace(running: &Running, next: Next) {
         let stopping = join_all(gone.iter().map(|upstream| upstream.stop()));
         tokio::join!(stopping, refreshing.issuers.refresh_all());
     });
+    Ok(())
 }
 
 /// An upstream that is there no more, and a session with it that is over.

@@ -21,6 +21,7 @@ mod beside;
 mod intake;
 mod reply;
 
+use crate::assemble::Written;
 use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
@@ -29,6 +30,7 @@ use crate::keys::Signer;
 use crate::listener::{Body, Edge, Refused, Unread, refuse, set_nonce};
 use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
+use crate::reviews::Reviews;
 use crate::revocations::Revocations;
 use crate::sign_in::{SignIn, SignIns};
 use crate::telemetry::Counters;
@@ -68,7 +70,7 @@ pub(crate) use provision::{Directories, Directory};
 const DECLINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Keys of ours that are published; none where nobody hears our word.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Published {
     /// For what is said of callers.
     pub(crate) assertions: Option<Arc<Signer>>,
@@ -77,7 +79,7 @@ pub(crate) struct Published {
 }
 
 /// Everything that a reload replaces, whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Live {
     /// The core's rules.
     pub(crate) rules: Rules,
@@ -90,15 +92,19 @@ pub(crate) struct Live {
     /// The headers that we send to servers for their operators, by server.
     pub(crate) own_headers: BTreeMap<Arc<str>, Vec<HeaderName>>,
     /// Who may push security events, by name.
-    pub(crate) signals: HashMap<String, Receiving>,
+    pub(crate) signals: Arc<HashMap<String, Receiving>>,
     /// The servers that need their user's consent.
     pub(crate) sign_ins: BTreeMap<Arc<str>, Arc<SignIn>>,
     /// Whose directories may tell of users, by name.
-    pub(crate) directories: HashMap<String, Directory>,
+    pub(crate) directories: Arc<HashMap<String, Directory>>,
     /// The keys of ours that others verify our word with.
     pub(crate) published: Published,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
+    /// What the policy is made of, as reviews hold back some of it.
+    pub(crate) written: Arc<Written>,
+    /// How often grants have to be reviewed.
+    pub(crate) review_every: Option<Duration>,
     /// The policy's hash, for the records.
     pub(crate) policy: Arc<str>,
     /// The largest body, in bytes.
@@ -113,6 +119,8 @@ pub(crate) struct Gateway {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) issuers: Issuers,
     pub(crate) revocations: Revocations,
+    /// Which grants are held back.
+    pub(crate) reviews: Reviews,
     /// What users have granted at servers, and are about to.
     pub(crate) sign_ins: Arc<SignIns>,
     /// Where security events are fetched.

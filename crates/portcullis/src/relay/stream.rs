@@ -65,6 +65,7 @@ impl End {
             Self::SessionOver => "session",
             Self::Revoked(_) => "revoked",
             Self::StepUp => "step_up",
+            Self::Refused(Refusal::Forbidden(Forbidden::Held { .. })) => "review",
             Self::Refused(_) => "refused",
         }
     }
@@ -203,7 +204,7 @@ impl Stream {
                 biased;
                 () = outlet.closed() => return End::Client,
                 () = sleep_until(until) => return end,
-                no = self.gateway.until_refused(self.ticket.principal(), &mut self.changes) => return no.into(),
+                no = self.gateway.until_refused(&self.ticket, &mut self.changes) => return no.into(),
                 () = drain.cancelled(), if !self.answers => return End::Draining,
                 next = timeout(KEEP_ALIVE, self.incoming.next()) => next,
             };
@@ -277,7 +278,7 @@ impl Stream {
         tokio::select! {
             biased;
             () = sleep_until(until) => Err(end),
-            no = self.gateway.until_refused(self.ticket.principal(), &mut self.changes) => Err(no.into()),
+            no = self.gateway.until_refused(&self.ticket, &mut self.changes) => Err(no.into()),
             sent = outlet.send(bytes) => sent.map_err(|_| End::Client),
         }
     }

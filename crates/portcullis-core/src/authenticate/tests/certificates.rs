@@ -94,10 +94,16 @@ fn tok_18_what_an_issuer_says_never_frees_a_token_from_its_certificate() {
         let mut answer: Value = serde_json::from_str(&claims(&said)).unwrap();
         answer["active"] = json!(true);
         let (answer, ttl) = (answer.to_string(), Duration::from_secs(30));
-        let believed = question.believe(answer.as_bytes(), &resource, &trust, (&cache, ttl, now));
+        let believed = question.believe(
+            (answer.as_bytes(), &Form::Plain),
+            &resource,
+            &trust,
+            (&cache, ttl, now),
+        );
         let outcome = match believed {
             Err(NoAnswer::Refused(why)) => why.reason(),
             Err(NoAnswer::Broken) => "broken",
+            Err(NoAnswer::Unsigned(_)) => "unsigned",
             Ok(()) => {
                 let memory = (&cache, &Proofs::default());
                 word(&verify(&credentials, &resource, &trust, memory, now))

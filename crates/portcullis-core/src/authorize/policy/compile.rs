@@ -6,15 +6,16 @@ use std::error::Error;
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_policy::{Entities, Policy as Cedar, Schema};
 
-use super::Sources;
 use super::check::{Check, Checked};
 use super::declared::{self, Zone};
+use super::grants::Held;
 use super::index::{Index, Named};
 use super::names::Types;
 use super::problem::{PolicyError, Problem};
 use super::reads::Reads;
 use super::unsure::Unsure;
 use super::visible::Visible;
+use super::{Sources, held};
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
 
@@ -37,6 +38,8 @@ pub(super) struct Compiled {
     pub(super) rules: BTreeSet<String>,
     /// The grants that end, with the seconds since 1970.
     pub(super) ends: Vec<(String, i64)>,
+    /// The rules that a review holds back.
+    pub(super) held: Vec<(String, Held)>,
     pub(super) text: String,
     pub(super) hash: String,
 }
@@ -70,6 +73,7 @@ pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
         ends: ends.collect(),
         hash: hash(&[&schema_text, &declared, &compiled.text]),
         zones: sources.zones.to_vec(),
+        held: held::back(sources.grants),
         ..compiled
     })
 }
@@ -108,6 +112,7 @@ fn assemble(
         reads,
         rules,
         ends: Vec::new(),
+        held: Vec::new(),
         text,
     })
 }

@@ -33,6 +33,17 @@ pub struct Grant {
     pub allow: Vec<String>,
     /// The second since 1970 from which on it grants nothing; never if absent.
     pub until: Option<i64>,
+    /// The review that holds it back.
+    pub held: Option<Held>,
+}
+
+/// What holds a grant back although it is written and has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The second since 1970 from which on it grants nothing.
+    pub from: i64,
+    /// The number of the review.
+    pub review: u64,
 }
 
 /// To whom something is granted.
@@ -190,8 +201,15 @@ impl Grant {
             .map(|body| json!({"kind": "when", "body": body}))
             .collect();
         let mut annotations = json!({"id": self.rule()});
-        if let (Some(until), Some(annotations)) = (self.until, annotations.as_object_mut()) {
+        let held = self
+            .held
+            .filter(|held| self.until.is_none_or(|until| held.from < until));
+        let until = held.map(|held| held.from).or(self.until);
+        if let (Some(until), Some(annotations)) = (until, annotations.as_object_mut()) {
             annotations.insert(UNTIL.to_owned(), json!(until.to_string()));
+        }
+        if let (Some(held), Some(annotations)) = (held, annotations.as_object_mut()) {
+            annotations.insert(REVIEW.to_owned(), json!(held.review.to_string()));
         }
         json!({
             "effect": "permit",
@@ -213,6 +231,8 @@ impl Grant {
 pub(super) const RULE_PREFIX: &str = "grant:";
 /// The annotation with the second from which on a grant permits nothing.
 pub(super) const UNTIL: &str = "until";
+/// The annotation that has the number of the review by which a grant ends.
+pub(super) const REVIEW: &str = "review";
 
 pub(super) enum Pattern<'a> {
     Part {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::action::Action;
 use super::check::Checked;
 use super::facts::Names;
-use super::grants::{RULE_PREFIX, UNTIL};
+use super::grants::{REVIEW, RULE_PREFIX, UNTIL};
 use super::names::{Types, uid};
 use super::reads::Reads;
 
@@ -63,6 +63,8 @@ pub(super) struct Named {
     pub(super) rule: String,
     /// A second since 1970.
     until: i64,
+    /// The review by which it ends then.
+    pub(super) review: Option<String>,
 }
 
 impl Named {
@@ -71,10 +73,12 @@ impl Named {
         let rule: &str = policy.annotation("id").unwrap_or(id.as_ref());
         let is_grant = rule.starts_with(RULE_PREFIX);
         let until = policy.annotation(UNTIL).filter(|_| is_grant);
+        let review = policy.annotation(REVIEW).filter(|_| is_grant);
         Self {
             rule: rule.to_owned(),
             // An end that cannot be read has passed.
             until: until.map_or(i64::MAX, |until| until.parse().unwrap_or(i64::MIN)),
+            review: review.map(str::to_owned),
         }
     }
 

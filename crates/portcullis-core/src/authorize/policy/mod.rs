@@ -14,6 +14,7 @@ mod question;
 mod action;
 mod problem;
 mod grants;
+mod held;
 mod boundary;
 mod compile;
 mod check;
@@ -35,7 +36,8 @@ use reads::{Reads, TOLD};
 pub use action::Action;
 pub use boundary::Boundary;
 pub use declared::Zone;
-pub use grants::{Grant, NoSuchWho, Who};
+pub use grants::{Grant, Held, NoSuchWho, Who};
+pub use held::Needs;
 pub use problem::{PolicyError, Position, Problem};
 pub use question::{Allowed, Denied, Question, Subject, Target};
 
@@ -152,8 +154,8 @@ impl Policy {
     /// Answers a question.
     ///
     /// # Errors
-    /// [`Denied::NoRule`] if no policy permits, [`Denied::Expired`] if one did until lately, [`Denied::Forbidden`] if
-    /// one forbids, [`Denied::Beyond`] if a boundary does, [`Denied::UnknownGroups`] if one may, and
+    /// [`Denied::NoRule`] if no policy permits, [`Denied::Expired`] if one did until lately, [`Denied::Held`] if one
+    /// would but for a review, [`Denied::Forbidden`] if one forbids, [`Denied::Beyond`] if a boundary does, [`Denied::UnknownGroups`] if one may, and
     /// [`Denied::Indeterminate`] if there is no definite answer.
     pub fn decide(&self, question: &Question<'_>) -> Result<Allowed, Denied> {
         let unsure = self.unsure(question);
@@ -177,7 +179,14 @@ impl Policy {
         }
         if verdict.permits.is_empty() {
             let rule = joined(&verdict.expired);
-            return Err(if rule.is_empty() {
+            let held = verdict.held.iter().copied();
+            let (held, reviews): (BTreeSet<_>, BTreeSet<_>) = held.unzip();
+            return Err(if !held.is_empty() {
+                Denied::Held {
+                    rule: joined(&held),
+                    review: joined(&reviews),
+                }
+            } else if rule.is_empty() {
                 Denied::NoRule
             } else {
                 Denied::Expired { rule }
@@ -315,6 +324,8 @@ struct Verdict<'p> {
     permits: BTreeSet<&'p str>,
     /// What would permit if its time were not over.
     expired: BTreeSet<&'p str>,
+    /// What would permit if a review did not hold it back, with the review.
+    held: BTreeSet<(&'p str, &'p str)>,
     forbids: BTreeSet<&'p str>,
     failed: Vec<PolicyId>,
 }
@@ -325,6 +336,8 @@ impl<'p> Verdict<'p> {
         for named in rules {
             if named.is_in_force(now) {
                 self.permits.insert(&named.rule);
+            } else if let Some(review) = &named.review {
+                self.held.insert((&named.rule, review));
             } else {
                 self.expired.insert(&named.rule);
             }

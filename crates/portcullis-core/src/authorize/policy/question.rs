@@ -130,6 +130,14 @@ pub enum Denied {
         /// The grants that are over: sorted, with `, ` between them.
         rule: String,
     },
+    /// No policy permits: grants would, but a review holds them back.
+    #[error("{rule} is held back by review {review}")]
+    Held {
+        /// The grants: sorted, with `, ` between them.
+        rule: String,
+        /// The reviews, likewise.
+        review: String,
+    },
     /// It lies beyond a boundary, whatever policies permit.
     #[error("beyond {rule}")]
     Beyond {

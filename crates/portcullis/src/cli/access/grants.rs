@@ -51,7 +51,7 @@ pub(super) fn listed(
 }
 
 impl Listed {
-    pub(super) fn json(&self) -> Value {
+    pub(super) fn json(&self, review: &Value) -> Value {
         json!({
             "id": self.id,
             "rule": self.rule,
@@ -64,6 +64,7 @@ impl Listed {
             "hits": self.count.hits,
             "last": last(self.count),
             "shadowed": self.shadowed,
+            "review": review,
         })
     }
 

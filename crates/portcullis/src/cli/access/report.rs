@@ -1,6 +1,7 @@
 //! `portcullis access review`: every grant with its last use, and what of rules and scopes is of no use.
 
 use super::grants::{Listed, last, listed, told};
+use super::reviewed::Reviewed;
 use super::unknown;
 use crate::cli::audit::{self, Named};
 use crate::cli::check::{Judged, judge};
@@ -47,6 +48,7 @@ struct Told {
     grants: Vec<Listed>,
     rules: Vec<Other>,
     scopes: Vec<Other>,
+    reviewed: Reviewed,
 }
 
 impl Report {
@@ -83,7 +85,9 @@ impl Report {
         let usage = Usage::read(&log, since)
             .with_context(|| format!("cannot read the log in {}", log.display()))?;
         let policy = &built.live.rules.policy;
+        let reviewed = Reviewed::read(&checked, policy.hash())?;
         Ok(Told {
+            reviewed,
             policy: policy.hash().to_owned(),
             since,
             grants: listed(&checked, &file, (policy, &usage))?,
@@ -130,7 +134,10 @@ fn scopes(checked: &Checked, usage: &Usage) -> Vec<Other> {
 
 impl Told {
     fn json(&self) -> Value {
-        let grants = self.grants.iter().map(Listed::json);
+        let grants = self
+            .grants
+            .iter()
+            .map(|grant| grant.json(&self.reviewed.json_of(&grant.id)));
         let rules = self.rules.iter().map(|rule| {
             json!({ "rule": rule.name, "place": rule.place, "hits": rule.count.hits, "last": last(rule.count) })
         });
@@ -148,6 +155,8 @@ impl Told {
             "since": time_text(self.since),
             "log_begins": self.usage.reaches.map(time_text),
             "records": self.usage.records,
+            "review": self.reviewed.json(),
+            "inventory": self.reviewed.inventory(),
             "grants": grants.collect::<Vec<_>>(),
             "rules": rules.collect::<Vec<_>>(),
             "scopes": scopes.collect::<Vec<_>>(),
@@ -168,8 +177,12 @@ impl Told {
             }
             Some(begins) => format!("The log begins at {}", time_text(begins)),
         });
+        lines.extend(self.reviewed.lines());
         lines.extend([String::new(), "Grants".to_owned()]);
-        lines.extend(self.grants.iter().flat_map(Listed::lines));
+        for grant in &self.grants {
+            lines.extend(grant.lines());
+            lines.extend(self.reviewed.line_of(&grant.id));
+        }
         lines.extend([String::new(), "Other rules".to_owned()]);
         let rules = self.rules.iter();
         lines.extend(rules.map(|rule| {

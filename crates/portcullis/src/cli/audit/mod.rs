@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 pub(super) use crate::moment::{parse, parse_ahead};
 pub(super) use place::{Named, Place, configuration, keys, place};
-pub(super) use proof::checkpoint;
+pub(super) use proof::{Prover, checkpoint};
 
 #[derive(Debug, Args)]
 #[command(

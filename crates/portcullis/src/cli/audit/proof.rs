@@ -164,6 +164,35 @@ impl Proof {
     }
 }
 
+/// Proves that records are in the log that the last checkpoint signs.
+pub(in crate::cli) struct Prover(Option<Checkpoint>);
+
+impl Prover {
+    pub(in crate::cli) fn of(log: &Path, keys: &[VerifierKey]) -> anyhow::Result<Self> {
+        checkpoint(log, keys, None).map(Self)
+    }
+
+    /// The proof of a record as `--check` takes it; none if the record is not signed yet.
+    pub(in crate::cli) fn included(
+        &self,
+        log: &Path,
+        seq: u64,
+    ) -> anyhow::Result<Option<serde_json::Value>> {
+        let signed = self.0.as_ref();
+        let Some(checkpoint) = signed.filter(|checkpoint| seq < checkpoint.tree().size) else {
+            return Ok(None);
+        };
+        let proof = inclusion(log, seq, checkpoint.tree().size)?;
+        verify_inclusion(&proof, checkpoint)
+            .context("the log was touched; run `portcullis audit verify`")?;
+        let shown = Shown::Inclusion {
+            proof,
+            checkpoint: checkpoint.note().to_owned(),
+        };
+        Ok(Some(serde_json::to_value(&shown)?))
+    }
+}
+
 fn signed(log: &Path, keys: &[VerifierKey], size: Option<u64>) -> Result<Checkpoint, Without> {
     checkpoint(log, keys, size)?.ok_or_else(|| {
         Without::Refused(match size {

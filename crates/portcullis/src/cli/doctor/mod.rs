@@ -2,6 +2,7 @@
 
 mod files;
 mod state;
+mod reviews;
 mod running;
 mod servers;
 mod issuers;
@@ -147,6 +148,7 @@ impl Doctor {
             servers::look(checked, &mut findings);
             if let Some(built) = &built {
                 issuers::look(checked, &built.trusted, &mut findings)?;
+                reviews::look(checked, &built.live.policy, &mut findings);
             }
             certificate::look(checked, clock::now().seconds(), &mut findings);
             log::look(data, checked, &mut findings);

@@ -314,6 +314,7 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
         who: policy::Who::Anyone,
         allow: vec!["*".to_owned()],
         until: None,
+        held: None,
     };
     let mut servers = rules.servers.clone();
     let gates = servers.values_mut().map(|server| &mut server.gate);
@@ -326,7 +327,8 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
             cedar: &[],
             grants: &[anyone],
             ..Sources::default()
-        })?,
+        })?
+        .into(),
         servers,
         sessions: rules.sessions,
         view: rules.view,

@@ -140,7 +140,7 @@ fn patterns(
     found
 }
 
-fn who_is(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<Who> {
+pub(super) fn who_is(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<Who> {
     if text == "anyone" {
         return Some(Who::Anyone);
     }

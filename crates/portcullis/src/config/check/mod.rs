@@ -19,6 +19,7 @@ mod trust;
 mod grants;
 mod zones;
 mod misuse;
+mod review;
 mod secrets;
 mod keepers;
 mod desk;
@@ -74,6 +75,7 @@ pub(super) fn file(
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let boundaries = grants::boundaries(&mut desk, raw.boundary, &servers, &issuers);
     let zones = zones::zones(&mut desk, raw.zones);
+    let review = review::review(&mut desk, raw.review, &issuers);
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
     let borrowing = secrets::borrowing(&mut desk, ttl);
@@ -95,6 +97,7 @@ pub(super) fn file(
             zones,
             grants,
             boundaries,
+            review,
             borrowing,
             vaults,
             _proof: Proof,

@@ -196,6 +196,37 @@ fn authz_03_a_boundary_permits_nothing_and_two_intersect() {
 }
 
 #[test]
+fn authz_05_a_grant_that_a_review_holds_back_ends_when_it_says() {
+    let held = |from, until| Grant {
+        until,
+        held: Some(Held { from, review: 7 }),
+        ..grant("user:alice", &["notes__search"])
+    };
+    let alice = alice();
+    for (grants, at, expected) in [
+        (vec![held(100, None)], 99, "+grant:"),
+        (vec![held(100, None)], 100, " held by 7"),
+        (vec![held(100, Some(200))], 300, " held by 7"),
+        // It was over before.
+        (vec![held(100, Some(50))], 60, "over "),
+        (
+            vec![held(100, None), grant("anyone", &["notes__*"])],
+            100,
+            "+grant:",
+        ),
+    ] {
+        let policy = compile("", &grants).unwrap();
+        let question = Question {
+            time: at,
+            ..alice.calls("search", "{}")
+        };
+        let came = said(policy.decide(&question));
+        assert!(came.contains(expected), "{at} {came}");
+        assert_eq!(policy.is_visible(&question), expected == "+grant:");
+    }
+}
+
+#[test]
 fn authz_05_a_grant_ends_by_itself() {
     let until = |who: &str, allow: &[&str], until| Grant {
         until: Some(until),

@@ -111,6 +111,7 @@ fn grant(who: &str, allow: &[&str]) -> Grant {
         who: who.parse().expect("who"),
         allow: allow.iter().map(ToString::to_string).collect(),
         until: None,
+        held: None,
     }
 }
 
@@ -125,6 +126,7 @@ fn said(decision: Result<Allowed, Denied>) -> String {
         Err(Denied::Forbidden { rule }) => format!("-{rule}"),
         Err(Denied::Beyond { rule }) => format!("beyond {rule}"),
         Err(Denied::Expired { rule }) => format!("over {rule}"),
+        Err(Denied::Held { rule, review }) => format!("{rule} held by {review}"),
         Err(Denied::NoRule) => "no rule".to_owned(),
         Err(Denied::UnknownGroups { rule }) => format!("?{rule}"),
         Err(Denied::Indeterminate) => "unclear".to_owned(),

@@ -358,7 +358,7 @@ proptest! {
     /// Whatever text a grant holds, it compiles to what it names or not at all.
     #[test]
     fn authz_03_no_text_escapes_from_a_grant(id in ".{1,12}", who in ".{1,12}", tool in "[^*]{1,12}") {
-        let grant = Grant { id, who: Who::Role(who.clone()), allow: vec![format!("notes__{tool}")], until: None };
+        let grant = Grant { id, who: Who::Role(who.clone()), allow: vec![format!("notes__{tool}")], until: None, held: None };
         let Ok(policy) = compile("", &[grant]) else { return Ok(()) };
         let (holder, other) = (alice().role(&who), alice().role("x").role("*").role(""));
         let permits = |caller: &Caller, tool: &str| {

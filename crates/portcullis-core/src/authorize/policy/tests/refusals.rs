@@ -103,6 +103,7 @@ fn every_problem_of_every_source_is_told() {
             who: Who::Anyone,
             allow: vec!["*".to_owned()],
             until: None,
+            held: None,
         },
     ];
     let grants = [&grants[..], &grants[..1]].concat();

@@ -1,0 +1,79 @@
+//! `portcullis access review start`: everything is looked over, and what nobody keeps in time is gone.
+
+use super::reviewer::{Refused, Room, ending};
+use crate::assemble::grant_of;
+use crate::cli::audit::Named;
+use crate::cli::{Ending, out};
+use crate::clock;
+use anyhow::Context as _;
+use clap::Args;
+use portcullis_audit::time_text;
+use portcullis_core::review::{grant_id, inventory_id};
+use portcullis_state::{INVENTORY, NewReview, Undone};
+use serde_json::json;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A token of a reviewer comes on stdin; it counts once. Exit codes: 0 started, 1 refused, or a review is open \
+already, 2 wrong usage, or something cannot be used."
+)]
+pub(super) struct Start {
+    #[command(flatten)]
+    named: Named,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Start {
+    pub(super) fn run(self) -> Ending {
+        ending(self.start())
+    }
+
+    fn start(&self) -> anyhow::Result<Ending> {
+        let room = Room::enter(&self.named)?;
+        let reviewer = match room.reviewer()? {
+            Ok(reviewer) => reviewer,
+            Err(refused) => return room.refuse(refused),
+        };
+        let now = clock::now();
+        let within = room.checked.review.as_ref().map(|review| review.within);
+        let due = now.plus(within.context("no [review]")?);
+        let policy = room.built.live.rules.policy.hash();
+        let mut items = vec![(inventory_id(policy), INVENTORY.to_owned())];
+        for grant in &room.checked.grants {
+            let grant = grant_of(grant)?;
+            items.push((grant_id(&grant), grant.rule()));
+        }
+        items.sort();
+        items.dedup();
+        let count = items.len();
+        let new = NewReview {
+            due,
+            policy: policy.to_owned(),
+            items,
+        };
+        let person = reviewer.actor.person.clone();
+        let started = room.durable.start_review(new, reviewer.actor, now);
+        let number = match room.block_on(started)? {
+            Ok(number) => number,
+            Err(why @ Undone::Replayed) => {
+                return room.refuse(Refused::new("replayed", Some(person), &why));
+            }
+            Err(why @ (Undone::Open | Undone::Stale | Undone::NoItem)) => {
+                out::error(&why.to_string());
+                return Ok(Ending::Bad);
+            }
+        };
+        let due = time_text(due.micros());
+        out::print(&if self.json {
+            format!(
+                "{:#}\n",
+                json!({ "review": number, "due": due, "items": count })
+            )
+        } else {
+            format!("review {number} of {count} things is open until {due}\n")
+        });
+        Ok(Ending::Good)
+    }
+}
