@@ -182,6 +182,35 @@ fn auth_03_an_event_that_was_taken_and_not_acknowledged_comes_again_and_counts_o
 }
 
 #[test]
+fn auth_03_an_event_that_cannot_be_kept_is_not_acknowledged() {
+    let fed = Fed::with("");
+    let alice = fed.scene.token("alice");
+    fed.scene.permits(&call("echo").token(&alice));
+    let file = fed.scene.gateway.data().join("state.db");
+    let aside = file.with_extension("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    let event = fed.scene.event("alice", &format!("{RISC}account-disabled"));
+    fed.has(&event);
+    wait_for("it not to be kept", || {
+        let said = fed.scene.gateway.stderr();
+        said.contains("a security event was not kept").then_some(())
+    });
+    next_second();
+    assert!(!fed.transmitter.is_taken(&event.jti()), "it would be lost");
+    assert!(
+        fed.scene
+            .gateway
+            .records("signal.accepted", None)
+            .is_empty()
+    );
+
+    std::fs::rename(&aside, &file).unwrap();
+    fed.transmitter.until_taken(&event.jti());
+    fed.scene.is_out(&alice);
+    fed.scene.gateway.expect("signal.accepted", None);
+}
+
+#[test]
 fn auth_03_a_feed_that_is_silent_is_told_and_denies_where_that_is_wanted() {
     let lure = Host::lure();
     let elsewhere = format!("location: {}/poll\r\n", lure.url());
