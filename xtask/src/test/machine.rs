@@ -17,6 +17,11 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
         &["--version"],
         "a C++ compiler, for libFuzzer (Debian: g++)",
     ),
+    (
+        "softhsm2-util",
+        &["--version"],
+        "a token in software (Debian: softhsm2)",
+    ),
     ("npm", &["--version"], "Node 20 or newer, with npm"),
     (
         "python3",

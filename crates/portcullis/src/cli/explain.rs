@@ -236,7 +236,7 @@ pub(super) fn trust(
 
 fn own_keys(checked: &Checked) -> Result<Arc<KeySet>, String> {
     let home = Home(checked.gateway.data.clone());
-    let key = Signer::open(&home, Purpose::Issuer).and_then(|key| embedded::key_set(&key));
+    let key = Signer::open(&home, Purpose::Issuer, checked).and_then(|key| embedded::key_set(&key));
     key.map(Arc::new).map_err(|error| format!("{error:#}"))
 }
 

@@ -102,7 +102,7 @@ impl Token {
             self.scope.clone()
         };
         let home = Home(checked.gateway.data.clone());
-        let key = Signer::open(&home, Purpose::Issuer)
+        let key = Signer::open(&home, Purpose::Issuer, checked)
             .context("no key of the embedded issuer: start the gateway once")?;
         let claims = Claims {
             issuer: &own_issuer(checked),

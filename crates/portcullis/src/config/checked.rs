@@ -56,6 +56,8 @@ pub(crate) struct Checked {
     pub(crate) boundaries: Vec<Boundary>,
     /// What was read of elsewhere.
     pub(crate) borrowing: Borrowing,
+    /// Where keys of our own are that are no files.
+    pub(crate) pkcs11: Option<Pkcs11>,
     /// The vaults that it may be read of.
     pub(crate) vaults: Vec<Arc<Vault>>,
     /// INVARIANT: made by `check::file` only, when there was no problem.
@@ -65,6 +67,17 @@ pub(crate) struct Checked {
 /// Keeps [`Checked`] from being made elsewhere.
 #[derive(Debug)]
 pub(super) struct Proof;
+
+/// A token, and which keys of our own are in it, by their labels.
+#[derive(Debug)]
+pub(crate) struct Pkcs11 {
+    pub(crate) module: PathBuf,
+    pub(crate) token: String,
+    pub(crate) pin: Secret<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) assertion: Option<String>,
+    pub(crate) client: Option<String>,
+}
 
 /// Where clients are answered, and by which names.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ mod raw_review;
 mod raw_step_up;
 mod raw_trust;
 mod raw_secrets;
+mod raw_pkcs11;
 mod bounds;
 mod quantity;
 mod shape;
@@ -42,8 +43,8 @@ mod tests;
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
-    Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Poll, Quota, Server,
-    ServerName, Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
+    Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Pkcs11, Poll, Quota,
+    Server, ServerName, Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
 };
 pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification};
 pub(crate) use egress::Egress;

@@ -42,6 +42,7 @@ pub(super) const ORDER: &[&str] = &[
     "secrets",
     "vaults",
     "azure_key_vault",
+    "pkcs11",
     "issuers",
     "servers",
     "policy",

@@ -147,10 +147,12 @@ impl Fetching {
         let now = clock::now();
         let actor = match &self.actor {
             None => None,
-            Some((actor, signer)) => Some(self.sign((&actor.issuer, &actor.name), signer, now)?),
+            Some((actor, signer)) => {
+                Some(self.sign((&actor.issuer, &actor.name), signer, now).await?)
+            }
         };
         let form = self.exchange.form(want, actor.as_ref(), now)?;
-        let request = self.request(&form, now)?;
+        let request = self.request(&form, now).await?;
         let site = Site::Written(self.endpoint.clone());
         let answer = self
             .egress
@@ -172,7 +174,7 @@ impl Fetching {
         Held::new(token, Arc::clone(&self.exchange.audience)).map(Arc::new)
     }
 
-    fn request(
+    async fn request(
         &self,
         form: &Secret<String>,
         now: Timestamp,
@@ -181,7 +183,7 @@ impl Fetching {
             Identification::Basic(_) => Secret::new(String::new()),
             Identification::Post(fields) => Secret::new(["&", fields.expose()].concat()),
             Identification::Key(id, signer) => {
-                let word = self.sign((id, id), signer, now)?;
+                let word = self.sign((id, id), signer, now).await?;
                 let id = encode(id);
                 Secret::new(format!(
                     "&client_id={id}&client_assertion_type={CLIENT_ASSERTION}&client_assertion={}",
@@ -202,7 +204,7 @@ impl Fetching {
     }
 
     /// What we say of ourselves to this authorization server, once (RFC 7523 section 3).
-    fn sign(
+    async fn sign(
         &self,
         (issuer, subject): (&str, &str),
         signer: &Signer,
@@ -214,6 +216,6 @@ impl Fetching {
             "iat": now.seconds(), "exp": now.plus(OWN_LIFETIME).seconds(),
             "jti": URL_SAFE_NO_PAD.encode(id),
         });
-        Ok(signer.sign("JWT", &claims)?)
+        Ok(signer.sign("JWT", &claims).await?)
     }
 }

@@ -89,7 +89,9 @@ impl Credentials {
     /// INVARIANT: every way in leads here, so that nothing is shown which is in no record.
     async fn shown(&self, want: &Want, carried: &Carried) -> Result<Shown, NoCredential> {
         let (shown, issued) = match &self.kind {
-            Kind::Assertion(assertion, signer) => sign(assertion, signer, want, carried)?,
+            Kind::Assertion(assertion, signer) => {
+                Box::pin(sign(assertion, signer, want, carried)).await?
+            }
             Kind::Fetched(fetching) => Box::pin(self.fetched(fetching, want)).await?,
         };
         if let Some(untold) = carried.ledger.enter(issued) {
@@ -160,7 +162,7 @@ impl Credentials {
     }
 }
 
-fn sign(
+async fn sign(
     assertion: &Assertion,
     signer: &Signer,
     want: &Want,
@@ -169,7 +171,7 @@ fn sign(
     let id = random::bytes::<16>().map_err(|_| NoCredential::Unsigned)?;
     let id = URL_SAFE_NO_PAD.encode(id);
     let claims = assertion.claims(want, (carried.trace(), &id), clock::now())?;
-    let token = signer.sign("at+jwt", &claims)?;
+    let token = signer.sign("at+jwt", &claims).await?;
     let text = Secret::new(["Bearer ", token.expose()].concat());
     let mut shown = HeaderValue::from_str(text.expose()).map_err(|_| NoCredential::Unsigned)?;
     shown.set_sensitive(true);

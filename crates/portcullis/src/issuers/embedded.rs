@@ -51,5 +51,5 @@ pub(crate) fn mint(
     if let (Some((kind, thumbprint)), Some(body)) = (&claims.bound, body.as_object_mut()) {
         body.insert("cnf".to_owned(), json!({ *kind: thumbprint }));
     }
-    Ok(key.sign("at+jwt", &body)?)
+    Ok(key.sign_here("at+jwt", &body)?)
 }

@@ -5,10 +5,12 @@
 mod public;
 mod standing;
 mod ring;
+mod hardware;
 mod signer;
 mod wrapping;
 mod watch;
 
+use crate::config::{Checked, Issuer, Pkcs11};
 use anyhow::{Context as _, bail};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
@@ -20,6 +22,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use hardware::{Hardware, Unready};
 pub(crate) use public::Public;
 pub(crate) use ring::{Ring, Rotation};
 pub(crate) use signer::{Signer, Signers, Unsigned};
@@ -85,10 +88,27 @@ impl Purpose {
     }
 
     /// How long what it has signed may still be shown to others; tokens of our issuer live as long as is configured.
-    pub(crate) fn overlap(self, max_lifetime: Duration) -> Duration {
+    pub(crate) fn overlap(self, checked: &Checked) -> Duration {
+        let life = match self {
+            Self::Issuer => {
+                let issuers = checked.issuers.values();
+                let lives = issuers.filter_map(|issuer| match issuer {
+                    Issuer::Embedded { max_lifetime } => Some(*max_lifetime),
+                    Issuer::External(_) => None,
+                });
+                lives.max().unwrap_or_default()
+            }
+            Self::Assertion | Self::Client => MAX_LIFETIME,
+        };
+        life.saturating_add(SKEW)
+    }
+
+    /// The label of the key in the token, if it is there.
+    pub(crate) fn label(self, place: &Pkcs11) -> Option<&str> {
         match self {
-            Self::Issuer => max_lifetime.saturating_add(SKEW),
-            Self::Assertion | Self::Client => MAX_LIFETIME.saturating_add(SKEW),
+            Self::Issuer => place.issuer.as_deref(),
+            Self::Assertion => place.assertion.as_deref(),
+            Self::Client => place.client.as_deref(),
         }
     }
 

@@ -46,6 +46,21 @@ impl Public {
         }
     }
 
+    /// That of a key in a token: the point as a DER octet string, or, as some write it, as it is.
+    pub(super) fn of_point(purpose: Purpose, point: &[u8]) -> Option<Self> {
+        match (purpose, point) {
+            (Purpose::Issuer, [0x04, 0x20, key @ ..] | key) if key.len() == 32 => {
+                Some(Self::ed25519(key))
+            }
+            (Purpose::Assertion | Purpose::Client, [0x04, 0x41, key @ ..] | key)
+                if key.len() == 65 =>
+            {
+                Self::p256(key).ok()
+            }
+            (Purpose::Issuer | Purpose::Assertion | Purpose::Client, _) => None,
+        }
+    }
+
     fn ed25519(key: &[u8]) -> Self {
         let x = URL_SAFE_NO_PAD.encode(key);
         Self {

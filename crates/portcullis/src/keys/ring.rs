@@ -25,6 +25,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub(crate) struct Ring {
     pub(crate) purpose: Purpose,
     directory: PathBuf,
+    /// The key, if it is no file, and for how long the one that it replaces counts.
+    elsewhere: Option<(Public, Duration)>,
 }
 
 /// How a key is replaced.
@@ -51,7 +53,8 @@ pub(crate) enum Change {
 /// The key that signs, and which others count.
 pub(crate) struct Opened {
     pub(crate) standing: Standing,
-    pub(crate) secret: Secret<Vec<u8>>,
+    /// None if it is elsewhere.
+    pub(crate) secret: Option<Secret<Vec<u8>>>,
 }
 
 impl Ring {
@@ -60,6 +63,15 @@ impl Ring {
         Self {
             purpose,
             directory: directory.to_owned(),
+            elsewhere: None,
+        }
+    }
+
+    /// The same, where this key signs that is no file of ours.
+    pub(crate) fn elsewhere(self, key: Public, overlap: Duration) -> Self {
+        Self {
+            elsewhere: Some((key, overlap)),
+            ..self
         }
     }
 
@@ -168,6 +180,9 @@ impl Ring {
 
     /// Finishes or undoes what was begun, then reads.
     fn recovered(&self, now: Timestamp) -> anyhow::Result<Opened> {
+        if let Some((key, overlap)) = &self.elsewhere {
+            return self.adopted(key, *overlap, now);
+        }
         let mut standing = self.standing()?;
         self.check_next(&standing)?;
         if (standing.next.as_ref()).is_some_and(|next| next.from <= now.seconds()) {
@@ -190,7 +205,32 @@ impl Ring {
         if standing.next.is_none() {
             remove(&self.next_file())?;
         }
-        Ok(Opened { standing, secret })
+        Ok(Opened {
+            standing,
+            secret: Some(secret),
+        })
+    }
+
+    /// The key that is elsewhere signs. If another one did, that one counts for a while.
+    fn adopted(&self, key: &Public, overlap: Duration, now: Timestamp) -> anyhow::Result<Opened> {
+        let mut standing = match self.look()? {
+            Some(standing) if standing.signs == *key => standing,
+            Some(mut standing) => {
+                standing.replace(key.clone(), overlap, now);
+                self.write(&standing)?;
+                standing
+            }
+            None => {
+                let standing = Standing::of(key.clone(), now.seconds());
+                self.write(&standing)?;
+                standing
+            }
+        };
+        standing.next = None;
+        Ok(Opened {
+            standing,
+            secret: None,
+        })
     }
 
     /// What the ring says; a key without one is taken as it is.
@@ -203,12 +243,7 @@ impl Ring {
         let made = made.duration_since(std::time::UNIX_EPOCH);
         let signs = Public::of(self.purpose, &key)
             .with_context(|| format!("{} cannot be used", self.file().display()))?;
-        let standing = Standing {
-            signs,
-            made: made.map_or(0, |made| made.as_secs()),
-            next: None,
-            retired: Vec::new(),
-        };
+        let standing = Standing::of(signs, made.map_or(0, |made| made.as_secs()));
         self.write(&standing)?;
         Ok(standing)
     }
@@ -364,7 +399,9 @@ mod tests {
             let opened = ring.open(later(second)).unwrap();
             assert_eq!(opened.standing.signs.kid, *signs, "{second}");
             assert_eq!(counting(&opened, later(second)).len(), count, "{second}");
-            let id = Public::of(Purpose::Assertion, &opened.secret).unwrap().kid;
+            let id = Public::of(Purpose::Assertion, opened.secret.as_ref().unwrap())
+                .unwrap()
+                .kid;
             assert_eq!(id, *signs, "{second}");
         }
     }
@@ -401,7 +438,11 @@ mod tests {
         let ring = ring(&directory);
         let old = ring.open(NOW).unwrap();
         let before = std::fs::read(ring.ring_file()).unwrap();
-        let id = |opened: &Opened| Public::of(Purpose::Assertion, &opened.secret).unwrap().kid;
+        let id = |opened: &Opened| {
+            Public::of(Purpose::Assertion, opened.secret.as_ref().unwrap())
+                .unwrap()
+                .kid
+        };
         // A part of the next key, or all of it, of which the ring does not know yet; and a new ring, not yet in place.
         let whole = fresh_bytes();
         for left in [&b""[..], &whole[..20], &whole] {
@@ -416,7 +457,7 @@ mod tests {
         ring.rotate(rotation(0, 360), NOW).unwrap();
         let new = ring.open(NOW).unwrap();
         std::fs::rename(ring.file(), ring.next_file()).unwrap();
-        std::fs::write(ring.file(), old.secret.expose()).unwrap();
+        std::fs::write(ring.file(), old.secret.as_ref().unwrap().expose()).unwrap();
         chmod(&ring.file());
         let opened = ring.open(NOW).unwrap();
         assert_eq!(id(&opened), id(&new));

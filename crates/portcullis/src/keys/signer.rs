@@ -1,10 +1,14 @@
 //! A key of ours as a process has it: it signs, and says what of it is published.
 
 use super::ring::{Change, Opened};
-use super::{Public, Purpose, Ring, Standing};
+use super::{Hardware, Public, Purpose, Ring, Standing, Unready};
 use crate::clock;
+use crate::config::Checked;
 use crate::lifecycle::Home;
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portcullis_core::secret::Secret;
@@ -29,13 +33,16 @@ pub(crate) struct Signers {
 /// One key.
 pub(crate) struct Signer {
     ring: Ring,
+    /// What signs, if the key is no file.
+    hardware: Option<Hardware>,
     held: ArcSwap<Held>,
 }
 
 /// What is needed of a key until it is replaced.
 struct Held {
     standing: Standing,
-    key: EncodingKey,
+    /// None if it is in a token.
+    key: Option<EncodingKey>,
     /// What is published (RFC 7517 section 5).
     document: Bytes,
 }
@@ -52,9 +59,9 @@ impl fmt::Debug for Signer {
 }
 
 impl Signers {
-    /// Opens the keys; they are made on first use.
-    pub(crate) fn open(home: &Home) -> anyhow::Result<Self> {
-        Self::each(|purpose| Signer::open(home, purpose))
+    /// Opens the keys; those that are files are made on first use.
+    pub(crate) fn open(home: &Home, checked: &Checked) -> anyhow::Result<Self> {
+        Self::each(|purpose| Signer::open(home, purpose, checked))
     }
 
     /// Keys that nobody keeps: to see whether the rest can be built.
@@ -77,15 +84,26 @@ impl Signers {
 }
 
 impl Signer {
-    /// The key for that; made on first use.
+    /// The key for that: in the token where it is configured so, else a file, made on first use.
     ///
     /// # Errors
-    /// As [`Ring::open`].
-    pub(crate) fn open(home: &Home, purpose: Purpose) -> anyhow::Result<Self> {
-        let ring = Ring::new(purpose, &home.keys());
+    /// As [`Ring::open`] and [`Hardware::open`].
+    pub(crate) fn open(home: &Home, purpose: Purpose, checked: &Checked) -> anyhow::Result<Self> {
+        let mut ring = Ring::new(purpose, &home.keys());
+        let named = checked.pkcs11.as_ref();
+        let named = named.and_then(|place| Some((place, purpose.label(place)?)));
+        let hardware = named.map(|(place, label)| {
+            let opened = Hardware::open(place, purpose, label);
+            opened.with_context(|| format!("the key {label:?} in the token {:?}", place.token))
+        });
+        let hardware = hardware.transpose()?;
+        if let Some(hardware) = &hardware {
+            ring = ring.elsewhere(hardware.public().clone(), purpose.overlap(checked));
+        }
         let opened = ring.open(clock::now())?;
         Ok(Self {
             held: ArcSwap::from_pointee(Held::new(&ring, opened, clock::now())),
+            hardware,
             ring,
         })
     }
@@ -93,15 +111,12 @@ impl Signer {
     /// One that nobody keeps.
     pub(crate) fn passing(purpose: Purpose) -> anyhow::Result<Self> {
         let (ring, secret) = (Ring::new(purpose, Path::new("")), purpose.fresh()?);
-        let standing = Standing {
-            signs: Public::of(purpose, &secret)?,
-            made: 0,
-            next: None,
-            retired: Vec::new(),
-        };
+        let standing = Standing::of(Public::of(purpose, &secret)?, 0);
+        let secret = Some(secret);
         let held = Held::new(&ring, Opened { standing, secret }, Timestamp::default());
         Ok(Self {
             held: ArcSwap::from_pointee(held),
+            hardware: None,
             ring,
         })
     }
@@ -117,17 +132,43 @@ impl Signer {
     }
 
     /// Signs claims as a JWT of that `typ`.
-    pub(crate) fn sign(
+    pub(crate) async fn sign(
+        &self,
+        kind: &str,
+        claims: &(impl Serialize + Sync),
+    ) -> Result<Secret<String>, Unsigned> {
+        let Some(hardware) = &self.hardware else {
+            return self.held.load().sign(&self.header(kind), claims);
+        };
+        let message = message(&self.header(kind), claims)?;
+        let signature = hardware.sign(message.clone().into_bytes()).await?;
+        Ok(whole(&message, &signature))
+    }
+
+    /// The same for commands: it waits for the token.
+    pub(crate) fn sign_here(
         &self,
         kind: &str,
         claims: &impl Serialize,
     ) -> Result<Secret<String>, Unsigned> {
-        let held = self.held.load();
+        let Some(hardware) = &self.hardware else {
+            return self.held.load().sign(&self.header(kind), claims);
+        };
+        let message = message(&self.header(kind), claims)?;
+        let signature = hardware.sign_here(message.clone().into_bytes())?;
+        Ok(whole(&message, &signature))
+    }
+
+    /// Why the token did not sign when it was last asked; none if it did, or there is none.
+    pub(super) fn unready(&self) -> Option<Unready> {
+        self.hardware.as_ref()?.unready()
+    }
+
+    fn header(&self, kind: &str) -> Header {
         let mut header = Header::new(algorithm(self.ring.purpose));
         header.typ = Some(kind.to_owned());
-        header.kid = Some(held.standing.signs.kid.clone());
-        let token = jsonwebtoken::encode(&header, claims, &held.key);
-        token.map(Secret::new).map_err(|_| Unsigned)
+        header.kid = Some(self.id());
+        header
     }
 
     /// What it signs.
@@ -176,16 +217,21 @@ impl Signer {
 
 impl Held {
     fn new(ring: &Ring, opened: Opened, now: Timestamp) -> Self {
-        let key = opened.secret.expose();
-        let key = match ring.purpose {
-            Purpose::Issuer => EncodingKey::from_ed_der(key),
-            Purpose::Assertion | Purpose::Client => EncodingKey::from_ec_der(key),
-        };
+        let key = opened.secret.map(|secret| match ring.purpose {
+            Purpose::Issuer => EncodingKey::from_ed_der(secret.expose()),
+            Purpose::Assertion | Purpose::Client => EncodingKey::from_ec_der(secret.expose()),
+        });
         Self {
             document: document(&opened.standing, now),
             standing: opened.standing,
             key,
         }
+    }
+
+    fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<Secret<String>, Unsigned> {
+        let key = self.key.as_ref().ok_or(Unsigned)?;
+        let token = jsonwebtoken::encode(header, claims, key);
+        token.map(Secret::new).map_err(|_| Unsigned)
     }
 
     /// The same key, with those of before that count at that time.
@@ -199,6 +245,18 @@ impl Held {
             key: self.key.clone(),
         }
     }
+}
+
+/// What is signed of a JWT (RFC 7515 section 5.1), where the library cannot sign as it has no key.
+fn message(header: &Header, claims: &impl Serialize) -> Result<String, Unsigned> {
+    let header = serde_json::to_vec(header).map_err(|_| Unsigned)?;
+    let claims = serde_json::to_vec(claims).map_err(|_| Unsigned)?;
+    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+    Ok(format!("{header}.{claims}"))
+}
+
+fn whole(message: &str, signature: &[u8]) -> Secret<String> {
+    Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 const fn algorithm(purpose: Purpose) -> Algorithm {

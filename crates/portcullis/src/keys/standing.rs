@@ -3,6 +3,7 @@
 use super::Public;
 use portcullis_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Which keys count, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +51,29 @@ pub(crate) struct Retired {
 }
 
 impl Standing {
+    /// That of one key.
+    pub(super) const fn of(signs: Public, made: u64) -> Self {
+        Self {
+            signs,
+            made,
+            next: None,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Another key signs from now on, as the configuration says.
+    pub(super) fn replace(&mut self, key: Public, overlap: Duration, now: Timestamp) {
+        self.next = Some(Next {
+            key,
+            made: now.seconds(),
+            from: now.seconds(),
+            overlap: overlap.as_secs(),
+            by: "configuration".to_owned(),
+            told: false,
+        });
+        self.promote();
+    }
+
     /// The keys whose signatures count at that time.
     pub(crate) fn counting(&self, now: Timestamp) -> impl Iterator<Item = &Public> {
         let next = self.next.as_ref().map(|next| &next.key);

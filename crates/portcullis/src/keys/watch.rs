@@ -2,7 +2,7 @@
 
 use super::ring::Change;
 use super::wrapping::only;
-use super::{Purpose, Signer};
+use super::{Purpose, Signer, Unready};
 use crate::clock;
 use crate::lifecycle::{Files, Home};
 use crate::record::note;
@@ -23,6 +23,8 @@ struct Watched {
     files: Files,
     /// Why it could not be, if it could not.
     why: Option<String>,
+    /// Why its token did not sign, if it did not.
+    unready: Option<Unready>,
 }
 
 /// The key that wraps others.
@@ -41,6 +43,7 @@ pub(crate) fn keep_up(gateway: &Arc<Gateway>, home: &Home, signers: [&Arc<Signer
         signer: Arc::clone(signer),
         files: Files::default(),
         why: None,
+        unready: None,
     });
     let watching = watch(Arc::clone(gateway), watched, wrapping);
     gateway.tasks.spawn(watching);
@@ -56,6 +59,7 @@ async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3], mut wrapping: W
         let looked = tokio::task::spawn_blocking(move || {
             for one in &mut watched {
                 one.look(&within);
+                one.ask(&within);
             }
             wrapping.look(&within);
             (watched, wrapping)
@@ -98,6 +102,24 @@ impl Watched {
             note(recorder, record);
         }
         self.why = why;
+    }
+}
+
+impl Watched {
+    /// Tells of a token that signs no more, or does again.
+    fn ask(&mut self, gateway: &Gateway) {
+        let now = self.signer.unready();
+        if now == self.unready {
+            return;
+        }
+        let event = now.as_ref().map_or("key.available", |_| "key.unavailable");
+        let mut record = Record::new(event);
+        record.detail.set("key", self.signer.purpose().word());
+        if let Some(why) = &now {
+            record.detail.set("problem", why.to_string().as_str());
+        }
+        note(&gateway.recorder, record);
+        self.unready = now;
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) async fn build(
     let (recorder, writer) = open_log(checked, &home, &audit_key)?;
     let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
     let aggregate = Arc::new(Aggregate::default());
-    let (signers, leases) = (Signers::open(&home)?, Arc::new(Leases::default()));
+    let (signers, leases) = (Signers::open(&home, checked)?, Arc::new(Leases::default()));
     let sign_ins = SignIns::at(&revocations, (shared, &home), (&report, &tasks)).await?;
     let workshop = Workshop {
         leases: &leases,

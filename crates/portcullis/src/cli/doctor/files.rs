@@ -1,6 +1,7 @@
 //! Who can read and change the files of an installation, and are the keys those that they should be?
 
 use super::Findings;
+use crate::config::Checked;
 use crate::keys::{Purpose, Ring};
 use crate::lifecycle::{Home, LOG_NAME};
 use portcullis_audit::SigningKey;
@@ -12,7 +13,11 @@ use std::path::Path;
 /// The most files of secrets that are looked at.
 const MAX_SECRETS: usize = 4096;
 
-pub(super) fn look(data: &Path, file: &Path, findings: &mut Findings) {
+pub(super) fn look(
+    (data, checked): (&Path, Option<&Checked>),
+    file: &Path,
+    findings: &mut Findings,
+) {
     findings.look("data");
     let Ok(metadata) = std::fs::metadata(data) else {
         let fix = "start the gateway once: it makes the directory and its keys";
@@ -33,7 +38,7 @@ pub(super) fn look(data: &Path, file: &Path, findings: &mut Findings) {
     private(data, &metadata, "data.mode", "700", findings);
     owned(data, &metadata, findings);
     configuration(file, &metadata, findings);
-    keys(&Home(data.to_owned()), &metadata, findings);
+    keys((&Home(data.to_owned()), checked), &metadata, findings);
     secrets(&data.join("secrets"), &metadata, findings);
     super::state::look(&Home(data.to_owned()), &metadata, findings);
 }
@@ -69,7 +74,7 @@ fn configuration(file: &Path, data: &Metadata, findings: &mut Findings) {
     }
 }
 
-fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
+fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &mut Findings) {
     findings.look("keys");
     let directory = home.0.join("keys");
     let Ok(metadata) = std::fs::metadata(&directory) else {
@@ -81,7 +86,13 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
         );
     };
     private(&directory, &metadata, "keys.mode", "700", findings);
-    for path in [home.keys().join(Purpose::Issuer.file()), home.audit_key()] {
+    let is_here = |purpose: &Purpose| {
+        let place = checked.and_then(|checked| checked.pkcs11.as_ref());
+        place.and_then(|place| purpose.label(place)).is_none()
+    };
+    let issuer = Some(Purpose::Issuer).filter(is_here);
+    let issuer = issuer.map(|issuer| directory.join(issuer.file()));
+    for path in issuer.into_iter().chain([home.audit_key()]) {
         match std::fs::metadata(&path) {
             Ok(metadata) => {
                 private(&path, &metadata, "keys.mode", "600", findings);
@@ -97,7 +108,7 @@ fn keys(home: &Home, data: &Metadata, findings: &mut Findings) {
             ),
         }
     }
-    for purpose in Purpose::ALL {
+    for purpose in Purpose::ALL.into_iter().filter(is_here) {
         if let Err(error) = Ring::new(purpose, &directory).check() {
             findings.error(
                 "keys.mismatch",

@@ -3,6 +3,7 @@
 mod files;
 mod state;
 mod reviews;
+mod token;
 mod running;
 mod servers;
 mod issuers;
@@ -140,12 +141,13 @@ impl Doctor {
         let (checked, built) = configuration(&file, text.as_deref(), &mut findings)?;
         let data = data.or_else(|| checked.as_ref().map(|checked| checked.gateway.data.clone()));
         if let Some(data) = &data {
-            files::look(data, &file, &mut findings);
+            files::look((data, checked.as_deref()), &file, &mut findings);
         }
         if let (Some(data), Some(checked)) = (&data, &checked) {
             let pid = running::look(data, checked, &mut findings);
             running::look_at_limits(pid, checked, &mut findings);
             servers::look(checked, &mut findings);
+            token::look(checked, &mut findings);
             if let Some(built) = &built {
                 issuers::look(checked, &built.trusted, &mut findings)?;
                 reviews::look(checked, &built.live.policy, &mut findings);

@@ -3,7 +3,6 @@
 use crate::cli::revoke::{Found, Place, operator};
 use crate::cli::{Ending, out};
 use crate::clock;
-use crate::config::Issuer;
 use crate::keys::{Purpose, Ring, Rotation, Standing};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -62,6 +61,7 @@ impl Rotate {
         let purpose = self.kind.purpose()?;
         let found = self.place.find()?;
         let directory = found.home.keys();
+        let overlap = overlap(purpose, &found)?;
         if !directory.join(purpose.file()).exists() {
             bail!(
                 "there is no {} yet: start the gateway once",
@@ -71,7 +71,7 @@ impl Rotate {
         let (lead, overlap) = if self.at_once {
             (Duration::ZERO, Duration::ZERO)
         } else {
-            (purpose.lead(), purpose.overlap(longest(purpose, &found)?))
+            (purpose.lead(), overlap)
         };
         let rotation = Rotation {
             lead,
@@ -107,20 +107,21 @@ fn outcome(standing: &Standing, overlap: Duration) -> anyhow::Result<(&str, &str
     Ok((&old.key.kid, &standing.signs.kid, from, old.until))
 }
 
-/// The longest life of a token of our own issuer, as it is configured.
-fn longest(purpose: Purpose, found: &Found) -> anyhow::Result<Duration> {
-    let issuers = found
-        .checked
-        .iter()
-        .flat_map(|checked| checked.issuers.values());
-    let lives = issuers.filter_map(|issuer| match issuer {
-        Issuer::Embedded { max_lifetime } => Some(*max_lifetime),
-        Issuer::External(_) => None,
-    });
-    match (purpose, &found.checked) {
-        (Purpose::Issuer, None) => bail!(
-            "name the configuration file with --config: it says how long tokens of the old key live"
-        ),
-        _ => Ok(lives.max().unwrap_or_default()),
+/// How long what the old key has signed counts, as it is configured.
+fn overlap(purpose: Purpose, found: &Found) -> anyhow::Result<Duration> {
+    let checked = found.checked.as_ref().context(
+        "name the configuration file with --config: it says where keys are, and how long tokens live",
+    )?;
+    if checked
+        .pkcs11
+        .as_ref()
+        .and_then(|place| purpose.label(place))
+        .is_some()
+    {
+        bail!(
+            "the key is in a token: make another one there, write its label into [pkcs11.keys], and start again; the \
+             old one counts until what it has signed is over"
+        );
     }
+    Ok(purpose.overlap(checked))
 }

@@ -260,7 +260,7 @@ impl Court {
         ];
         claims.extend(own.map(|(name, value)| (name.to_owned(), value)));
         let kind = issuer.token_types.first().context("no type of token")?;
-        Ok(self.key.sign(kind, &Value::Object(claims))?)
+        Ok(self.key.sign_here(kind, &Value::Object(claims))?)
     }
 
     fn issuer(&self, asked: &Asked) -> anyhow::Result<&Issuer> {

@@ -22,6 +22,7 @@ mod misuse;
 mod review;
 mod secrets;
 mod keepers;
+mod pkcs11;
 mod desk;
 
 use super::checked::{Checked, Proof};
@@ -57,9 +58,8 @@ pub(super) fn file(
     let audit = gateway
         .as_ref()
         .map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
-    let pinned = Place::default().key("telemetry").key("pins");
-    let pins = raw.telemetry.pins;
-    let collector = pins.and_then(|raw| trust::pins(&mut desk, &pinned, raw));
+    let collector = raw.telemetry.pins.and_then(|raw| collector(&mut desk, raw));
+    let pkcs11 = raw.pkcs11.and_then(|raw| pkcs11::pkcs11(&mut desk, raw));
     let egress = egress(&mut desk, raw.egress);
     let misuse = misuse::misuse(&mut desk, raw.misuse);
     let issuers = issuers::issuers(&mut desk, raw.issuers);
@@ -89,6 +89,7 @@ pub(super) fn file(
             quota,
             audit,
             collector,
+            pkcs11,
             egress,
             misuse,
             issuers: issuers.known,
@@ -104,4 +105,10 @@ pub(super) fn file(
         }),
         (_, _, problems) => Err(problems),
     }
+}
+
+/// The keys that the collector must have one of.
+fn collector(desk: &mut Desk<'_>, raw: super::raw_trust::Pins) -> Option<super::Pins> {
+    let place = Place::default().key("telemetry").key("pins");
+    trust::pins(desk, &place, raw)
 }

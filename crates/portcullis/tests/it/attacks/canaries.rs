@@ -4,7 +4,8 @@ use super::tls::over_tls;
 use crate::harness::keeper::{Azure, ROOT, SECRET_ID, Vault};
 use crate::harness::{
     Answer, Authority, Collector, Consenting, Front, Gateway, Host, Idp, Oracle, Request, Script,
-    Seen, Transmitter, Upstream, call, encode, hex, initialize, message, now, portcullis, wait_for,
+    Seen, SoftHsm, TokenKey, Transmitter, Upstream, call, encode, hex, initialize, message, now,
+    portcullis, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -18,12 +19,13 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 13] = [
+const SLOTS: [&str; 14] = [
     "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
     "issuers.*.signals.bearer",
     "issuers.*.signals.poll.bearer",
+    "pkcs11.pin",
     "servers.*.client_key",
     "servers.*.credentials.client_secret",
     "servers.*.env.*",
@@ -181,6 +183,7 @@ struct Cage {
     transmitter: Transmitter,
     consenting: Consenting,
     _front: Front,
+    _hsm: SoftHsm,
     secrets: TempDir,
 }
 
@@ -240,6 +243,9 @@ impl Cage {
             minter.url()
         );
         let transmitter = Transmitter::start(of("issuers.*.signals.poll.bearer"));
+        let mut hsm = SoftHsm::start(of("pkcs11.pin"));
+        let in_token = hsm.import("assertion", TokenKey::P256);
+        canaries.keep("a key in a token", &in_token);
         let consenting = Consenting::start();
         let sign_in = format!(
             "[servers.consenting]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.consenting.sign_in]\nissuer = \"{}\"\n\
@@ -270,7 +276,8 @@ impl Cage {
              [servers.mutual]\nurl = \"{mutual}/mcp\"\nca = \"{ca}\"\nallow = [\"*\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
              [servers.gone]\nurl = \"https://127.0.0.1:9/mcp?key=${{API_KEY}}\"\nallow = [\"*\"]\n\
-             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{keepers}",
+             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{keepers}{token}",
+            token = hsm.table("assertion = \"assertion\""),
             azure = azure.url(),
             issuer = idp.issuer(),
             asked = oracle.url(),
@@ -299,7 +306,12 @@ impl Cage {
             ("RUST_LOG", "trace"),
         ];
         let exports = variables.map(|(name, value)| format!("export {name}='{value}'"));
-        let before = format!("{}\n{}", exports.join("\n"), collector.variables());
+        let before = format!(
+            "{}\n{}\n{}",
+            exports.join("\n"),
+            collector.variables(),
+            hsm.export()
+        );
         let gateway = Gateway::start_after(&before, &config);
         for key in ["issuer.ed25519", "audit.ed25519"] {
             let bytes = read(gateway.data().join("keys").join(key)).unwrap();
@@ -321,6 +333,7 @@ impl Cage {
             transmitter,
             consenting,
             _front: front,
+            _hsm: hsm,
             secrets,
         }
     }

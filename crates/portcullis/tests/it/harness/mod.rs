@@ -19,6 +19,7 @@ mod relying;
 mod scene;
 mod script;
 mod transmitter;
+mod softhsm;
 mod upstream;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
@@ -38,6 +39,7 @@ pub(crate) use process::{Process, marked};
 pub(crate) use relying::{Relying, verified};
 pub(crate) use scene::Scene;
 pub(crate) use script::Script;
+pub(crate) use softhsm::{SoftHsm, TokenKey};
 pub(crate) use transmitter::{Doing, Transmitter};
 pub(crate) use upstream::Upstream;
 

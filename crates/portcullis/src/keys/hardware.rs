@@ -1,0 +1,305 @@
+//! A key that never leaves its token (PKCS #11): threads of its own ask the token to sign, and nothing else waits for it.
+
+use super::{Public, Purpose, Unsigned};
+use crate::config::Pkcs11 as Place;
+use aws_lc_rs::digest;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
+use portcullis_core::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How many sessions with the token there are for one key.
+const SESSIONS: usize = 4;
+/// How many signatures may be waited for; one more is refused.
+const QUEUE: usize = 64;
+/// How long one may take, as somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Modules that are loaded: the system allows one of each for a process, and so does PKCS #11.
+static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+
+/// Why a token does not sign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unready {
+    /// Its library is none.
+    #[error("the module cannot be loaded")]
+    Module,
+    /// There is none of this label.
+    #[error("there is no token of this label, or more than one")]
+    Token,
+    /// It is not tried again: a token locks itself after a few.
+    #[error("the token does not take the PIN")]
+    Pin,
+    /// There is no pair of keys of this label.
+    #[error("there is no pair of keys of this label, or more than one")]
+    Key,
+    /// Its kind is another.
+    #[error("the key is not of the kind that signs here")]
+    Kind,
+    /// It can be read.
+    #[error("the private key can leave the token: it must be sensitive and not extractable")]
+    Extractable,
+    /// It is not the one that was there at the start.
+    #[error("there is another key under this label than at the start")]
+    Swapped,
+    /// The token does not do its part.
+    #[error("the token fails: {0}")]
+    Failed(String),
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        let Error::Pkcs11(why, _) = error else {
+            return Self::Failed(error.to_string());
+        };
+        if let RvError::PinIncorrect
+        | RvError::PinLocked
+        | RvError::PinExpired
+        | RvError::PinInvalid = why
+        {
+            return Self::Pin;
+        }
+        Self::Failed(format!("{why:?}"))
+    }
+}
+
+/// A key in a token.
+pub(crate) struct Hardware {
+    jobs: SyncSender<Job>,
+    key: Arc<Key>,
+}
+
+/// Which key, and how it was when it was last asked.
+struct Key {
+    purpose: Purpose,
+    module: PathBuf,
+    token: String,
+    label: String,
+    pin: Secret<String>,
+    public: Public,
+    unready: Mutex<Option<Unready>>,
+}
+
+struct Job {
+    message: Vec<u8>,
+    reply: oneshot::Sender<Result<Vec<u8>, Unsigned>>,
+}
+
+/// A session in which the key can be used.
+struct Opened {
+    session: Session,
+    private: ObjectHandle,
+    public: Public,
+}
+
+impl Hardware {
+    /// Finds the key, and starts what asks it to sign.
+    ///
+    /// # Errors
+    /// [`Unready`].
+    pub(crate) fn open(place: &Place, purpose: Purpose, label: &str) -> Result<Self, Unready> {
+        let sought = Sought {
+            module: &place.module,
+            token: &place.token,
+            label,
+            pin: &place.pin,
+        };
+        let first = opened(&sought, purpose)?;
+        let key = Arc::new(Key {
+            purpose,
+            module: place.module.clone(),
+            token: place.token.clone(),
+            label: label.to_owned(),
+            pin: Secret::new(place.pin.expose().clone()),
+            public: first.public.clone(),
+            unready: Mutex::default(),
+        });
+        let (jobs, queue) = sync_channel(QUEUE);
+        let queue = Arc::new(Mutex::new(queue));
+        let mut first = Some(first);
+        for number in 0..SESSIONS {
+            let (key, queue, session) = (Arc::clone(&key), Arc::clone(&queue), first.take());
+            thread::Builder::new()
+                .name(format!("pkcs11-{}-{number}", purpose.word()))
+                .spawn(move || key.work(&queue, session))
+                .map_err(|error| Unready::Failed(error.to_string()))?;
+        }
+        Ok(Self { jobs, key })
+    }
+
+    /// The public half.
+    pub(super) fn public(&self) -> &Public {
+        &self.key.public
+    }
+
+    /// Why it did not sign when it was last asked; none if it did.
+    pub(super) fn unready(&self) -> Option<Unready> {
+        lock(&self.key.unready).clone()
+    }
+
+    /// Signs; a token that does not answer in time has not.
+    pub(super) async fn sign(&self, message: Vec<u8>) -> Result<Vec<u8>, Unsigned> {
+        let answer = timeout(PATIENCE, self.ask(message)?).await;
+        answer.map_err(|_| Unsigned)?.map_err(|_| Unsigned)?
+    }
+
+    /// The same for commands, which have nothing else to do.
+    pub(crate) fn sign_here(&self, message: Vec<u8>) -> Result<Vec<u8>, Unsigned> {
+        self.ask(message)?.blocking_recv().map_err(|_| Unsigned)?
+    }
+
+    fn ask(
+        &self,
+        message: Vec<u8>,
+    ) -> Result<oneshot::Receiver<Result<Vec<u8>, Unsigned>>, Unsigned> {
+        let (reply, answer) = oneshot::channel();
+        match self.jobs.try_send(Job { message, reply }) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Unsigned),
+        }
+    }
+}
+
+impl Key {
+    /// Signs until nobody can ask any more.
+    fn work(&self, queue: &Mutex<Receiver<Job>>, mut session: Option<Opened>) {
+        loop {
+            let next = lock(queue).recv();
+            let Ok(job) = next else { return };
+            if job.reply.is_closed() {
+                continue; // whoever asked has left
+            }
+            let signed = self.signed(&mut session, &job.message);
+            *lock(&self.unready) = signed.as_ref().err().cloned();
+            drop(job.reply.send(signed.map_err(|_| Unsigned)));
+        }
+    }
+
+    /// Signs in the session that there is or, if that fails, in another one.
+    fn signed(&self, held: &mut Option<Opened>, message: &[u8]) -> Result<Vec<u8>, Unready> {
+        if let Some(opened) = held.take()
+            && let Ok(signature) = opened.sign(self.purpose, message)
+        {
+            *held = Some(opened);
+            return Ok(signature);
+        }
+        if *lock(&self.unready) == Some(Unready::Pin) {
+            return Err(Unready::Pin);
+        }
+        let sought = Sought {
+            module: &self.module,
+            token: &self.token,
+            label: &self.label,
+            pin: &self.pin,
+        };
+        let opened = opened(&sought, self.purpose)?;
+        if opened.public != self.public {
+            return Err(Unready::Swapped);
+        }
+        let signature = opened.sign(self.purpose, message)?;
+        *held = Some(opened);
+        Ok(signature)
+    }
+}
+
+impl Opened {
+    fn sign(&self, purpose: Purpose, message: &[u8]) -> Result<Vec<u8>, Unready> {
+        let signature = match purpose {
+            Purpose::Issuer => {
+                let pure = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+                self.session.sign(&pure, self.private, message)?
+            }
+            Purpose::Assertion | Purpose::Client => {
+                let digest = digest::digest(&digest::SHA256, message);
+                self.session
+                    .sign(&Mechanism::Ecdsa, self.private, digest.as_ref())?
+            }
+        };
+        Ok(signature)
+    }
+}
+
+/// What is looked for, and with what.
+struct Sought<'a> {
+    module: &'a Path,
+    token: &'a str,
+    label: &'a str,
+    pin: &'a Secret<String>,
+}
+
+/// Finds token and key, and signs in.
+fn opened(sought: &Sought<'_>, purpose: Purpose) -> Result<Opened, Unready> {
+    let module = loaded(sought.module)?;
+    let mut slots = Vec::new();
+    for slot in module.get_slots_with_initialized_token()? {
+        if module.get_token_info(slot)?.label() == sought.token {
+            slots.push(slot);
+        }
+    }
+    let [slot] = slots[..] else {
+        return Err(Unready::Token);
+    };
+    let session = module.open_ro_session(slot)?;
+    let pin = AuthPin::new(sought.pin.expose().clone().into_boxed_str());
+    match session.login(UserType::User, Some(&pin)) {
+        // All sessions of a process are signed in together.
+        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let private = find(&session, ObjectClass::PRIVATE_KEY, sought.label)?;
+    let point = find(&session, ObjectClass::PUBLIC_KEY, sought.label)?;
+    let guarded = session.get_attributes(
+        private,
+        &[AttributeType::Sensitive, AttributeType::Extractable],
+    )?;
+    if !guarded.contains(&Attribute::Sensitive(true))
+        || !guarded.contains(&Attribute::Extractable(false))
+    {
+        return Err(Unready::Extractable);
+    }
+    let point = session.get_attributes(point, &[AttributeType::EcPoint])?;
+    let [Attribute::EcPoint(point)] = &point[..] else {
+        return Err(Unready::Kind);
+    };
+    let public = Public::of_point(purpose, point).ok_or(Unready::Kind)?;
+    Ok(Opened {
+        session,
+        private,
+        public,
+    })
+}
+
+fn find(session: &Session, class: ObjectClass, label: &str) -> Result<ObjectHandle, Unready> {
+    let template = [Attribute::Class(class), Attribute::Label(label.into())];
+    match session.find_objects(&template)?[..] {
+        [only] => Ok(only),
+        _ => Err(Unready::Key),
+    }
+}
+
+fn loaded(path: &Path) -> Result<Pkcs11, Unready> {
+    let mut all = lock(&LOADED);
+    if let Some(module) = all.get(path) {
+        return Ok(module.clone());
+    }
+    let module = Pkcs11::new(path).map_err(|_| Unready::Module)?;
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
+    all.insert(path.to_owned(), module.clone());
+    Ok(module)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
