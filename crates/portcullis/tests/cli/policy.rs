@@ -447,3 +447,51 @@ fn authz_01_a_question_is_answered_in_plain_words() {
         );
     }
 }
+
+#[test]
+fn auth_05_an_explanation_says_what_rules_look_at_and_what_scopes_imply() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    let config = examples.join("conditional.toml").display().to_string();
+    let home = tempfile::tempdir().unwrap();
+    let explain = |more: &[&str]| {
+        let asked = [
+            "policy", "explain", "--config", &config, "--server", "payments",
+        ];
+        let asked = [&asked[..], &["--tool", "transfer", "--json"], more].concat();
+        run(home.path(), &asked)
+    };
+    let sound = [
+        "--claim",
+        "https://mdm.example.com/compliant:=true",
+        "--claim",
+        "risk=low",
+        "--claim",
+        "amr:=[\"otp\"]",
+        "--claim",
+        "auth_time:=1795946300",
+        "--time",
+        "2026-11-29T10:00:00Z",
+        "--network",
+        "10.1.2.3",
+    ];
+    let ran = explain(&[&sound[..], &["--scope", "payments:admin"]].concat());
+    let told = ran.json();
+    assert_eq!(told["verdict"]["effect"], "allow", "{ran:?}");
+    assert_eq!(told["implied"], json!(["payments:read", "payments:write"]));
+    let looked_at = json!([
+        "amr = [\"otp\"]",
+        "auth_age = 100",
+        "claims = {\"device_compliant\":true,\"risk\":\"low\"}"
+    ]);
+    assert_eq!(told["looked_at"], looked_at);
+    let ran = explain(&[&sound[..], &["--scope", "payments:read"]].concat());
+    let told = ran.json();
+    assert_eq!(told["verdict"]["reason"], "scope", "{ran:?}");
+    assert_eq!(
+        told["words"][0],
+        "Denied (scope): the token lacks payments:write."
+    );
+    let ran = explain(&["--scope", "payments:write", "--claim", "risk:=7"]);
+    assert_eq!(ran.json()["verdict"]["effect"], json!(null), "{ran:?}");
+    assert_eq!(explain(&["--claim", "risk:=low"]).code, 2);
+}

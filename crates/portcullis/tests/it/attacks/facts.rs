@@ -120,6 +120,15 @@ fn auth_05_a_rule_can_ask_for_a_named_network() {
     let record = scene.gateway.record_of(&response);
     assert_eq!(record["detail"]["zones"], "office");
     assert_eq!(ruled.explained(&response)["alike"], true);
+    // Nor is there another way in by the endpoint for all servers.
+    let all = format!("http://{}/mcp", scene.gateway.address);
+    let token = scene.idp.draft("alice", &all).sign();
+    let by_all = call("notes__delete_all").to("/mcp").token(&token);
+    let refused = by_all.send(scene.gateway.address);
+    assert_eq!((refused.status, refused.code()), (403, 403), "{refused:?}");
+    scene.gateway.expect("authz.deny", Some("forbidden"));
+    let reached = by_all.send_from(OFFICE, scene.gateway.address);
+    assert_eq!(reached.status, 200, "{reached:?}");
     // The office moves: another policy by its hash, with the same files.
     let before = record["decision"]["policy"].clone();
     scene.gateway.reload("127.0.0.2", "127.0.0.3");

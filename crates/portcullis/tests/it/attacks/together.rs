@@ -347,6 +347,38 @@ fn auth_06_keeps_tokens_for_all_servers_and_for_one_apart() {
 }
 
 #[test]
+fn auth_10_a_challenge_at_the_endpoint_for_all_keeps_what_other_servers_want() {
+    let all = Together::with(
+        r#"
+[servers.files.tools.read_note]
+scopes = ["files:read"]
+
+[issuers.idp.scope_implies]
+"files:all" = ["files:read"]
+"#,
+    );
+    let with = |scope: &str| {
+        let draft = all.idp.draft("alice", &all.audience());
+        draft.claim("scope", scope).sign()
+    };
+    let token = with("openid files:all mail");
+    assert_eq!(all.send(call("files__read_note").token(&token)).status, 200);
+    let denied = all.send(call("notes__delete_all").token(&token));
+    assert_eq!((denied.status, denied.code()), (403, 403), "{denied:?}");
+    let asked = "notes:delete files:all";
+    let challenge = denied.challenge();
+    assert!(
+        challenge.contains(&format!("scope=\"{asked}\"")),
+        "{challenge}"
+    );
+    all.gateway.expect("authz.deny", Some("scope"));
+    let next = with(asked);
+    for tool in ["notes__delete_all", "files__read_note"] {
+        assert_eq!(all.send(call(tool).token(&next)).status, 200, "{tool}");
+    }
+}
+
+#[test]
 fn ses_02_keeps_sessions_with_all_servers_apart() {
     let all = Together::new();
     let (alice, bob) = (all.token("alice"), all.token("bob"));
