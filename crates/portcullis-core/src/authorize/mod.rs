@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::time::Timestamp;
 use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use forbidden::Forbidden;
 pub use gate::Gate;
@@ -129,19 +129,31 @@ pub(crate) fn looked_at(
     if !policy.looks_further() {
         return Vec::new();
     }
-    let action = call.map_or(Some(Action::UseServer), action_asked);
-    let of_call = |action| Asked {
-        action,
-        target: call.map_or(&Target::Server, Call::target),
-        arguments: None,
-        era: "",
-    };
-    let asked = action.map(of_call).into_iter();
-    let facts = asked.flat_map(|asked| {
+    let own = call.map_or(Some(Action::UseServer), action_asked);
+    let target = call.map_or(&Target::Server, Call::target);
+    let mut decided: Vec<(Action, Target)> = Vec::new();
+    decided.extend(own.map(|action| (action, target.clone())));
+    let watched = call.filter(|call| *call.method() == Method::Listen);
+    for uri in watched
+        .and_then(Filter::of)
+        .into_iter()
+        .flat_map(|filter| filter.resource_subscriptions)
+    {
+        decided.push((Action::ReadResource, Target::Resource(uri.into())));
+    }
+    let facts = decided.iter().flat_map(|(action, target)| {
+        let asked = Asked {
+            action: *action,
+            target,
+            arguments: None,
+            era: "",
+        };
         let (principal, server) = (session.principal(), session.server());
         policy.looked_at(&question(principal, server, &asked, circumstances))
     });
-    facts.collect()
+    // Each is the same wherever it is looked at.
+    let facts: BTreeMap<&'static str, String> = facts.collect();
+    facts.into_iter().collect()
 }
 
 /// One `subscriptions/listen` watches many resources: each is decided about as if it were read.

@@ -1,6 +1,6 @@
 //! Rules about the login behind a token, the network of the client, and what the issuer says of device and risk.
 
-use crate::harness::{Draft, Idp, Request, Response, Scene, call, now, portcullis};
+use crate::harness::{Draft, Idp, Request, Response, Scene, call, message, now, portcullis};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,6 +16,10 @@ unless { principal.claims has device_compliant && principal.claims.device_compli
 @id("not-at-risk")
 forbid (principal, action, resource)
 when { principal.claims has risk && ["medium", "high"].contains(principal.claims.risk) };
+
+@id("watched-inside")
+permit (principal, action == Action::"resources/read", resource == Resource::"notes__note://a")
+when { context.zones.contains("office") };
 
 @id("strong-login")
 permit (principal, action == Action::"tools/call", resource == Tool::"notes__pay")
@@ -143,6 +147,15 @@ fn auth_05_a_rule_can_ask_for_a_named_network() {
     assert_ne!(record["decision"]["policy"], before);
     let moved = delete.send_from([127, 0, 0, 3], scene.gateway.address);
     assert_eq!(moved.status, 200, "{moved:?}");
+}
+
+#[test]
+fn auth_05_what_is_watched_is_decided_about_as_if_it_were_read() {
+    let ruled = Ruled::new();
+    let filter = json!({ "notifications": { "resourceSubscriptions": ["note://a"] } });
+    let listen = message("subscriptions/listen", filter).token(&ruled.scene.token("alice"));
+    let record = ruled.denies(&listen, ("no_rule", ""));
+    assert_eq!(record["detail"]["zones"], "", "{record}");
 }
 
 #[test]
