@@ -18,9 +18,9 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
         "a C++ compiler, for libFuzzer (Debian: g++)",
     ),
     (
-        "softhsm2-util",
+        "apt-get",
         &["--version"],
-        "a token in software (Debian: softhsm2)",
+        "apt-get, which fetches what Debian packs (Debian 12 or newer)",
     ),
     ("npm", &["--version"], "Node 20 or newer, with npm"),
     (

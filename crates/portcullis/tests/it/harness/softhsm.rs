@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// Where Debian has the module.
-pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// The module, and the tool that fills it, where Debian's packages are unpacked.
+const MODULE: &str = "usr/lib/softhsm/libsofthsm2.so";
+const TOOL: &str = "usr/bin/softhsm2-util";
 /// What the token is called.
 const LABEL: &str = "portcullis";
 
@@ -89,7 +90,8 @@ impl SoftHsm {
     /// The table of a configuration that names it, with these keys.
     pub(crate) fn table(&self, keys: &str) -> String {
         format!(
-            "[pkcs11]\nmodule = \"{MODULE}\"\ntoken = \"{LABEL}\"\npin = {{ file = '{}' }}\nkeys = {{ {keys} }}\n",
+            "[pkcs11]\nmodule = \"{}\"\ntoken = \"{LABEL}\"\npin = {{ file = '{}' }}\nkeys = {{ {keys} }}\n",
+            unpacked(MODULE).display(),
             self.pin_file().display()
         )
     }
@@ -162,12 +164,27 @@ impl SoftHsm {
     }
 
     fn util(&self, arguments: &[&str]) {
-        let done = Command::new("softhsm2-util")
+        let done = Command::new(unpacked(TOOL))
+            .arg("--module")
+            .arg(unpacked(MODULE))
             .args(arguments)
             .args(["--pin", &self.pin])
             .env("SOFTHSM2_CONF", self.conf())
             .output()
-            .expect("SoftHSM 2 (Debian: softhsm2)");
+            .unwrap();
         assert!(done.status.success(), "{arguments:?} {done:?}");
     }
+}
+
+/// A file of Debian's packages, which `tests/peers/install.sh` unpacks.
+fn unpacked(file: &str) -> PathBuf {
+    let peers = std::env::var_os("PORTCULLIS_PEERS").map(PathBuf::from);
+    let peers = peers.expect("`cargo xtask test` says where its peers are in PORTCULLIS_PEERS");
+    let file = peers.join("debian").join(file);
+    assert!(
+        file.exists(),
+        "install the peers: {} is missing",
+        file.display()
+    );
+    file
 }
