@@ -27,6 +27,9 @@ const QUEUE: usize = 64;
 /// How long one may take, as somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many milliseconds sessions are waited for to be closed.
+const FAREWELL: u32 = 1000;
+
 /// Modules that are loaded: the system allows one of each for a process, and so does PKCS #11.
 static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
 
@@ -77,7 +80,9 @@ impl From<Error> for Unready {
 
 /// A key in a token.
 pub(crate) struct Hardware {
-    jobs: SyncSender<Job>,
+    /// None once it is dropped.
+    jobs: Option<SyncSender<Job>>,
+    threads: Vec<thread::JoinHandle<()>>,
     key: Arc<Key>,
 }
 
@@ -128,15 +133,21 @@ impl Hardware {
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
+        let mut own = Self {
+            jobs: Some(jobs),
+            threads: Vec::new(),
+            key: Arc::clone(&key),
+        };
         let mut first = Some(first);
         for number in 0..SESSIONS {
             let (key, queue, session) = (Arc::clone(&key), Arc::clone(&queue), first.take());
-            thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(format!("pkcs11-{}-{number}", purpose.word()))
                 .spawn(move || key.work(&queue, session))
                 .map_err(|error| Unready::Failed(error.to_string()))?;
+            own.threads.push(thread);
         }
-        Ok(Self { jobs, key })
+        Ok(own)
     }
 
     /// The public half.
@@ -165,9 +176,29 @@ impl Hardware {
         message: Vec<u8>,
     ) -> Result<oneshot::Receiver<Result<Vec<u8>, Unsigned>>, Unsigned> {
         let (reply, answer) = oneshot::channel();
-        match self.jobs.try_send(Job { message, reply }) {
+        let jobs = self.jobs.as_ref().ok_or(Unsigned)?;
+        match jobs.try_send(Job { message, reply }) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Unsigned),
+        }
+    }
+}
+
+/// A module must not be in the middle of a call when the process ends: its sessions are closed first, as far as it lets us.
+impl Drop for Hardware {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        let is_over = |own: &Self| own.threads.iter().all(thread::JoinHandle::is_finished);
+        for _ in 0..FAREWELL {
+            if is_over(self) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.is_finished() {
+                drop(thread.join());
+            }
         }
     }
 }
