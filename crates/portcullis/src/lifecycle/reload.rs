@@ -129,9 +129,10 @@ async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
             running.leases.renew_all(&borrowing, asked);
             if let Err(error) = replace(running, next).await {
                 rejected(running, &format!("{error:#}"));
+            } else {
+                running.wanted.send_replace(wanted);
+                running.borrowing.send_replace(Arc::new(borrowing));
             }
-            running.wanted.send_replace(wanted);
-            running.borrowing.send_replace(Arc::new(borrowing));
         }
     }
     Some(files)
