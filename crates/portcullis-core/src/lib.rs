@@ -27,3 +27,4 @@ pub mod secret;
 pub mod time;
 
 mod trail;
+mod hexadecimal;

@@ -3,11 +3,11 @@
 use crate::authenticate::Identity;
 use crate::authorize::Forbidden;
 use crate::authorize::policy::{Grant, Needs, Policy, Who};
+use crate::hexadecimal::hexadecimal;
 use crate::points::{ADMIN, POINTS};
 use crate::protocol::Method;
 use crate::route::Ticket;
 use crate::time::Timestamp;
-use aws_lc_rs::digest::{SHA256, digest};
 
 /// Digits of a grant's id.
 const ID_DIGITS: usize = 16;
@@ -52,17 +52,6 @@ pub fn inventory_id(policy: &str) -> String {
 pub fn token_digest(token: &str) -> String {
     let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
     hexadecimal(signed.as_bytes())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digest = digest(&SHA256, bytes);
-    let nibbles = digest
-        .as_ref()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
 }
 
 /// Who may start reviews, and decide in them.

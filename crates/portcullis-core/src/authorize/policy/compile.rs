@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::hexadecimal::hexadecimal;
 use cedar_policy::{Entities, Policy as Cedar, Schema};
 
 use super::check::{Check, Checked};
@@ -119,14 +119,7 @@ fn assemble(
 
 /// The schema and what is declared give the policies their meaning, so they are part of what is hashed.
 fn hash(parts: &[&str]) -> String {
-    let digest = digest(&SHA256, parts.concat().as_bytes());
-    let nibbles = digest
-        .as_ref()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
+    hexadecimal(parts.concat().as_bytes())
 }
 
 /// A problem of the schema or of the engine, which no source can cause.

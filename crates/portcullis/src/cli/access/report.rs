@@ -3,14 +3,12 @@
 use super::grants::{Listed, last, listed, told};
 use super::reviewed::Reviewed;
 use super::unknown;
-use crate::cli::audit::{self, Named};
-use crate::cli::check::{Judged, judge};
+use crate::cli::audit::Named;
+use crate::cli::policy::counted::Counted;
 use crate::cli::policy::inventory::place;
 use crate::cli::policy::usage::{Count, Usage};
 use crate::cli::{Ending, out};
-use crate::clock;
 use crate::config::Checked;
-use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_audit::time_text;
 use portcullis_core::authorize::policy::Policy;
@@ -62,28 +60,17 @@ impl Report {
         } else {
             found.text()
         });
-        match &found.usage.broken {
-            None => Ending::Good,
-            Some(broken) => {
-                out::error(&format!("{broken}: nothing newer was counted"));
-                Ending::Bad
-            }
-        }
+        found.usage.ending()
     }
 
     fn found(&self) -> anyhow::Result<Told> {
-        let now = clock::micros();
-        let since = audit::parse(&self.since, now).context("--since is no time: see --help")?;
-        let file = audit::configuration(&self.named)?;
-        let named = file.display();
-        let text =
-            std::fs::read_to_string(&file).with_context(|| format!("cannot read {named}"))?;
-        let Judged::Good(checked, built) = judge(&file, &text)? else {
-            bail!("{named} is not good: run `portcullis check {named}`");
-        };
-        let log = audit::place(&self.named)?.log;
-        let usage = Usage::read(&log, since)
-            .with_context(|| format!("cannot read the log in {}", log.display()))?;
+        let Counted {
+            file,
+            checked,
+            built,
+            since,
+            usage,
+        } = Counted::read(&self.named, &self.since)?;
         let policy = &built.live.rules.policy;
         let reviewed = Reviewed::read(&checked, policy.hash())?;
         Ok(Told {

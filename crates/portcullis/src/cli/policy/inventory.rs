@@ -1,14 +1,12 @@
 //! `portcullis policy inventory`: every point of decision and every rule, how often each has decided, and which never can.
 
+use super::counted::Counted;
 use super::usage::{Count, Usage};
 use super::{shadow, unknown};
 use crate::assemble::grant_of;
-use crate::cli::audit::{self, Named};
-use crate::cli::check::{Judged, judge};
+use crate::cli::audit::Named;
 use crate::cli::{Ending, out};
-use crate::clock;
 use crate::config::{Checked, Grant};
-use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_audit::time_text;
 use portcullis_core::authorize::policy::Policy;
@@ -60,28 +58,17 @@ impl Inventory {
         } else {
             listing.text()
         });
-        match &listing.usage.broken {
-            None => Ending::Good,
-            Some(broken) => {
-                out::error(&format!("{broken}: nothing newer was counted"));
-                Ending::Bad
-            }
-        }
+        listing.usage.ending()
     }
 
     fn listing(&self) -> anyhow::Result<Listing> {
-        let now = clock::micros();
-        let since = audit::parse(&self.since, now).context("--since is no time: see --help")?;
-        let file = audit::configuration(&self.named)?;
-        let named = file.display();
-        let text =
-            std::fs::read_to_string(&file).with_context(|| format!("cannot read {named}"))?;
-        let Judged::Good(checked, built) = judge(&file, &text)? else {
-            bail!("{named} is not good: run `portcullis check {named}`");
-        };
-        let log = audit::place(&self.named)?.log;
-        let usage = Usage::read(&log, since)
-            .with_context(|| format!("cannot read the log in {}", log.display()))?;
+        let Counted {
+            checked,
+            built,
+            since,
+            usage,
+            ..
+        } = Counted::read(&self.named, &self.since)?;
         let policy = &built.live.rules.policy;
         let mut rules = of_grants(&checked, policy, &usage)?;
         rules.extend(of_boundaries(&checked, &usage));

@@ -6,6 +6,7 @@ mod said;
 mod explain;
 pub(super) mod inventory;
 mod recorded;
+pub(super) mod counted;
 pub(super) mod shadow;
 mod table;
 pub(super) mod usage;
