@@ -3,7 +3,9 @@
 #   DIR/node, DIR/js, DIR/conformance-stable, DIR/conformance-alpha   npm, from the lock files here
 #   DIR/python                                                       a virtual environment
 #   DIR/rmcp                                                         two programs of Rust, compiled
+#   DIR/browser                                                      npm: what drives the browser
 #   DIR/debian                                                       programs of Debian, unpacked and not installed
+#   DIR/chromium                                                     a browser of Debian, with all that it needs
 #   DIR/resolve.mjs                                                  lets our files find DIR/js
 # Run it before every use: what is already there for the same lock files is left alone.
 set -euo pipefail
@@ -46,18 +48,43 @@ install_cargo() {
 
 # Neither root nor the system's own lists are needed; apt itself verifies what it fetches.
 install_debian() {
+  unpack "$1" cat packages.txt
+}
+
+# The same with all that they depend on, whatever the system has: but for the C library, which comes with the loader, and
+# drivers of graphics cards.
+install_closure() {
+  unpack "$1" closure
+  # Its own fonts and no others, so that a page looks the same everywhere.
+  cat >"$1/fonts.conf" <<EOF
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>$1/usr/share/fonts</dir><cachedir>$1/fonts-cache</cachedir></fontconfig>
+EOF
+}
+
+# In DIR, with its own lists: what is downloaded for packages.txt.
+closure() {
+  : >status
+  xargs apt-get "${lists[@]}" -o "Dir::State::status=$PWD/status" --simulate --no-install-recommends install <packages.txt |
+    awk '$1 == "Inst" && $2 !~ /^(libc6|libc-bin|libgl1-mesa-dri|libllvm.*|libz3-4)$/ { print $2 }'
+}
+
+# Unpacks in DIR the packages that the rest of the line names.
+unpack() {
   local lists=(-o "Dir::State::lists=$1/lists" -o "Dir::Cache=$1/cache" -o APT::Sandbox::User=)
   mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
   (
     cd "$1"
     apt-get "${lists[@]}" --quiet=2 update >&2
-    xargs apt-get "${lists[@]}" --quiet=2 download <packages.txt >&2
+    "${@:2}" >names.txt
+    xargs apt-get "${lists[@]}" --quiet=2 download <names.txt >&2
     for package in ./*.deb; do dpkg-deb --extract "$package" .; done
-    rm -rf lists cache ./*.deb
+    rm -rf lists cache status names.txt ./*.deb
   )
 }
 
-for name in node js conformance-stable conformance-alpha; do
+for name in node js conformance-stable conformance-alpha browser; do
   once npm "$name" &
   jobs+=($!)
 done
@@ -66,6 +93,8 @@ jobs+=($!)
 once cargo rmcp &
 jobs+=($!)
 once debian debian &
+jobs+=($!)
+once closure chromium &
 jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job"; done
 

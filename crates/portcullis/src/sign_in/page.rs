@@ -96,8 +96,9 @@ fn shown(text: &str) -> String {
 
 fn page(status: u16, title: &str, body: &str) -> Response<Body> {
     let html = format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} - Portcullis</title></head>\
-<body><h1>{title}</h1>{body}</body></html>"
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+<meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"><title>{title} - Portcullis</title></head>\
+<body><main><h1>{title}</h1>{body}</main></body></html>"
     );
     let mut response = Response::new(Body::whole(html.into()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);

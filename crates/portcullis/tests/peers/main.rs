@@ -43,3 +43,5 @@ mod asks;
 mod reference;
 mod wrap;
 mod acme;
+mod chromium;
+mod consent;

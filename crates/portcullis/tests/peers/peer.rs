@@ -15,6 +15,8 @@ const INSTALLED: &[&str] = &[
     "python/.stamp",
     "rmcp/.stamp",
     "debian/.stamp",
+    "browser/.stamp",
+    "chromium/.stamp",
 ];
 
 /// Where the peers are installed.
