@@ -200,6 +200,7 @@ fn server() -> Server {
             },
             tool_scopes: HashMap::new(),
             strengths: Strengths::default(),
+            tenants: Vec::new(),
             is_aggregate: false,
         },
         quota: Limits {

@@ -312,6 +312,7 @@ pub fn release(
     circumstances: Circumstances<'_>,
 ) -> Result<Released, Refusal> {
     let server = rules.server(ticket.server())?;
+    server.gate.check_tenant(ticket.principal())?;
     review::check_held(&rules.policy, ticket, circumstances.now)?;
     if ticket.is_listening() {
         let principal = ticket.principal();

@@ -343,7 +343,8 @@ const fn forbidden(why: &Forbidden, is_stateless: bool) -> (u16, i32, &'static s
         Forbidden::StepUp { .. } => (401, 401, "stronger login needed"),
         Forbidden::Method if is_stateless => (404, -32601, "method not found"),
         Forbidden::Method => (200, -32601, "method not found"),
-        Forbidden::NoRule
+        Forbidden::Tenant { .. }
+        | Forbidden::NoRule
         | Forbidden::Expired { .. }
         | Forbidden::Held { .. }
         | Forbidden::Beyond { .. }

@@ -58,6 +58,7 @@ fn server(scopes: &[&str]) -> Server {
             },
             tool_scopes: HashMap::from([("admin".to_owned(), vec!["notes:admin".to_owned()])]),
             strengths: Strengths::default(),
+            tenants: Vec::new(),
             is_aggregate: false,
         },
         quota: Limits {

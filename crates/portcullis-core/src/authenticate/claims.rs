@@ -1,7 +1,7 @@
 //! Which claims of an issuer's tokens say what, and which of them tell an access token from its other tokens.
 
 use super::jwt::text;
-use super::{ClaimValue, DeclaredClaim, Implied, Unauthenticated, declared};
+use super::{ClaimValue, DeclaredClaim, Implied, Membership, Unauthenticated, declared};
 use serde_json::{Map, Value};
 
 /// The most scopes, roles or groups of each; a token with more is refused, since a rule may forbid
@@ -35,6 +35,8 @@ pub struct Claims {
     pub one_of: Vec<String>,
     /// What no access token of the issuer has.
     pub forbidden: Vec<String>,
+    /// To which tenant its callers belong.
+    pub membership: Membership,
 }
 
 impl Default for Claims {
@@ -51,6 +53,7 @@ impl Default for Claims {
             required: Vec::new(),
             one_of: Vec::new(),
             forbidden: Vec::new(),
+            membership: Membership::default(),
         }
     }
 }

@@ -194,6 +194,7 @@ pub(super) fn identify(
         declared: names.declared(&claims)?,
         expires: times.expires,
         lifetime: times.lifetime,
+        tenant: names.membership.of(&claims)?,
         claims: plain_claims(claims)?,
     })
 }

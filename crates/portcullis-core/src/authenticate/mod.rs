@@ -7,6 +7,7 @@ mod claimed;
 mod claims;
 mod implied;
 mod declared;
+mod tenant;
 mod confirm;
 mod dpop;
 mod hint;
@@ -42,6 +43,7 @@ pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use login::Authentication;
 pub use resource::{Binding, Resource};
 pub use revoked::{Cause, Revoked};
+pub use tenant::Membership;
 
 /// The most that a clock may be off, whatever the configuration says.
 pub const MAX_SKEW: Duration = Duration::from_mins(1);
@@ -86,6 +88,8 @@ pub struct Identity {
     pub expires: Timestamp,
     /// How long the token lives in all (`exp - iat`); without `iat`, from when it was verified.
     pub lifetime: Duration,
+    /// The tenant to which the caller belongs, if to any.
+    pub tenant: Option<Arc<str>>,
     /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
     pub key: Arc<str>,
 }
@@ -160,6 +164,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         bound: None,
         expires: Timestamp::from_micros(u64::MAX),
         lifetime: Duration::MAX,
+        tenant: None,
         key: key_of("os", &uid.to_string()),
     })
 }

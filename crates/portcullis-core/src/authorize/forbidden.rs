@@ -21,6 +21,12 @@ pub enum Forbidden {
         /// What was seen, and all that is needed.
         detail: Box<StepUp>,
     },
+    /// The server is for other tenants than the caller's.
+    #[error("the server is for other tenants")]
+    Tenant {
+        /// The caller's.
+        rule: String,
+    },
     /// No rule permits it.
     #[error("no rule permits this")]
     NoRule,
@@ -70,6 +76,7 @@ impl Forbidden {
         match self {
             Self::Scope { .. } => "scope",
             Self::StepUp { lack, .. } => lack.reason(),
+            Self::Tenant { .. } => "tenant",
             Self::NoRule => "no_rule",
             Self::Expired { .. } => "expired",
             Self::Held { .. } => "review",
@@ -84,7 +91,8 @@ impl Forbidden {
     /// The rules that say no, where any does.
     pub fn rule(&self) -> Option<&str> {
         match self {
-            Self::Expired { rule }
+            Self::Tenant { rule }
+            | Self::Expired { rule }
             | Self::Held { rule, .. }
             | Self::Beyond { rule }
             | Self::Rule { rule }
@@ -103,6 +111,7 @@ impl Forbidden {
             Self::Held { review, .. } => Some(review),
             Self::Scope { .. }
             | Self::StepUp { .. }
+            | Self::Tenant { .. }
             | Self::NoRule
             | Self::Expired { .. }
             | Self::Beyond { .. }

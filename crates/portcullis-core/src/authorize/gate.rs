@@ -6,6 +6,7 @@ use crate::authenticate::{Principal, Resource};
 use crate::protocol::Target;
 use crate::time::Timestamp;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What may be done with one server.
 #[derive(Debug, Clone)]
@@ -16,12 +17,32 @@ pub struct Gate {
     pub tool_scopes: HashMap<String, Vec<String>>,
     /// What is needed of the authentication behind a token.
     pub strengths: Strengths,
+    /// The tenants whose callers it is for, and no others; if there are none, it is for those of no tenant.
+    pub tenants: Vec<Arc<str>>,
     /// Whether it stands for other servers: then each of those decides for itself
     /// ([`crate::pipeline::admit_member`]), and nothing is decided here.
     pub is_aggregate: bool,
 }
 
 impl Gate {
+    /// Whether the caller is of a tenant that the server is for, whatever rules say.
+    ///
+    /// # Errors
+    /// [`Forbidden::Tenant`].
+    pub(crate) fn check_tenant(&self, principal: &Principal) -> Result<(), Forbidden> {
+        let is_theirs = match &principal.tenant {
+            None => self.tenants.is_empty(),
+            Some(tenant) => self.tenants.contains(tenant),
+        };
+        if is_theirs || self.is_aggregate {
+            return Ok(());
+        }
+        let own = principal.tenant.as_deref().unwrap_or("none");
+        Err(Forbidden::Tenant {
+            rule: format!("tenant:{own}"),
+        })
+    }
+
     /// Everything that a call to `target` needs.
     fn scopes(&self, target: &Target) -> Vec<String> {
         let mut scopes = self.resource.scopes.clone();
@@ -46,6 +67,7 @@ impl Gate {
             | Forbidden::Beyond { .. }
             | Forbidden::Rule { .. } => {}
             Forbidden::Scope { .. }
+            | Forbidden::Tenant { .. }
             | Forbidden::StepUp { .. }
             | Forbidden::UnknownGroups { .. }
             | Forbidden::Indeterminate

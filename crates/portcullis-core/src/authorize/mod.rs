@@ -78,6 +78,7 @@ pub fn decide(
     circumstances: Circumstances<'_>,
 ) -> Result<Permit, Forbidden> {
     let action = action_asked(&call).ok_or(Forbidden::Method)?;
+    gate.check_tenant(session.principal())?;
     gate.check_strength(session.principal(), call.target(), circumstances.now)?;
     gate.check_scopes(session.principal(), call.target())?;
     if gate.is_aggregate {
@@ -198,6 +199,7 @@ pub fn decide_use(
     session: &Session,
     circumstances: Circumstances<'_>,
 ) -> Result<String, Forbidden> {
+    gate.check_tenant(session.principal())?;
     gate.check_strength(session.principal(), &Target::Server, circumstances.now)?;
     gate.check_scopes(session.principal(), &Target::Server)?;
     if gate.is_aggregate {
@@ -227,6 +229,7 @@ pub fn decide_reverse(
     circumstances: Circumstances<'_>,
 ) -> Result<String, Forbidden> {
     let action = actions::of_server(method).ok_or(Forbidden::Method)?;
+    gate.check_tenant(principal)?;
     if gate.is_aggregate {
         return Ok(MEMBERS_DECIDE.to_owned());
     }
@@ -268,7 +271,7 @@ pub fn is_visible(
     };
     // A missing scope or a stronger authentication can be asked for (step-up), but what is never callable as things
     // stand is not shown.
-    policy.is_visible(&question)
+    gate.check_tenant(principal).is_ok() && policy.is_visible(&question)
 }
 
 struct Asked<'a> {

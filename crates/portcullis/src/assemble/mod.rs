@@ -12,6 +12,7 @@ mod quotas;
 mod strengths;
 mod scopes;
 mod lookalikes;
+mod tenants;
 
 use crate::config::{self, Checked};
 use crate::egress::Egress;
@@ -44,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use strengths::strengths;
+use tenants::{membership, tenants_of};
 use tokio_util::task::TaskTracker;
 use upstreams::{client_for, fingerprint, upstream};
 
@@ -204,6 +206,7 @@ fn rules_of(
             },
             tool_scopes,
             strengths: strengths(server),
+            tenants: tenants_of(checked, name),
             is_aggregate: false,
         },
         quota: quota_of(&checked.quota, &server.tools),
@@ -270,6 +273,7 @@ fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audienc
             },
             tool_scopes: HashMap::new(),
             strengths: Strengths::default(),
+            tenants: Vec::new(), // each server has its own
             is_aggregate: true,
         },
         quota: quota::Limits {
@@ -302,7 +306,9 @@ fn all_trusted(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Result<Vec
     let issuers = checked.issuers.iter();
     let trusted = issuers.map(|(name, issuer)| {
         let lease = workshop.lease(checked, &format!("issuers.{name}"));
-        trusted(checked, issuer, lease, (workshop, &egress))
+        let mut trusted = trusted(checked, issuer, lease, (workshop, &egress))?;
+        trusted.issuer.claims.membership = membership(checked, name);
+        Ok(trusted)
     });
     trusted.collect()
 }

@@ -2,7 +2,7 @@
 
 use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
-pub(crate) use super::granted::{Boundary, Grant, Review, Who};
+pub(crate) use super::granted::{Boundary, Grant, Review, Tenant, Who};
 use super::provider::Provider;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
@@ -54,6 +54,8 @@ pub(crate) struct Checked {
     pub(crate) grants: Vec<Grant>,
     /// What nobody exceeds.
     pub(crate) boundaries: Vec<Boundary>,
+    /// Who shares the gateway, by name.
+    pub(crate) tenants: BTreeMap<String, Tenant>,
     /// What was read of elsewhere.
     pub(crate) borrowing: Borrowing,
     /// Where keys of our own are that are no files.

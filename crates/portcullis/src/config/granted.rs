@@ -3,6 +3,7 @@
 use super::checked::ServerName;
 use super::pattern::Pattern;
 use portcullis_core::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -32,6 +33,17 @@ pub(crate) struct Boundary {
     pub(crate) who: Who,
     /// What lies within.
     pub(crate) allow: Vec<(ServerName, Pattern)>,
+}
+
+/// Who shares the gateway with others.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    /// What its callers may reach: keys of [`servers`](super::checked::Checked::servers).
+    pub(crate) servers: BTreeSet<String>,
+    /// Whose callers all belong to it: keys of [`issuers`](super::checked::Checked::issuers).
+    pub(crate) issuers: BTreeSet<String>,
+    /// By issuer, the claim and the text by which callers belong to it; of an issuer, all tenants name the same claim.
+    pub(crate) members: BTreeMap<String, (String, String)>,
 }
 
 /// How grants are reviewed.

@@ -10,6 +10,7 @@ mod raw_issuer;
 mod raw_misuse;
 mod raw_review;
 mod raw_step_up;
+mod raw_tenant;
 mod raw_trust;
 mod raw_secrets;
 mod raw_pkcs11;
@@ -44,7 +45,7 @@ pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, W
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
     Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Pkcs11, Poll, Quota,
-    Server, ServerName, Sessions, Stdio, TextFile, Tool, Transport, Upstream, Who,
+    Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool, Transport, Upstream, Who,
 };
 pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification};
 pub(crate) use egress::Egress;

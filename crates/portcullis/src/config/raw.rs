@@ -57,6 +57,9 @@ pub(super) struct Raw {
     #[schemars(extend("x-name" = "NAME"))]
     pub(super) boundary: BTreeMap<String, Boundary>,
     #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) tenants: BTreeMap<String, super::raw_tenant::Tenant>,
+    #[serde(default)]
     pub(super) grants: Vec<Grant>,
     pub(super) review: Option<super::raw_review::Review>,
 }

@@ -366,6 +366,28 @@ fn conf_refuses_a_file_without_servers_or_issuers() {
 }
 
 #[rustfmt::skip]
+const TENANTS: &[Row] = &[
+    ("[tenants.A]\nissuers = [\"own\"]\n", 1, 10, "tenants.A", "not a name of a tenant"),
+    ("[tenants.a]\nservers = [\"rest\"]\n", 1, 10, "tenants.a", "nobody belongs"),
+    ("[tenants.a]\nissuers = [\"own\"]\nservers = [\"reset\"]\n", 3, 12, "tenants.a.servers[0]", "did you mean `rest`?"),
+    ("[tenants.a]\nissuers = [\"onw\"]\n", 2, 12, "tenants.a.issuers[0]", "did you mean `own`?"),
+    ("[tenants.a]\nmembers = { onw = \"a=b\" }\n", 2, 19, "tenants.a.members.onw", "did you mean `own`?"),
+    ("[tenants.a]\nmembers = { own = \"a\" }\n", 2, 19, "tenants.a.members.own", "not a claim and its text"),
+    ("[tenants.a]\nissuers = [\"own\"]\n[tenants.b]\nissuers = [\"own\"]\n", 4, 12, "tenants.b.issuers[0]", "belong to `a`"),
+    ("[tenants.a]\nissuers = [\"own\"]\n[tenants.b]\nmembers = { own = \"a=b\" }\n", 4, 19, "tenants.b.members.own", "belong to `a`"),
+    ("[tenants.a]\nmembers = { own = \"a=b\" }\n[tenants.b]\nissuers = [\"own\"]\n", 4, 12, "tenants.b.issuers[0]", "its claim `a`"),
+    ("[tenants.a]\nmembers = { own = \"a=b\" }\n[tenants.b]\nmembers = { own = \"a=b\" }\n", 4, 19, "tenants.b.members.own", "belong to `a`"),
+    ("[tenants.a]\nmembers = { own = \"a=b\" }\n[tenants.b]\nmembers = { own = \"c=b\" }\n", 4, 19, "tenants.b.members.own", "its claim `a`"),
+];
+
+#[test]
+fn authz_03_conf_refuses_tenants_that_are_unclear() {
+    for (text, line, column, key, words) in TENANTS {
+        refuses(text, *line, *column, key, words);
+    }
+}
+
+#[rustfmt::skip]
 const ISSUERS: &[Row] = &[
     ("", 1, 10, "", "neither `provider`, `issuer` nor `embedded`"),
     ("embedded = false", 1, 10, "", "neither `provider`, `issuer` nor `embedded`"),

@@ -3,7 +3,7 @@
 use super::trust::Trust;
 use crate::config::{
     Arguments, Boundary, Checked, Credentials, Durability, Kind, Names, Pattern, Server,
-    ServerName, Transport, Upstream, veil,
+    ServerName, Tenant, Transport, Upstream, veil,
 };
 use portcullis_audit::time_text;
 use portcullis_core::authenticate::Binding;
@@ -36,6 +36,8 @@ pub(super) struct Meaning {
     pub(super) zones: BTreeMap<String, Vec<String>>,
     /// What nobody exceeds.
     pub(super) boundaries: BTreeMap<String, Cap>,
+    /// Who shares the gateway.
+    pub(super) tenants: BTreeMap<String, Shares>,
     pub(super) servers: BTreeMap<String, Behind>,
 }
 
@@ -105,6 +107,13 @@ pub(super) struct Cap {
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct Shares {
+    pub(super) servers: Vec<String>,
+    /// By what its callers are known.
+    pub(super) callers: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct Rules {
     pub(super) scopes: Vec<String>,
     /// Scopes of the server's own token, where it gets one.
@@ -162,6 +171,7 @@ impl Meaning {
                 .collect(),
             zones: checked.zones.iter().map(zone).collect(),
             boundaries: checked.boundaries.iter().map(cap).collect(),
+            tenants: checked.tenants.iter().map(shares).collect(),
             servers: checked
                 .servers
                 .iter()
@@ -278,6 +288,18 @@ fn cap(boundary: &Boundary) -> (String, Cap) {
     }
     let who = boundary.who.to_string();
     (boundary.name.clone(), Cap { who, within })
+}
+
+fn shares((name, tenant): (&String, &Tenant)) -> (String, Shares) {
+    let all = tenant.issuers.iter();
+    let all = all.map(|issuer| format!("everyone of {issuer}"));
+    let some = tenant.members.iter();
+    let some = some.map(|(issuer, (claim, text))| format!("those of {issuer} with {claim}={text}"));
+    let shares = Shares {
+        servers: tenant.servers.iter().cloned().collect(),
+        callers: all.chain(some).collect(),
+    };
+    (name.clone(), shares)
 }
 
 fn reached(upstream: &Upstream) -> Reached {

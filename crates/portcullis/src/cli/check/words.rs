@@ -38,6 +38,10 @@ impl fmt::Display for Meaning {
                 writeln!(out, "  {server}  {}", within.join(", "))?;
             }
         }
+        for (name, tenant) in &self.tenants {
+            writeln!(out, "\nTenant {name}: {}", tenant.callers.join(", "))?;
+            writeln!(out, "  may reach {}", listed(&tenant.servers))?;
+        }
         for (name, networks) in &self.zones {
             writeln!(out, "\nZone {name}: {}", networks.join(", "))?;
         }

@@ -231,8 +231,12 @@ impl Court {
             network: None,
         };
         let message = (first.to_string().into(), &Headers::absent());
-        let (dispatch, ticket) =
-            pipeline::admit(rules, state, session, message, (circumstances, trail))?;
+        let admitted = pipeline::admit(rules, state, session, message, (circumstances, trail));
+        let (dispatch, ticket) = match admitted {
+            Ok(admitted) => admitted,
+            // Of no tenant of the server's.
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         drop(dispatch);
         let id = SessionId::from_entropy(random::bytes()?);
         let settled = Settled {

@@ -6,7 +6,7 @@ use super::implied::implied;
 use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::raw_issuer::{Issuer, Path, Words};
-use portcullis_core::authenticate::{ClaimPath, Claims};
+use portcullis_core::authenticate::{ClaimPath, Claims, Membership};
 use std::collections::BTreeMap;
 
 /// Claims that a provider may give to somebody else one day, with all that was granted to whoever had them before.
@@ -65,6 +65,7 @@ pub(super) fn claims(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Cl
                 .collect(),
             some => list(desk, &place.key("forbidden_claims"), some),
         },
+        membership: Membership::Nobody, // tenants say it, once all issuers are known
     }
 }
 

@@ -18,6 +18,7 @@ mod credentials;
 mod trust;
 mod grants;
 mod zones;
+mod tenants;
 mod misuse;
 mod review;
 mod secrets;
@@ -74,6 +75,7 @@ pub(super) fn file(
     );
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let boundaries = grants::boundaries(&mut desk, raw.boundary, &servers, &issuers);
+    let tenants = tenants::tenants(&mut desk, raw.tenants, &servers, &issuers);
     let zones = zones::zones(&mut desk, raw.zones);
     let review = review::review(&mut desk, raw.review, &issuers);
     let policies = grants::policies(&mut desk, &raw.policy.files);
@@ -98,6 +100,7 @@ pub(super) fn file(
             zones,
             grants,
             boundaries,
+            tenants,
             review,
             borrowing,
             vaults,

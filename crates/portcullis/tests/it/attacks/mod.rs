@@ -27,6 +27,7 @@ mod facts;
 mod misuse;
 mod opaque;
 mod policy;
+mod tenants;
 mod limits;
 mod inventory;
 mod reviews;
