@@ -12,6 +12,7 @@ mod relay;
 mod issuers;
 mod egress;
 mod secrets;
+mod authority;
 mod sign_in;
 mod revocations;
 mod reviews;

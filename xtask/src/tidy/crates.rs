@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "portcullis",
         &[
             "portcullis-audit",
+            "portcullis-authority",
             "portcullis-core",
             "portcullis-demo",
             "portcullis-sandbox",
@@ -18,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("portcullis-audit", &[]),
+    ("portcullis-authority", &["portcullis-core"]),
     ("portcullis-bench", &["portcullis-core"]),
     ("portcullis-core", &[]),
     ("portcullis-demo", &[]),
@@ -26,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "portcullis",
             "portcullis-audit",
+            "portcullis-authority",
             "portcullis-core",
             "portcullis-sandbox",
         ],

@@ -5,6 +5,7 @@ mod credentials;
 mod edges;
 mod sign_in;
 mod receivers;
+mod authority;
 mod desk;
 mod policy;
 mod sessions;
@@ -140,6 +141,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         signals: Arc::new(receivers(checked, workshop)?),
         sign_ins,
         directories: Arc::new(directories(checked, workshop)),
+        authority: authority::authority(checked, workshop),
         published: published(checked, workshop.signers),
         misuse: checked.misuse.clone(),
         body_bytes: checked.limits.body_bytes,

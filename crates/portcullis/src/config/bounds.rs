@@ -113,6 +113,14 @@ pub(super) const REVIEW_EVERY: Range<Span> = spans(
 );
 pub(super) const REVIEW_WITHIN: Range<Span> =
     spans(Span::secs(14 * DAY), Span::secs(1), Span::secs(90 * DAY));
+pub(super) const ACCESS: Range<Span> = spans(Span::secs(600), Span::secs(10), Span::secs(900));
+pub(super) const REFRESH: Range<Span> =
+    spans(Span::secs(7 * DAY), Span::secs(60), Span::secs(90 * DAY));
+pub(super) const FAMILY: Range<Span> =
+    spans(Span::secs(30 * DAY), Span::secs(60), Span::secs(365 * DAY));
+pub(super) const REGISTERED: Range<Span> =
+    spans(Span::secs(30 * DAY), Span::secs(60), Span::secs(365 * DAY));
+pub(super) const OF_NETWORK: Range<Count> = counts(20, 1, 10_000);
 pub(super) const WINDOW: Range<Span> = spans(Span::secs(60), Span::secs(1), Span::secs(3600));
 pub(super) const INVALID: Range<Count> = counts(50, 1, 1_000_000);
 pub(super) const PROBED: Range<Count> = counts(3, 2, 64);

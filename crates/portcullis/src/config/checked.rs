@@ -42,6 +42,8 @@ pub(crate) struct Checked {
     pub(crate) misuse: misuse::Limits,
     /// How grants are reviewed, if they are.
     pub(crate) review: Option<Review>,
+    /// The authorization server that clients see, if there is one.
+    pub(crate) authority: Option<super::authority::Authority>,
     /// Who signs tokens; never empty.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     /// What is behind the gateway; never empty.

@@ -4,6 +4,7 @@
 //! No stage stops at the first problem. The environment and other files are arguments.
 
 mod raw;
+mod raw_authority;
 mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
@@ -21,6 +22,7 @@ mod check;
 mod checked;
 mod granted;
 mod server_name;
+mod authority;
 mod credentials;
 mod provider;
 mod signing;

@@ -62,6 +62,7 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) grants: Vec<Grant>,
     pub(super) review: Option<super::raw_review::Review>,
+    pub(super) authority: Option<super::raw_authority::Authority>,
 }
 
 /// Where the gateway listens and what it is called.

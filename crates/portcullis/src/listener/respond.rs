@@ -219,7 +219,7 @@ fn consent_needed(consent: &Consent, trace: &str) -> (String, Value) {
 }
 
 /// A JSON document that is public.
-pub(crate) fn document(text: String) -> Response<Body> {
+pub(crate) fn document(text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::whole(text.into()));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     let kept = HeaderValue::from_static("max-age=300");

@@ -36,6 +36,11 @@ impl Gateway {
                 let told = self.provision(live, (parts, body), from, exchange).await?;
                 Ok(Walked::Whole(told))
             }
+            Place::Authority(page) => {
+                let authority = live.authority.as_ref().ok_or(Unacceptable::Path)?;
+                let page = self.authority(authority, parts, page, exchange).await?;
+                Ok(Walked::Whole(page))
+            }
             Place::Connect(rest) => {
                 let page = self.connect(live, parts, rest, exchange).await?;
                 Ok(Walked::Whole(page))
@@ -73,7 +78,7 @@ async fn keys(
 }
 
 /// Records that what is public was read.
-async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
+pub(super) async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
     let came = Came {
         event: "metadata.served",
         reason: None,

@@ -16,12 +16,14 @@ mod poll;
 mod provision;
 mod suspect;
 mod internal;
+mod authority;
 mod connect;
 mod beside;
 mod intake;
 mod reply;
 
 use crate::assemble::Written;
+use crate::authority::Authority;
 use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
@@ -99,6 +101,8 @@ pub(crate) struct Live {
     pub(crate) directories: Arc<HashMap<String, Directory>>,
     /// The keys of ours that others verify our word with.
     pub(crate) published: Published,
+    /// The authorization server that clients see, if there is one.
+    pub(crate) authority: Option<Arc<Authority>>,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
     /// What the policy is made of, as reviews hold back some of it.

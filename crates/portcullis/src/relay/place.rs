@@ -12,6 +12,8 @@ pub(super) enum Place<'a> {
     Keys,
     /// The keys by which authorization servers know us.
     ClientKeys,
+    /// What our authorization server says of itself, or the keys of its tokens.
+    Authority(AuthorityPage),
     /// Where users let us use servers in their name.
     Connect(&'a str),
     /// Where the issuer of that name pushes security events.
@@ -19,6 +21,27 @@ pub(super) enum Place<'a> {
     /// Where the directory of the issuer of that name tells of users, and what it speaks of.
     Scim(&'a str, &'a str),
     Nowhere,
+}
+
+/// A page of the authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AuthorityPage {
+    /// RFC 8414, and OpenID Connect Discovery.
+    Metadata,
+    /// RFC 7517.
+    Keys,
+}
+
+impl AuthorityPage {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => {
+                Self::Metadata
+            }
+            "/.well-known/issuer-jwks.json" => Self::Keys,
+            _ => return None,
+        })
+    }
 }
 
 impl<'a> Place<'a> {
@@ -29,6 +52,7 @@ impl<'a> Place<'a> {
                 Self::Metadata(_)
                 | Self::Keys
                 | Self::ClientKeys
+                | Self::Authority(_)
                 | Self::Connect(_)
                 | Self::Signals(_)
                 | Self::Scim(..)
@@ -40,6 +64,9 @@ impl<'a> Place<'a> {
         }
         if path == "/.well-known/client-jwks.json" {
             return Self::ClientKeys;
+        }
+        if let Some(page) = AuthorityPage::of(path) {
+            return Self::Authority(page);
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
@@ -68,7 +95,7 @@ impl<'a> Place<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AGGREGATE, Place};
+    use super::{AGGREGATE, AuthorityPage, Place};
     use portcullis_core::points::POINTS;
 
     /// Where it is decided about what comes to a place: a new one does not compile before it says so.
@@ -76,6 +103,9 @@ mod tests {
         match place {
             Place::Endpoint(_) => "identify",
             Place::Metadata(_) | Place::Keys | Place::ClientKeys => "metadata",
+            Place::Authority(page) => match page {
+                AuthorityPage::Metadata | AuthorityPage::Keys => "metadata",
+            },
             Place::Connect(_) => "consent",
             Place::Signals(_) => "signal",
             Place::Scim(..) => "directory",
@@ -105,6 +135,22 @@ mod tests {
             ("/.well-known/client-jwks.json", Place::ClientKeys),
             (
                 "/.well-known/oauth-protected-resource/.well-known/jwks.json",
+                Place::Nowhere,
+            ),
+            (
+                "/.well-known/oauth-authorization-server",
+                Place::Authority(AuthorityPage::Metadata),
+            ),
+            (
+                "/.well-known/openid-configuration",
+                Place::Authority(AuthorityPage::Metadata),
+            ),
+            (
+                "/.well-known/issuer-jwks.json",
+                Place::Authority(AuthorityPage::Keys),
+            ),
+            (
+                "/.well-known/oauth-protected-resource/.well-known/openid-configuration",
                 Place::Nowhere,
             ),
             ("/connect/x/go", Place::Connect("x/go")),
@@ -137,6 +183,8 @@ mod tests {
             "/.well-known/oauth-protected-resource/mcp",
             "/.well-known/jwks.json",
             "/.well-known/client-jwks.json",
+            "/.well-known/openid-configuration",
+            "/.well-known/issuer-jwks.json",
             "/connect/callback",
             "/signals/idp",
             "/scim/idp/v2/Users",

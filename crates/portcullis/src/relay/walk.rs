@@ -61,6 +61,7 @@ impl Gateway {
             other @ (Place::Metadata(_)
             | Place::Keys
             | Place::ClientKeys
+            | Place::Authority(_)
             | Place::Signals(_)
             | Place::Scim(..)
             | Place::Connect(_)

@@ -21,6 +21,7 @@ mod zones;
 mod tenants;
 mod misuse;
 mod review;
+mod authority;
 mod secrets;
 mod keepers;
 mod pkcs11;
@@ -78,6 +79,8 @@ pub(super) fn file(
     let tenants = tenants::tenants(&mut desk, raw.tenants, &servers, &issuers);
     let zones = zones::zones(&mut desk, raw.zones);
     let review = review::review(&mut desk, raw.review, &issuers);
+    let around = (gateway.as_ref(), &issuers);
+    let authority = authority::authority(&mut desk, raw.authority, around);
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
     let borrowing = secrets::borrowing(&mut desk, ttl);
@@ -102,6 +105,7 @@ pub(super) fn file(
             boundaries,
             tenants,
             review,
+            authority,
             borrowing,
             vaults,
             _proof: Proof,

@@ -1,0 +1,45 @@
+//! The authorization server that clients see, checked.
+
+use super::trust::Trust;
+use portcullis_authority::client::Client;
+use portcullis_authority::redirect::Policy;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the authorization server gives, and to whom.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    /// The life of an access token.
+    pub(crate) access_tokens: Duration,
+    /// How long a refresh token may lie unused.
+    pub(crate) refresh_tokens: Duration,
+    /// How long a sign-in counts.
+    pub(crate) sign_ins: Duration,
+    /// Where answers may go.
+    pub(crate) redirects: Policy,
+    /// Whose documents are believed.
+    pub(crate) documents: Option<Documents>,
+    /// Clients of the file.
+    pub(crate) clients: Vec<Arc<Client>>,
+    /// How clients register themselves, if they may.
+    pub(crate) registration: Option<Registration>,
+}
+
+/// Whose documents are believed.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    /// Their hosts; none means any.
+    pub(crate) hosts: Option<BTreeSet<String>>,
+    /// Whom connections trust.
+    pub(crate) trust: Trust,
+}
+
+/// How clients register themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Registration {
+    /// How long a client is known.
+    pub(crate) lifetime: Duration,
+    /// How many of one network.
+    pub(crate) per_network: u32,
+}
