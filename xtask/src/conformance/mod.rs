@@ -1,5 +1,6 @@
 //! The public conformance suites: a server of both eras, directly and through the gateway with
-//! authentication on. The gateway must not be noticed.
+//! authentication on, where the gateway must not be noticed; and the suites' own servers, of which
+//! the gateway is the client.
 
 mod served;
 mod suite;
@@ -15,7 +16,7 @@ use crate::shell;
 use crate::test::peers;
 use crate::workspace::{Workspace, make};
 use served::{Served, request};
-use suite::{SUITES, Verdict};
+use suite::{CLIENTS, SUITES, Verdict};
 
 /// How our gateway calls the fixture.
 const SERVER: &str = "conf";
@@ -42,6 +43,11 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         let through = judge(workspace, suite, &through, Some(&token))?;
         shell::say(&format!("{suite:15} gateway  {through}"));
         faults.extend(suite::compare(suite, *least, &direct, &through));
+    }
+    for (suite, least) in CLIENTS {
+        let run = judge_client(workspace, suite)?;
+        shell::say(&format!("{suite:18} gateway {run}"));
+        faults.extend(suite::judge_client(suite, *least, &run));
     }
     if !faults.is_empty() {
         bail!(
@@ -80,12 +86,24 @@ fn judge(
     token: Option<&str>,
 ) -> anyhow::Result<Verdict> {
     let mut command = peer(workspace, "conformance/run.mjs");
-    command
-        .args(["--suite", suite, "--url", url, "--tools"])
-        .arg(workspace.peers());
+    command.args(["--url", url]);
     if let Some(token) = token {
         command.args(["--bearer", token]);
     }
+    verdict(workspace, suite, command)
+}
+
+/// A run in which the gateway is the client: the suite starts one for each scenario.
+fn judge_client(workspace: &Workspace, suite: &str) -> anyhow::Result<Verdict> {
+    let mut command = peer(workspace, "conformance/run.mjs");
+    command.arg("--gateway").arg(workspace.built("portcullis"));
+    verdict(workspace, suite, command)
+}
+
+fn verdict(workspace: &Workspace, suite: &str, mut command: Command) -> anyhow::Result<Verdict> {
+    command
+        .args(["--suite", suite, "--tools"])
+        .arg(workspace.peers());
     let (code, line) = shell::output(&mut command)?;
     ensure!(code < 2, "the suite {suite} did not run");
     serde_json::from_str(&line).with_context(|| format!("the suite {suite} said: {line}"))

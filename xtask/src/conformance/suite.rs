@@ -13,6 +13,19 @@ pub(super) const SUITES: &[(&str, u64)] = &[
     ("2026-07-28-all", 152),
 ];
 
+/// The suites for clients, and the least checks that must pass.
+pub(super) const CLIENTS: &[(&str, u64)] =
+    &[("client-2025-11-25", 280), ("client-2026-07-28", 440)];
+
+/// Scenarios for clients that do not count and that the gateway does not pass. docs/conformance.md says why.
+const NOT_OURS: &[&str] = &[
+    "auth/client-credentials-jwt",
+    "auth/dpop",
+    "auth/dpop-nonce",
+    "auth/enterprise-managed-authorization",
+    "auth/wif-jwt-bearer",
+];
+
 /// One run of a suite, as `tests/peers/conformance/run.mjs` prints it.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Verdict {
@@ -94,6 +107,30 @@ pub(super) fn compare(suite: &str, least: u64, direct: &Verdict, through: &Verdi
     faults
 }
 
+/// What is wrong with a run in which the gateway was the client.
+pub(super) fn judge_client(suite: &str, least: u64, run: &Verdict) -> Vec<String> {
+    let mut faults = Vec::new();
+    if run.passed < least {
+        faults.push(format!(
+            "{suite}: {} checks passed, once there were {least}",
+            run.passed
+        ));
+    }
+    if run.rc != 0 || run.warnings > 0 {
+        faults.push(format!("{suite}: ended with {}: {run}", run.rc));
+    }
+    let is_ours = |failure: &&Failure| !NOT_OURS.contains(&failure.scenario.as_str());
+    let failures = run.failures.iter().filter(is_ours);
+    faults.extend(failures.map(|failure| format!("{suite}: fails: {failure}")));
+    let passes = |own: &&&str| !run.failures.iter().any(|failure| failure.scenario == **own);
+    faults.extend(
+        NOT_OURS.iter().filter(passes).map(|own| {
+            format!("{suite}: {own} passes: take it out of the list of those that do not")
+        }),
+    );
+    faults
+}
+
 impl Failure {
     fn key(&self) -> (&str, &str) {
         (&self.scenario, &self.check)
@@ -108,7 +145,7 @@ impl fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, Verdict, compare};
+    use super::{Failure, NOT_OURS, Verdict, compare, judge_client};
 
     fn run(passed: u64, failures: &[(&str, bool)]) -> Verdict {
         let failure = |&(check, scored): &(&str, bool)| Failure {
@@ -173,6 +210,60 @@ mod tests {
             ("lost checks on both sides", &run(8, &[]), &run(8, &[])),
         ] {
             assert!(!compare("suite", 9, direct, through).is_empty(), "{case}");
+        }
+    }
+
+    #[test]
+    fn of_a_client_all_that_is_ours_must_pass() {
+        let known = || {
+            NOT_OURS.iter().map(|own| Failure {
+                scenario: (*own).to_owned(),
+                check: "a".into(),
+                scored: false,
+                message: String::new(),
+            })
+        };
+        let good = Verdict {
+            failures: known().collect(),
+            ..run(9, &[])
+        };
+        assert!(judge_client("suite", 9, &good).is_empty());
+        let another = Failure {
+            scenario: "s".into(),
+            ..known().next().unwrap()
+        };
+        for (case, run) in [
+            (
+                "a warning",
+                Verdict {
+                    warnings: 1,
+                    ..good.clone()
+                },
+            ),
+            (
+                "its own verdict",
+                Verdict {
+                    rc: 1,
+                    ..good.clone()
+                },
+            ),
+            (
+                "another failure",
+                Verdict {
+                    failures: known().chain([another]).collect(),
+                    ..good.clone()
+                },
+            ),
+            (
+                "a success that is not known",
+                Verdict {
+                    failures: known().skip(1).collect(),
+                    ..good.clone()
+                },
+            ),
+            ("fewer checks", Verdict { passed: 8, ..good }),
+        ] {
+            assert!(!judge_client("suite", 9, &run).is_empty(), "{case}");
         }
     }
 }

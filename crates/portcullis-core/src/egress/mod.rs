@@ -93,12 +93,15 @@ impl Pinned {
 
 /// Whether somebody's browser may be sent to this place: by name with `https`, else only where we would go ourselves.
 ///
+/// Of names, `localhost` alone is loopback for every browser (RFC 6761 section 6.3).
+///
 /// # Errors
 /// [`Denied`].
 pub fn for_browsers(target: &Target, allow: &Allowance) -> Result<(), Denied> {
     match target.host() {
         Host::Address(address) => admit(target, &[*address], allow).map(drop),
         Host::Name(_) if target.is_https() => Ok(()),
+        Host::Name(name) if name == "localhost" && allow.names(target) => Ok(()),
         Host::Name(_) => Err(Denied::Scheme),
     }
 }

@@ -241,10 +241,15 @@ fn cd_12_sends_browsers_by_https_or_nowhere() {
     let check = |url: &str, allow: &[&str]| for_browsers(&target(url), &allowance(allow));
     assert_eq!(check("https://as.example:8443/a", &[]), Ok(()));
     assert_eq!(check("http://as.example/a", &[]), Err(Denied::Scheme));
-    assert_eq!(
-        check("http://localhost/a", &["localhost"]),
-        Err(Denied::Scheme)
-    );
+    assert_eq!(check("http://localhost/a", &["localhost"]), Ok(()));
+    for (url, allow) in [
+        ("http://localhost/a", "127.0.0.1"),
+        ("http://localhost/a", "localhost:9000"),
+        ("http://as.localhost/a", "as.localhost"),
+        ("http://inside.example/a", "inside.example"),
+    ] {
+        assert_eq!(check(url, &[allow]), Err(Denied::Scheme), "{url}");
+    }
     assert_eq!(
         check("http://127.0.0.1/a", &[]),
         Err(Denied::Address(Class::Loopback))

@@ -29,6 +29,7 @@ pub(super) fn sign_ins(
                 target: target.with_context(|| format!("server {name}: url"))?,
                 public: checked.gateway.public_url.clone(),
                 client: wanted.client.as_ref().map(registered),
+                document: wanted.document.clone(),
                 may_register: wanted.may_register,
                 scopes: wanted.scopes.iter().cloned().collect(),
                 tls,

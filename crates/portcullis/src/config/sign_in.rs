@@ -24,6 +24,9 @@ pub(super) struct Raw {
     pub(super) client_id: Option<String>,
     /// What it authenticates with there, if anything: `{ file = "…" }` or `{ env = "…" }`.
     pub(super) client_secret: Option<Reference>,
+    /// Where you publish what `PUBLIC_URL/connect/client.json` would say, if the authorization server cannot reach the
+    /// gateway: an `https` URL with a path. It is the gateway's name at each one that takes such clients.
+    pub(super) client_document: Option<String>,
     /// Whether the gateway may register itself at an authorization server that the server names (RFC 7591).
     #[schemars(extend("default" = false))]
     pub(super) register: Option<bool>,
@@ -42,6 +45,8 @@ pub(super) struct Raw {
 pub(crate) struct SignIn {
     /// The client that is registered.
     pub(crate) client: Option<RegisteredClient>,
+    /// Where what the gateway says of itself as a client is published, if not by it.
+    pub(crate) document: Option<String>,
     /// Whether the gateway may register itself.
     pub(crate) may_register: bool,
     /// Scopes that are always asked for.
@@ -104,11 +109,42 @@ pub(super) fn sign_in(
             return None;
         }
     };
+    let document = raw.client_document;
+    if let Some(text) = &document {
+        expect_document(desk, &place.key("client_document"), text, client.is_some());
+    }
     Some(SignIn {
         client,
+        document,
         may_register: raw.register.unwrap_or(false),
         scopes,
     })
+}
+
+/// What can be a client's name (client id metadata documents, section 3), where it has no other.
+fn expect_document(desk: &mut Desk<'_>, place: &Place, text: &str, is_registered: bool) {
+    if is_registered {
+        desk.refuse_with(
+            place,
+            "the gateway has a `client_id` already",
+            "keep one of them",
+        );
+    }
+    let url = desk.url(place, text);
+    let is_name = |url: &HttpUrl| {
+        let is_plain = !url
+            .path()
+            .split('/')
+            .any(|part| [".", ".."].contains(&part));
+        url.is_https() && url.path() != "/" && url.query().is_none() && is_plain
+    };
+    if url.is_some_and(|url| !is_name(&url)) {
+        desk.refuse_with(
+            place,
+            "not the name of a client: `https`, with a path and without a query",
+            "write it as in \"https://host.example/mcp-client.json\"",
+        );
+    }
 }
 
 /// There is one `Authorization`, and only where there are headers and answers to each message.

@@ -867,6 +867,24 @@ fn tok_15_sign_in_is_whole_or_refused() {
         let text = format!("{url}[servers.a.sign_in]\n{part}\n");
         refuses(&text, 3, 12, "servers.a.sign_in", "belong together");
     }
+    for (document, words) in [
+        ("http://a.example/client.json", "`https`, with a path"),
+        ("https://a.example", "`https`, with a path"),
+        ("https://a.example/a?b", "`https`, with a path"),
+        ("https://a.example/../a", "`https`, with a path"),
+        ("a.example", "https://host.example/path"),
+    ] {
+        let text = format!("{url}[servers.a.sign_in]\nclient_document = \"{document}\"\n");
+        refuses(&text, 4, 19, "servers.a.sign_in.client_document", words);
+    }
+    let named = format!("{whole}client_document = \"https://a.example/client.json\"\n");
+    refuses(
+        &named,
+        7,
+        19,
+        "servers.a.sign_in.client_document",
+        "keep one of them",
+    );
     let other = "[servers.a]\ncommand = \"x\"\n[servers.a.sign_in]\n";
     refuses(
         other,

@@ -254,7 +254,7 @@ impl SignIn {
             });
         }
         if authority.takes_documents
-            && let Some(id) = self.document_url()
+            && let Some(id) = self.document.clone().or_else(|| self.document_url())
         {
             return Ok(Client {
                 id,

@@ -18,7 +18,7 @@ const LIFETIME: Duration = Duration::from_mins(10);
 /// The most of each at once; one of each for a principal and a server.
 const MAX_LINKS: usize = 4096;
 /// How often a server may want more scopes of one principal, within this time.
-const MAX_STEPS: u32 = 3;
+const MAX_STEPS: u32 = 2;
 const STEPS_WITHIN: Duration = Duration::from_mins(10);
 
 /// What cannot be guessed is looked up by its digest.

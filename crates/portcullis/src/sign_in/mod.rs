@@ -62,6 +62,8 @@ pub(crate) struct SignIn {
     pub(crate) public: HttpUrl,
     /// The client that the operator has registered, and where.
     pub(crate) client: Option<Registered>,
+    /// Where else what we say of ourselves is published.
+    pub(crate) document: Option<String>,
     /// Whether we may register ourselves.
     pub(crate) may_register: bool,
     /// Scopes that are always asked for.

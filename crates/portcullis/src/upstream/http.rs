@@ -105,6 +105,7 @@ impl Http {
     ) -> Result<Reply, Unanswered> {
         let shown = self.shown(dispatch, carried).await?;
         let asking = (dispatch.principal(), shown.clone());
+        let open = dispatch.session();
         let mut request = self.request(
             Method::POST,
             dispatch.session(),
@@ -115,6 +116,7 @@ impl Http {
         request.headers_mut().insert(header::ACCEPT, ACCEPT_BOTH);
         let opens_urls = || opens_urls(dispatch.call().body());
         let answered = self.exchange_as(request, asking, opens_urls).await;
+        let answered = answered.map(|reply| reply.within(open, StatusCode::BAD_REQUEST));
         if let (Err(Unanswered::Credentials), Some(own)) = (&answered, &self.site.credentials) {
             own.rejected(dispatch);
         }
@@ -148,7 +150,8 @@ impl Http {
             let last = HeaderValue::from_str(last).map_err(|_| Unanswered::Foreign)?;
             request.headers_mut().insert(LAST_EVENT, last);
         }
-        self.exchange_as(request, asking, || false).await
+        let reply = self.exchange_as(request, asking, || false).await?;
+        Ok(reply.within(Some(open), StatusCode::METHOD_NOT_ALLOWED))
     }
 
     /// What a message shows, for a transport on which it has to wait.

@@ -14,6 +14,7 @@ use crate::credentials::Ledger;
 use crate::secrets::Lease;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use hyper::StatusCode;
 use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{BadStream, Frame, Frames, Method};
 use portcullis_core::refusal::{Refusal, Unanswered};
@@ -175,6 +176,16 @@ impl Reply {
             content,
             refused: None,
         }
+    }
+
+    /// The same, of a server over HTTP. A 404 says that a session is over (2025-11-25 transports, session management); one
+    /// that never named a session has no such path or method, and nothing of ours ends.
+    fn within(mut self, open: Option<&Open>, instead: StatusCode) -> Self {
+        let is_unnamed = open.is_some_and(|open| open.upstream.is_none());
+        if is_unnamed && self.status == StatusCode::NOT_FOUND {
+            self.status = instead.as_u16();
+        }
+        self
     }
 }
 

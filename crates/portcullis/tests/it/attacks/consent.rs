@@ -488,9 +488,7 @@ fn tok_10_asks_for_more_scopes_a_few_times_and_no_more() {
         asked["scope"], "admin notes",
         "what was granted before is asked for too"
     );
-    for _ in 0..2 {
-        link(&scene, "alice");
-    }
+    link(&scene, "alice");
     let refused = scene.send(&call("echo").token(&scene.token("alice")));
     assert_eq!(refused.status, 502, "{refused:?}");
     let record = scene.gateway.record_of(&refused);
@@ -500,6 +498,27 @@ fn tok_10_asks_for_more_scopes_a_few_times_and_no_more() {
     );
     *server.step.lock().unwrap() = None;
     works(&scene, "alice");
+}
+
+#[test]
+fn cd_12_is_known_by_a_document_that_its_operator_publishes() {
+    let published = "https://www.example/portcullis.json";
+    let more = format!("client_document = \"{published}\"\n{OPEN}");
+    let (scene, server) = scene(Consenting::start(), &more);
+    let connects = |subject: &str| {
+        let url = link(&scene, subject);
+        let page = Browser::default().connects(&scene.gateway, &url);
+        assert_eq!(page.status, 200, "{page:?}");
+        let mut asked = server.authority.seen("/authorize");
+        asked.pop().unwrap()["client_id"].clone()
+    };
+    assert_eq!(connects("alice"), "registered", "it takes no documents");
+    let takes = "client_id_metadata_document_supported";
+    server.authority.says(takes, json!(true));
+    assert_eq!(connects("bob"), published);
+    let redeemed = server.authority.seen("/token").pop().unwrap();
+    assert_eq!(redeemed["client_id"], published);
+    assert!(!redeemed.contains_key("client_secret"), "{redeemed:?}");
 }
 
 fn rewrap(scene: &Scene) -> Output {

@@ -261,3 +261,43 @@ fn ses_10_notices_when_the_client_s_software_changes() {
     );
     scene.permits(&call("echo").token(&token));
 }
+
+/// Frameworks answer 404 for `GET` where a server has no stream of its own; that is no word about sessions.
+#[test]
+fn ses_11_ends_no_session_for_a_404_of_a_server_that_has_none() {
+    let scene = Scene::new();
+    scene.upstream.misbehave(|seen| {
+        let message: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let id = &message["id"];
+        match message["method"].as_str() {
+            Some("initialize") => {
+                let result = json!({
+                    "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+                    "serverInfo": { "name": "without", "version": "1" },
+                });
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
+                Some(Answer::json(200, "", &answer.to_string()))
+            }
+            Some("ping") => {
+                let error = json!({ "code": -32601, "message": "no such method" });
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+                Some(Answer::json(404, "", &answer.to_string()))
+            }
+            _ if seen.method == "GET" => Some(Answer::status(404)),
+            _ => None,
+        }
+    });
+    let token = scene.token("alice");
+    let session = scene.session(&token);
+    let listened = scene.send(&Request::in_session("GET", &session).token(&token));
+    assert_eq!(listened.status, 405, "{listened:?}");
+    scene.permits(&call_in(&session, &token));
+    let asked = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
+    let answered = scene.send(&call_in(&session, &token).body(asked));
+    assert_eq!(
+        (answered.status, answered.code()),
+        (400, -32601),
+        "{answered:?}"
+    );
+    scene.permits(&call_in(&session, &token));
+}
