@@ -35,7 +35,7 @@ pub use recorder::{ABANDONED, Clock, Entry, Position, Receipt, Recorder, Unavail
 pub use retention::{Keep, REMOVED, Removal, due};
 pub use search::{
     Cursor, Filter, Found, MAX_SINCE_BYTES, MAX_TAIL_LINES, Search, Unsearchable, newest_first,
-    oldest_first, since, tail,
+    oldest_first, read_line, since, tail,
 };
 pub use time::time_text;
 pub use verify::{Broken, Sound, Unknown, Verdict, Why, verify};

@@ -17,6 +17,7 @@ pub mod signals;
 pub mod egress;
 pub mod scim;
 pub mod misuse;
+pub mod alert;
 pub mod sign_in;
 pub mod review;
 

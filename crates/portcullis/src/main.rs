@@ -14,6 +14,7 @@ mod egress;
 mod secrets;
 mod authority;
 mod sign_in;
+mod alerts;
 mod revocations;
 mod reviews;
 mod upstream;

@@ -27,6 +27,12 @@ struct Misused {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Alerted {
+    destination: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Where {
     server: String,
 }
@@ -65,6 +71,7 @@ pub(crate) struct Counters {
     registry: Registry,
     refused: Family<Why, Counter>,
     misused: Family<Misused, Counter>,
+    alerted: Family<Alerted, Counter>,
     completed: Family<Where, Counter>,
     seconds: Family<Where, Histogram, fn() -> Histogram>,
     authenticated: Counter,
@@ -82,6 +89,7 @@ impl Default for Counters {
         let mut registry = Registry::with_prefix("portcullis");
         let refused = Family::<Why, Counter>::default();
         let misused = Family::<Misused, Counter>::default();
+        let alerted = Family::<Alerted, Counter>::default();
         let completed = Family::<Where, Counter>::default();
         let seconds: Family<Where, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(SECONDS));
@@ -92,6 +100,11 @@ impl Default for Counters {
             refused.clone(),
         );
         registry.register("misuse", "Misuse of tokens, by rule", misused.clone());
+        registry.register(
+            "alerts",
+            "Alerts by destination: sent, failed attempts, and dropped",
+            alerted.clone(),
+        );
         registry.register(
             "calls",
             "Calls that were answered, by server",
@@ -122,6 +135,7 @@ impl Default for Counters {
             registry,
             refused,
             misused,
+            alerted,
             completed,
             seconds,
             authenticated,
@@ -142,6 +156,15 @@ impl Counters {
 
     pub(crate) fn misused(&self, rule: &'static str) {
         self.misused.get_or_create(&Misused { rule }).inc();
+    }
+
+    /// What became of alerts for this destination.
+    pub(crate) fn alerted(&self, destination: &str, outcome: &'static str, count: u64) {
+        let alerted = Alerted {
+            destination: destination.to_owned(),
+            outcome,
+        };
+        self.alerted.get_or_create(&alerted).inc_by(count);
     }
 
     /// What became of what was to be exported.

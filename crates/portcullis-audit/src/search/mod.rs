@@ -197,6 +197,13 @@ fn parse(
     })
 }
 
+/// What a line says: its number, when it was written, and the record; none if it is no record.
+pub fn read_line(line: &[u8]) -> Option<(u64, Stamp, Record)> {
+    let mut scratch = Vec::new();
+    let line = Line::parse(line)?;
+    Some((line.seq, line.stamp, line.record(&mut scratch)?))
+}
+
 fn not_a_record(segment: u64, offset: u64) -> Unsearchable {
     Unsearchable::NotARecord {
         segment: segment_name(segment),

@@ -124,6 +124,14 @@ pub(super) const OF_NETWORK: Range<Count> = counts(20, 1, 10_000);
 pub(super) const WINDOW: Range<Span> = spans(Span::secs(60), Span::secs(1), Span::secs(3600));
 pub(super) const INVALID: Range<Count> = counts(50, 1, 1_000_000);
 pub(super) const PROBED: Range<Count> = counts(3, 2, 64);
+pub(super) const SEVERITY: &str = "medium";
+pub(super) const ALERTS: Range<Count> = counts(60, 1, 10_000);
+pub(super) const REPEAT: Range<Span> = spans(Span::secs(300), Span::secs(0), Span::secs(DAY));
+pub(super) const GIVE_UP: Range<Span> =
+    spans(Span::secs(DAY), Span::secs(10), Span::secs(30 * DAY));
+/// Destinations of alerts, and events that one of them is told of.
+pub(super) const MAX_ALERTS: usize = 8;
+pub(super) const MAX_WATCHED: usize = 64;
 pub(super) const PREFIX_V4: Range<Count> = counts(24, 8, 32);
 pub(super) const PREFIX_V6: Range<Count> = counts(48, 16, 128);
 

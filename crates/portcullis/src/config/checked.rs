@@ -40,6 +40,8 @@ pub(crate) struct Checked {
     pub(crate) egress: super::egress::Egress,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
+    /// Who is told of alerts.
+    pub(crate) alerts: BTreeMap<String, super::alerts::Alerts>,
     /// How grants are reviewed, if they are.
     pub(crate) review: Option<Review>,
     /// The authorization server that clients see, if there is one.

@@ -9,6 +9,7 @@ mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
 mod raw_misuse;
+mod raw_alerts;
 mod raw_review;
 mod raw_step_up;
 mod raw_tenant;
@@ -32,6 +33,7 @@ mod pattern;
 mod url;
 mod egress;
 mod sign_in;
+mod alerts;
 mod problem;
 mod nearest;
 mod reference;
@@ -43,6 +45,7 @@ mod otlp;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use alerts::{Alerts, AlertsTo, SyslogBy};
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{

@@ -36,6 +36,9 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) misuse: super::raw_misuse::Misuse,
     #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) alerts: BTreeMap<String, super::raw_alerts::Alerts>,
+    #[serde(default)]
     pub(super) secrets: Secrets,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]

@@ -37,6 +37,7 @@ pub(super) const ORDER: &[&str] = &[
     "audit",
     "egress",
     "misuse",
+    "alerts",
     "review",
     "telemetry",
     "secrets",

@@ -1297,3 +1297,63 @@ fn tok_06_each_server_of_entra_has_an_audience_of_its_own() {
     assert!(said(&both).contains("Entra's tokens never have"));
     assert_eq!(said(&format!("{both}audience = \"y\"\n")), "");
 }
+
+#[test]
+fn tok_19_destinations_of_alerts_are_checked() {
+    let hook = "webhook = \"https://siem.example/hook\"";
+    let good = [
+        "syslog = \"tls://siem.example:6514\"".to_owned(),
+        "syslog = \"udp://127.0.0.1:514\"".to_owned(),
+        "file = \"alerts.jsonl\"".to_owned(),
+        "stdout = true\nevents = [\"authz.deny\", \"authn.reject/signature\"]".to_owned(),
+    ];
+    for lines in good {
+        let checked = reads(&format!("[alerts.siem]\n{lines}\n{REST}")).unwrap();
+        assert_eq!(checked.alerts.len(), 1);
+    }
+    for (lines, key, words) in [
+        ("severity = \"low\"", "alerts.siem", "one of `webhook`"),
+        (
+            "file = \"a\"\nstdout = true",
+            "alerts.siem",
+            "one of `webhook`",
+        ),
+        (hook, "alerts.siem", "without `secret`"),
+        (
+            "file = \"a\"\nsecret = { file = \"short\" }",
+            "alerts.siem.secret",
+            "only for a `webhook`",
+        ),
+        (
+            "syslog = \"tcp://siem.example:514\"",
+            "alerts.siem.syslog",
+            "only on loopback",
+        ),
+        (
+            "syslog = \"tls://siem.example\"",
+            "alerts.siem.syslog",
+            "not a syslog server",
+        ),
+        (
+            "syslog = \"tls://siem.example:6514/x\"",
+            "alerts.siem.syslog",
+            "not a syslog server",
+        ),
+        (
+            "stdout = true\nevents = [\"denied\"]",
+            "alerts.siem.events[0]",
+            "not an event",
+        ),
+    ] {
+        let text = format!("[alerts.siem]\n{lines}\n");
+        let problems = reads(&format!("{text}{REST}")).expect_err(&text);
+        let found = problems
+            .as_slice()
+            .iter()
+            .any(|problem| problem.key == key && problem.to_string().contains(words));
+        assert!(found, "{text}\n{problems}");
+    }
+    let short = format!("[alerts.siem]\n{hook}\nsecret = {{ file = \"short\" }}\n");
+    let problems = reads(&format!("{short}{REST}")).expect_err(&short);
+    assert!(problems.to_string().contains("too short"), "{problems}");
+}

@@ -10,6 +10,7 @@ mod retention;
 mod signals;
 mod watched;
 
+use crate::alerts::{self, Alerts};
 use crate::assemble::{Upstreams, Workshop, assemble, own_issuer};
 use crate::config::{Borrowing, Checked, Otlp};
 use crate::export::Export;
@@ -95,6 +96,8 @@ pub(crate) struct Running {
     pub(crate) upstreams: Mutex<Upstreams>,
     /// What the listener has connections meet, with TLS.
     pub(crate) door: Option<Arc<Door>>,
+    /// Who is told of alerts.
+    pub(crate) alerts: Alerts,
     /// Where our certificate is got from, if not from files.
     pub(crate) wanted: watch::Sender<Option<acme::Wanted>>,
     /// What has an end, and is told of before.
@@ -158,6 +161,7 @@ pub(crate) async fn build(
     aggregate.bind(&gateway);
     revocations::keep_up(&gateway).await?;
     Ok(Running {
+        alerts: Alerts::of(&gateway, checked),
         expiries: Arc::new(Expiries::new(checked, &gateway.recorder)),
         aggregate,
         gateway,
@@ -196,6 +200,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     let home = Home(checked.gateway.data.clone());
     let running = Arc::new(build(checked, &home, start.otlp).await?);
     let gateway = Arc::clone(&running.gateway);
+    alerts::begin(checked, &running).await?;
     for read in &start.reads {
         note(&gateway.recorder, read.record());
     }

@@ -4,6 +4,7 @@
 use super::certificate::certificate;
 use super::{Files, Loaded, Reread, Running};
 use crate::acme;
+use crate::alerts::{self, Destination};
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::Checked;
 use crate::record::{note, note_closed_in_turn};
@@ -75,6 +76,7 @@ async fn watch(
 struct Next {
     assembled: Assembled,
     facing: Option<Facing>,
+    told: Vec<Destination>,
     expiries: Vec<Expiry>,
 }
 
@@ -98,6 +100,7 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
         leases: &running.leases,
     };
     Ok(Next {
+        told: alerts::destinations(checked, &running.leases, &running.report)?,
         facing: Facing::of(checked, certificate(checked)?, &shown)?,
         expiries: expiries(checked),
         assembled: assemble(checked, &workshop)?,
@@ -152,6 +155,7 @@ async fn replace(running: &Running, next: Next) -> anyhow::Result<()> {
         trusted,
         upstreams,
     } = next.assembled;
+    running.alerts.replace(next.told).await?;
     let policy = gateway.put(live)?;
     let mut record = Record::new("config.reloaded");
     record.detail.set("policy", &*policy);

@@ -34,6 +34,8 @@ pub(crate) enum Peer {
     Collector(&'static str),
     /// Who keeps secrets, by name.
     Vault(String),
+    /// The destination of alerts of this name.
+    Alerts(String),
     /// The ACME server on this host.
     Acme(String),
 }
@@ -192,6 +194,7 @@ impl Witness {
             Peer::Issuer(issuer) => detail.push(("issuer", issuer.as_str())),
             Peer::Collector(signal) => detail.push(("collector", *signal)),
             Peer::Vault(name) => detail.push(("vault", name.as_str())),
+            Peer::Alerts(name) => detail.push(("alerts", name.as_str())),
             Peer::Acme(host) => detail.push(("acme", host.as_str())),
         }
         detail.extend(seen.as_deref().map(|seen| ("seen", seen)));

@@ -123,6 +123,11 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
         key: "telemetry.pins".to_owned(),
         until: pins.expires.end(),
     }));
+    for (name, alerts) in &checked.alerts {
+        if let Some(trust) = alerts.trust() {
+            of_peer(&mut found, &format!("alerts.{name}"), trust);
+        }
+    }
     for vault in &checked.vaults {
         of_peer(&mut found, &format!("vaults.{}", vault.name), &vault.trust);
     }

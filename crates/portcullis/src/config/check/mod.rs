@@ -20,6 +20,7 @@ mod grants;
 mod zones;
 mod tenants;
 mod misuse;
+mod alerts;
 mod review;
 mod authority;
 mod secrets;
@@ -57,13 +58,13 @@ pub(super) fn file(
     let (limits, upstream) = gateway::limits(&mut desk, raw.limits);
     let sessions = gateway::sessions(&mut desk, raw.sessions);
     let quota = gateway::quota(&mut desk, raw.quota);
-    let audit = gateway
-        .as_ref()
-        .map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
+    let audit = gateway.as_ref();
+    let audit = audit.map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
     let collector = raw.telemetry.pins.and_then(|raw| collector(&mut desk, raw));
     let pkcs11 = raw.pkcs11.and_then(|raw| pkcs11::pkcs11(&mut desk, raw));
     let egress = egress(&mut desk, raw.egress);
     let misuse = misuse::misuse(&mut desk, raw.misuse);
+    let alerts = alerts::alerts(&mut desk, raw.alerts);
     let issuers = issuers::issuers(&mut desk, raw.issuers);
     let (servers, mut grants) = servers::servers(
         &mut desk,
@@ -97,6 +98,7 @@ pub(super) fn file(
             pkcs11,
             egress,
             misuse,
+            alerts,
             issuers: issuers.known,
             servers: servers.known,
             policies,

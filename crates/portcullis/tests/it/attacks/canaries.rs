@@ -19,7 +19,9 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 14] = [
+const SLOTS: [&str; 16] = [
+    "alerts.*.client_key",
+    "alerts.*.secret",
     "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
@@ -206,10 +208,9 @@ impl Cage {
         let own = clients.certify();
         let front = Front::demanding(&authority.certify(), &clients, upstream.address());
         let key = own.key_pem();
-        canaries.keep(
-            "servers.*.client_key",
-            key.lines().nth(1).unwrap().as_bytes(),
-        );
+        for slot in ["servers.*.client_key", "alerts.*.client_key"] {
+            canaries.keep(slot, key.lines().nth(1).unwrap().as_bytes());
+        }
         let pem = read_to_string(format!("{DIRECTORY}/key.pem")).unwrap();
         canaries.keep("gateway.tls.key", pem.lines().nth(1).unwrap().as_bytes());
         let query = of("servers.*.url").replace('%', "%25");
@@ -276,8 +277,11 @@ impl Cage {
              [servers.mutual]\nurl = \"{mutual}/mcp\"\nca = \"{ca}\"\nallow = [\"*\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
              [servers.gone]\nurl = \"https://127.0.0.1:9/mcp?key=${{API_KEY}}\"\nallow = [\"*\"]\n\
-             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{keepers}{token}",
+             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{keepers}{token}\
+             [alerts.siem]\nwebhook = \"{mutual}/alerts\"\nsecret = {{ file = \"{alerting}\" }}\nca = \"{ca}\"\nevents = [\"authn.reject\"]\n\
+             client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n",
             token = hsm.table("assertion = \"assertion\""),
+            alerting = keep("alerting", of("alerts.*.secret")),
             azure = azure.url(),
             issuer = idp.issuer(),
             asked = oracle.url(),
@@ -705,6 +709,10 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
         "{:?}",
         requests.first()
     );
+    // It reached, over the connection that shows its certificate, whoever is told of alerts.
+    let signed =
+        |seen: &Seen| seen.target == "/alerts" && seen.header("webhook-signature").is_some();
+    assert!(requests.iter().any(signed), "no alert was sent");
     let asked = cage.oracle.asked();
     let basic = asked.first().unwrap().header("authorization").unwrap();
     let basic = STANDARD

@@ -29,7 +29,7 @@ allow = ["*"]
 "#;
 
 /// `misuse` are keys of that section.
-fn watched(misuse: &str) -> Scene {
+pub(super) fn watched(misuse: &str) -> Scene {
     Scene::with(&format!("{WATCHED}\n[misuse]\n{misuse}"))
 }
 

@@ -25,6 +25,7 @@ mod feed;
 mod directory;
 mod facts;
 mod misuse;
+mod alerts;
 mod opaque;
 mod policy;
 mod tenants;
