@@ -25,7 +25,7 @@ fuzz_target!(|document: &[u8]| {
     if let Ok(authority) = Authority::parse(document, ISSUER) {
         assert_eq!(authority.issuer, ISSUER);
         assert!(Target::parse(&authority.token).is_ok());
-        if let Ok(client) = Client::parse(document, &authority) {
+        if let Ok((client, _)) = Client::parse(document, &authority) {
             assert!(!client.id.is_empty() && client.id.is_ascii());
         }
     }

@@ -7,9 +7,11 @@
 mod durable;
 mod revocations;
 mod grants;
+mod clients;
 mod reviews;
 mod sealed;
 
+pub use clients::{MAX_CLIENTS, RegisteredClient};
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
 pub use grants::{Grant, MAX_GRANTS};
 pub use reviews::{

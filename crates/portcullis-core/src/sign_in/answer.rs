@@ -5,6 +5,7 @@ use super::challenge::scopes;
 use super::document::{Authority, Way};
 use super::request::Client;
 use crate::secret::Secret;
+use crate::time::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ struct RawClient {
     client_id: String,
     client_secret: Option<String>,
     token_endpoint_auth_method: Option<String>,
+    client_secret_expires_at: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -129,11 +131,14 @@ impl Tokens {
 }
 
 impl Client {
-    /// Reads the answer to a registration (RFC 7591 section 3.2.1).
+    /// Reads the answer to a registration (RFC 7591 section 3.2.1); gives when its secret ends too, if it does.
     ///
     /// # Errors
     /// [`Disbelieved::Malformed`].
-    pub fn parse(answer: &[u8], authority: &Authority) -> Result<Self, Disbelieved> {
+    pub fn parse(
+        answer: &[u8],
+        authority: &Authority,
+    ) -> Result<(Self, Option<Timestamp>), Disbelieved> {
         let raw: RawClient = serde_json::from_slice(answer).map_err(|_| Disbelieved::Malformed)?;
         let secret = raw.client_secret.map(Secret::new);
         let is_text = |text: &str| {
@@ -154,11 +159,13 @@ impl Client {
             Some(_) => return Err(Disbelieved::NoClient),
             None => authority.way(secret.is_some()),
         };
-        Ok(Self {
+        let ends = raw.client_secret_expires_at.filter(|ends| *ends > 0);
+        let client = Self {
             id: raw.client_id,
             secret,
             way,
-        })
+        };
+        Ok((client, ends.map(Timestamp::from_seconds)))
     }
 }
 
@@ -172,8 +179,21 @@ pub fn opens_urls(message: &[u8]) -> bool {
     })
 }
 
-/// Whether a token endpoint says that what was shown is worth nothing any more (RFC 6749 section 5.2).
-pub fn is_spent(answer: &[u8]) -> bool {
-    let said = serde_json::from_slice::<RawError>(answer);
-    said.is_ok_and(|said| said.error == "invalid_grant")
+/// What a token endpoint says is wrong, where something follows from it (RFC 6749 section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// What was shown is worth nothing any more.
+    Spent,
+    /// The client is not known, or not by what it showed.
+    Client,
+}
+
+/// Reads an answer that is no yes.
+pub fn fault(answer: &[u8]) -> Option<Fault> {
+    let said = serde_json::from_slice::<RawError>(answer).ok()?;
+    match said.error.as_str() {
+        "invalid_grant" => Some(Fault::Spent),
+        "invalid_client" => Some(Fault::Client),
+        _ => None,
+    }
 }

@@ -339,22 +339,29 @@ fn tok_15_takes_bearer_tokens_of_a_bounded_life() {
             "{access} {kind}"
         );
     }
-    assert!(
-        is_spent(br#"{"error":"invalid_grant"}"#)
-            && !is_spent(br#"{"error":"server_error"}"#)
-            && !is_spent(b"")
-    );
-    let registered = Client::parse(
-        br#"{"client_id":"x","client_secret":"y"}"#,
-        &believed(|_| ()).unwrap(),
-    );
-    assert_eq!(
-        registered.unwrap(),
-        Client {
+    for (answer, said) in [
+        (r#"{"error":"invalid_grant"}"#, Some(Fault::Spent)),
+        (r#"{"error":"invalid_client"}"#, Some(Fault::Client)),
+        (r#"{"error":"server_error"}"#, None),
+        ("", None),
+    ] {
+        assert_eq!(fault(answer.as_bytes()), said, "{answer}");
+    }
+    for (ends, until) in [
+        (json!(null), None),
+        (json!(0), None),
+        (json!(7), Some(Timestamp::from_seconds(7))),
+    ] {
+        let answer =
+            json!({ "client_id": "x", "client_secret": "y", "client_secret_expires_at": ends });
+        let registered =
+            Client::parse(answer.to_string().as_bytes(), &believed(|_| ()).unwrap()).unwrap();
+        let own = Client {
             id: "x".to_owned(),
             ..client(Some("y"), Way::Basic)
-        }
-    );
+        };
+        assert_eq!(registered, (own, until));
+    }
 }
 
 proptest! {

@@ -12,6 +12,7 @@ const STEPS: &[&str] = &[
     include_str!("0004.sql"),
     include_str!("0005.sql"),
     include_str!("0006.sql"),
+    include_str!("0007.sql"),
 ];
 
 /// `PRAGMA application_id` of our databases: "PORT".

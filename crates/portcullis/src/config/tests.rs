@@ -868,7 +868,8 @@ fn tok_15_sign_in_is_whole_or_refused() {
         refuses(&text, 3, 12, "servers.a.sign_in", "belong together");
     }
     for (document, words) in [
-        ("http://a.example/client.json", "`https`, with a path"),
+        ("http://localhost/client.json", "`https`, with a path"),
+        ("http://a.example/client.json", "only allowed on loopback"),
         ("https://a.example", "`https`, with a path"),
         ("https://a.example/a?b", "`https`, with a path"),
         ("https://a.example/../a", "`https`, with a path"),

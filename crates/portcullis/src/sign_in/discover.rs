@@ -3,7 +3,7 @@
 use super::flows::{Begun, Browser, Flow, Link, secret};
 use super::keyring::Given;
 use super::stored::Grant;
-use super::{MAX_REGISTERED, SignIn, TIMEOUT, lock};
+use super::{SignIn, TIMEOUT};
 use crate::clock;
 use crate::egress::{Answer, NoAnswer, Site};
 use crate::upstream::Notice;
@@ -13,13 +13,12 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use portcullis_core::authenticate::Principal;
 use portcullis_core::sign_in::{
-    Asked, Authority, Callback, Client, Disbelieved, ProtectedResource, Registration,
-    Request as Form, Tokens, Way, authority_urls, authorization_url, is_spent, resource_urls,
+    Asked, Authority, Callback, Disbelieved, Fault, ProtectedResource, Request as Form, Tokens,
+    authority_urls, authorization_url, fault, resource_urls,
 };
 use portcullis_state::NotSealed;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The most authorization servers that are looked through for the one that is configured.
 const MAX_AUTHORITIES: usize = 8;
 
@@ -35,6 +34,9 @@ pub(crate) enum NoSignIn {
     /// What was shown to the authorization server is worth nothing any more.
     #[error("the grant has ended")]
     Spent,
+    /// The authorization server does not know us, or not by what we showed.
+    #[error("the authorization server does not know the gateway as a client")]
+    Disowned,
     #[error("cannot be kept: {0}")]
     NotKept(#[from] NotSealed),
     #[error("the link was used, opened elsewhere, or is too old")]
@@ -54,6 +56,7 @@ impl NoSignIn {
             Self::Disbelieved(why) => why.reason(),
             Self::Status(_) => "status",
             Self::Spent => "spent",
+            Self::Disowned => "client",
             Self::NotKept(_) => "not_kept",
             Self::Link => "link",
             Self::Entropy => "entropy",
@@ -69,6 +72,7 @@ impl NoSignIn {
             | Self::Unsent(_)
             | Self::Status(_)
             | Self::Spent
+            | Self::Disowned
             | Self::NotKept(_)
             | Self::Link
             | Self::Entropy => "oauth.refused",
@@ -144,7 +148,11 @@ impl SignIn {
             verifier: flow.verifier.expose(),
         };
         let form = flow.client.redeem(code.expose(), &asked);
-        let tokens = Tokens::parse(&self.post(&flow.authority.token, form).await?)?;
+        let answer = self.post(&flow.authority.token, form).await;
+        if matches!(answer, Err(NoSignIn::Disowned)) {
+            self.disowned(&flow.authority.issuer).await;
+        }
+        let tokens = Tokens::parse(&answer?)?;
         let principal = &flow.link.principal;
         let asked = || {
             flow.scope
@@ -171,7 +179,11 @@ impl SignIn {
     pub(super) async fn refreshed(&self, grant: &Grant) -> Result<Tokens, NoSignIn> {
         let refresh = grant.refresh.as_ref().ok_or(NoSignIn::Spent)?;
         let form = grant.client.refresh(refresh, &grant.resource);
-        Ok(Tokens::parse(&self.post(&grant.token, form).await?)?)
+        match self.post(&grant.token, form).await {
+            // A client of our own that is gone has no grants any more; that of the operator may be mended.
+            Err(NoSignIn::Disowned) if self.client.is_none() => Err(NoSignIn::Spent),
+            answer => Ok(Tokens::parse(&answer?)?),
+        }
     }
 
     /// Gives tokens back (RFC 7009); nobody waits for it.
@@ -244,58 +256,6 @@ impl SignIn {
         Err(last)
     }
 
-    /// Who we are there: as registered, else by our document, else by registering ourselves, where that is allowed.
-    async fn client(&self, authority: &Authority) -> Result<Client, NoSignIn> {
-        if let Some(own) = &self.client {
-            return Ok(Client {
-                id: own.id.clone(),
-                secret: own.secret.clone(),
-                way: authority.way(own.secret.is_some()),
-            });
-        }
-        if authority.takes_documents
-            && let Some(id) = self.document.clone().or_else(|| self.document_url())
-        {
-            return Ok(Client {
-                id,
-                secret: None,
-                way: Way::Open,
-            });
-        }
-        let Some(url) = authority
-            .registration
-            .as_ref()
-            .filter(|_| self.may_register)
-        else {
-            return Err(Disbelieved::NoClient.into());
-        };
-        let place = format!("{} {}", authority.issuer, self.redirect());
-        if let Some(known) = lock(&self.shared.registered).get(&place) {
-            return Ok(known.clone());
-        }
-        let way = if authority.ways.contains(&Way::Open) {
-            Way::Open
-        } else {
-            authority.way(true)
-        };
-        let redirect = self.redirect();
-        let body = serde_json::to_vec(&Registration::new(&redirect, way)).unwrap_or_default();
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        request.headers_mut().insert(CONTENT_TYPE, JSON);
-        let answer = self.send(url, request).await?;
-        if !answer.status.is_success() {
-            return Err(NoSignIn::Status(answer.status.as_u16()));
-        }
-        let client = Client::parse(&answer.body, authority)?;
-        let mut registered = lock(&self.shared.registered);
-        if registered.len() >= MAX_REGISTERED {
-            registered.clear();
-        }
-        registered.insert(place, client.clone());
-        Ok(client)
-    }
-
     /// What the server wants counts; else what it knows; and what the operator asks for, always.
     fn scope(&self, link: &Link, resource: &ProtectedResource, authority: &Authority) -> String {
         let wanted = &link.wanted;
@@ -334,13 +294,21 @@ impl SignIn {
         let answer = self.send(url, request).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
-            StatusCode::BAD_REQUEST if is_spent(&answer.body) => Err(NoSignIn::Spent),
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => match fault(&answer.body) {
+                Some(Fault::Spent) => Err(NoSignIn::Spent),
+                Some(Fault::Client) => Err(NoSignIn::Disowned),
+                None => Err(NoSignIn::Status(answer.status.as_u16())),
+            },
             status => Err(NoSignIn::Status(status.as_u16())),
         }
     }
 
     /// INVARIANT: whatever another party names is reached this way.
-    async fn send(&self, url: &str, request: Request<Full<Bytes>>) -> Result<Answer, NoSignIn> {
+    pub(super) async fn send(
+        &self,
+        url: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, NoSignIn> {
         let site = self.site(url)?;
         let tls = self.tls.as_ref();
         Ok(self.egress.send(&site, tls, request, TIMEOUT).await?)

@@ -4,6 +4,7 @@
 //! gets a link, and what its browser brings back becomes a token for this principal at this server.
 
 mod discover;
+mod clients;
 mod flows;
 mod keyring;
 mod page;
@@ -16,6 +17,7 @@ use crate::lifecycle::Home;
 use crate::revocations::Revocations;
 use crate::tls::Client as Tls;
 use crate::upstream::{Carried, Notice, Report};
+use clients::Clients;
 use flows::{Flows, Place, Wanted};
 use hyper::HeaderMap;
 use hyper::StatusCode;
@@ -25,9 +27,9 @@ use portcullis_core::authenticate::Principal;
 use portcullis_core::egress::Target;
 use portcullis_core::refusal::{Consent, Unanswered};
 use portcullis_core::secret::Secret;
-use portcullis_core::sign_in::{Challenge, Client, challenge};
+use portcullis_core::sign_in::{Challenge, challenge};
 use portcullis_state::{Durable, NotSealed, Sealer, WrappingKeys};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,15 +41,12 @@ pub(crate) use page::{connected, cookie_name, failed, invitation, moved, set_coo
 
 /// How long one request to an authorization server may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Clients that were registered by ourselves: one for each authorization server.
-const MAX_REGISTERED: usize = 1024;
 
 /// What all servers share, and reloads keep.
 pub(crate) struct SignIns {
     flows: Flows,
     keyring: Keyring,
-    /// By issuer: what one authorization server gave is shown to no other.
-    registered: Mutex<HashMap<String, Client>>,
+    clients: Clients,
     report: Report,
     tasks: TaskTracker,
 }
@@ -107,9 +106,9 @@ impl SignIns {
         (report, tasks): (Report, TaskTracker),
     ) -> Result<Self, NotSealed> {
         Ok(Self {
+            clients: Clients::open(durable.clone(), sealer.clone(), &report).await?,
             keyring: Keyring::open(durable.clone(), sealer, &report).await?,
             flows: Flows::default(),
-            registered: Mutex::default(),
             report,
             tasks,
         })
@@ -136,7 +135,7 @@ impl SignIns {
         Self {
             keyring: Keyring::nowhere(),
             flows: Flows::default(),
-            registered: Mutex::default(),
+            clients: Clients::nowhere(),
             report: Report::new(|_| ()),
             tasks: TaskTracker::new(),
         }

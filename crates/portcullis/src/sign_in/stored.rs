@@ -1,4 +1,4 @@
-//! A grant as it is kept: one text, sealed as a whole.
+//! Grants and clients as they are kept: one text each, sealed as a whole.
 
 use portcullis_core::secret::Secret;
 use portcullis_core::sign_in::{Client, Way};
@@ -21,6 +21,23 @@ pub(super) struct Grant {
     pub(super) expires: Timestamp,
     pub(super) refresh: Option<Secret<String>>,
     pub(super) scopes: Vec<String>,
+}
+
+/// A client that was registered by ourselves.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) client: Client,
+    /// When it is used no longer.
+    pub(super) until: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredClient<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    secret: Option<Cow<'a, str>>,
+    way: u8,
+    until: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,11 +69,7 @@ impl Grant {
                 .secret
                 .as_ref()
                 .map(|text| text.expose().as_str().into()),
-            way: match self.client.way {
-                Way::Open => 0,
-                Way::Basic => 1,
-                Way::Post => 2,
-            },
+            way: number(self.client.way),
             access: self.access.expose().as_str().into(),
             expires: self.expires.micros(),
             refresh: self
@@ -83,17 +96,54 @@ impl Grant {
             client: Client {
                 id: stored.client_id.into_owned(),
                 secret: stored.client_secret.map(own),
-                way: match stored.way {
-                    0 => Way::Open,
-                    1 => Way::Basic,
-                    2 => Way::Post,
-                    _ => return None,
-                },
+                way: way(stored.way)?,
             },
             access: own(stored.access),
             expires: Timestamp::from_micros(stored.expires),
             refresh: stored.refresh.map(own),
             scopes: stored.scopes.into_iter().map(Cow::into_owned).collect(),
         })
+    }
+}
+
+impl Known {
+    pub(super) fn write(&self) -> Option<Secret<Vec<u8>>> {
+        let secret = self.client.secret.as_ref();
+        let stored = StoredClient {
+            id: self.client.id.as_str().into(),
+            secret: secret.map(|text| text.expose().as_str().into()),
+            way: number(self.client.way),
+            until: self.until.seconds(),
+        };
+        serde_json::to_vec(&stored).ok().map(Secret::new)
+    }
+
+    pub(super) fn read(written: &Secret<Vec<u8>>) -> Option<Self> {
+        let stored: StoredClient<'_> = serde_json::from_slice(written.expose()).ok()?;
+        Some(Self {
+            client: Client {
+                id: stored.id.into_owned(),
+                secret: stored.secret.map(|text| Secret::new(text.into_owned())),
+                way: way(stored.way)?,
+            },
+            until: Timestamp::from_seconds(stored.until),
+        })
+    }
+}
+
+const fn number(way: Way) -> u8 {
+    match way {
+        Way::Open => 0,
+        Way::Basic => 1,
+        Way::Post => 2,
+    }
+}
+
+const fn way(number: u8) -> Option<Way> {
+    match number {
+        0 => Some(Way::Open),
+        1 => Some(Way::Basic),
+        2 => Some(Way::Post),
+        _ => None,
     }
 }

@@ -4,6 +4,8 @@ use crate::harness::{
     AMPLE, Answer, Browser, Consenting, Gateway, Granter, Host, Idp, Response, Scene, Upstream,
     WITH_SESSIONS, call, initialize, next_second, portcullis, post, wait_for,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -519,6 +521,79 @@ fn cd_12_is_known_by_a_document_that_its_operator_publishes() {
     let redeemed = server.authority.seen("/token").pop().unwrap();
     assert_eq!(redeemed["client_id"], published);
     assert!(!redeemed.contains_key("client_secret"), "{redeemed:?}");
+}
+
+/// This caller agrees in a browser of its own.
+fn connects(scene: &Scene, subject: &str) -> Response {
+    Browser::default().connects(&scene.gateway, &link(scene, subject))
+}
+
+#[test]
+fn cd_12_keeps_clients_over_a_restart_and_shows_them_to_no_other_issuer() {
+    let (mut scene, server) = scene(Consenting::start(), OPEN);
+    let first = &server.authority;
+    first.says(
+        "token_endpoint_auth_methods_supported",
+        json!(["client_secret_basic"]),
+    );
+    let secret = "first-secret-8c1f";
+    first.registers(json!({ "client_id": "first-client-77", "client_secret": secret }));
+    assert_eq!(connects(&scene, "alice").status, 200);
+    let record = scene.gateway.expect("oauth.registered", None);
+    assert_eq!(record["detail"]["issuer"], first.issuer(), "{record}");
+    assert_eq!(record["detail"]["client_id"], "first-client-77", "{record}");
+    // The same client for the next caller, and after the next start; sealed, and in no log.
+    scene.gateway.restart();
+    assert_eq!(connects(&scene, "bob").status, 200);
+    assert_eq!(first.seen("/register").len(), 1);
+    let kept: Vec<u8> = ["state.db", "state.db-wal"]
+        .iter()
+        .filter_map(|name| std::fs::read(scene.gateway.data().join(name)).ok())
+        .flatten()
+        .collect();
+    let is_kept = |text: &str| kept.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(!is_kept(secret) && !scene.gateway.traces().contains(secret));
+    // The server names another authorization server: that one sees nothing of the first.
+    let second = Granter::start();
+    *server.authorities.lock().unwrap() = vec![second.issuer()];
+    assert_eq!(connects(&scene, "carol").status, 200);
+    assert_eq!(second.seen("/register").len(), 1);
+    for seen in second.heard() {
+        let all = format!("{seen:?}");
+        assert!(
+            !all.contains("first-client-77") && !all.contains(secret),
+            "{all}"
+        );
+        assert!(!all.contains(&STANDARD.encode(format!("first-client-77:{secret}"))));
+    }
+    // And where the first one comes back, so does its client.
+    *server.authorities.lock().unwrap() = vec![first.issuer()];
+    assert_eq!(connects(&scene, "dave").status, 200);
+    assert_eq!(first.seen("/register").len(), 1);
+}
+
+#[test]
+fn cd_12_registers_again_where_its_client_is_known_no_longer_or_over() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let authority = &server.authority;
+    authority.registers(
+        json!({ "client_id": "one", "client_secret": "s", "client_secret_expires_at": 0 }),
+    );
+    assert_eq!(connects(&scene, "alice").status, 200);
+    authority.disowns("one");
+    authority.registers(
+        json!({ "client_id": "two", "client_secret": "s", "client_secret_expires_at": 1 }),
+    );
+    let page = connects(&scene, "bob");
+    is_refused(&scene, &page, 502, ("oauth.refused", "client"));
+    assert_eq!(connects(&scene, "bob").status, 200);
+    assert_eq!(
+        authority.seen("/authorize").pop().unwrap()["client_id"],
+        "two"
+    );
+    // The secret of the second ended long ago: it was for that one sign-in.
+    assert_eq!(connects(&scene, "carol").status, 200);
+    assert_eq!(authority.seen("/register").len(), 3);
 }
 
 fn rewrap(scene: &Scene) -> Output {

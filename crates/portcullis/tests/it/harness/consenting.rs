@@ -6,7 +6,7 @@ use super::http::{Answer, Host, Seen};
 use super::upstream::Upstream;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -36,6 +36,10 @@ struct State {
     /// How long its token endpoint takes.
     pause: Duration,
     is_broken: bool,
+    /// What it answers to a registration, if not its usual.
+    registration: Option<Value>,
+    /// Clients that it does not know any more.
+    disowned: HashSet<String>,
 }
 
 /// An authorization server (RFC 6749, 7636, 8414, 9207) that says yes for everybody.
@@ -99,6 +103,20 @@ impl Granter {
     /// Whether its token endpoint works.
     pub(crate) fn is_broken(&self, is_broken: bool) {
         self.state.lock().unwrap().is_broken = is_broken;
+    }
+
+    /// Answers this to whoever registers.
+    pub(crate) fn registers(&self, answer: Value) {
+        self.state.lock().unwrap().registration = Some(answer);
+    }
+
+    /// Does not know this client any more.
+    pub(crate) fn disowns(&self, client: &str) {
+        self.state
+            .lock()
+            .unwrap()
+            .disowned
+            .insert(client.to_owned());
     }
 
     /// Ends all access tokens, and refresh tokens too.
@@ -169,7 +187,11 @@ fn answer(seen: &Seen, state: &mut State, url: &str) -> Answer {
             }
             Answer::json(200, "", &metadata.to_string())
         }
-        "/register" => Answer::json(201, "", &json!({ "client_id": "registered" }).to_string()),
+        "/register" => {
+            let usual = || json!({ "client_id": "registered" });
+            let answer = state.registration.clone().unwrap_or_else(usual);
+            Answer::json(201, "", &answer.to_string())
+        }
         "/authorize" => {
             let asked = pairs(query);
             state.count += 1;
@@ -191,6 +213,9 @@ fn answer(seen: &Seen, state: &mut State, url: &str) -> Answer {
             Answer::json(302, &back, "{}")
         }
         "/token" if state.is_broken => Answer::status(503),
+        "/token" if state.disowned.iter().any(|client| shows(seen, client)) => {
+            Answer::json(401, "", &json!({ "error": "invalid_client" }).to_string())
+        }
         "/token" => {
             std::thread::sleep(state.pause);
             token(&pairs(&seen.body), state)
@@ -198,6 +223,18 @@ fn answer(seen: &Seen, state: &mut State, url: &str) -> Answer {
         "/revoke" => Answer::status(200),
         _ => Answer::status(404),
     }
+}
+
+/// Whether a request comes from this client.
+fn shows(seen: &Seen, client: &str) -> bool {
+    let basic = seen
+        .header("authorization")
+        .and_then(|shown| shown.strip_prefix("Basic "));
+    let basic = basic.map(|text| STANDARD.decode(text).unwrap());
+    basic.is_some_and(|pair| pair.starts_with(format!("{client}:").as_bytes()))
+        || pairs(&seen.body)
+            .get("client_id")
+            .is_some_and(|id| id == client)
 }
 
 fn token(form: &HashMap<String, String>, state: &mut State) -> Answer {
