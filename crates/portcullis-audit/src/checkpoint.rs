@@ -17,6 +17,8 @@ const ED25519_TYPE: u8 = 1;
 const KEY_ID_BYTES: usize = 4;
 const PUBLIC_KEY_BYTES: usize = 32;
 const SIGNATURE_START: &str = "\u{2014} ";
+/// The extension line of a handover: the verifier key of whoever signs from here on.
+const SUCCESSOR_START: &str = "successor ";
 
 /// Why a key is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +46,28 @@ pub enum BadNote {
     /// The signature of a known key does not fit.
     #[error("the signature does not fit")]
     Signature,
+    /// A key of this log signed it that had been replaced by then, or did not sign yet.
+    #[error("signed by a key of this log whose turn it was not")]
+    OutOfTurn,
 }
+
+/// Asks for the Ed25519 signature of a text where the key is, and fails where that is out of reach.
+pub type Remote = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send>;
+
+/// The key did not sign. It may another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the key did not sign")]
+pub struct Unsigned;
 
 /// The key that signs checkpoints. Its `Debug` shows the public half only.
 pub struct SigningKey {
-    pair: Ed25519KeyPair,
+    private: Private,
     public: VerifierKey,
+}
+
+enum Private {
+    Here(Ed25519KeyPair),
+    Elsewhere(Remote),
 }
 
 impl SigningKey {
@@ -75,7 +93,15 @@ impl SigningKey {
     ) -> Result<Self, BadKey> {
         let pair = pair.map_err(|_| BadKey::Bytes)?;
         let public = VerifierKey::new(name, pair.public_key().as_ref())?;
-        Ok(Self { pair, public })
+        let private = Private::Here(pair);
+        Ok(Self { private, public })
+    }
+
+    /// A key that is not in this process, such as one in a token; what `sign` gives is verified before it is used.
+    #[must_use]
+    pub fn elsewhere(public: VerifierKey, sign: Remote) -> Self {
+        let private = Private::Elsewhere(sign);
+        Self { private, public }
     }
 
     /// The public half.
@@ -84,15 +110,33 @@ impl SigningKey {
     }
 
     /// The signed note that states `tree`. Cost: one signature.
-    pub(crate) fn sign(&self, tree: &Tree) -> String {
-        let name = &self.public.name;
-        let text = format!("{name}\n{}\n{}\n", tree.size, STANDARD.encode(tree.root));
-        let signature = self.pair.sign(text.as_bytes());
-        let sealed = [self.public.id.as_slice(), signature.as_ref()].concat();
-        format!(
-            "{text}\n{SIGNATURE_START}{name} {}\n",
-            STANDARD.encode(sealed)
-        )
+    pub(crate) fn sign(&self, tree: &Tree) -> Result<String, Unsigned> {
+        let text = self.text(tree);
+        Ok(format!("{text}\n{}", self.line(&text)?))
+    }
+
+    /// The same, in which `successor` takes this key's place: both sign it. Cost: two signatures.
+    pub(crate) fn hand_over(&self, tree: &Tree, successor: &Self) -> Result<String, Unsigned> {
+        let text = format!("{}{SUCCESSOR_START}{}\n", self.text(tree), successor.public);
+        let (ours, theirs) = (self.line(&text)?, successor.line(&text)?);
+        Ok(format!("{text}\n{ours}{theirs}"))
+    }
+
+    fn text(&self, tree: &Tree) -> String {
+        let (name, root) = (&self.public.name, STANDARD.encode(tree.root));
+        format!("{name}\n{}\n{root}\n", tree.size)
+    }
+
+    fn line(&self, text: &str) -> Result<String, Unsigned> {
+        let signature = match &self.private {
+            Private::Here(pair) => pair.sign(text.as_bytes()).as_ref().to_vec(),
+            Private::Elsewhere(sign) => sign(text.as_bytes()).ok_or(Unsigned)?,
+        };
+        if !self.public.is_signed(text, &signature) {
+            return Err(Unsigned);
+        }
+        let sealed = STANDARD.encode([&self.public.id[..], &signature].concat());
+        Ok(format!("{SIGNATURE_START}{} {sealed}\n", self.public.name))
     }
 }
 
@@ -113,7 +157,11 @@ pub struct VerifierKey {
 }
 
 impl VerifierKey {
-    fn new(name: &str, public: &[u8]) -> Result<Self, BadKey> {
+    /// The key of these 32 bytes (RFC 8032 section 5.1.5); `name` is also the origin of the log.
+    ///
+    /// # Errors
+    /// [`BadKey::Name`] or [`BadKey::Bytes`].
+    pub fn new(name: &str, public: &[u8]) -> Result<Self, BadKey> {
         let strange = |char: char| char == '+' || char.is_whitespace() || char.is_control();
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(strange) {
             return Err(BadKey::Name);
@@ -133,6 +181,22 @@ impl VerifierKey {
         &self.name
     }
 
+    /// Its id as signed notes tell keys apart, in hexadecimal.
+    pub fn id(&self) -> String {
+        hex_string(&self.id)
+    }
+
+    /// The key itself.
+    pub fn bytes(&self) -> &[u8; PUBLIC_KEY_BYTES] {
+        &self.public
+    }
+
+    fn is_signed(&self, text: &str, signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.public)
+            .verify(text.as_bytes(), signature)
+            .is_ok()
+    }
+
     /// Whether this key signed `text`; `None` if `line` is not a signature that claims to be its own.
     fn check(&self, text: &str, line: &str) -> Option<bool> {
         let encoded = line
@@ -141,11 +205,7 @@ impl VerifierKey {
             .strip_prefix(' ')?;
         let sealed = STANDARD.decode(encoded).ok()?;
         let signature = sealed.strip_prefix(&self.id)?;
-        Some(
-            UnparsedPublicKey::new(&ED25519, &self.public)
-                .verify(text.as_bytes(), signature)
-                .is_ok(),
-        )
+        Some(self.is_signed(text, signature))
     }
 }
 
@@ -176,42 +236,67 @@ impl std::str::FromStr for VerifierKey {
     }
 }
 
-/// A checkpoint whose signature was found good. Only [`Checkpoint::open`] makes one.
+/// A checkpoint whose signature was found good. Only [`Checkpoint::open`] and a [`crate::Lineage`] make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     origin: Box<str>,
     tree: Tree,
     note: Box<str>,
+    /// The key that signed it.
+    signer: VerifierKey,
+    /// The key that signs from here on, which signed it too.
+    successor: Option<VerifierKey>,
 }
 
 impl Checkpoint {
     /// Reads a signed note. Signatures of other keys (witnesses) are allowed and not looked at.
     ///
     /// # Errors
-    /// [`BadNote`] unless one of `keys` has the note's origin as its name and signed it.
+    /// [`BadNote`] unless one of `keys` has the note's origin as its name and signed it; also if a key that it hands
+    /// over to did not.
     pub fn open(note: &str, keys: &[VerifierKey]) -> Result<Self, BadNote> {
         let control = |char: char| char.is_control() && char != '\n';
         if note.len() > MAX_NOTE_BYTES || note.contains(control) || !note.ends_with('\n') {
             return Err(BadNote::Malformed);
         }
         let (text, signatures) = split(note).ok_or(BadNote::Malformed)?;
-        let (origin, tree) = parse(text).ok_or(BadNote::Malformed)?;
-        let mut checks = keys
-            .iter()
-            .filter(|key| key.name() == origin)
-            .flat_map(|key| signatures.lines().filter_map(|line| key.check(text, line)))
-            .peekable();
-        if checks.peek().is_none() {
-            return Err(BadNote::UnknownKey);
+        let (origin, tree, successor) = parse(text)?;
+        let mut signer = None;
+        for key in keys.iter().filter(|key| key.name() == origin) {
+            if is_signed_by(key, text, signatures)? {
+                signer = signer.or(Some(key));
+            }
         }
-        if !checks.all(|good| good) {
-            return Err(BadNote::Signature);
+        let signer = signer.ok_or(BadNote::UnknownKey)?;
+        if let Some(successor) = &successor
+            && !is_signed_by(successor, text, signatures)?
+        {
+            return Err(BadNote::UnknownKey);
         }
         Ok(Self {
             origin: origin.into(),
             tree,
             note: note.into(),
+            signer: signer.clone(),
+            successor,
         })
+    }
+
+    /// Whether a note says, unverified, that it hands over to another key.
+    pub(crate) fn is_handover(note: &[u8]) -> bool {
+        let start = SUCCESSOR_START.as_bytes();
+        note.split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(start))
+    }
+
+    /// The key that signed it.
+    pub fn signer(&self) -> &VerifierKey {
+        &self.signer
+    }
+
+    /// The key that signs what follows, if this hands over to another one.
+    pub fn successor(&self) -> Option<&VerifierKey> {
+        self.successor.as_ref()
     }
 
     /// The name of the log.
@@ -242,21 +327,47 @@ fn split(note: &str) -> Option<(&str, &str)> {
     signed.then_some((text, signatures))
 }
 
-/// Origin and tree of a checkpoint's text. Extension lines are allowed and not looked at.
-fn parse(text: &str) -> Option<(&str, Tree)> {
-    let mut lines = text.strip_suffix('\n')?.split('\n');
-    let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
-    if origin.is_empty() || lines.any(str::is_empty) {
-        return None;
+/// Whether the key signed it: all of its signatures must fit.
+fn is_signed_by(key: &VerifierKey, text: &str, signatures: &str) -> Result<bool, BadNote> {
+    let mut is_signed = false;
+    for is_good in signatures.lines().filter_map(|line| key.check(text, line)) {
+        if !is_good {
+            return Err(BadNote::Signature);
+        }
+        is_signed = true;
     }
-    let canonical = size == "0" || (size.starts_with(|char: char| matches!(char, '1'..='9')));
-    let size = if canonical {
-        size.parse().ok()?
-    } else {
-        return None;
+    Ok(is_signed)
+}
+
+/// Origin, tree and successor of a checkpoint's text. Other extension lines are allowed and not looked at.
+fn parse(text: &str) -> Result<(&str, Tree, Option<VerifierKey>), BadNote> {
+    let text = text.strip_suffix('\n').ok_or(BadNote::Malformed)?;
+    let mut lines = text.split('\n');
+    let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+        return Err(BadNote::Malformed);
     };
+    let tree = stated(size, root).filter(|_| !origin.is_empty());
+    let tree = tree.ok_or(BadNote::Malformed)?;
+    let mut successor = None;
+    for line in lines {
+        if line.is_empty() {
+            return Err(BadNote::Malformed);
+        }
+        let Some(key) = line.strip_prefix(SUCCESSOR_START) else {
+            continue;
+        };
+        let key: Option<VerifierKey> = key.parse().ok();
+        let key = key.filter(|key| key.name() == origin && successor.is_none());
+        successor = Some(key.ok_or(BadNote::Malformed)?);
+    }
+    Ok((origin, tree, successor))
+}
+
+fn stated(size: &str, root: &str) -> Option<Tree> {
+    let is_canonical = size == "0" || (size.starts_with(|char: char| matches!(char, '1'..='9')));
+    let size = size.parse().ok().filter(|_| is_canonical)?;
     let root = STANDARD.decode(root).ok()?.try_into().ok()?;
-    Some((origin, Tree { size, root }))
+    Some(Tree { size, root })
 }
 
 #[cfg(test)]
@@ -268,6 +379,15 @@ pub(crate) mod tests {
 
     pub(crate) fn key(seed: u8) -> SigningKey {
         SigningKey::from_seed(NAME, &[seed; 32]).unwrap()
+    }
+
+    impl SigningKey {
+        pub(crate) fn signature(&self, text: &[u8]) -> Vec<u8> {
+            match &self.private {
+                Private::Here(pair) => pair.sign(text).as_ref().to_vec(),
+                Private::Elsewhere(sign) => sign(text).unwrap(),
+            }
+        }
     }
 
     #[test]
@@ -302,7 +422,7 @@ pub(crate) mod tests {
             size: 3,
             root: leaf(b"x"),
         };
-        let note = key(1).sign(&tree);
+        let note = key(1).sign(&tree).unwrap();
         let lines: Vec<&str> = note.split('\n').collect();
         assert_eq!(lines.len(), 6);
         assert_eq!(lines[..2], [NAME, "3"]);
@@ -322,14 +442,15 @@ pub(crate) mod tests {
             size: 30,
             root: leaf(b"x"),
         };
-        let note = key(1).sign(&tree);
+        let note = key(1).sign(&tree).unwrap();
         let stranger = SigningKey::from_seed("other.example", &[1; 32])
             .unwrap()
-            .sign(&tree);
+            .sign(&tree)
+            .unwrap();
         let cosigned = format!("{note}{}\n", stranger.lines().last().unwrap());
         let rows = [
             (cosigned, Ok(())),
-            (key(2).sign(&tree), Err(BadNote::UnknownKey)),
+            (key(2).sign(&tree).unwrap(), Err(BadNote::UnknownKey)),
             (stranger, Err(BadNote::UnknownKey)),
             (note.replace("\n30\n", "\n31\n"), Err(BadNote::Signature)),
             (note.replace("\n30\n", "\n030\n"), Err(BadNote::Malformed)),

@@ -10,6 +10,7 @@ mod verify;
 mod proof;
 mod search;
 mod checkpoint;
+mod lineage;
 mod merkle;
 mod retention;
 mod files;
@@ -17,11 +18,13 @@ mod hash;
 mod time;
 
 pub use checkpoint::{
-    BadKey, BadNote, Checkpoint, MAX_NAME_BYTES, MAX_NOTE_BYTES, SigningKey, VerifierKey,
+    BadKey, BadNote, Checkpoint, MAX_NAME_BYTES, MAX_NOTE_BYTES, Remote, SigningKey, Unsigned,
+    VerifierKey,
 };
 pub use files::{CHECKPOINTS, Place, segment_name};
 pub use hash::{HASH_BYTES, Hash};
 pub use line::{MAX_BACKWARDS_MICROS, MAX_LINE_BYTES, Stamp};
+pub use lineage::Lineage;
 pub use merkle::{Frontier, MAX_NODES, Tree, is_consistent, is_included, leaf};
 pub use proof::{
     Consistency, Inclusion, NoProof, Unproven, consistency, inclusion, verify_consistency,
@@ -31,7 +34,9 @@ pub use record::{
     Arguments, Decision, Detail, Digest, Effect, Label, MAX_FACTS, MAX_TEXT_BYTES, MAX_VIEW_BYTES,
     Outcome, Principal, Record, Text, View,
 };
-pub use recorder::{ABANDONED, Clock, Entry, Position, Receipt, Recorder, Unavailable};
+pub use recorder::{
+    ABANDONED, Clock, Entry, NotHandedOver, Position, Receipt, Recorder, Unavailable,
+};
 pub use retention::{Keep, REMOVED, Removal, due};
 pub use search::{
     Cursor, Filter, Found, MAX_SINCE_BYTES, MAX_TAIL_LINES, Search, Unsearchable, newest_first,
@@ -39,7 +44,7 @@ pub use search::{
 };
 pub use time::time_text;
 pub use verify::{Broken, Sound, Unknown, Verdict, Why, verify};
-pub use writer::{Durability, NotOpened, Opened, Recovery, Settings, Torn, Writer, open};
+pub use writer::{Durability, NotOpened, Opened, Recovery, Settings, Torn, Writer, open, signer};
 
 #[cfg(test)]
 mod fixture;

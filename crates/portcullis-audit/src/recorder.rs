@@ -1,14 +1,17 @@
 //! A place in the log, taken before an exchange begins and filled when it ends.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
+use crate::checkpoint::{SigningKey, VerifierKey};
 use crate::record::Record;
-use crate::writer::Desk;
+use crate::writer::{Desk, Kept, Successor};
 
 /// The event of an exchange whose [`Entry`] was dropped before it was settled.
 pub const ABANDONED: &str = "exchange.abandoned";
@@ -31,6 +34,20 @@ pub enum Unavailable {
     /// The log is being closed.
     #[error("the audit log is closed")]
     Closed,
+    /// Its key has signed no checkpoint for too long; it is tried on.
+    #[error("the key of the audit log does not sign")]
+    Unsigned,
+}
+
+/// Why another key does not sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotHandedOver {
+    /// One of the two keys did not sign.
+    #[error("one of the two keys did not sign")]
+    Unsigned,
+    /// The log has ended, or did not answer in time: who signs is to be asked again.
+    #[error("the audit log did not answer")]
+    Unanswered,
 }
 
 /// Where a record stands in the log.
@@ -52,8 +69,9 @@ impl Recorder {
     /// Takes a place, and waits for one if all are taken: the caller sets the deadline.
     ///
     /// # Errors
-    /// [`Unavailable::Failed`] or [`Unavailable::Closed`].
+    /// Any [`Unavailable`] but [`Unavailable::Full`].
     pub async fn reserve(&self) -> Result<Entry, Unavailable> {
+        self.shared.check_signed()?;
         let permit = Arc::clone(&self.shared.places).acquire_owned().await;
         permit
             .map(|permit| self.entry(permit))
@@ -65,6 +83,7 @@ impl Recorder {
     /// # Errors
     /// Any [`Unavailable`].
     pub fn try_reserve(&self) -> Result<Entry, Unavailable> {
+        self.shared.check_signed()?;
         match Arc::clone(&self.shared.places).try_acquire_owned() {
             Ok(permit) => Ok(self.entry(permit)),
             Err(TryAcquireError::NoPermits) => Err(Unavailable::Full),
@@ -74,7 +93,28 @@ impl Recorder {
 
     /// Whether records can still be written.
     pub fn is_healthy(&self) -> bool {
-        !self.shared.has_failed.load(Ordering::Acquire) && !self.shared.places.is_closed()
+        !self.shared.has_failed.load(Ordering::Acquire)
+            && !self.shared.places.is_closed()
+            && self.shared.check_signed().is_ok()
+    }
+
+    /// The key that signs checkpoints now.
+    pub fn signer(&self) -> VerifierKey {
+        self.shared.signer().clone()
+    }
+
+    /// Has another key sign from here on: both sign a checkpoint that says so. Waits on the current thread, which must
+    /// not be one of an async runtime, at most `patience`.
+    ///
+    /// # Errors
+    /// [`NotHandedOver`].
+    pub fn hand_over(&self, key: SigningKey, patience: Duration) -> Result<(), NotHandedOver> {
+        let (done, answer) = sync_channel(1);
+        self.desk.tell(Job::HandOver(Successor { key, done }));
+        answer.recv_timeout(patience).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => NotHandedOver::Unsigned,
+            RecvTimeoutError::Timeout => NotHandedOver::Unanswered,
+        })
     }
 
     /// How many records this run has written.
@@ -279,7 +319,9 @@ pub(crate) enum Job {
     /// Write a record.
     Record(Pending),
     /// Take note that the keeper is done.
-    Kept(std::io::Result<()>),
+    Kept(std::io::Result<Kept>),
+    /// Let another key sign.
+    HandOver(Successor),
     /// End; wait as many [`crate::writer::POLL`]s for the places that are taken.
     Close(u64),
 }
@@ -298,20 +340,51 @@ pub(crate) struct Pending {
 pub(crate) struct Shared {
     pub(crate) places: Arc<Semaphore>,
     has_failed: AtomicBool,
+    /// Whether checkpoints have gone unsigned for too long.
+    is_unsigned: AtomicBool,
+    signer: Mutex<VerifierKey>,
     pub(crate) written: AtomicU64,
     pub(crate) anchored: AtomicU64,
     pub(crate) witness_failures: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(places: usize, anchored: u64) -> Self {
+    pub(crate) fn new(places: usize, anchored: u64, signer: VerifierKey) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
             has_failed: AtomicBool::new(false),
+            is_unsigned: AtomicBool::new(false),
+            signer: Mutex::new(signer),
             written: AtomicU64::new(0),
             anchored: AtomicU64::new(anchored),
             witness_failures: AtomicU64::new(0),
         }
+    }
+
+    /// Refuses reservations until a checkpoint is signed.
+    pub(crate) fn suspend(&self) {
+        self.is_unsigned.store(true, Ordering::Release);
+    }
+
+    /// One was.
+    pub(crate) fn resume(&self) {
+        self.is_unsigned.store(false, Ordering::Release);
+    }
+
+    fn check_signed(&self) -> Result<(), Unavailable> {
+        if self.is_unsigned.load(Ordering::Acquire) {
+            return Err(Unavailable::Unsigned);
+        }
+        Ok(())
+    }
+
+    /// Another key signs.
+    pub(crate) fn signs(&self, key: VerifierKey) {
+        *self.signer() = key;
+    }
+
+    fn signer(&self) -> MutexGuard<'_, VerifierKey> {
+        self.signer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes every pending and later reservation fail.

@@ -19,6 +19,9 @@ pub(crate) use walk::{Step, Walk};
 /// The file of signed checkpoints, each followed by an empty line.
 pub const CHECKPOINTS: &str = "checkpoints";
 
+/// The file of the checkpoints that hand over to another key, which stand in the other file too.
+pub(crate) const HANDOVERS: &str = "handovers";
+
 /// The file of leaf hashes, 32 bytes each: an index that is believed only where a checkpoint confirms it.
 pub(crate) const LEAVES: &str = "leaves";
 

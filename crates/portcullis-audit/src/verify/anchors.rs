@@ -6,39 +6,37 @@ use std::path::{Path, PathBuf};
 use super::{Broken, Stop, Why};
 use crate::checkpoint::{BadNote, Checkpoint, MAX_NOTE_BYTES, VerifierKey};
 use crate::files::{CHECKPOINTS, Note, Notes, read_bounded};
+use crate::lineage::Lineage;
 use crate::merkle::Tree;
 
 /// The checkpoints of a log, read one by one, and those of its witnesses.
 #[derive(Debug)]
-pub(super) struct Anchors<'a> {
-    keys: &'a [VerifierKey],
+pub(super) struct Anchors {
+    lineage: Lineage,
     notes: Notes,
     next: Option<Checkpoint>,
     last: Checkpoint,
     witnesses: Vec<Tree>,
 }
 
-impl<'a> Anchors<'a> {
+impl Anchors {
     /// Reads the first checkpoint and the witnesses.
-    pub(super) fn open(
-        dir: &Path,
-        keys: &'a [VerifierKey],
-        paths: &[PathBuf],
-    ) -> Result<Self, Stop> {
-        let mut witnesses = Vec::new();
+    pub(super) fn open(dir: &Path, keys: &[VerifierKey], paths: &[PathBuf]) -> Result<Self, Stop> {
+        let (all, mut witnesses) = (Lineage::read(dir, keys)?, Vec::new());
         for path in paths {
-            witnesses.push(witness(path, keys)?);
+            witnesses.push(witness(path, &all)?);
         }
         dir.read_dir()?;
+        let mut lineage = Lineage::new(keys);
         let none = || Stop::Broken(broken(CHECKPOINTS.into(), None, Why::NoCheckpoint));
         let mut notes = match Notes::open(&dir.join(CHECKPOINTS)) {
             Ok(notes) => notes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
             Err(error) => return Err(error.into()),
         };
-        let last = read(&mut notes, keys)?.ok_or_else(none)?;
+        let last = read(&mut notes, &mut lineage)?.ok_or_else(none)?;
         Ok(Self {
-            keys,
+            lineage,
             notes,
             next: Some(last.clone()),
             last,
@@ -55,7 +53,7 @@ impl<'a> Anchors<'a> {
             }
             fit = Fit::Same;
             self.last = next;
-            self.next = read(&mut self.notes, self.keys)?;
+            self.next = read(&mut self.notes, &mut self.lineage)?;
             self.check_order(size)?;
         }
         let mut witnessed = self
@@ -83,9 +81,9 @@ impl<'a> Anchors<'a> {
             .fold(next, u64::max)
     }
 
-    /// The last checkpoint that was found to fit.
-    pub(super) fn last(self) -> Checkpoint {
-        self.last
+    /// The last checkpoint that was found to fit, and the keys up to it.
+    pub(super) fn last(self) -> (Checkpoint, Lineage) {
+        (self.last, self.lineage)
     }
 
     fn check_order(&self, size: u64) -> Result<(), Stop> {
@@ -126,28 +124,26 @@ impl Stop {
 
 /// Every tree that can be believed; what cannot be read or believed is left out.
 pub(super) fn trees(dir: &Path, keys: &[VerifierKey], paths: &[PathBuf]) -> Vec<Tree> {
-    let mut trees: Vec<Tree> = paths
-        .iter()
-        .filter_map(|path| witness(path, keys).ok())
-        .collect();
+    let Ok(lineage) = Lineage::read(dir, keys) else {
+        return Vec::new();
+    };
+    let witnessed = paths.iter().map(|path| witness(path, &lineage));
+    let mut trees: Vec<Tree> = witnessed.filter_map(Result::ok).collect();
     let Ok(mut notes) = Notes::open(&dir.join(CHECKPOINTS)) else {
         return trees;
     };
     while let Ok(Some(note)) = notes.read() {
-        trees.extend(
-            open(&note.bytes, keys)
-                .ok()
-                .map(|checkpoint| checkpoint.tree()),
-        );
+        let opened = text(&note.bytes).and_then(|note| lineage.open(note));
+        trees.extend(opened.ok().map(|checkpoint| checkpoint.tree()));
     }
     trees
 }
 
-fn read(notes: &mut Notes, keys: &[VerifierKey]) -> Result<Option<Checkpoint>, Stop> {
+fn read(notes: &mut Notes, lineage: &mut Lineage) -> Result<Option<Checkpoint>, Stop> {
     let Some(note) = notes.read()? else {
         return Ok(None);
     };
-    match open(&note.bytes, keys) {
+    match text(&note.bytes).and_then(|note| lineage.follow(note)) {
         Ok(checkpoint) => Ok(Some(checkpoint)),
         // An unfinished note says nothing: the records that it was for are not anchored.
         Err(_) if !note.is_whole && note.bytes.len() <= MAX_NOTE_BYTES => Ok(None),
@@ -159,17 +155,14 @@ fn read(notes: &mut Notes, keys: &[VerifierKey]) -> Result<Option<Checkpoint>, S
     }
 }
 
-fn open(note: &[u8], keys: &[VerifierKey]) -> Result<Checkpoint, BadNote> {
-    Checkpoint::open(
-        std::str::from_utf8(note).map_err(|_| BadNote::Malformed)?,
-        keys,
-    )
+fn text(note: &[u8]) -> Result<&str, BadNote> {
+    std::str::from_utf8(note).map_err(|_| BadNote::Malformed)
 }
 
-fn witness(path: &Path, keys: &[VerifierKey]) -> Result<Tree, Stop> {
+fn witness(path: &Path, lineage: &Lineage) -> Result<Tree, Stop> {
     let note =
         read_bounded(path, MAX_NOTE_BYTES)?.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
-    let opened = open(&note, keys);
+    let opened = text(&note).and_then(|note| lineage.open(note));
     opened
         .map(|checkpoint| checkpoint.tree())
         .map_err(|bad| Stop::Broken(broken(path.display().to_string(), None, Why::Note(bad))))

@@ -29,7 +29,7 @@ struct Pass {
 }
 
 /// Verifies the log in `dir` against `anchors`.
-pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop> {
+pub(super) fn verify(dir: &Path, mut anchors: Anchors) -> Result<Sound, Stop> {
     let found = segments(dir)?;
     if let Some(file) = found.strange {
         return Err(strange(file));
@@ -76,7 +76,7 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop
         }
     };
     let Tree { size, root } = pass.tree();
-    let checkpoint = anchors.last();
+    let (checkpoint, lineage) = anchors.last();
     // Whoever removes records and has no key can add a line that says so, and cannot have it signed.
     let is_told = pass.told.is_some_and(|told| told < checkpoint.tree().size);
     if first > 0 && !is_told {
@@ -88,6 +88,7 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors<'_>) -> Result<Sound, Stop
         removed: first,
         root,
         checkpoint,
+        lineage,
         unanchored,
         torn_bytes,
     })
@@ -129,7 +130,7 @@ impl Pass {
     }
 
     /// Takes the leaves of the records before `first` from the index, where the signed trees confirm it.
-    fn pass_over(&mut self, dir: &Path, first: u64, anchors: &mut Anchors<'_>) -> Result<(), Stop> {
+    fn pass_over(&mut self, dir: &Path, first: u64, anchors: &mut Anchors) -> Result<(), Stop> {
         if first == 0 {
             return Ok(());
         }
@@ -173,7 +174,7 @@ impl Pass {
         }
     }
 
-    fn anchor(&mut self, anchors: &mut Anchors<'_>) -> Result<(), Stop> {
+    fn anchor(&mut self, anchors: &mut Anchors) -> Result<(), Stop> {
         let size = self.frontier.size();
         match anchors.check(|| self.tree(), size)? {
             Fit::Unstated => Ok(()),
@@ -331,7 +332,7 @@ impl Pass {
         &self,
         place: Place,
         torn: usize,
-        anchors: &Anchors<'_>,
+        anchors: &Anchors,
         unvisited: &[u64],
     ) -> Result<u64, Stop> {
         let size = self.frontier.size();

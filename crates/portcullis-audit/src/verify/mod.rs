@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{BadNote, Checkpoint, VerifierKey};
 use crate::hash::Hash;
+use crate::lineage::Lineage;
 
 mod anchors;
 mod chain;
@@ -24,7 +25,7 @@ pub enum Verdict {
 }
 
 /// A log that is as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Sound {
     /// How many records it has, those that were removed included.
     pub records: u64,
@@ -34,6 +35,8 @@ pub struct Sound {
     pub root: Hash,
     /// The last checkpoint.
     pub checkpoint: Checkpoint,
+    /// The keys that signed it over its life.
+    pub lineage: Lineage,
     /// How many records are chained to the others but later than the last checkpoint.
     pub unanchored: u64,
     /// The length of an unfinished line at the end: a crash, or a writer at work.
@@ -135,8 +138,8 @@ impl From<io::Error> for Stop {
 
 /// Verifies the log in `dir` against its checkpoints and those that `witnesses` hold.
 ///
-/// Each of `keys` is believed; the name of a key is the origin of the log. A log may be written to
-/// meanwhile. Cost: two hashes and one parse a record, one signature check a checkpoint.
+/// Each of `keys` is believed to have begun the log, and those that it handed over to are believed from there on; the
+/// name of a key is the origin of the log. A log may be written to meanwhile. Cost: two hashes and one parse a record, one signature check a checkpoint.
 pub fn verify(dir: &Path, keys: &[VerifierKey], witnesses: &[PathBuf]) -> Verdict {
     if keys.is_empty() {
         return Verdict::Unknown(Unknown::NoKey);

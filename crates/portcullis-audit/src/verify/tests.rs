@@ -293,7 +293,7 @@ fn atk_089_touched_checkpoints_are_found() {
                 let note = key(1).sign(&crate::merkle::Tree {
                     size: 0,
                     root: crate::hash::sha256(b""),
-                });
+                }).unwrap();
                 format!("{notes}{note}\n")
             },
             Why::Order,

@@ -61,7 +61,7 @@ impl Desk {
     }
 
     /// Tells the thread something.
-    pub(super) fn tell(&self, job: Job) {
+    pub(crate) fn tell(&self, job: Job) {
         self.waiting().jobs.push_back(job);
         self.ring();
     }

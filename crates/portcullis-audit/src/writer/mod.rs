@@ -9,8 +9,9 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crate::checkpoint::{BadNote, SigningKey, VerifierKey};
+use crate::checkpoint::{BadNote, SigningKey, Unsigned, VerifierKey};
 use crate::files::{LOCK, append};
+use crate::lineage::Lineage;
 use crate::recorder::{Clock, Job, Recorder, Shared};
 
 mod recover;
@@ -21,7 +22,8 @@ mod run;
 mod desk;
 
 pub(crate) use desk::Desk;
-pub use recover::{Recovery, Torn};
+pub(crate) use keeper::{Kept, Successor};
+pub use recover::{Recovery, Torn, signer};
 
 use keeper::Keeper;
 use run::Run;
@@ -47,8 +49,10 @@ pub struct Settings {
     pub checkpoint_interval: Duration,
     /// Files outside the directory, best on other machines, that get a copy of the newest checkpoint.
     pub witnesses: Vec<PathBuf>,
-    /// Keys that signed this log before the present one.
-    pub former_keys: Vec<VerifierKey>,
+    /// Keys of which one began this log. If there are none, the present one did.
+    pub first_keys: Vec<VerifierKey>,
+    /// How long a checkpoint that is due may stay unsigned before nothing is recorded any more, until one is signed.
+    pub sign_within: Duration,
 }
 
 impl Default for Settings {
@@ -60,7 +64,8 @@ impl Default for Settings {
             checkpoint_records: 1024,
             checkpoint_interval: Duration::from_secs(5),
             witnesses: Vec::new(),
-            former_keys: Vec::new(),
+            first_keys: Vec::new(),
+            sign_within: Duration::from_secs(30),
         }
     }
 }
@@ -119,6 +124,17 @@ pub enum NotOpened {
         /// The number of the record that should stand there.
         seq: u64,
     },
+    /// The log has been handed over to another key, or began with it.
+    #[error("it is the turn of the key {due} to sign, and not that of {given}")]
+    OtherKey {
+        /// The id of the key that signs next.
+        due: String,
+        /// The id of the one that is given.
+        given: String,
+    },
+    /// The first checkpoint could not be signed.
+    #[error("the log cannot be begun")]
+    Unsigned(#[from] Unsigned),
     /// A file cannot be read or written.
     #[error("a file of the log cannot be used")]
     Io(#[from] io::Error),
@@ -154,16 +170,18 @@ pub fn open(
         .create(dir)?;
     std::fs::set_permissions(dir, Permissions::from_mode(DIR_MODE))?;
     let lock = lock(dir)?;
-    let mut keys = settings.former_keys.clone();
-    keys.push(key.verifier().clone());
-    let last = recover::last_checkpoint(dir, &keys)?;
+    let own = std::slice::from_ref(key.verifier());
+    let first = Some(&settings.first_keys[..]).filter(|first| !first.is_empty());
+    let (last, lineage) = recover::last_checkpoint(dir, first.unwrap_or(own))?;
+    check_turn(&lineage, key.verifier())?;
     recover::check_shape(dir, settings, last.as_ref())?;
     let mut stated: Vec<_> = last.iter().map(|last| last.tree()).collect();
-    stated.extend(recover::witnessed(&settings.witnesses, &keys)?);
+    stated.extend(recover::witnessed(&settings.witnesses, &lineage)?);
     let (end, recovery) = recover::recover(dir, &stated)?;
 
     let anchored = recovery.records - recovery.unanchored;
-    let shared = Arc::new(Shared::new(settings.places, anchored));
+    let shared = Shared::new(settings.places, anchored, key.verifier().clone());
+    let shared = Arc::new(shared);
     let mut keeper = Keeper::open(dir, key, settings.witnesses.clone(), Arc::clone(&shared))?;
     if last.is_none() {
         keeper.begin()?;
@@ -176,6 +194,17 @@ pub fn open(
         writer,
         recovery,
     })
+}
+
+/// A key signs when it is its turn, and at no other time.
+fn check_turn(lineage: &Lineage, key: &VerifierKey) -> Result<(), NotOpened> {
+    match lineage.now() {
+        Some(due) if due != key => Err(NotOpened::OtherKey {
+            due: due.id(),
+            given: key.id(),
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Starts the threads.

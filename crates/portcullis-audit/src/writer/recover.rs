@@ -13,6 +13,7 @@ use crate::files::{
 };
 use crate::hash::HASH_BYTES;
 use crate::line::Line;
+use crate::lineage::{self, Lineage};
 use crate::merkle::{Tree, leaf};
 use crate::retention;
 
@@ -40,37 +41,54 @@ pub struct Torn {
     pub bytes: u64,
 }
 
-/// The last checkpoint of a log and the byte after it; cuts an unfinished one off.
+/// The last checkpoint of a log and its keys up to there; cuts an unfinished one off.
 pub(super) fn last_checkpoint(
     dir: &Path,
     keys: &[VerifierKey],
-) -> Result<Option<Checkpoint>, NotOpened> {
-    let path = dir.join(CHECKPOINTS);
-    let Some((note, end)) = last_note(&path)? else {
-        return Ok(None);
+) -> Result<(Option<Checkpoint>, Lineage), NotOpened> {
+    let Some((last, end, lineage)) = last(dir, keys)? else {
+        return Ok((None, Lineage::new(keys)));
     };
-    let note = String::from_utf8(note).map_err(|_| NotOpened::Note(BadNote::Malformed))?;
-    let checkpoint = Checkpoint::open(&note, keys).map_err(NotOpened::Note)?;
-    let file = OpenOptions::new().write(true).open(&path)?;
+    let file = OpenOptions::new().write(true).open(dir.join(CHECKPOINTS))?;
     if file.metadata()?.len() > end {
         file.set_len(end)?;
     }
-    Ok(Some(checkpoint))
+    Ok((Some(last), lineage))
+}
+
+/// The key whose turn it is in the log in `dir`, which one of `keys` began; none if there is no log yet.
+///
+/// # Errors
+/// [`NotOpened::Note`] or [`NotOpened::Io`].
+pub fn signer(dir: &Path, keys: &[VerifierKey]) -> Result<Option<VerifierKey>, NotOpened> {
+    let found = last(dir, keys)?;
+    Ok(found.and_then(|(_, _, lineage)| lineage.now().cloned()))
+}
+
+/// The last checkpoint, the byte after it, and the keys up to there.
+fn last(dir: &Path, keys: &[VerifierKey]) -> Result<Option<(Checkpoint, u64, Lineage)>, NotOpened> {
+    let Some((note, end)) = last_note(&dir.join(CHECKPOINTS))? else {
+        return Ok(None);
+    };
+    let note = String::from_utf8(note).map_err(|_| NotOpened::Note(BadNote::Malformed))?;
+    let mut lineage = lineage::up_to(dir, keys, &note)?;
+    let is_last = |one: &&Checkpoint| one.note() == note;
+    let checkpoint = match lineage.handovers().last().filter(is_last) {
+        Some(handover) => handover.clone(),
+        None => lineage.follow(&note).map_err(NotOpened::Note)?,
+    };
+    Ok(Some((checkpoint, end, lineage)))
 }
 
 /// The checkpoints that the witnesses hold; a witness that holds none yet is left out.
-pub(super) fn witnessed(paths: &[PathBuf], keys: &[VerifierKey]) -> Result<Vec<Tree>, NotOpened> {
+pub(super) fn witnessed(paths: &[PathBuf], keys: &Lineage) -> Result<Vec<Tree>, NotOpened> {
     let mut trees = Vec::new();
     for path in paths {
         let Some(note) = read_bounded(path, MAX_NOTE_BYTES)? else {
             continue;
         };
         let note = String::from_utf8(note).map_err(|_| NotOpened::Note(BadNote::Malformed))?;
-        trees.push(
-            Checkpoint::open(&note, keys)
-                .map_err(NotOpened::Note)?
-                .tree(),
-        );
+        trees.push(keys.open(&note).map_err(NotOpened::Note)?.tree());
     }
     Ok(trees)
 }

@@ -13,15 +13,18 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::desk::{Desk, Waited};
-use super::keeper::Work;
+use super::keeper::{Kept, Successor, Work};
 use super::store::Store;
 use super::{Durability, POLL, Settings};
+use crate::checkpoint::Unsigned;
 use crate::recorder::{Clock, Job, Pending, Shared};
 
 const MAX_BATCH_RECORDS: usize = 512;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// How much more goes into a segment whose successor could not be begun.
 const ROTATE_AGAIN_BYTES: u64 = 64 * 1024;
+/// How long after it did not sign the key is asked again.
+const SIGN_AGAIN_MICROS: u64 = 1_000_000;
 const IDLE: Duration = Duration::from_hours(1);
 
 /// Serves until the log is closed or fails. Then every queued record is refused.
@@ -69,6 +72,10 @@ pub(super) struct Run {
     is_seal_wanted: bool,
     /// Whether the keeper has not answered yet.
     is_keeping: bool,
+    /// Since when the key has not signed, if it did not when it was last asked.
+    unsigned: Option<u64>,
+    /// The key that is to sign from here on.
+    successor: Option<Successor>,
     /// How many more polls a closing writer waits.
     closing: Option<u64>,
     /// Why nothing can be written any more.
@@ -81,6 +88,7 @@ struct Limits {
     segment_bytes: u64,
     checkpoint_records: u64,
     checkpoint_micros: u64,
+    sign_micros: u64,
     /// `None` to make every batch durable at once.
     group_micros: Option<u64>,
 }
@@ -105,6 +113,7 @@ impl Run {
             segment_bytes: settings.segment_bytes,
             checkpoint_records: settings.checkpoint_records,
             checkpoint_micros: micros(settings.checkpoint_interval),
+            sign_micros: micros(settings.sign_within),
             group_micros: match settings.durability {
                 Durability::Grouped(interval) => Some(micros(interval)),
                 Durability::Always => None,
@@ -124,6 +133,8 @@ impl Run {
             sealed_at: 0,
             is_seal_wanted: false,
             is_keeping: false,
+            unsigned: None,
+            successor: None,
             closing: None,
             failed: None,
         }
@@ -141,8 +152,11 @@ impl Run {
             self.fail(desk, error);
             return false;
         }
-        let is_seal_due = self.new_records() >= self.limits.checkpoint_records && !self.is_keeping;
-        was_dirty && !is_seal_due && !self.is_full() && self.closing.is_none()
+        let is_seal_due = self.new_records() >= self.limits.checkpoint_records
+            && !self.is_keeping
+            && self.unsigned.is_none();
+        let is_awaited = self.closing.is_some() || self.successor.is_some();
+        was_dirty && !is_seal_due && !self.is_full() && !is_awaited
     }
 
     /// Nothing is recorded any more; the thread will say why.
@@ -180,8 +194,9 @@ impl Run {
                 Job::Record(pending) => self.push(pending),
                 Job::Kept(result) => {
                     self.is_keeping = false;
-                    result?;
+                    self.kept(result?);
                 }
+                Job::HandOver(successor) => self.successor = Some(successor),
                 Job::Close(polls) => self.closing = Some(polls),
             }
             let is_full = self.written.len() >= MAX_BATCH_RECORDS
@@ -191,6 +206,25 @@ impl Run {
             }
         }
         self.flush()
+    }
+
+    /// A checkpoint that was not signed is tried again; if that goes on for too long, nothing is recorded any more.
+    fn kept(&mut self, kept: Kept) {
+        let now = (self.clock)();
+        match kept {
+            Kept::Durable => {}
+            Kept::Signed => {
+                self.unsigned = None;
+                self.shared.resume();
+            }
+            Kept::Unsigned => {
+                self.sealed = self.shared.anchored.load(Ordering::Relaxed);
+                let since = *self.unsigned.get_or_insert(now);
+                if left(now, since, self.limits.sign_micros) == 0 {
+                    self.shared.suspend();
+                }
+            }
+        }
     }
 
     fn push(&mut self, pending: Pending) {
@@ -253,11 +287,12 @@ impl Run {
     fn keep(&mut self) -> io::Result<()> {
         self.rotate_if_full()?;
         let is_new = self.dirty.is_some() || self.sealed < self.store.end().frontier.size();
-        if self.is_keeping || !is_new {
+        if self.is_keeping || !(is_new || self.successor.is_some()) {
             return Ok(());
         }
         let now = (self.clock)();
-        let is_seal_due = self.is_seal_wanted || self.seal_in(now) == Some(0);
+        let is_seal_due =
+            self.is_seal_wanted || self.successor.is_some() || self.seal_in(now) == Some(0);
         if is_seal_due || self.sync_in(now) == Some(0) {
             self.ask(is_seal_due.then_some(now))?;
         }
@@ -274,6 +309,7 @@ impl Run {
         let work = Work {
             file: self.store.file(),
             leaves: self.store.take_leaves(),
+            successor: end.as_ref().and_then(|_| self.successor.take()),
             seal: end,
         };
         self.ask.send(work).map_err(|_| io::ErrorKind::BrokenPipe)?;
@@ -285,6 +321,9 @@ impl Run {
     /// In how many microseconds a checkpoint is due, if anything is new.
     fn seal_in(&self, now: u64) -> Option<u64> {
         let new = self.new_records();
+        if self.unsigned.is_some() {
+            return (new > 0).then(|| left(now, self.sealed_at, SIGN_AGAIN_MICROS));
+        }
         let left = left(now, self.sealed_at, self.limits.checkpoint_micros);
         (new > 0).then_some(if new >= self.limits.checkpoint_records {
             0
@@ -325,7 +364,10 @@ impl Run {
             self.ask(Some((self.clock)()))?;
             self.settle(desk)?;
         }
-        Ok(())
+        match self.unsigned {
+            Some(_) => Err(io::Error::other(Unsigned)),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the keeper's answer; no record is taken any more.

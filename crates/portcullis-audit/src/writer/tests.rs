@@ -1,10 +1,11 @@
 //! Writing, failing, crashing and opening again.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use super::*;
+use crate::checkpoint::Remote;
 use crate::checkpoint::tests::{NAME, key};
 use crate::files::{CHECKPOINTS, LEAVES, STATE, segment_name, segments};
 use crate::fixture::{
@@ -135,7 +136,7 @@ fn sixteen_threads_make_one_chain() {
 
 /// A log with two places on a full disk.
 fn start_full(dir: &Path) -> (Recorder, Writer) {
-    let shared = Arc::new(Shared::new(2, 0));
+    let shared = Arc::new(Shared::new(2, 0, key(1).verifier().clone()));
     let keeper = Keeper::open(dir, key(1), Vec::new(), Arc::clone(&shared)).unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
     let store = Store::open(dir, state::End::empty())
@@ -485,7 +486,7 @@ const ATTACKS: [(&str, Attack, Expected); 9] = [
             let note = key(2).sign(&crate::merkle::Tree {
                 size: 18,
                 root: crate::hash::sha256(b""),
-            });
+            }).unwrap();
             std::fs::write(dir.join(CHECKPOINTS), format!("{note}\n")).unwrap();
         },
         |error| matches!(error, NotOpened::Note(BadNote::UnknownKey)),
@@ -538,32 +539,76 @@ fn atk_089_a_log_that_a_witness_contradicts_is_not_opened() {
     write(&log, &witnessed, 6);
 }
 
+/// What the system's clock says.
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.unwrap().as_micros()).unwrap()
+}
+
 #[test]
-fn for_01_a_key_can_be_followed_by_another() {
+fn tok_17_a_key_that_does_not_sign_ends_recording_in_time_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), &settings(), 3);
-    assert!(matches!(
-        open(dir.path(), key(2), clock, &settings()),
-        Err(NotOpened::Note(BadNote::UnknownKey))
-    ));
-    let former_keys = vec![key(1).verifier().clone()];
-    let opened = open(
-        dir.path(),
-        key(2),
-        clock,
-        &Settings {
-            former_keys,
-            ..settings()
-        },
-    )
-    .unwrap();
-    record(&opened.recorder);
-    opened.writer.finish(PATIENCE).unwrap();
-    let keys = [key(1).verifier().clone(), key(2).verifier().clone()];
-    assert!(
-        matches!(crate::verify::verify(dir.path(), &keys, &[]), Verdict::Sound(sound) if sound.records == 4)
-    );
-    assert!(matches!(check(dir.path(), &[]), Verdict::Broken(_)));
+    let is_there = Arc::new(AtomicBool::new(true));
+    let (asked, away) = (Arc::clone(&is_there), key(1));
+    let sign: Remote = Box::new(move |text| {
+        let signature = away.signature(text);
+        asked.load(Ordering::Relaxed).then_some(signature)
+    });
+    let remote = SigningKey::elsewhere(key(1).verifier().clone(), sign);
+    let strict = Settings {
+        sign_within: Duration::from_millis(1500),
+        checkpoint_interval: Duration::from_millis(10),
+        ..settings()
+    };
+    let opened = open(dir.path(), remote, now, &strict).unwrap();
+    let recorder = &opened.recorder;
+    record(recorder);
+    until(|| recorder.anchored() == 1);
+    is_there.store(false, Ordering::Relaxed);
+    let mut count = 1;
+    until(|| match recorder.try_reserve() {
+        Ok(entry) => {
+            entry.submit().unwrap().written_blocking().unwrap();
+            count += 1;
+            false
+        }
+        Err(why) => {
+            assert_eq!(why, Unavailable::Unsigned);
+            true
+        }
+    });
+    assert!(!recorder.is_healthy() && recorder.anchored() == 1 && count > 1);
+    is_there.store(true, Ordering::Relaxed);
+    until(|| recorder.is_healthy());
+    record(recorder);
+    is_there.store(false, Ordering::Relaxed);
+    // The last checkpoint is missing, and nothing else.
+    assert!(opened.writer.finish(PATIENCE).is_err());
+    let Verdict::Sound(sound) = check(dir.path(), &[]) else {
+        panic!("not sound");
+    };
+    assert_eq!((sound.records, sound.unanchored), (count + 1, 1));
+    write(dir.path(), &settings(), 1);
+}
+
+#[test]
+fn tok_17_what_another_key_signed_is_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let away = key(2);
+    let sign: Remote = Box::new(move |text| Some(away.signature(text)));
+    let swapped = SigningKey::elsewhere(key(1).verifier().clone(), sign);
+    let opened = open(dir.path(), swapped, clock, &settings());
+    assert!(matches!(opened, Err(NotOpened::Unsigned(_))));
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it does not come to that");
 }
 
 #[test]
