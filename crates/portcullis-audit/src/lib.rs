@@ -5,6 +5,7 @@
 mod record;
 mod line;
 mod recorder;
+mod shared;
 mod writer;
 mod verify;
 mod proof;

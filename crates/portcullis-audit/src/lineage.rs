@@ -212,7 +212,10 @@ mod tests {
     }
 
     fn lay_down(log: &Path, notes: &[String]) {
-        let text: String = notes.iter().map(|note| format!("{note}\n")).collect();
+        let text: String = notes
+            .iter()
+            .flat_map(|note| [note.as_str(), "\n"])
+            .collect();
         std::fs::write(log.join(CHECKPOINTS), text).unwrap();
     }
 
@@ -285,76 +288,62 @@ mod tests {
         }
     }
 
-    #[test]
-    fn tok_15_no_key_alone_rewrites_what_another_has_signed() {
-        let (_dir, log, witness) = log();
-        let all = notes(&log);
-        let at = |seed| {
-            let key = key(seed).verifier().clone();
-            let is_by = |note: &&String| Checkpoint::open(note, std::slice::from_ref(&key)).is_ok();
-            all.iter().rposition(|note| is_by(&note)).unwrap()
-        };
-        let (first, last) = (at(1), all.len() - 1);
-        let forged = Tree {
-            root: [7; 32],
-            ..tree(&all[last], 3)
-        };
-        let sign = |key: &SigningKey| key.sign(&forged).unwrap();
+    /// Every attack of whoever has one of the keys or none, what becomes of the notes, and why they are not believed.
+    fn attacks(all: &[String]) -> Vec<(&'static str, Vec<String>, BadNote)> {
+        let last = all.len() - 1;
+        let first = all
+            .iter()
+            .position(|note| Checkpoint::is_handover(note.as_bytes()))
+            .unwrap();
+        let (beginning, end) = (tree(&all[0], 1), forged(all));
         let with = |at: usize, note: String| {
-            let mut all = all.clone();
+            let mut all = all.to_vec();
             all[at] = note;
             all
         };
-        let early = |seed| key(seed).sign(&tree(&all[0], 1)).unwrap();
-        let handover = tree(&all[first], 1);
-        let rows = [
+        let after = |note: String| [all, &[note]].concat();
+        let sign = |seed, tree: &Tree| key(seed).sign(tree).unwrap();
+        let over = |from, at: &Tree, to| key(from).hand_over(at, &key(to)).unwrap();
+        let [own, strange] = [2, 9].map(|seed| key(seed).verifier().to_string());
+        let out = [&all[..first], &all[last..]].concat();
+        let at = tree(&all[first], 1);
+        vec![
             (
-                "the newest signs the beginning",
-                with(0, early(3)),
+                "it begins",
+                with(0, sign(3, &beginning)),
                 BadNote::UnknownKey,
             ),
+            ("no handover", out, BadNote::UnknownKey),
             (
-                "it leaves a handover out",
-                [&all[..first], &all[last..]].concat(),
+                "to itself",
+                with(first, over(3, &at, 3)),
                 BadNote::UnknownKey,
             ),
+            ("a replaced one", after(sign(1, &end)), BadNote::OutOfTurn),
+            ("it comes back", after(over(3, &end, 1)), BadNote::OutOfTurn),
             (
-                "it hands over to itself",
-                with(first, key(3).hand_over(&handover, &key(3)).unwrap()),
-                BadNote::UnknownKey,
-            ),
-            (
-                "a replaced one signs on",
-                [all.clone(), vec![sign(&key(1))]].concat(),
-                BadNote::OutOfTurn,
-            ),
-            (
-                "one comes back",
-                [
-                    all.clone(),
-                    vec![key(3).hand_over(&tree(&all[last], 3), &key(1)).unwrap()],
-                ]
-                .concat(),
-                BadNote::OutOfTurn,
-            ),
-            (
-                "a stranger is handed to by name only",
-                with(
-                    first,
-                    all[first].replace(
-                        &key(2).verifier().to_string(),
-                        &key(9).verifier().to_string(),
-                    ),
-                ),
+                "another name",
+                with(first, all[first].replace(&own, &strange)),
                 BadNote::Signature,
             ),
-            (
-                "a stranger signs the end",
-                with(last, sign(&key(9))),
-                BadNote::UnknownKey,
-            ),
-        ];
-        for (attack, notes, why) in rows {
+            ("a stranger", with(last, sign(9, &end)), BadNote::UnknownKey),
+        ]
+    }
+
+    /// Another tree than the one that was signed last.
+    fn forged(all: &[String]) -> Tree {
+        let last = tree(all.last().unwrap(), 3);
+        Tree {
+            root: [7; 32],
+            ..last
+        }
+    }
+
+    #[test]
+    fn tok_15_no_key_alone_rewrites_what_another_has_signed() {
+        let (_dir, log, _) = log();
+        let all = notes(&log);
+        for (attack, notes, why) in attacks(&all) {
             lay_down(&log, &notes);
             let broken = broken(&log, &[]);
             assert_eq!(
@@ -365,17 +354,24 @@ mod tests {
             assert!(broken.line > 0 && broken.bytes > 0, "{attack}");
         }
         lay_down(&log, &all);
-        // A key of before is no witness of what came after, nor the newest of what came before.
-        for note in [sign(&key(1)), early(3)] {
-            std::fs::write(&witness, note).unwrap();
-            let broken = broken(&log, std::slice::from_ref(&witness));
-            assert_eq!(broken.why, Why::Note(BadNote::OutOfTurn));
-        }
-        std::fs::write(&witness, early(1)).unwrap();
-        assert!(matches!(check(&log, &[witness]), Verdict::Sound(_)));
+        assert!(matches!(check(&log, &[]), Verdict::Sound(_)));
         // Whoever knows but a later key cannot tell what was before it.
         let later = verify(&log, &[key(2).verifier().clone()], &[]);
         assert!(matches!(later, Verdict::Broken(_)));
+    }
+
+    #[test]
+    fn tok_15_a_key_is_a_witness_of_its_own_turn_only() {
+        let (_dir, log, witness) = log();
+        let (all, witnesses) = (notes(&log), std::slice::from_ref(&witness));
+        let early = |seed| key(seed).sign(&tree(&all[0], 1)).unwrap();
+        for note in [key(1).sign(&forged(&all)).unwrap(), early(3)] {
+            std::fs::write(&witness, note).unwrap();
+            let broken = broken(&log, witnesses);
+            assert_eq!(broken.why, Why::Note(BadNote::OutOfTurn));
+        }
+        std::fs::write(&witness, early(1)).unwrap();
+        assert!(matches!(check(&log, witnesses), Verdict::Sound(_)));
     }
 
     #[test]
@@ -384,6 +380,7 @@ mod tests {
         let (recorder, writer) = start(dir.path(), &settings());
         let mute = SigningKey::elsewhere(key(2).verifier().clone(), Box::new(|_| None));
         assert!(recorder.hand_over(mute, PATIENCE).is_err());
+        assert!(recorder.hand_over(key(1), PATIENCE).is_err(), "itself");
         assert_eq!(recorder.signer(), *key(1).verifier());
         record(&recorder);
         writer.finish(PATIENCE).unwrap();

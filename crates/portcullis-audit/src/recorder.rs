@@ -1,17 +1,18 @@
 //! A place in the log, taken before an exchange begins and filled when it ends.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot};
 
 use crate::checkpoint::{SigningKey, VerifierKey};
 use crate::record::Record;
-use crate::writer::{Desk, Kept, Successor};
+use crate::shared::{Job, Pending, Shared};
+use crate::writer::{Desk, Successor};
 
 /// The event of an exchange whose [`Entry`] was dropped before it was settled.
 pub const ABANDONED: &str = "exchange.abandoned";
@@ -42,8 +43,8 @@ pub enum Unavailable {
 /// Why another key does not sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotHandedOver {
-    /// One of the two keys did not sign.
-    #[error("one of the two keys did not sign")]
+    /// One of the two keys did not sign, or the new one is a key of before.
+    #[error("one of the two keys did not sign, or the new one has signed this log before")]
     Unsigned,
     /// The log has ended, or did not answer in time: who signs is to be asked again.
     #[error("the audit log did not answer")]
@@ -96,6 +97,11 @@ impl Recorder {
         !self.shared.has_failed.load(Ordering::Acquire)
             && !self.shared.places.is_closed()
             && self.shared.check_signed().is_ok()
+    }
+
+    /// Whether nothing is recorded because the key has signed no checkpoint for too long.
+    pub fn is_unsigned(&self) -> bool {
+        self.shared.check_signed().is_err()
     }
 
     /// The key that signs checkpoints now.
@@ -309,96 +315,6 @@ impl Drop for Promise {
     fn drop(&mut self) {
         if let Some(desk) = self.0.take() {
             desk.ring();
-        }
-    }
-}
-
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// Write a record.
-    Record(Pending),
-    /// Take note that the keeper is done.
-    Kept(std::io::Result<Kept>),
-    /// Let another key sign.
-    HandOver(Successor),
-    /// End; wait as many [`crate::writer::POLL`]s for the places that are taken.
-    Close(u64),
-}
-
-/// A record that waits to be written.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) clock: u64,
-    pub(crate) body: Vec<u8>,
-    pub(crate) ack: Option<oneshot::Sender<u64>>,
-    pub(crate) permit: OwnedSemaphorePermit,
-}
-
-/// What recorders and the writer both know.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) places: Arc<Semaphore>,
-    has_failed: AtomicBool,
-    /// Whether checkpoints have gone unsigned for too long.
-    is_unsigned: AtomicBool,
-    signer: Mutex<VerifierKey>,
-    pub(crate) written: AtomicU64,
-    pub(crate) anchored: AtomicU64,
-    pub(crate) witness_failures: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn new(places: usize, anchored: u64, signer: VerifierKey) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(places)),
-            has_failed: AtomicBool::new(false),
-            is_unsigned: AtomicBool::new(false),
-            signer: Mutex::new(signer),
-            written: AtomicU64::new(0),
-            anchored: AtomicU64::new(anchored),
-            witness_failures: AtomicU64::new(0),
-        }
-    }
-
-    /// Refuses reservations until a checkpoint is signed.
-    pub(crate) fn suspend(&self) {
-        self.is_unsigned.store(true, Ordering::Release);
-    }
-
-    /// One was.
-    pub(crate) fn resume(&self) {
-        self.is_unsigned.store(false, Ordering::Release);
-    }
-
-    fn check_signed(&self) -> Result<(), Unavailable> {
-        if self.is_unsigned.load(Ordering::Acquire) {
-            return Err(Unavailable::Unsigned);
-        }
-        Ok(())
-    }
-
-    /// Another key signs.
-    pub(crate) fn signs(&self, key: VerifierKey) {
-        *self.signer() = key;
-    }
-
-    fn signer(&self) -> MutexGuard<'_, VerifierKey> {
-        self.signer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes every pending and later reservation fail.
-    pub(crate) fn fail(&self) {
-        self.has_failed.store(true, Ordering::Release);
-        self.places.close();
-    }
-
-    /// Why the log has ended.
-    pub(crate) fn ended(&self) -> Unavailable {
-        if self.has_failed.load(Ordering::Acquire) {
-            Unavailable::Failed
-        } else {
-            Unavailable::Closed
         }
     }
 }

@@ -45,7 +45,7 @@ fn removed() -> (tempfile::TempDir, PathBuf, Removal) {
 
 fn sound(log: &Path) -> Sound {
     match check(log, &[]) {
-        Verdict::Sound(sound) => sound,
+        Verdict::Sound(sound) => *sound,
         verdict @ (Verdict::Broken(_) | Verdict::Unknown(_)) => panic!("{verdict:?}"),
     }
 }

@@ -75,21 +75,20 @@ pub(super) fn verify(dir: &Path, mut anchors: Anchors) -> Result<Sound, Stop> {
             anchored => anchored?,
         }
     };
-    let Tree { size, root } = pass.tree();
     let (checkpoint, lineage) = anchors.last();
     // Whoever removes records and has no key can add a line that says so, and cannot have it signed.
     let is_told = pass.told.is_some_and(|told| told < checkpoint.tree().size);
     if first > 0 && !is_told {
         return Err(Stop::Broken(cut));
     }
-    let unanchored = size - checkpoint.tree().size;
+    let tree = pass.tree();
     Ok(Sound {
-        records: size,
+        records: tree.size,
         removed: first,
-        root,
+        root: tree.root,
+        unanchored: tree.size - checkpoint.tree().size,
         checkpoint,
         lineage,
-        unanchored,
         torn_bytes,
     })
 }

@@ -17,7 +17,7 @@ use anchors::Anchors;
 #[derive(Debug)]
 pub enum Verdict {
     /// Nothing was touched.
-    Sound(Sound),
+    Sound(Box<Sound>),
     /// Something was.
     Broken(Broken),
     /// It cannot be said.
@@ -146,7 +146,7 @@ pub fn verify(dir: &Path, keys: &[VerifierKey], witnesses: &[PathBuf]) -> Verdic
     }
     let stop =
         match Anchors::open(dir, keys, witnesses).and_then(|anchors| chain::verify(dir, anchors)) {
-            Ok(sound) => return Verdict::Sound(sound),
+            Ok(sound) => return Verdict::Sound(sound.into()),
             Err(stop) => stop,
         };
     match stop {

@@ -290,10 +290,12 @@ fn atk_089_touched_checkpoints_are_found() {
         ),
         (
             |notes| {
-                let note = key(1).sign(&crate::merkle::Tree {
-                    size: 0,
-                    root: crate::hash::sha256(b""),
-                }).unwrap();
+                let note = key(1)
+                    .sign(&crate::merkle::Tree {
+                        size: 0,
+                        root: crate::hash::sha256(b""),
+                    })
+                    .unwrap();
                 format!("{notes}{note}\n")
             },
             Why::Order,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::run::Run;
-use crate::recorder::{Job, Pending, Shared};
+use crate::shared::{Job, Pending, Shared};
 
 /// The queue, the log's end, and the thread's bell.
 #[derive(Debug)]

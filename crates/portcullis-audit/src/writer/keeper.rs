@@ -12,9 +12,9 @@ use super::{Desk, NotOpened};
 use crate::checkpoint::{SigningKey, Unsigned};
 use crate::files::{CHECKPOINTS, LEAVES, Sync, append, is_for_now, replace};
 use crate::hash::Hash;
-use crate::lineage;
+use crate::lineage::{self, Lineage};
 use crate::merkle::Tree;
-use crate::recorder::{Job, Shared};
+use crate::shared::{Job, Shared};
 
 /// What became new since the keeper was last asked.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(crate) enum Kept {
 pub(super) struct Keeper {
     dir: PathBuf,
     key: SigningKey,
+    lineage: Lineage,
     witnesses: Vec<PathBuf>,
     checkpoints: File,
     leaves: File,
@@ -62,7 +63,7 @@ impl Keeper {
     /// Opens the files.
     pub(super) fn open(
         dir: &Path,
-        key: SigningKey,
+        (key, lineage): (SigningKey, Lineage),
         witnesses: Vec<PathBuf>,
         shared: Arc<Shared>,
     ) -> io::Result<Self> {
@@ -70,6 +71,7 @@ impl Keeper {
         Ok(Self {
             dir: dir.to_owned(),
             key,
+            lineage,
             witnesses,
             checkpoints,
             leaves,
@@ -125,6 +127,10 @@ impl Keeper {
             Ok(note) => note,
             Err(unsigned) => return Ok(Err(unsigned)),
         };
+        if self.lineage.follow(&note).is_err() {
+            // It has signed this log before, and would not be believed.
+            return Ok(Err(Unsigned));
+        }
         self.lay_down(tree, &note)?;
         lineage::note(&self.dir, &note)?;
         self.key = successor.key;

@@ -12,7 +12,8 @@ use std::time::Duration;
 use crate::checkpoint::{BadNote, SigningKey, Unsigned, VerifierKey};
 use crate::files::{LOCK, append};
 use crate::lineage::Lineage;
-use crate::recorder::{Clock, Job, Recorder, Shared};
+use crate::recorder::{Clock, Recorder};
+use crate::shared::{Job, Shared};
 
 mod recover;
 mod state;
@@ -182,7 +183,12 @@ pub fn open(
     let anchored = recovery.records - recovery.unanchored;
     let shared = Shared::new(settings.places, anchored, key.verifier().clone());
     let shared = Arc::new(shared);
-    let mut keeper = Keeper::open(dir, key, settings.witnesses.clone(), Arc::clone(&shared))?;
+    let mut keeper = Keeper::open(
+        dir,
+        (key, lineage),
+        settings.witnesses.clone(),
+        Arc::clone(&shared),
+    )?;
     if last.is_none() {
         keeper.begin()?;
     }

@@ -17,7 +17,8 @@ use super::keeper::{Kept, Successor, Work};
 use super::store::Store;
 use super::{Durability, POLL, Settings};
 use crate::checkpoint::Unsigned;
-use crate::recorder::{Clock, Job, Pending, Shared};
+use crate::recorder::Clock;
+use crate::shared::{Job, Pending, Shared};
 
 const MAX_BATCH_RECORDS: usize = 512;
 const MAX_BATCH_BYTES: usize = 1024 * 1024;

@@ -136,8 +136,10 @@ fn sixteen_threads_make_one_chain() {
 
 /// A log with two places on a full disk.
 fn start_full(dir: &Path) -> (Recorder, Writer) {
-    let shared = Arc::new(Shared::new(2, 0, key(1).verifier().clone()));
-    let keeper = Keeper::open(dir, key(1), Vec::new(), Arc::clone(&shared)).unwrap();
+    let first = key(1).verifier().clone();
+    let shared = Arc::new(Shared::new(2, 0, first.clone()));
+    let own = (key(1), Lineage::new(&[first]));
+    let keeper = Keeper::open(dir, own, Vec::new(), Arc::clone(&shared)).unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
     let store = Store::open(dir, state::End::empty())
         .unwrap()
@@ -483,10 +485,12 @@ const ATTACKS: [(&str, Attack, Expected); 9] = [
     (
         "another key",
         |dir| {
-            let note = key(2).sign(&crate::merkle::Tree {
-                size: 18,
-                root: crate::hash::sha256(b""),
-            }).unwrap();
+            let note = key(2)
+                .sign(&crate::merkle::Tree {
+                    size: 18,
+                    root: crate::hash::sha256(b""),
+                })
+                .unwrap();
             std::fs::write(dir.join(CHECKPOINTS), format!("{note}\n")).unwrap();
         },
         |error| matches!(error, NotOpened::Note(BadNote::UnknownKey)),
@@ -539,10 +543,11 @@ fn atk_089_a_log_that_a_witness_contradicts_is_not_opened() {
     write(&log, &witnessed, 6);
 }
 
-/// What the system's clock says.
+static NOW: AtomicU64 = AtomicU64::new(1_785_229_200_000_000);
+
+/// A clock that moves by a fifth of a second whenever it is looked at.
 fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u64::try_from(since.unwrap().as_micros()).unwrap()
+    NOW.fetch_add(200_000, Ordering::Relaxed)
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub(super) const TOOL_REQUESTS: Range<Count> = counts(600, 1, 1_000_000);
 pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
 
 pub(super) const DURABILITY: Range<Span> = spans(Span::millis(50), Span::millis(1), Span::secs(1));
+pub(super) const SIGN_WITHIN: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(600));
 pub(super) const KEEP: Range<Span> = spans(
     Span::secs(90 * 86_400),
     Span::secs(3600),

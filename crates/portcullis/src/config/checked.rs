@@ -83,6 +83,7 @@ pub(crate) struct Pkcs11 {
     pub(crate) issuer: Option<String>,
     pub(crate) assertion: Option<String>,
     pub(crate) client: Option<String>,
+    pub(crate) audit: Option<String>,
 }
 
 /// Where clients are answered, and by which names.
@@ -167,6 +168,8 @@ pub(crate) struct Audit {
     pub(crate) directory: PathBuf,
     /// When it reaches the disk.
     pub(crate) durability: Durability,
+    /// How long a checkpoint may stay unsigned.
+    pub(crate) sign_within: Duration,
     /// Bytes of one file.
     pub(crate) rotate_bytes: u64,
     /// How long a file stays at least.

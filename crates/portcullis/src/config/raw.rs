@@ -168,6 +168,10 @@ pub(super) struct Audit {
     /// How long a record may wait for the disk (`fsync`), 1ms to 1s, or `always` to wait for it before each answer.
     #[schemars(extend("default" = bounds::DURABILITY.default_text()))]
     pub(super) durability: Option<String>,
+    /// How long a checkpoint that is due may stay unsigned, where the key is in a token that does not answer. After that
+    /// nothing is recorded, and hence nothing done, until one is signed.
+    #[schemars(extend("default" = bounds::SIGN_WITHIN.default_text(), "x-range" = bounds::SIGN_WITHIN.words()))]
+    pub(super) sign_within: Option<Span>,
     /// A log file that grows beyond this is closed and the next one begun.
     #[schemars(extend("default" = bounds::ROTATE.default_text(), "x-range" = bounds::ROTATE.words()))]
     pub(super) rotate: Option<Size>,

@@ -16,8 +16,8 @@ pub(super) struct Pkcs11 {
     pub(super) token: Option<String>,
     /// The PIN of its user: `{ file = "…" }` or `{ env = "…" }`. Required.
     pub(super) pin: Option<Reference>,
-    #[serde(default)]
-    pub(super) keys: Pkcs11Keys,
+    /// Required. Without any (`keys = {}`), keys that are in the token hand over to files.
+    pub(super) keys: Option<Pkcs11Keys>,
 }
 
 /// Which keys are there, by their labels. Each signs nothing else.
@@ -30,4 +30,7 @@ pub(super) struct Pkcs11Keys {
     pub(super) assertion: Option<String>,
     /// The key (P-256) by which authorization servers know the gateway.
     pub(super) client: Option<String>,
+    /// The key (Ed25519) that signs checkpoints of the audit log. The one that did, a file or in the same token, hands over
+    /// to it when the gateway starts, and must be there until then.
+    pub(super) audit: Option<String>,
 }

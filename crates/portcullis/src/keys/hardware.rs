@@ -25,7 +25,7 @@ const SESSIONS: usize = 4;
 /// How many signatures may be waited for; one more is refused.
 const QUEUE: usize = 64;
 /// How long one may take, as somebody waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many milliseconds sessions are waited for to be closed.
 const FAREWELL: u32 = 1000;
@@ -99,7 +99,32 @@ struct Key {
 
 struct Job {
     message: Vec<u8>,
-    reply: oneshot::Sender<Result<Vec<u8>, Unsigned>>,
+    reply: Reply,
+}
+
+type Signed = Result<Vec<u8>, Unsigned>;
+
+/// Who waits.
+enum Reply {
+    Task(oneshot::Sender<Signed>),
+    Thread(SyncSender<Signed>),
+}
+
+impl Reply {
+    fn is_unwanted(&self) -> bool {
+        match self {
+            Self::Task(task) => task.is_closed(),
+            Self::Thread(_) => false,
+        }
+    }
+
+    /// Whoever has left does not hear it.
+    fn send(self, signed: Signed) {
+        match self {
+            Self::Task(task) => drop(task.send(signed)),
+            Self::Thread(thread) => drop(thread.try_send(signed)),
+        }
+    }
 }
 
 /// A session in which the key can be used.
@@ -161,24 +186,24 @@ impl Hardware {
     }
 
     /// Signs; a token that does not answer in time has not.
-    pub(super) async fn sign(&self, message: Vec<u8>) -> Result<Vec<u8>, Unsigned> {
-        let answer = timeout(PATIENCE, self.ask(message)?).await;
+    pub(super) async fn sign(&self, message: Vec<u8>) -> Signed {
+        let (reply, answer) = oneshot::channel();
+        self.ask(message, Reply::Task(reply))?;
+        let answer = timeout(PATIENCE, answer).await;
         answer.map_err(|_| Unsigned)?.map_err(|_| Unsigned)?
     }
 
-    /// The same for commands, which have nothing else to do.
-    pub(crate) fn sign_here(&self, message: Vec<u8>) -> Result<Vec<u8>, Unsigned> {
-        self.ask(message)?.blocking_recv().map_err(|_| Unsigned)?
+    /// The same for commands and for threads of their own, which may wait for it.
+    pub(crate) fn sign_here(&self, message: Vec<u8>, patience: Duration) -> Signed {
+        let (reply, answer) = sync_channel(1);
+        self.ask(message, Reply::Thread(reply))?;
+        answer.recv_timeout(patience).map_err(|_| Unsigned)?
     }
 
-    fn ask(
-        &self,
-        message: Vec<u8>,
-    ) -> Result<oneshot::Receiver<Result<Vec<u8>, Unsigned>>, Unsigned> {
-        let (reply, answer) = oneshot::channel();
+    fn ask(&self, message: Vec<u8>, reply: Reply) -> Result<(), Unsigned> {
         let jobs = self.jobs.as_ref().ok_or(Unsigned)?;
         match jobs.try_send(Job { message, reply }) {
-            Ok(()) => Ok(answer),
+            Ok(()) => Ok(()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Unsigned),
         }
     }
@@ -209,12 +234,12 @@ impl Key {
         loop {
             let next = lock(queue).recv();
             let Ok(job) = next else { return };
-            if job.reply.is_closed() {
+            if job.reply.is_unwanted() {
                 continue; // whoever asked has left
             }
             let signed = self.signed(&mut session, &job.message);
             *lock(&self.unready) = signed.as_ref().err().cloned();
-            drop(job.reply.send(signed.map_err(|_| Unsigned)));
+            job.reply.send(signed.map_err(|_| Unsigned));
         }
     }
 
@@ -248,7 +273,7 @@ impl Key {
 impl Opened {
     fn sign(&self, purpose: Purpose, message: &[u8]) -> Result<Vec<u8>, Unready> {
         let signature = match purpose {
-            Purpose::Issuer => {
+            Purpose::Issuer | Purpose::Audit => {
                 let pure = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
                 self.session.sign(&pure, self.private, message)?
             }
@@ -270,8 +295,35 @@ struct Sought<'a> {
     pin: &'a Secret<String>,
 }
 
-/// Finds token and key, and signs in.
-fn opened(sought: &Sought<'_>, purpose: Purpose) -> Result<Opened, Unready> {
+/// The label of the pair of keys in the token whose public half is this one.
+///
+/// # Errors
+/// [`Unready`].
+pub(super) fn label_of(
+    place: &Place,
+    sought: &Public,
+    purpose: Purpose,
+) -> Result<String, Unready> {
+    let session = session(&Sought {
+        module: &place.module,
+        token: &place.token,
+        label: "",
+        pin: &place.pin,
+    })?;
+    for key in session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)])? {
+        let wanted = [AttributeType::Label, AttributeType::EcPoint];
+        let found = session.get_attributes(key, &wanted)?;
+        if let [Attribute::Label(label), Attribute::EcPoint(point)] = &found[..]
+            && Public::of_point(purpose, point).as_ref() == Some(sought)
+        {
+            return String::from_utf8(label.clone()).map_err(|_| Unready::Key);
+        }
+    }
+    Err(Unready::Key)
+}
+
+/// Finds the token, and signs in.
+fn session(sought: &Sought<'_>) -> Result<Session, Unready> {
     let module = loaded(sought.module)?;
     let mut slots = Vec::new();
     for slot in module.get_slots_with_initialized_token()? {
@@ -289,6 +341,12 @@ fn opened(sought: &Sought<'_>, purpose: Purpose) -> Result<Opened, Unready> {
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
         Err(error) => return Err(error.into()),
     }
+    Ok(session)
+}
+
+/// Finds the key in the token.
+fn opened(sought: &Sought<'_>, purpose: Purpose) -> Result<Opened, Unready> {
+    let session = session(sought)?;
     let private = find(&session, ObjectClass::PRIVATE_KEY, sought.label)?;
     let point = find(&session, ObjectClass::PUBLIC_KEY, sought.label)?;
     let guarded = session.get_attributes(

@@ -7,6 +7,7 @@ mod standing;
 mod ring;
 mod hardware;
 mod signer;
+mod log;
 mod wrapping;
 mod watch;
 
@@ -23,10 +24,11 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use hardware::{Hardware, Unready};
+pub(crate) use log::LogKey;
 pub(crate) use public::Public;
-pub(crate) use ring::{Ring, Rotation};
+pub(crate) use ring::Ring;
 pub(crate) use signer::{Signer, Signers, Unsigned};
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Rotation, Standing};
 pub(crate) use watch::keep_up;
 pub(crate) use wrapping::wrapping;
 
@@ -46,11 +48,13 @@ pub(crate) enum Purpose {
     Assertion,
     /// What authorization servers are told of the gateway.
     Client,
+    /// Checkpoints of the audit log.
+    Audit,
 }
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Issuer, Self::Assertion, Self::Client];
+    pub(crate) const ALL: [Self; 4] = [Self::Issuer, Self::Assertion, Self::Client, Self::Audit];
 
     /// What it is called.
     pub(crate) const fn word(self) -> &'static str {
@@ -58,6 +62,7 @@ impl Purpose {
             Self::Issuer => "issuer",
             Self::Assertion => "assertion",
             Self::Client => "client",
+            Self::Audit => "audit",
         }
     }
 
@@ -67,6 +72,7 @@ impl Purpose {
             Self::Issuer => "tokens of the embedded issuer",
             Self::Assertion => "what servers are shown of callers",
             Self::Client => "what authorization servers are told of the gateway",
+            Self::Audit => "checkpoints of the audit log",
         }
     }
 
@@ -76,20 +82,23 @@ impl Purpose {
             Self::Issuer => "issuer.ed25519",
             Self::Assertion => "assertion.es256",
             Self::Client => "client.es256",
+            Self::Audit => "audit.ed25519",
         }
     }
 
-    /// How long a new key is published before it signs; of our own issuer's keys nobody needs to know but ourselves.
+    /// How long a new key is published before it signs; of some keys nobody needs to know but ourselves.
     pub(crate) const fn lead(self) -> Duration {
         match self {
-            Self::Issuer => TAKEN_UP,
+            Self::Issuer | Self::Audit => TAKEN_UP,
             Self::Assertion | Self::Client => PUBLISHED,
         }
     }
 
     /// How long what it has signed may still be shown to others; tokens of our issuer live as long as is configured.
+    /// What the log's key has signed counts for ever, and by nothing that we keep.
     pub(crate) fn overlap(self, checked: &Checked) -> Duration {
         let life = match self {
+            Self::Audit => return Duration::ZERO,
             Self::Issuer => {
                 let issuers = checked.issuers.values();
                 let lives = issuers.filter_map(|issuer| match issuer {
@@ -109,12 +118,21 @@ impl Purpose {
             Self::Issuer => place.issuer.as_deref(),
             Self::Assertion => place.assertion.as_deref(),
             Self::Client => place.client.as_deref(),
+            Self::Audit => place.audit.as_deref(),
+        }
+    }
+
+    /// Whether a new key signs as soon as its time has come; the log's has to be handed over to.
+    const fn is_promoted_by_time(self) -> bool {
+        match self {
+            Self::Issuer | Self::Assertion | Self::Client => true,
+            Self::Audit => false,
         }
     }
 
     fn fresh(self) -> anyhow::Result<Secret<Vec<u8>>> {
         match self {
-            Self::Issuer => fresh(),
+            Self::Issuer | Self::Audit => fresh(),
             Self::Assertion | Self::Client => fresh_p256(),
         }
     }
@@ -166,11 +184,6 @@ fn fresh() -> anyhow::Result<Secret<Vec<u8>>> {
     let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
     let document = made.map_err(|_| anyhow::anyhow!("no entropy for a new key"))?;
     Ok(Secret::new(document.as_ref().to_vec()))
-}
-
-/// The Ed25519 key in that file (PKCS #8), made if it is missing.
-pub(crate) fn ed25519(path: &Path) -> anyhow::Result<Secret<Vec<u8>>> {
-    kept(path, fresh)
 }
 
 /// A new P-256 key (PKCS #8), kept nowhere.

@@ -1,6 +1,7 @@
 //! The public half of a key: what others verify our word with (RFC 7517).
 
 use super::Purpose;
+use crate::lifecycle::LOG_NAME;
 use anyhow::Context as _;
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
@@ -8,6 +9,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_audit::VerifierKey;
 use portcullis_core::secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +23,7 @@ pub(crate) struct Public {
     pub(crate) alg: String,
     #[serde(rename = "use")]
     usage: String,
-    /// Its thumbprint (RFC 7638).
+    /// Its thumbprint (RFC 7638); the log's key goes by the id that signed notes have.
     pub(crate) kid: String,
     x: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,10 +34,10 @@ impl Public {
     /// That of a private key in PKCS #8.
     pub(super) fn of(purpose: Purpose, document: &Secret<Vec<u8>>) -> anyhow::Result<Self> {
         match purpose {
-            Purpose::Issuer => {
+            Purpose::Issuer | Purpose::Audit => {
                 let pair = Ed25519KeyPair::from_pkcs8(document.expose());
                 let pair = pair.ok().context("not an Ed25519 key in PKCS #8")?;
-                Ok(Self::ed25519(pair.public_key().as_ref()))
+                Self::ed25519(purpose, pair.public_key().as_ref()).context("no Ed25519 key")
             }
             Purpose::Assertion | Purpose::Client => {
                 let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
@@ -49,29 +51,41 @@ impl Public {
     /// That of a key in a token: the point as a DER octet string, or, as some write it, as it is.
     pub(super) fn of_point(purpose: Purpose, point: &[u8]) -> Option<Self> {
         match (purpose, point) {
-            (Purpose::Issuer, [0x04, 0x20, key @ ..] | key) if key.len() == 32 => {
-                Some(Self::ed25519(key))
+            (Purpose::Issuer | Purpose::Audit, [0x04, 0x20, key @ ..] | key) if key.len() == 32 => {
+                Self::ed25519(purpose, key)
             }
             (Purpose::Assertion | Purpose::Client, [0x04, 0x41, key @ ..] | key)
                 if key.len() == 65 =>
             {
                 Self::p256(key).ok()
             }
-            (Purpose::Issuer | Purpose::Assertion | Purpose::Client, _) => None,
+            (Purpose::Issuer | Purpose::Assertion | Purpose::Client | Purpose::Audit, _) => None,
         }
     }
 
-    fn ed25519(key: &[u8]) -> Self {
+    /// The same as auditors know it, if it is one for the log.
+    pub(super) fn verifier(&self) -> anyhow::Result<VerifierKey> {
+        let key = URL_SAFE_NO_PAD.decode(&self.x)?;
+        Ok(VerifierKey::new(LOG_NAME, &key)?)
+    }
+
+    fn ed25519(purpose: Purpose, key: &[u8]) -> Option<Self> {
         let x = URL_SAFE_NO_PAD.encode(key);
-        Self {
-            kid: thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)),
+        let kid = match purpose {
+            Purpose::Audit => VerifierKey::new(LOG_NAME, key).ok()?.id(),
+            Purpose::Issuer | Purpose::Assertion | Purpose::Client => {
+                thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#))
+            }
+        };
+        Some(Self {
+            kid,
             kty: "OKP".to_owned(),
             crv: "Ed25519".to_owned(),
             alg: "EdDSA".to_owned(),
             usage: "sig".to_owned(),
             x,
             y: None,
-        }
+        })
     }
 
     /// From a point as SEC 1 writes it, uncompressed.

@@ -4,7 +4,7 @@
 //! lock, and each step of it is durable before the next begins. One that was cut short is finished, or undone, by whoever
 //! opens the ring.
 
-use super::standing::{Next, Retired, Standing};
+use super::standing::{Next, Retired, Rotation, Standing};
 use super::{Public, Purpose, read_private, replace_private, write_private};
 use anyhow::{Context as _, bail};
 use portcullis_core::secret::Secret;
@@ -27,16 +27,6 @@ pub(crate) struct Ring {
     directory: PathBuf,
     /// The key, if it is no file, and for how long the one that it replaces counts.
     elsewhere: Option<(Public, Duration)>,
-}
-
-/// How a key is replaced.
-#[derive(Debug)]
-pub(crate) struct Rotation {
-    /// How long the new one is published before it signs.
-    pub(crate) lead: Duration,
-    /// How long the old one counts after that.
-    pub(crate) overlap: Duration,
-    pub(crate) by: String,
 }
 
 /// What has become of a key, and is not in the audit log yet.
@@ -138,20 +128,68 @@ impl Ring {
         if standing.retired.len() >= MAX_RETIRED {
             bail!("{MAX_RETIRED} keys of before still count: wait until one of them does not");
         }
+        self.make_next(&mut standing, rotation, now)?;
+        self.recovered(now)
+    }
+
+    /// Makes a key that signs at once, and whose file takes the place of whatever is there.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub(super) fn renew(&self, now: Timestamp) -> anyhow::Result<()> {
+        let _alone = self.lock()?;
+        let mut standing = self.standing()?;
+        if standing.next.is_some() {
+            return Ok(());
+        }
+        remove(&self.next_file())?;
+        let rotation = Rotation {
+            lead: Duration::ZERO,
+            overlap: Duration::ZERO,
+            by: "configuration".to_owned(),
+        };
+        self.make_next(&mut standing, rotation, now)
+    }
+
+    fn make_next(
+        &self,
+        standing: &mut Standing,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
         let key = self.purpose.fresh()?;
         write_private(&self.next_file(), key.expose())
             .with_context(|| format!("cannot write {}", self.next_file().display()))?;
         self.sync()?;
-        standing.next = Some(Next {
-            key: Public::of(self.purpose, &key)?,
-            made: now.seconds(),
-            from: now.plus(rotation.lead).seconds(),
-            overlap: rotation.overlap.as_secs(),
-            by: rotation.by,
-            told: false,
-        });
+        let key = Public::of(self.purpose, &key)?;
+        standing.next = Some(Next::of(key, rotation, now));
+        self.write(standing)
+    }
+
+    /// The next key signs from now on, as the log says.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub(super) fn promote(&self, now: Timestamp) -> anyhow::Result<Opened> {
+        let _alone = self.lock()?;
+        let mut standing = self.standing()?;
+        self.check_next(&standing)?;
+        standing.promote();
         self.write(&standing)?;
         self.recovered(now)
+    }
+
+    /// The keys in its files, whatever the ring says of them.
+    ///
+    /// # Errors
+    /// A file cannot be read, or others can read it.
+    pub(super) fn secrets(&self) -> anyhow::Result<Vec<(Public, Secret<Vec<u8>>)>> {
+        let mut all = Vec::new();
+        for file in [self.file(), self.next_file()] {
+            let held = read_private(&file)?;
+            all.extend(held.and_then(|held| Some((Public::of(self.purpose, &held).ok()?, held))));
+        }
+        Ok(all)
     }
 
     /// Whether the keys are those that the ring names, if there is one and the keys are there.
@@ -185,7 +223,8 @@ impl Ring {
         }
         let mut standing = self.standing()?;
         self.check_next(&standing)?;
-        if (standing.next.as_ref()).is_some_and(|next| next.from <= now.seconds()) {
+        let is_due = (standing.next.as_ref()).is_some_and(|next| next.from <= now.seconds());
+        if is_due && self.purpose.is_promoted_by_time() {
             standing.promote();
             self.write(&standing)?;
         }

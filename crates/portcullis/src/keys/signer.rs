@@ -1,5 +1,6 @@
 //! A key of ours as a process has it: it signs, and says what of it is published.
 
+use super::hardware::PATIENCE;
 use super::ring::{Change, Opened};
 use super::{Hardware, Public, Purpose, Ring, Standing, Unready};
 use crate::clock;
@@ -155,7 +156,7 @@ impl Signer {
             return self.held.load().sign(&self.header(kind), claims);
         };
         let message = message(&self.header(kind), claims)?;
-        let signature = hardware.sign_here(message.clone().into_bytes())?;
+        let signature = hardware.sign_here(message.clone().into_bytes(), PATIENCE)?;
         Ok(whole(&message, &signature))
     }
 
@@ -218,7 +219,7 @@ impl Signer {
 impl Held {
     fn new(ring: &Ring, opened: Opened, now: Timestamp) -> Self {
         let key = opened.secret.map(|secret| match ring.purpose {
-            Purpose::Issuer => EncodingKey::from_ed_der(secret.expose()),
+            Purpose::Issuer | Purpose::Audit => EncodingKey::from_ed_der(secret.expose()),
             Purpose::Assertion | Purpose::Client => EncodingKey::from_ec_der(secret.expose()),
         });
         Self {
@@ -261,7 +262,7 @@ fn whole(message: &str, signature: &[u8]) -> Secret<String> {
 
 const fn algorithm(purpose: Purpose) -> Algorithm {
     match purpose {
-        Purpose::Issuer => Algorithm::EdDSA,
+        Purpose::Issuer | Purpose::Audit => Algorithm::EdDSA,
         Purpose::Assertion | Purpose::Client => Algorithm::ES256,
     }
 }

@@ -21,6 +21,16 @@ pub(crate) struct Standing {
     pub(crate) retired: Vec<Retired>,
 }
 
+/// How a key is replaced.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    /// How long the new one is published before it signs.
+    pub(crate) lead: Duration,
+    /// How long the old one counts after that.
+    pub(crate) overlap: Duration,
+    pub(crate) by: String,
+}
+
 /// A key that is published and does not sign yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +60,20 @@ pub(crate) struct Retired {
     pub(super) told: bool,
 }
 
+impl Next {
+    /// A new key.
+    pub(super) fn of(key: Public, rotation: Rotation, now: Timestamp) -> Self {
+        Self {
+            key,
+            made: now.seconds(),
+            from: now.plus(rotation.lead).seconds(),
+            overlap: rotation.overlap.as_secs(),
+            by: rotation.by,
+            told: false,
+        }
+    }
+}
+
 impl Standing {
     /// That of one key.
     pub(super) const fn of(signs: Public, made: u64) -> Self {
@@ -63,14 +87,12 @@ impl Standing {
 
     /// Another key signs from now on, as the configuration says.
     pub(super) fn replace(&mut self, key: Public, overlap: Duration, now: Timestamp) {
-        self.next = Some(Next {
-            key,
-            made: now.seconds(),
-            from: now.seconds(),
-            overlap: overlap.as_secs(),
+        let rotation = Rotation {
+            lead: Duration::ZERO,
+            overlap,
             by: "configuration".to_owned(),
-            told: false,
-        });
+        };
+        self.next = Some(Next::of(key, rotation, now));
         self.promote();
     }
 

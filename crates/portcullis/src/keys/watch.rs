@@ -2,7 +2,7 @@
 
 use super::ring::Change;
 use super::wrapping::only;
-use super::{Purpose, Signer, Unready};
+use super::{LogKey, Purpose, Signer, Unready};
 use crate::clock;
 use crate::lifecycle::{Files, Home};
 use crate::record::note;
@@ -27,6 +27,14 @@ struct Watched {
     unready: Option<Unready>,
 }
 
+/// The same of the key of the audit log.
+struct WatchedLog {
+    key: LogKey,
+    files: Files,
+    why: Option<String>,
+    unready: Option<Unready>,
+}
+
 /// The key that wraps others.
 struct Wrapping {
     directory: PathBuf,
@@ -34,7 +42,11 @@ struct Wrapping {
 }
 
 /// Keeps up until the process ends: exchanges that outlive the beginning of a drain need to know too.
-pub(crate) fn keep_up(gateway: &Arc<Gateway>, home: &Home, signers: [&Arc<Signer>; 3]) {
+pub(crate) fn keep_up(
+    gateway: &Arc<Gateway>,
+    home: &Home,
+    (signers, log): ([&Arc<Signer>; 3], LogKey),
+) {
     let wrapping = Wrapping {
         only: only(&home.keys()),
         directory: home.keys(),
@@ -45,11 +57,21 @@ pub(crate) fn keep_up(gateway: &Arc<Gateway>, home: &Home, signers: [&Arc<Signer
         why: None,
         unready: None,
     });
-    let watching = watch(Arc::clone(gateway), watched, wrapping);
+    let log = WatchedLog {
+        key: log,
+        files: Files::default(),
+        why: None,
+        unready: None,
+    };
+    let watching = watch(Arc::clone(gateway), (watched, log), wrapping);
     gateway.tasks.spawn(watching);
 }
 
-async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3], mut wrapping: Wrapping) {
+async fn watch(
+    gateway: Arc<Gateway>,
+    (mut watched, mut log): ([Watched; 3], WatchedLog),
+    mut wrapping: Wrapping,
+) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -61,13 +83,15 @@ async fn watch(gateway: Arc<Gateway>, mut watched: [Watched; 3], mut wrapping: W
                 one.look(&within);
                 one.ask(&within);
             }
+            log.look(&within);
+            log.ask(&within);
             wrapping.look(&within);
-            (watched, wrapping)
+            (watched, log, wrapping)
         });
         let Ok(back) = looked.await else {
             return tracing::error!("keys are not watched any more");
         };
-        (watched, wrapping) = back;
+        (watched, log, wrapping) = back;
     }
 }
 
@@ -85,42 +109,83 @@ impl Watched {
         let taken = self.signer.reread(now);
         match purpose {
             Purpose::Issuer => gateway.issuers.renew_own(),
-            Purpose::Assertion | Purpose::Client => {}
+            Purpose::Assertion | Purpose::Client | Purpose::Audit => {}
         }
         let tell = |change| note(recorder, record_of(word, change));
         let settled = taken.and_then(|()| self.signer.settle(now, tell));
         let why = settled.err().map(|error| format!("{error:#}"));
-        if let Some(why) = why.as_ref().filter(|why| self.why.as_ref() != Some(why)) {
-            tracing::error!(
-                key = word,
-                why,
-                "the key was not taken up, the old one stays"
-            );
-            let mut record = Record::new("key.rejected");
-            record.detail.set("key", word);
-            record.detail.set("problem", why.as_str());
-            note(recorder, record);
-        }
+        tell_rejected(gateway, word, (&self.why, &why));
         self.why = why;
     }
-}
 
-impl Watched {
     /// Tells of a token that signs no more, or does again.
     fn ask(&mut self, gateway: &Gateway) {
         let now = self.signer.unready();
-        if now == self.unready {
+        if now != self.unready {
+            note(
+                &gateway.recorder,
+                readiness(self.signer.purpose(), now.as_ref()),
+            );
+            self.unready = now;
+        }
+    }
+}
+
+impl WatchedLog {
+    /// Has the next key sign whose time has come, and tells of it.
+    fn look(&mut self, gateway: &Gateway) {
+        let (now, files) = (clock::now(), Files::of(self.key.files()));
+        let due = self.key.changes();
+        if files == self.files && due.is_none_or(|due| due > now.seconds()) {
             return;
         }
-        let event = now.as_ref().map_or("key.available", |_| "key.unavailable");
-        let mut record = Record::new(event);
-        record.detail.set("key", self.signer.purpose().word());
-        if let Some(why) = &now {
-            record.detail.set("problem", why.to_string().as_str());
-        }
-        note(&gateway.recorder, record);
-        self.unready = now;
+        let (word, recorder) = (Purpose::Audit.word(), &gateway.recorder);
+        let tell = |change| {
+            let mut record = record_of(word, change);
+            let signer = recorder.signer().to_string();
+            record.detail.set("verifier", signer.as_str());
+            note(recorder, record);
+        };
+        let kept = self.key.keep_up(recorder, tell);
+        let why = kept.err().map(|error| format!("{error:#}"));
+        tell_rejected(gateway, word, (&self.why, &why));
+        self.why = why;
+        self.files = files;
     }
+
+    /// Tells of a token that signs no more, or does again; of that, once there is a checkpoint and hence a place.
+    fn ask(&mut self, gateway: &Gateway) {
+        let now = self.key.unready();
+        if now != self.unready && gateway.recorder.is_healthy() {
+            note(&gateway.recorder, readiness(Purpose::Audit, now.as_ref()));
+            self.unready = now;
+        }
+    }
+}
+
+fn tell_rejected(gateway: &Gateway, word: &str, (before, now): (&Option<String>, &Option<String>)) {
+    let Some(why) = now.as_ref().filter(|_| before != now) else {
+        return;
+    };
+    tracing::error!(
+        key = word,
+        why,
+        "the key was not taken up, the old one stays"
+    );
+    let mut record = Record::new("key.rejected");
+    record.detail.set("key", word);
+    record.detail.set("problem", why.as_str());
+    note(&gateway.recorder, record);
+}
+
+fn readiness(purpose: Purpose, unready: Option<&Unready>) -> Record {
+    let event = unready.map_or("key.available", |_| "key.unavailable");
+    let mut record = Record::new(event);
+    record.detail.set("key", purpose.word());
+    if let Some(why) = unready {
+        record.detail.set("problem", why.to_string().as_str());
+    }
+    record
 }
 
 impl Wrapping {

@@ -1,7 +1,6 @@
 //! The data directory: what is where, and what is made on the first start.
 
 use crate::keys;
-use portcullis_core::secret::Secret;
 use std::path::PathBuf;
 
 /// The data directory's parts.
@@ -19,7 +18,7 @@ impl Home {
         self.0.join("keys/audit.ed25519")
     }
 
-    /// The public half of it, for auditors (C2SP signed-note verifier key).
+    /// The public half of the key that began the log, for auditors (C2SP signed-note verifier key).
     pub(crate) fn verifier_key(&self) -> PathBuf {
         self.0.join("audit.vkey")
     }
@@ -34,10 +33,9 @@ impl Home {
         self.0.join("running.json")
     }
 
-    /// Makes the directory and the log's key where they are missing; gives the key.
-    pub(crate) fn prepare(&self) -> anyhow::Result<Secret<Vec<u8>>> {
+    /// Makes the directory where it is missing.
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
         keys::private_directory(&self.0)?;
-        keys::private_directory(&self.keys())?;
-        keys::ed25519(&self.audit_key())
+        keys::private_directory(&self.keys())
     }
 }

@@ -2,24 +2,27 @@
 
 use super::Home;
 use crate::config::{self, Checked};
+use crate::keys::LogKey;
 use crate::record::note;
 use crate::{clock, keys};
 use anyhow::Context as _;
-use portcullis_audit::{Durability, Record, Recorder, Settings, SigningKey, Writer};
-use portcullis_core::secret::Secret;
+use portcullis_audit::{Durability, Record, Recorder, Settings, VerifierKey, Writer};
+use std::io::ErrorKind;
 use std::path::Path;
 
-/// The origin line of our checkpoints, and the name of the key that signs them.
+/// The origin line of our checkpoints, and the name of the keys that sign them.
 pub(crate) const LOG_NAME: &str = "portcullis.local/audit";
 
 pub(super) fn open_log(
     checked: &Checked,
     home: &Home,
-    key: &Secret<Vec<u8>>,
-) -> anyhow::Result<(Recorder, Writer)> {
-    let key =
-        SigningKey::from_pkcs8(LOG_NAME, key.expose()).context("the audit key cannot be used")?;
-    publish(&home.verifier_key(), &key.verifier().to_string())?;
+) -> anyhow::Result<(Recorder, Writer, LogKey)> {
+    let own = LogKey::new(home, checked)?;
+    let (directory, published) = (&checked.audit.directory, published(&home.verifier_key())?);
+    let key = own.due(directory, published.as_ref(), checked.pkcs11.as_ref());
+    let key = key.context("the audit key cannot be used")?;
+    let first = published.unwrap_or_else(|| key.verifier().clone());
+    publish(&home.verifier_key(), &first)?;
     for witness in &checked.audit.witness {
         if let Some(directory) = witness.parent() {
             std::fs::create_dir_all(directory)
@@ -33,9 +36,10 @@ pub(super) fn open_log(
             config::Durability::Within(span) => Durability::Grouped(span),
         },
         witnesses: checked.audit.witness.clone(),
+        first_keys: vec![first],
+        sign_within: checked.audit.sign_within,
         ..Settings::default()
     };
-    let directory = &checked.audit.directory;
     let opened = portcullis_audit::open(directory, key, clock::micros, &settings)
         .with_context(|| format!("the audit log in {} cannot be opened", directory.display()))?;
     if let Some(torn) = &opened.recovery.torn {
@@ -45,20 +49,26 @@ pub(super) fn open_log(
             .set("file", torn.file.display().to_string().as_str());
         note(&opened.recorder, record);
     }
-    Ok((opened.recorder, opened.writer))
+    let taken = own.take_place(&opened.recorder);
+    taken.context("the audit key cannot be replaced")?;
+    Ok((opened.recorder, opened.writer, own))
 }
 
-/// Writes the verifier key where it is missing; another one there is not replaced.
-fn publish(path: &Path, verifier: &str) -> anyhow::Result<()> {
-    match std::fs::read_to_string(path) {
-        Ok(there) if there.trim() == verifier => Ok(()),
-        Ok(_) => anyhow::bail!(
-            "{} holds another key than keys/audit.ed25519: one of them was replaced",
-            path.display()
-        ),
-        Err(_) => Ok(keys::write_private(
-            path,
-            format!("{verifier}\n").as_bytes(),
-        )?),
+/// The key that began the log, as auditors have it.
+fn published(path: &Path) -> anyhow::Result<Option<VerifierKey>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let key = text.trim().parse();
+    key.map(Some)
+        .with_context(|| format!("{} is no verifier key", path.display()))
+}
+
+/// Writes the verifier key where it is missing: auditors keep the one that began the log, whoever signs it now.
+fn publish(path: &Path, first: &VerifierKey) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
     }
+    Ok(keys::write_private(path, format!("{first}\n").as_bytes())?)
 }

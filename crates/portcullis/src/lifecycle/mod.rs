@@ -16,7 +16,7 @@ use crate::config::{Borrowing, Checked, Otlp};
 use crate::export::Export;
 use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
-use crate::keys::{self, Signers};
+use crate::keys::{self, LogKey, Signers};
 use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
 use crate::relay::{Aggregate, Directories, Feeds, Gateway};
@@ -106,6 +106,8 @@ pub(crate) struct Running {
     pub(crate) leases: Arc<Leases>,
     /// Which those are.
     pub(crate) borrowing: watch::Sender<Arc<Borrowing>>,
+    /// What signs the audit log.
+    pub(crate) log_key: LogKey,
     writer: Mutex<Option<Writer>>,
 }
 
@@ -118,9 +120,9 @@ pub(crate) async fn build(
     otlp: Option<Otlp>,
 ) -> anyhow::Result<Running> {
     let home = Home(checked.gateway.data.clone());
-    let audit_key = home.prepare()?;
+    home.prepare()?;
     let revocations = Revocations::open(&shared.state()).await?;
-    let (recorder, writer) = open_log(checked, &home, &audit_key)?;
+    let (recorder, writer, log_key) = open_log(checked, &home)?;
     let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
     let aggregate = Arc::new(Aggregate::default());
     let (signers, leases) = (Signers::open(&home, checked)?, Arc::new(Leases::default()));
@@ -172,6 +174,7 @@ pub(crate) async fn build(
         wanted: watch::Sender::new(acme::Wanted::by(checked)),
         leases,
         borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),
+        log_key,
         writer: Mutex::new(Some(writer)),
     })
 }
@@ -227,7 +230,8 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         expiring.tell(&recorder);
         std::future::ready(())
     });
-    keys::keep_up(&gateway, &home, running.signers.all());
+    let own = (running.signers.all(), running.log_key.clone());
+    keys::keep_up(&gateway, &home, own);
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);

@@ -61,6 +61,10 @@ fn readiness(gateway: &Gateway) -> Response<Body> {
             "the audit log takes no records\n",
         ),
         (
+            gateway.recorder.is_unsigned(),
+            "the key of the audit log does not sign\n",
+        ),
+        (
             !gateway.issuers.is_ready(),
             "the keys of an issuer are missing\n",
         ),

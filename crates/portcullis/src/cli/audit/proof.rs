@@ -4,8 +4,8 @@ use super::{Ending, Named, Place, keys, out, place, unknown};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_audit::{
-    BadNote, CHECKPOINTS, Checkpoint, Consistency, Inclusion, MAX_NOTE_BYTES, NoProof, VerifierKey,
-    consistency, inclusion, verify_consistency, verify_inclusion,
+    BadNote, CHECKPOINTS, Checkpoint, Consistency, Inclusion, Lineage, MAX_NOTE_BYTES, NoProof,
+    VerifierKey, consistency, inclusion, verify_consistency, verify_inclusion,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -52,11 +52,16 @@ enum Shown {
     Inclusion {
         proof: Inclusion,
         checkpoint: String,
+        /// The checkpoints by which one key handed over to the next, if any did.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        handovers: Vec<String>,
     },
     Consistency {
         proof: Consistency,
         old: String,
         new: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        handovers: Vec<String>,
     },
 }
 
@@ -110,10 +115,8 @@ impl Proof {
 
     fn make(&self, place: &Place, keys: &[VerifierKey]) -> Result<Shown, Without> {
         if let Some([old, new]) = self.consistency.as_deref() {
-            let (before, after) = (
-                signed(&place.log, keys, Some(*old))?,
-                signed(&place.log, keys, Some(*new))?,
-            );
+            let (before, _) = signed(&place.log, keys, Some(*old))?;
+            let (after, lineage) = signed(&place.log, keys, Some(*new))?;
             let proof = consistency(&place.log, *old, *new)?;
             // What is handed out is checked first: a log that was touched has no proofs.
             verify_consistency(&proof, &before, &after).map_err(touched)?;
@@ -121,10 +124,11 @@ impl Proof {
                 proof,
                 old: before.note().to_owned(),
                 new: after.note().to_owned(),
+                handovers: handovers(&lineage),
             });
         }
         let seq = self.seq.unwrap_or_default();
-        let checkpoint = signed(&place.log, keys, self.size)?;
+        let (checkpoint, lineage) = signed(&place.log, keys, self.size)?;
         let size = checkpoint.tree().size;
         if seq >= size {
             let why = format!("record {seq} is not among the {size} that are signed");
@@ -135,6 +139,7 @@ impl Proof {
         Ok(Shown::Inclusion {
             proof,
             checkpoint: checkpoint.note().to_owned(),
+            handovers: handovers(&lineage),
         })
     }
 
@@ -144,8 +149,19 @@ impl Proof {
             Err(error) => return unknown(&format!("{error:#}")),
         };
         let outcome = match &shown {
-            Shown::Inclusion { proof, checkpoint } => check_inclusion(proof, checkpoint, keys),
-            Shown::Consistency { proof, old, new } => check_consistency(proof, old, new, keys),
+            Shown::Inclusion {
+                proof,
+                checkpoint,
+                handovers,
+            } => followed(handovers, keys)
+                .and_then(|lineage| check_inclusion(proof, checkpoint, &lineage)),
+            Shown::Consistency {
+                proof,
+                old,
+                new,
+                handovers,
+            } => followed(handovers, keys)
+                .and_then(|lineage| check_consistency(proof, old, new, &lineage)),
         };
         let holds = outcome.is_ok();
         let (Ok(message) | Err(message)) = outcome;
@@ -165,7 +181,7 @@ impl Proof {
 }
 
 /// Proves that records are in the log that the last checkpoint signs.
-pub(in crate::cli) struct Prover(Option<Checkpoint>);
+pub(in crate::cli) struct Prover(Option<(Checkpoint, Lineage)>);
 
 impl Prover {
     pub(in crate::cli) fn of(log: &Path, keys: &[VerifierKey]) -> anyhow::Result<Self> {
@@ -179,7 +195,8 @@ impl Prover {
         seq: u64,
     ) -> anyhow::Result<Option<serde_json::Value>> {
         let signed = self.0.as_ref();
-        let Some(checkpoint) = signed.filter(|checkpoint| seq < checkpoint.tree().size) else {
+        let is_signed = |(checkpoint, _): &&(Checkpoint, Lineage)| seq < checkpoint.tree().size;
+        let Some((checkpoint, lineage)) = signed.filter(is_signed) else {
             return Ok(None);
         };
         let proof = inclusion(log, seq, checkpoint.tree().size)?;
@@ -188,12 +205,17 @@ impl Prover {
         let shown = Shown::Inclusion {
             proof,
             checkpoint: checkpoint.note().to_owned(),
+            handovers: handovers(lineage),
         };
         Ok(Some(serde_json::to_value(&shown)?))
     }
 }
 
-fn signed(log: &Path, keys: &[VerifierKey], size: Option<u64>) -> Result<Checkpoint, Without> {
+fn signed(
+    log: &Path,
+    keys: &[VerifierKey],
+    size: Option<u64>,
+) -> Result<(Checkpoint, Lineage), Without> {
     checkpoint(log, keys, size)?.ok_or_else(|| {
         Without::Refused(match size {
             Some(size) => format!("no checkpoint of {size} records was signed"),
@@ -219,9 +241,25 @@ fn read(file: &Path) -> anyhow::Result<Shown> {
     serde_json::from_str(&text).with_context(named)
 }
 
-fn check_inclusion(proof: &Inclusion, note: &str, keys: &[VerifierKey]) -> Result<String, String> {
-    let checkpoint =
-        Checkpoint::open(note, keys).map_err(|error| format!("the checkpoint: {error}"))?;
+fn handovers(lineage: &Lineage) -> Vec<String> {
+    let notes = lineage.handovers().iter().map(Checkpoint::note);
+    notes.map(str::to_owned).collect()
+}
+
+/// The keys that are proven by these handovers.
+fn followed(handovers: &[String], keys: &[VerifierKey]) -> Result<Lineage, String> {
+    let mut lineage = Lineage::new(keys);
+    for note in handovers {
+        let followed = lineage.follow(note);
+        followed.map_err(|error| format!("a handover: {error}"))?;
+    }
+    Ok(lineage)
+}
+
+fn check_inclusion(proof: &Inclusion, note: &str, keys: &Lineage) -> Result<String, String> {
+    let checkpoint = keys
+        .open(note)
+        .map_err(|error| format!("the checkpoint: {error}"))?;
     verify_inclusion(proof, &checkpoint).map_err(|error| error.to_string())?;
     Ok(format!(
         "record {} is among the {} of {}",
@@ -235,12 +273,14 @@ fn check_consistency(
     proof: &Consistency,
     old: &str,
     new: &str,
-    keys: &[VerifierKey],
+    keys: &Lineage,
 ) -> Result<String, String> {
-    let old =
-        Checkpoint::open(old, keys).map_err(|error| format!("the old checkpoint: {error}"))?;
-    let new =
-        Checkpoint::open(new, keys).map_err(|error| format!("the new checkpoint: {error}"))?;
+    let old = keys
+        .open(old)
+        .map_err(|error| format!("the old checkpoint: {error}"))?;
+    let new = keys
+        .open(new)
+        .map_err(|error| format!("the new checkpoint: {error}"))?;
     verify_consistency(proof, &old, &new).map_err(|error| error.to_string())?;
     Ok(format!(
         "the {} records of {} begin with the earlier {}",
@@ -250,12 +290,12 @@ fn check_consistency(
     ))
 }
 
-/// The checkpoint of this size, or the last one, if there is one.
+/// The checkpoint of this size, or the last one, if there is one; and the keys of the log.
 pub(in crate::cli) fn checkpoint(
     log: &Path,
     keys: &[VerifierKey],
     size: Option<u64>,
-) -> anyhow::Result<Option<Checkpoint>> {
+) -> anyhow::Result<Option<(Checkpoint, Lineage)>> {
     let path = log.join(CHECKPOINTS);
     let mut notes = BufReader::new(
         File::open(&path).with_context(|| format!("cannot read {}", path.display()))?,
@@ -268,8 +308,12 @@ pub(in crate::cli) fn checkpoint(
             found = Some(note);
         }
     }
-    let opened = found.map(|note| Checkpoint::open(&note, keys)).transpose();
-    opened.with_context(|| format!("a checkpoint in {}", path.display()))
+    let Some(note) = found else { return Ok(None) };
+    let lineage = Lineage::read(log, keys);
+    let lineage = lineage.with_context(|| format!("cannot read {}", path.display()))?;
+    let opened = lineage.open(&note);
+    let opened = opened.with_context(|| format!("a checkpoint in {}", path.display()))?;
+    Ok(Some((opened, lineage)))
 }
 
 /// A text, an empty line and signatures, which an empty line ends; an unfinished note is none.

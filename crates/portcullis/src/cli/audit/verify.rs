@@ -84,6 +84,10 @@ pub(in crate::cli) fn verify(log: &Path, keys: &[VerifierKey], witnesses: &[Path
 
 fn json_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
     let tree = sound.checkpoint.tree();
+    let handovers = sound.lineage.handovers().iter().map(|one| {
+        let successor = one.successor().map(ToString::to_string);
+        json!({ "size": one.tree().size, "from": one.signer().to_string(), "to": successor })
+    });
     let report = json!({
         "verdict": "sound",
         "log": log.display().to_string(),
@@ -91,6 +95,8 @@ fn json_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
         "removed": sound.removed,
         "root": hex(&sound.root),
         "checkpoint": { "origin": sound.checkpoint.origin(), "size": tree.size, "root": hex(&tree.root) },
+        "signer": sound.checkpoint.signer().to_string(),
+        "handovers": handovers.collect::<Vec<_>>(),
         "unanchored": sound.unanchored,
         "torn_bytes": sound.torn_bytes,
         "witnesses": witnesses.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
@@ -105,6 +111,11 @@ fn text_of(log: &Path, witnesses: &[PathBuf], sound: &Sound) -> String {
         format!("  root        {}", hex(&sound.root)),
         format!("  checkpoint  of {size} records, signed as {origin}"),
     ];
+    lines.extend(sound.lineage.handovers().iter().map(|one| {
+        let (from, size) = (one.signer().id(), one.tree().size);
+        let to = one.successor().map(VerifierKey::id).unwrap_or_default();
+        format!("  handover    after {size} records, from the key {from} to {to}")
+    }));
     if sound.removed > 0 {
         let first = sound.removed;
         lines.push(format!(

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::config::Checked;
 use crate::keys::{Purpose, Ring};
 use crate::lifecycle::{Home, LOG_NAME};
-use portcullis_audit::SigningKey;
+use portcullis_audit::{SigningKey, VerifierKey, signer};
 use portcullis_core::secret::Secret;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -90,9 +90,10 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
         let place = checked.and_then(|checked| checked.pkcs11.as_ref());
         place.and_then(|place| purpose.label(place)).is_none()
     };
-    let issuer = Some(Purpose::Issuer).filter(is_here);
-    let issuer = issuer.map(|issuer| directory.join(issuer.file()));
-    for path in issuer.into_iter().chain([home.audit_key()]) {
+    let needed = [Purpose::Issuer, Purpose::Audit]
+        .into_iter()
+        .filter(is_here);
+    for path in needed.map(|purpose| directory.join(purpose.file())) {
         match std::fs::metadata(&path) {
             Ok(metadata) => {
                 private(&path, &metadata, "keys.mode", "600", findings);
@@ -117,34 +118,48 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
             );
         }
     }
-    pair(home, findings);
+    if is_here(&Purpose::Audit) {
+        pair((home, checked), findings);
+    }
 }
 
-/// The key that signs checkpoints must be the other half of the one that auditors have.
-fn pair(home: &Home, findings: &mut Findings) {
-    let Ok(document) = std::fs::read(home.audit_key()).map(Secret::new) else {
+/// The key that is there must be the one whose turn it is to sign, in the log that auditors have the first key of.
+fn pair((home, checked): (&Home, Option<&Checked>), findings: &mut Findings) {
+    let (held, published) = (home.audit_key(), home.verifier_key());
+    let Ok(document) = std::fs::read(&held).map(Secret::new) else {
         return;
     };
     let Ok(key) = SigningKey::from_pkcs8(LOG_NAME, document.expose()) else {
-        let what = format!("{} is no Ed25519 key", home.audit_key().display());
+        let what = format!("{} is no Ed25519 key", held.display());
         return findings.error("keys.unusable", what, "restore it from your backup");
     };
-    match std::fs::read_to_string(home.verifier_key()) {
-        Ok(text) if text.trim() == key.verifier().to_string() => {}
-        Ok(_) => findings.error(
+    let Ok(text) = std::fs::read_to_string(&published) else {
+        return findings.note(
+            "keys.unpublished",
+            format!("there is no {} yet", published.display()),
+            "start the gateway once: it writes the key that auditors need",
+        );
+    };
+    let log = checked.map_or_else(
+        || home.0.join("audit"),
+        |checked| checked.audit.directory.clone(),
+    );
+    let first: Option<VerifierKey> = text.trim().parse().ok();
+    let due = first.map(|first| match signer(&log, std::slice::from_ref(&first)) {
+        Ok(due) => due.unwrap_or(first),
+        // What is wrong with the log is found elsewhere.
+        Err(_) => key.verifier().clone(),
+    });
+    if due.as_ref() != Some(key.verifier()) {
+        findings.error(
             "keys.mismatch",
             format!(
-                "{} is not the other half of {}",
-                home.verifier_key().display(),
-                home.audit_key().display()
+                "{} is not the key whose turn it is to sign the log that began with {}",
+                held.display(),
+                published.display()
             ),
             "one of the two was replaced: restore both from your backup",
-        ),
-        Err(_) => findings.note(
-            "keys.unpublished",
-            format!("there is no {} yet", home.verifier_key().display()),
-            "start the gateway once: it writes the key that auditors need",
-        ),
+        );
     }
 }
 

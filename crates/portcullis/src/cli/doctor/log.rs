@@ -6,7 +6,8 @@ use crate::clock;
 use crate::config::Checked;
 use crate::lifecycle::Home;
 use portcullis_audit::{
-    Checkpoint, Filter, Found, MAX_BACKWARDS_MICROS, MAX_NOTE_BYTES, VerifierKey, newest_first,
+    Checkpoint, Filter, Found, Lineage, MAX_BACKWARDS_MICROS, MAX_NOTE_BYTES, VerifierKey,
+    newest_first,
 };
 use rustix::fs::{Access, access, statvfs};
 use std::io::Read as _;
@@ -100,9 +101,12 @@ fn stated(
     fix: &str,
     findings: &mut Findings,
 ) -> Vec<(String, Checkpoint)> {
-    let mut stated = Vec::new();
+    let (mut stated, mut lineage) = (Vec::new(), Lineage::new(keys));
     match checkpoint(&checked.audit.directory, keys, None) {
-        Ok(Some(last)) => stated.push(("the last checkpoint".to_owned(), last)),
+        Ok(Some((last, keys))) => {
+            stated.push(("the last checkpoint".to_owned(), last));
+            lineage = keys;
+        }
         Ok(None) => findings.error("audit.checkpoint", "the log has no checkpoint", fix),
         Err(error) => findings.error("audit.checkpoint", format!("{error:#}"), fix),
     }
@@ -112,7 +116,7 @@ fn stated(
         .iter()
         .filter(|witness| witness.exists())
     {
-        match read(witness, keys) {
+        match read(witness, &lineage) {
             Ok(copy) => stated.push((format!("the witness {}", witness.display()), copy)),
             Err(error) => findings.error(
                 "audit.witness",
@@ -124,12 +128,12 @@ fn stated(
     stated
 }
 
-fn read(witness: &Path, keys: &[VerifierKey]) -> anyhow::Result<Checkpoint> {
+fn read(witness: &Path, keys: &Lineage) -> anyhow::Result<Checkpoint> {
     let mut note = String::new();
     std::fs::File::open(witness)?
         .take(u64::try_from(MAX_NOTE_BYTES)? + 1)
         .read_to_string(&mut note)?;
-    Ok(Checkpoint::open(&note, keys)?)
+    Ok(keys.open(&note)?)
 }
 
 fn newest(directory: &Path) -> anyhow::Result<Option<Found>> {

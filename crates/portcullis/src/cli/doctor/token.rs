@@ -3,9 +3,12 @@
 use super::Findings;
 use crate::config::Checked;
 use crate::keys::{Hardware, Purpose};
+use std::time::Duration;
 
 /// What is signed to see whether it can be; nobody takes it for anything.
 const TRIAL: &[u8] = b"portcullis doctor";
+/// How long a token may take for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn look(checked: &Checked, findings: &mut Findings) {
     let Some(place) = &checked.pkcs11 else {
@@ -17,7 +20,7 @@ pub(super) fn look(checked: &Checked, findings: &mut Findings) {
             continue;
         };
         let problem = match Hardware::open(place, purpose, label) {
-            Ok(key) => match key.sign_here(TRIAL.to_vec()) {
+            Ok(key) => match key.sign_here(TRIAL.to_vec(), PATIENCE) {
                 Ok(_) => continue,
                 Err(error) => error.to_string(),
             },

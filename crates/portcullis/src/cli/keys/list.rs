@@ -7,10 +7,9 @@ use crate::keys::{Public, Purpose, Ring, Standing, wrapping};
 use crate::lifecycle::Home;
 use anyhow::Context as _;
 use clap::Args;
-use portcullis_audit::{VerifierKey, time_text};
+use portcullis_audit::time_text;
 use portcullis_core::time::Timestamp;
 use serde::Serialize;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -78,7 +77,6 @@ fn listed(home: &Home) -> anyhow::Result<Vec<Listed>> {
             all.extend(of_ring(purpose, standing));
         }
     }
-    all.extend(of_log(home)?);
     all.extend(of_wrapping(&home.keys())?);
     Ok(all)
 }
@@ -100,28 +98,6 @@ fn of_ring(purpose: Purpose, standing: Standing) -> Vec<Listed> {
     let counting = standing.retired.into_iter().filter(|one| one.until > now);
     all.extend(counting.map(|one| listed(one.key, "counts", (None, Some(one.until)))));
     all
-}
-
-/// The key of the audit log, as auditors know it.
-fn of_log(home: &Home) -> anyhow::Result<Option<Listed>> {
-    let path = home.verifier_key();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let key = text.trim();
-    let known: Result<VerifierKey, _> = key.parse();
-    known.with_context(|| format!("{} is no verifier key", path.display()))?;
-    Ok(Some(Listed {
-        key: "audit",
-        id: key.split('+').nth(1).unwrap_or_default().to_owned(),
-        algorithm: "Ed25519".to_owned(),
-        state: "signs",
-        made: made(&home.audit_key()),
-        until: None,
-        used_for: "checkpoints of the audit log",
-    }))
 }
 
 fn of_wrapping(directory: &Path) -> anyhow::Result<Vec<Listed>> {

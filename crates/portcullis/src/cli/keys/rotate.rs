@@ -37,28 +37,24 @@ enum Kind {
     Assertion,
     /// What authorization servers are told of the gateway.
     Client,
-    /// Checkpoints of the audit log; it cannot be replaced.
+    /// Checkpoints of the audit log: the old key hands over to the new one, and what it has signed counts on.
     Audit,
 }
 
 impl Kind {
-    fn purpose(self) -> anyhow::Result<Purpose> {
-        Ok(match self {
+    const fn purpose(self) -> Purpose {
+        match self {
             Self::Issuer => Purpose::Issuer,
             Self::Assertion => Purpose::Assertion,
             Self::Client => Purpose::Client,
-            Self::Audit => bail!(
-                "the key of the audit log cannot be replaced: what it has signed could not be verified with another \
-                 one. Nothing has changed. For another key begin another log: move the old one away with \
-                 keys/audit.ed25519 and audit.vkey while the gateway is stopped"
-            ),
-        })
+            Self::Audit => Purpose::Audit,
+        }
     }
 }
 
 impl Rotate {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let purpose = self.kind.purpose()?;
+        let purpose = self.kind.purpose();
         let found = self.place.find()?;
         let directory = found.home.keys();
         let overlap = overlap(purpose, &found)?;
@@ -83,12 +79,16 @@ impl Rotate {
         let standing = standing.context("there is no new key")?.standing;
         let (old, new, from, until) = outcome(&standing, overlap)?;
         let [from, until] = [from, until].map(|at| time_text(Timestamp::from_seconds(at).micros()));
+        let counts = match purpose {
+            Purpose::Issuer | Purpose::Assertion | Purpose::Client => format!("until {until}"),
+            Purpose::Audit => "for what it has signed".to_owned(),
+        };
         out::print(&if self.json {
             let told = json!({ "key": purpose.word(), "old": old, "new": new, "from": from, "until": until });
             format!("{told:#}\n")
         } else {
             format!(
-                "{}: {new} signs from {from}; {old} counts until {until}\n",
+                "{}: {new} signs from {from}; {old} counts {counts}\n",
                 purpose.word()
             )
         });

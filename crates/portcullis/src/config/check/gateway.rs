@@ -199,6 +199,8 @@ pub(super) fn audit(desk: &mut Desk<'_>, raw: raw::Audit, gateway: &Gateway) -> 
         .and_then(|text| desk.choose(&place.key("arguments"), &text, &kinds))
         .unwrap_or(Arguments::Redacted);
     let rotate_bytes = desk.size(&place.key("rotate"), raw.rotate, &bounds::ROTATE);
+    let place_of = place.key("sign_within");
+    let sign_within = desk.span(&place_of, raw.sign_within, &bounds::SIGN_WITHIN);
     let keep = raw
         .keep
         .map(|raw| desk.span(&place.key("keep"), Some(raw), &bounds::KEEP));
@@ -208,6 +210,7 @@ pub(super) fn audit(desk: &mut Desk<'_>, raw: raw::Audit, gateway: &Gateway) -> 
     Audit {
         directory,
         durability,
+        sign_within,
         rotate_bytes,
         keep,
         keep_bytes,

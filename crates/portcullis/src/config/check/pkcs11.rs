@@ -33,13 +33,14 @@ pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkc
     let pin = raw
         .pin
         .and_then(|pin| desk.text(&place.key("pin"), raw::Text::Reference(pin)));
-    let keys = raw.keys;
-    let all = [&keys.issuer, &keys.assertion, &keys.client];
+    let is_unnamed = raw.keys.is_none();
+    let keys = raw.keys.unwrap_or_default();
+    let all = [&keys.issuer, &keys.assertion, &keys.client, &keys.audit];
     let mut named: Vec<&String> = all.into_iter().flatten().collect();
     let count = named.len();
     named.sort();
     named.dedup();
-    if named.is_empty() || named.len() < count || named.iter().any(|name| name.is_empty()) {
+    if is_unnamed || named.len() < count || named.iter().any(|name| name.is_empty()) {
         desk.refuse_with(
             &place.key("keys"),
             "no keys, or one for two purposes",
@@ -53,6 +54,7 @@ pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkc
         issuer: keys.issuer,
         assertion: keys.assertion,
         client: keys.client,
+        audit: keys.audit,
     })
 }
 

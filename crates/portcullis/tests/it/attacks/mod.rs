@@ -11,6 +11,7 @@ mod issuer;
 mod providers;
 mod keys;
 mod rotation;
+mod log_keys;
 mod hardware;
 mod egress;
 mod keeper;
