@@ -52,7 +52,7 @@ pub enum BadNote {
 }
 
 /// Asks for the Ed25519 signature of a text where the key is, and fails where that is out of reach.
-pub type Remote = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send>;
+pub type Remote = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 
 /// The key did not sign. It may another time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

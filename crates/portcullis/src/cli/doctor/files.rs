@@ -90,10 +90,9 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
         let place = checked.and_then(|checked| checked.pkcs11.as_ref());
         place.and_then(|place| purpose.label(place)).is_none()
     };
-    let needed = [Purpose::Issuer, Purpose::Audit]
-        .into_iter()
-        .filter(is_here);
-    for path in needed.map(|purpose| directory.join(purpose.file())) {
+    let needed = [Purpose::Issuer, Purpose::Audit];
+    for purpose in needed.iter().filter(|purpose| is_here(purpose)) {
+        let path = directory.join(purpose.file());
         match std::fs::metadata(&path) {
             Ok(metadata) => {
                 private(&path, &metadata, "keys.mode", "600", findings);
@@ -109,17 +108,21 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
             ),
         }
     }
-    for purpose in Purpose::ALL.into_iter().filter(is_here) {
-        if let Err(error) = Ring::new(purpose, &directory).check() {
-            findings.error(
+    let is_told = |purpose: &Purpose| {
+        let found = std::fs::metadata(directory.join(purpose.file()));
+        needed.contains(purpose) && found.is_ok_and(|metadata| mode(&metadata) & 0o077 != 0)
+    };
+    let all = Purpose::ALL.into_iter().filter(is_here);
+    for purpose in all.filter(|purpose| !is_told(purpose)) {
+        match Ring::new(purpose, &directory).check() {
+            Ok(()) if purpose == Purpose::Audit => pair((home, checked), findings),
+            Ok(()) => {}
+            Err(error) => findings.error(
                 "keys.mismatch",
                 format!("{error:#}"),
                 "restore the key and its ring from your backup",
-            );
+            ),
         }
-    }
-    if is_here(&Purpose::Audit) {
-        pair((home, checked), findings);
     }
 }
 
