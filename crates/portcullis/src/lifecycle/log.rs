@@ -1,14 +1,16 @@
 //! The audit log of a gateway, as its configuration says.
 
-use super::Home;
+use super::{Home, Running};
+use crate::assemble::own_issuer;
 use crate::config::{self, Checked};
-use crate::keys::LogKey;
+use crate::keys::{LogKey, Purpose};
 use crate::record::note;
 use crate::{clock, keys};
 use anyhow::Context as _;
 use portcullis_audit::{Durability, Record, Recorder, Settings, VerifierKey, Writer};
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The origin line of our checkpoints, and the name of the keys that sign them.
 pub(crate) const LOG_NAME: &str = "portcullis.local/audit";
@@ -71,4 +73,22 @@ fn publish(path: &Path, first: &VerifierKey) -> anyhow::Result<()> {
         return Ok(());
     }
     Ok(keys::write_private(path, format!("{first}\n").as_bytes())?)
+}
+
+/// What the gateway starts with.
+pub(super) fn started(checked: &Checked, running: &Running) -> Record {
+    let mut record = Record::new("gateway.started");
+    record.detail.set("version", env!("CARGO_PKG_VERSION"));
+    let policy = Arc::clone(&running.gateway.live.load().policy);
+    record.detail.set("policy", &*policy);
+    let keys = running.signers.all();
+    let keys = keys.map(|key| format!("{} {}", key.purpose().word(), key.id()));
+    let log = running.gateway.recorder.signer().id();
+    let keys = format!("{}, {} {log}", keys.join(", "), Purpose::Audit.word());
+    record.detail.set("keys", keys.as_str());
+    record.detail.set("issuer", own_issuer(checked).as_str());
+    record
+        .detail
+        .set("servers", checked.servers.len().to_string().as_str());
+    record
 }

@@ -11,7 +11,7 @@ mod signals;
 mod watched;
 
 use crate::alerts::{self, Alerts};
-use crate::assemble::{Upstreams, Workshop, assemble, own_issuer};
+use crate::assemble::{Upstreams, Workshop, assemble};
 use crate::config::{Borrowing, Checked, Otlp};
 use crate::export::Export;
 use crate::flood::SUM_EVERY;
@@ -35,7 +35,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 pub(crate) use home::Home;
 pub(crate) use log::LOG_NAME;
-use log::open_log;
+use log::{open_log, started};
 use portcullis_audit::{Record, Writer};
 use portcullis_core::authenticate::Proofs;
 use portcullis_core::misuse::Misuse;
@@ -386,19 +386,4 @@ async fn reap(gateway: &Gateway) {
     }
     let now = clock::now();
     join_all(live.upstreams.values().map(|upstream| upstream.reap(now))).await;
-}
-
-fn started(checked: &Checked, running: &Running) -> Record {
-    let mut record = Record::new("gateway.started");
-    record.detail.set("version", env!("CARGO_PKG_VERSION"));
-    let policy = Arc::clone(&running.gateway.live.load().policy);
-    record.detail.set("policy", &*policy);
-    let keys = running.signers.all();
-    let keys = keys.map(|key| format!("{} {}", key.purpose().word(), key.id()));
-    record.detail.set("keys", keys.join(", ").as_str());
-    record.detail.set("issuer", own_issuer(checked).as_str());
-    record
-        .detail
-        .set("servers", checked.servers.len().to_string().as_str());
-    record
 }
