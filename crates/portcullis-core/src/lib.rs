@@ -19,6 +19,7 @@ pub mod scim;
 pub mod misuse;
 pub mod alert;
 pub mod sign_in;
+pub mod openid;
 pub mod review;
 
 pub mod pipeline;

@@ -116,6 +116,10 @@ impl Header {
         Err(Unauthenticated::Type)
     }
 
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// `typ` in lower case, without `application/`.
     pub(crate) fn kind(&self) -> String {
         let typ = self.kind.as_deref().unwrap_or("JWT").to_ascii_lowercase();
@@ -194,6 +198,42 @@ pub(super) fn identify(
         declared: names.declared(&claims)?,
         expires: times.expires,
         lifetime: times.lifetime,
+        tenant: names.membership.of(&claims)?,
+        claims: plain_claims(claims)?,
+    })
+}
+
+/// Reads the claims of an ID token whose signature and times hold: who somebody is. No right at a server comes of it.
+pub(crate) fn signed_in(
+    claims: Map<String, Value>,
+    issuer: &Issuer,
+    (subject, client): (&str, &str),
+    made: Timestamp,
+) -> Result<Identity, Unauthenticated> {
+    let names = super::Claims {
+        subject: subject.to_owned(),
+        client_subject: false,
+        ..issuer.claims.clone()
+    };
+    let subject = names.subject(&claims, None)?;
+    let groups = names.groups(&claims)?;
+    Ok(Identity {
+        key: key_of(&issuer.issuer, &subject),
+        issuer: issuer.issuer.clone(),
+        subject,
+        client: Some(client.to_owned()),
+        token_id: None,
+        scopes: Vec::new(),
+        implied: Vec::new(),
+        roles: names.roles(&claims)?,
+        groups: groups.known,
+        has_unknown_groups: groups.has_unknown,
+        authentication: super::login::authentication(&claims)?,
+        issued: made,
+        bound: None,
+        declared: names.declared(&claims)?,
+        expires: made,
+        lifetime: Duration::ZERO,
         tenant: names.membership.of(&claims)?,
         claims: plain_claims(claims)?,
     })

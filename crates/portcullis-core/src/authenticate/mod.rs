@@ -38,7 +38,7 @@ pub use hint::Lookalike;
 pub(crate) use hint::hint;
 pub use implied::{Cycle, Implied};
 pub use introspect::{Form, Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
-pub(crate) use jwt::{check_audience, moment, open};
+pub(crate) use jwt::{check_audience, moment, open, signed_in};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use login::Authentication;
 pub use resource::{Binding, Resource};
