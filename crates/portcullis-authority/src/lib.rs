@@ -10,6 +10,7 @@ pub mod client;
 pub mod request;
 pub mod user;
 pub mod consent;
+pub mod page;
 
 mod form;
 

@@ -1,6 +1,11 @@
 //! Who has signed in, in the words of whoever vouches for them.
 
+use portcullis_core::authenticate::{Authentication, Identity, Trust, key_of};
+use portcullis_core::openid::SignedIn;
+use portcullis_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A user who has signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +38,61 @@ impl User {
     /// For those who have seen a user sign in, and for nobody else.
     pub const fn signed_in(person: Person) -> Self {
         Self(person)
+    }
+
+    /// Whoever has signed in at the provider. `claims` are those that are kept besides.
+    pub fn of(signed_in: &SignedIn, claims: &[String]) -> Self {
+        let identity = signed_in.identity();
+        let said = &identity.authentication;
+        let is_kept = |(name, _): &&(String, String)| claims.contains(name);
+        let mut kept: Vec<(String, String)> =
+            identity.claims.iter().filter(is_kept).cloned().collect();
+        if identity.has_unknown_groups {
+            // As Entra says it, so that whoever reads the token knows that nobody knows.
+            kept.push(("hasgroups".to_owned(), "true".to_owned()));
+        }
+        Self(Person {
+            subject: identity.subject.clone(),
+            issuer: identity.issuer.clone(),
+            name: signed_in.name().map(str::to_owned),
+            groups: identity.groups.clone(),
+            roles: identity.roles.clone(),
+            acr: said.class.clone(),
+            amr: said.methods.clone().unwrap_or_default(),
+            auth_time: said.time.unwrap_or(identity.issued).seconds(),
+            claims: kept,
+        })
+    }
+
+    /// The server-side key of the user at the provider.
+    pub fn key(&self) -> Arc<str> {
+        key_of(&self.0.issuer, &self.0.subject)
+    }
+
+    /// Whether the user was revoked after having signed in then.
+    pub fn is_revoked(&self, since: Timestamp, trust: &Trust) -> bool {
+        let person = &self.0;
+        let identity = Identity {
+            key: self.key(),
+            issuer: person.issuer.clone(),
+            subject: person.subject.clone(),
+            client: None,
+            token_id: None,
+            scopes: Vec::new(),
+            implied: Vec::new(),
+            roles: Vec::new(),
+            groups: Vec::new(),
+            has_unknown_groups: false,
+            claims: person.claims.clone(),
+            declared: Vec::new(),
+            authentication: Authentication::default(),
+            issued: since,
+            bound: None,
+            expires: since,
+            lifetime: Duration::ZERO,
+            tenant: None,
+        };
+        trust.check_revoked(&identity).is_err()
     }
 }
 

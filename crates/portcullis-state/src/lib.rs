@@ -8,9 +8,11 @@ mod durable;
 mod revocations;
 mod grants;
 mod clients;
+mod authority;
 mod reviews;
 mod sealed;
 
+pub use authority::{Consent, MAX_CONSENTS};
 pub use clients::{MAX_CLIENTS, RegisteredClient};
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
 pub use grants::{Grant, MAX_GRANTS};

@@ -258,6 +258,7 @@ impl Gateway {
     /// Ends the sessions of those who are revoked, and the processes of these subjects.
     async fn cut(&self, subjects: &[Arc<str>]) {
         let live = self.live.load_full();
+        self.sign_out_revoked();
         self.sign_ins.dismiss(&live.sign_ins, subjects);
         let over = self.state.sessions.end_revoked(&self.issuers.trust());
         let sessions = async {

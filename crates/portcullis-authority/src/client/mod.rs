@@ -76,6 +76,11 @@ impl Client {
         admit(asked, &self.redirects, policy)
     }
 
+    /// Where its answers may go, as it has said.
+    pub fn redirects(&self) -> &[Redirect] {
+        &self.redirects
+    }
+
     /// Whether all its answers go to programs on the user's machine, where anybody's program may be.
     pub fn is_local(&self) -> bool {
         self.redirects.iter().all(Redirect::is_loopback)

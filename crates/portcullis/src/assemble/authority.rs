@@ -1,13 +1,26 @@
 //! The authorization server that clients see: from its configuration to what answers.
 
+use super::credentials::identification;
+use super::upstreams::client_for;
 use super::{Workshop, own_issuer, scopes};
-use crate::authority::Authority;
-use crate::config::Checked;
+use crate::authority::{Authority, Relying};
+use crate::config::{self, Checked, HttpUrl};
+use crate::egress::Egress;
+use crate::tls::Peer;
+use anyhow::Context as _;
 use portcullis_authority::metadata::{Offer, document};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-pub(super) fn authority(checked: &Checked, workshop: &Workshop<'_>) -> Option<Arc<Authority>> {
-    let configured = checked.authority.as_ref()?;
+/// Claims of ID tokens that are kept of every user.
+const CLAIMS: [&str; 2] = ["email", "preferred_username"];
+
+pub(super) fn authority(
+    checked: &Checked,
+    (workshop, egress): (&Workshop<'_>, &Arc<Egress>),
+) -> anyhow::Result<Option<Arc<Authority>>> {
+    let Some(configured) = &checked.authority else {
+        return Ok(None);
+    };
     let issuer = own_issuer(checked);
     let scopes: Vec<String> = scopes::needed(checked.servers.values())
         .into_iter()
@@ -19,9 +32,59 @@ pub(super) fn authority(checked: &Checked, workshop: &Workshop<'_>) -> Option<Ar
         registers: configured.registration.is_some(),
         takes_documents: configured.documents.is_some(),
     };
-    Some(Arc::new(Authority {
+    let relying = configured.sign_in.as_ref();
+    let relying = relying.map(|relying| self::relying(checked, relying, (workshop, egress)));
+    let relying = relying.transpose().context("authority.sign_in")?;
+    Ok(Some(Arc::new(Authority {
         document: document(&offer).to_string().into(),
         signer: Arc::clone(&workshop.signers.issuer),
+        public: checked.gateway.public_url.clone(),
+        relying: relying.map(Arc::new),
         issuer,
-    }))
+    })))
+}
+
+fn relying(
+    checked: &Checked,
+    configured: &config::Relying,
+    (workshop, egress): (&Workshop<'_>, &Arc<Egress>),
+) -> anyhow::Result<Relying> {
+    let provider = checked.issuers.get(&configured.provider);
+    let Some(config::Issuer::External(external)) = provider else {
+        anyhow::bail!("the provider is not an issuer");
+    };
+    let written = HttpUrl::parse(&external.issuer)
+        .ok()
+        .context("the provider's URL")?;
+    let scopes = configured.scopes.iter().map(String::as_str);
+    let scopes: Vec<&str> = std::iter::once("openid").chain(scopes).collect();
+    let declared = external.claims.declared.iter();
+    let declared = declared.filter_map(|one| match one.path.names() {
+        [name] => Some(name.clone()),
+        _ => None,
+    });
+    let scim = external.scim.as_ref().and_then(|scim| scim.claim.clone());
+    let peer = Peer::Issuer(external.issuer.clone());
+    Ok(Relying {
+        issuer: external.issuer.clone(),
+        client: configured.client_id.clone(),
+        identification: identification(
+            (&configured.client_id, &configured.identification),
+            workshop,
+        )?,
+        scope: scopes.join(" "),
+        subject: config::Relying::subject(external),
+        claims: CLAIMS
+            .into_iter()
+            .map(str::to_owned)
+            .chain(declared)
+            .chain(scim)
+            .collect(),
+        redirect: checked.gateway.public_url.below("/account/callback"),
+        tls: client_for(written.is_https(), &external.trust, peer, workshop.report)?,
+        egress: Arc::clone(egress),
+        lease: workshop.lease(checked, "authority.sign_in"),
+        known: Mutex::default(),
+        written,
+    })
 }

@@ -100,19 +100,23 @@ fn fetching(
             workshop.report,
         )?,
         egress: Arc::clone(beside.egress),
-        client: identification(fetched, workshop)?,
+        client: identification((&fetched.client_id, &fetched.identification), workshop)?,
         actor: fetched.actor.then_some((actor, key)),
         tasks: workshop.tasks.clone(),
         kept: Kept::default(),
     })
 }
 
-fn identification(fetched: &Fetched, workshop: &Workshop<'_>) -> anyhow::Result<Identification> {
-    let id = encode(&fetched.client_id);
-    Ok(match &fetched.identification {
+/// How we are known there under this name.
+pub(super) fn identification(
+    (client_id, configured): (&str, &config::Identification),
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Identification> {
+    let id = encode(client_id);
+    Ok(match configured {
         config::Identification::Key => {
             let key = Arc::clone(&workshop.signers.client);
-            Identification::Key(fetched.client_id.clone(), key)
+            Identification::Key(client_id.to_owned(), key)
         }
         config::Identification::Basic(secret) => {
             let secret = Secret::new(encode(secret.expose()));
@@ -144,6 +148,12 @@ pub(super) fn published(checked: &Checked, signers: &Signers) -> Published {
             }
         }
     }
+    let relying = checked
+        .authority
+        .as_ref()
+        .and_then(|own| own.sign_in.as_ref());
+    is_client |=
+        relying.is_some_and(|own| matches!(own.identification, config::Identification::Key));
     Published {
         assertions: is_told.then(|| Arc::clone(&signers.assertions)),
         client: is_client.then(|| Arc::clone(&signers.client)),

@@ -141,7 +141,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         signals: Arc::new(receivers(checked, workshop)?),
         sign_ins,
         directories: Arc::new(directories(checked, workshop)),
-        authority: authority::authority(checked, workshop),
+        authority: authority::authority(checked, (workshop, &egress))?,
         published: published(checked, workshop.signers),
         misuse: checked.misuse.clone(),
         body_bytes: checked.limits.body_bytes,

@@ -1,9 +1,19 @@
 //! The authorization server that MCP clients see: what it keeps, fetches and signs. `portcullis-authority` decides.
 
+pub(crate) mod browser;
+pub(crate) mod front;
+mod once;
+pub(crate) mod provider;
+pub(crate) mod shown;
+
+use crate::config::HttpUrl;
 use crate::keys::Signer;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
+
+pub(crate) use front::Front;
+pub(crate) use provider::Relying;
 
 /// The authorization server as it is configured.
 pub(crate) struct Authority {
@@ -13,6 +23,18 @@ pub(crate) struct Authority {
     pub(crate) document: Bytes,
     /// What signs its tokens.
     pub(crate) signer: Arc<Signer>,
+    /// Where browsers find us.
+    pub(crate) public: HttpUrl,
+    /// The identity provider at which users sign in, if there is one.
+    pub(crate) relying: Option<Arc<Relying>>,
+}
+
+impl Authority {
+    /// Where users sign in, as they are told.
+    pub(crate) fn signs_in_at(&self) -> &str {
+        let relying = self.relying.as_ref();
+        relying.map_or("this computer", |relying| relying.written.host())
+    }
 }
 
 impl fmt::Debug for Authority {

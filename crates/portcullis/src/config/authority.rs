@@ -22,6 +22,8 @@ pub(crate) struct Authority {
     pub(crate) documents: Option<Documents>,
     /// Clients of the file.
     pub(crate) clients: Vec<Arc<Client>>,
+    /// At which identity provider users sign in, if there is one.
+    pub(crate) sign_in: Option<super::relying::Relying>,
     /// How clients register themselves, if they may.
     pub(crate) registration: Option<Registration>,
 }

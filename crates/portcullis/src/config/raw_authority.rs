@@ -41,6 +41,7 @@ pub(super) struct Authority {
     #[schemars(extend("x-name" = "ID"))]
     pub(super) clients: BTreeMap<String, AuthorityClient>,
     pub(super) registration: Option<Registration>,
+    pub(super) sign_in: Option<super::relying::Raw>,
 }
 
 /// A client that you have registered.

@@ -136,8 +136,7 @@ pub(crate) async fn build(
         report: &report,
         kept: Upstreams::new(),
     };
-    let built = assemble(checked, &workshop)?;
-    let counters = Counters::default();
+    let (built, counters) = (assemble(checked, &workshop)?, Counters::default());
     let export = exporting(checked, otlp, &counters, (&report, &tasks))?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(built.live),
@@ -146,6 +145,7 @@ pub(crate) async fn build(
         revocations,
         reviews: Reviews::of((shared, &home)),
         sign_ins,
+        front: crate::authority::Front::default(),
         feeds: Feeds::default(),
         signals: Networks::default(),
         directories: Directories::default(),

@@ -1,9 +1,12 @@
 //! Which hosts and origins are ours: the defence against DNS rebinding, before anything else is looked at.
 
-use hyper::header::{HOST, HeaderValue, ORIGIN};
+use hyper::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use hyper::{HeaderMap, Uri};
 use portcullis_core::refusal::Unacceptable;
 use std::collections::HashSet;
+
+/// From where a browser asks (Fetch Metadata); no script can write it.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names by which clients may reach us, and the web origins that may.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +45,10 @@ impl Edge {
         let Some(origin) = only(headers, &ORIGIN).map_err(|()| Unacceptable::Origin)? else {
             return Ok(None);
         };
+        // Pages of ours that send no referrer send this (Fetch section 3.2); only a browser can say that it was one of ours.
+        if origin == "null" && headers.get(SITE).is_some_and(|site| site == "same-origin") {
+            return Ok(None);
+        }
         if !lower(origin).is_some_and(|origin| self.origins.contains(&origin)) {
             return Err(Unacceptable::Origin);
         }
@@ -49,10 +56,7 @@ impl Edge {
     }
 }
 
-fn only<'a>(
-    headers: &'a HeaderMap,
-    name: &hyper::header::HeaderName,
-) -> Result<Option<&'a HeaderValue>, ()> {
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (first, None) => Ok(first),
@@ -135,6 +139,33 @@ mod tests {
             edge.check(&Uri::from_static("http://b/x"), &headers),
             Err(Unacceptable::Host)
         );
+    }
+
+    #[test]
+    fn trn_02_a_form_of_ours_comes_without_an_origin() {
+        let edge = Edge {
+            hosts: ["a".to_owned()].into(),
+            origins: HashSet::new(),
+        };
+        for (site, expected) in [
+            (Some("same-origin"), Ok(None)),
+            (Some("same-site"), Err(Unacceptable::Origin)),
+            (Some("cross-site"), Err(Unacceptable::Origin)),
+            (Some("none"), Err(Unacceptable::Origin)),
+            (None, Err(Unacceptable::Origin)),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(HOST, HeaderValue::from_static("a"));
+            headers.append(ORIGIN, HeaderValue::from_static("null"));
+            if let Some(site) = site {
+                headers.append(SITE, HeaderValue::from_static(site));
+            }
+            assert_eq!(
+                edge.check(&Uri::from_static("/"), &headers),
+                expected,
+                "{site:?}"
+            );
+        }
     }
 
     #[test]

@@ -41,6 +41,10 @@ impl Gateway {
                 let page = self.authority(authority, parts, page, exchange).await?;
                 Ok(Walked::Whole(page))
             }
+            Place::Account(rest) => {
+                let account = self.account(live, (parts, body), (rest, peer), exchange);
+                Ok(Walked::Whole(account.await?))
+            }
             Place::Connect(rest) => {
                 let page = self.connect(live, parts, rest, exchange).await?;
                 Ok(Walked::Whole(page))

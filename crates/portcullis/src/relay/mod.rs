@@ -17,13 +17,14 @@ mod provision;
 mod suspect;
 mod internal;
 mod authority;
+mod account;
 mod connect;
 mod beside;
 mod intake;
 mod reply;
 
 use crate::assemble::Written;
-use crate::authority::Authority;
+use crate::authority::{Authority, Front};
 use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
@@ -127,6 +128,8 @@ pub(crate) struct Gateway {
     pub(crate) reviews: Reviews,
     /// What users have granted at servers, and are about to.
     pub(crate) sign_ins: Arc<SignIns>,
+    /// Browsers that are signed in, and what they have begun.
+    pub(crate) front: Front,
     /// Where security events are fetched.
     pub(crate) feeds: Feeds,
     /// How many security events networks have pushed.

@@ -14,6 +14,8 @@ pub(super) enum Place<'a> {
     ClientKeys,
     /// What our authorization server says of itself, or the keys of its tokens.
     Authority(AuthorityPage),
+    /// Where users sign in and see what they have allowed; with what follows.
+    Account(&'a str),
     /// Where users let us use servers in their name.
     Connect(&'a str),
     /// Where the issuer of that name pushes security events.
@@ -53,6 +55,7 @@ impl<'a> Place<'a> {
                 | Self::Keys
                 | Self::ClientKeys
                 | Self::Authority(_)
+                | Self::Account(_)
                 | Self::Connect(_)
                 | Self::Signals(_)
                 | Self::Scim(..)
@@ -70,6 +73,10 @@ impl<'a> Place<'a> {
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
+        }
+        let account = path.strip_prefix("/account");
+        if let Some(rest) = account.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Self::Account(rest);
         }
         if let Some(rest) = path.strip_prefix("/connect/") {
             return Self::Connect(rest);
@@ -106,7 +113,7 @@ mod tests {
             Place::Authority(page) => match page {
                 AuthorityPage::Metadata | AuthorityPage::Keys => "metadata",
             },
-            Place::Connect(_) => "consent",
+            Place::Account(_) | Place::Connect(_) => "consent",
             Place::Signals(_) => "signal",
             Place::Scim(..) => "directory",
             Place::Nowhere => "http",
@@ -155,6 +162,9 @@ mod tests {
             ),
             ("/connect/x/go", Place::Connect("x/go")),
             ("/connect", Place::Nowhere),
+            ("/account", Place::Account("")),
+            ("/account/callback", Place::Account("/callback")),
+            ("/accounts", Place::Nowhere),
             ("/signals", Place::Nowhere),
             ("/scim/idp/v2/Users", Place::Scim("idp", "/Users")),
             ("/scim/idp/v2/Users/0a", Place::Scim("idp", "/Users/0a")),
@@ -186,6 +196,7 @@ mod tests {
             "/.well-known/openid-configuration",
             "/.well-known/issuer-jwks.json",
             "/connect/callback",
+            "/account",
             "/signals/idp",
             "/scim/idp/v2/Users",
             "/",

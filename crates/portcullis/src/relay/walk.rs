@@ -64,6 +64,7 @@ impl Gateway {
             | Place::Authority(_)
             | Place::Signals(_)
             | Place::Scim(..)
+            | Place::Account(_)
             | Place::Connect(_)
             | Place::Nowhere) => {
                 let beside = self.beside(live, (parts, body), (other, peer), exchange);

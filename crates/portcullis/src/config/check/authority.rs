@@ -7,6 +7,7 @@ use crate::config::bounds;
 use crate::config::checked::{Gateway, Issuer, TextFile};
 use crate::config::problem::Place;
 use crate::config::raw_authority as raw;
+use crate::config::relying::relying;
 use crate::config::trust::Trust;
 use portcullis_authority::client::{ApplicationType, Client, Kind, MAX_ID_BYTES, Metadata, is_url};
 use portcullis_authority::redirect::{Policy, Redirect, is_private_scheme};
@@ -70,6 +71,7 @@ pub(super) fn authority(
         clients: clients(desk, &place.key("clients"), raw.clients, &redirects),
         redirects,
         documents,
+        sign_in: raw.sign_in.and_then(|raw| relying(desk, raw, issuers)),
         registration: raw.registration.map(|raw| registration(desk, &place, raw)),
     })
 }

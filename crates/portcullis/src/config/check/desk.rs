@@ -95,7 +95,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Refuses a name that nothing has.
-    pub(super) fn refuse_unknown<'n>(
+    pub(in crate::config) fn refuse_unknown<'n>(
         &mut self,
         place: &Place,
         reason: &str,
@@ -178,7 +178,7 @@ impl<'a> Desk<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choose<T: Copy>(
+    pub(in crate::config) fn choose<T: Copy>(
         &mut self,
         place: &Place,
         text: &str,

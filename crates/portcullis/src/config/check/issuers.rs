@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Issuers without a problem, and the names of all.
 #[derive(Default)]
-pub(super) struct Issuers {
-    pub(super) known: BTreeMap<String, Issuer>,
-    pub(super) names: BTreeSet<String>,
+pub(in crate::config) struct Issuers {
+    pub(in crate::config) known: BTreeMap<String, Issuer>,
+    pub(in crate::config) names: BTreeSet<String>,
 }
 
 impl Issuers {

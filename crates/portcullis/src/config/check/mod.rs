@@ -35,6 +35,7 @@ use super::raw::Raw;
 
 pub(crate) use desk::Fetch;
 pub(super) use desk::{Desk, World};
+pub(super) use issuers::Issuers;
 pub(super) use servers::scopes;
 
 /// Judges the whole file; `problems` is what its shape has already shown.

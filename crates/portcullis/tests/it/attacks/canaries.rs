@@ -3,9 +3,9 @@
 use super::tls::over_tls;
 use crate::harness::keeper::{Azure, ROOT, SECRET_ID, Vault};
 use crate::harness::{
-    Answer, Authority, Collector, Consenting, Front, Gateway, Host, Idp, Oracle, Request, Script,
-    Seen, SoftHsm, TokenKey, Transmitter, Upstream, call, encode, hex, initialize, message, now,
-    portcullis, wait_for,
+    Answer, Authority, Collector, Consenting, Front, Gateway, Host, Idp, Login, Oracle, Request,
+    Script, Seen, SoftHsm, TokenKey, Transmitter, Upstream, call, encode, form, hex, initialize,
+    message, now, portcullis, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,9 +19,10 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 16] = [
+const SLOTS: [&str; 17] = [
     "alerts.*.client_key",
     "alerts.*.secret",
+    "authority.sign_in.client_secret",
     "azure_key_vault.client_secret",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
@@ -184,6 +185,7 @@ struct Cage {
     minter: Host,
     transmitter: Transmitter,
     consenting: Consenting,
+    login: Login,
     _front: Front,
     _hsm: SoftHsm,
     secrets: TempDir,
@@ -254,6 +256,15 @@ impl Cage {
             consenting.upstream.url(),
             consenting.authority.issuer()
         );
+        let login = Login::start();
+        let people = format!(
+            "[issuers.corp]\nissuer = \"{}\"\n[issuers.own]\nembedded = true\n[authority.sign_in]\nprovider = \"corp\"\n\
+             client_id = \"gateway\"\nclient_secret = {{ env = \"RELYING\" }}\n",
+            login.issuer()
+        );
+        for token in ["idp-access-1", "idp-refresh-1", "idp-code-1"] {
+            canaries.keep("what a provider issues", token.as_bytes());
+        }
         let keepers = format!(
             "[vaults.one]\naddress = \"{0}\"\ntoken = {{ env = \"VAULT_TOKEN\" }}\n\
              [vaults.two]\naddress = \"{0}\"\napp_role = {{ role_id = \"gateway\", secret_id = {{ env = \"SECRET_ID\" }} }}\n\
@@ -277,7 +288,7 @@ impl Cage {
              [servers.mutual]\nurl = \"{mutual}/mcp\"\nca = \"{ca}\"\nallow = [\"*\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n\
              [servers.gone]\nurl = \"https://127.0.0.1:9/mcp?key=${{API_KEY}}\"\nallow = [\"*\"]\n\
-             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{keepers}{token}\
+             headers.X-Api-Key = {{ env = \"API_KEY\" }}\n{credentials}{sign_in}{people}{keepers}{token}\
              [alerts.siem]\nwebhook = \"{mutual}/alerts\"\nsecret = {{ file = \"{alerting}\" }}\nca = \"{ca}\"\nevents = [\"authn.reject\"]\n\
              client_certificate = \"{certificate}\"\nclient_key = {{ file = \"{client_key}\" }}\n",
             token = hsm.table("assertion = \"assertion\""),
@@ -301,6 +312,7 @@ impl Cage {
             ("SCIM_BEARER", of("issuers.*.scim.bearer")),
             ("MINTING", of("servers.*.credentials.client_secret")),
             ("CONSENT", of("servers.*.sign_in.client_secret")),
+            ("RELYING", of("authority.sign_in.client_secret")),
             ("VAULT_TOKEN", ROOT),
             ("SECRET_ID", SECRET_ID),
             ("API_KEY", of("servers.*.headers.*")),
@@ -336,6 +348,7 @@ impl Cage {
             minter,
             transmitter,
             consenting,
+            login,
             _front: front,
             _hsm: hsm,
             secrets,
@@ -475,6 +488,25 @@ impl Cage {
         self.ask("the way back", &back);
         let answer = self.ask("a call with consent", &ask);
         assert!(answer.contains("echo"), "{answer}");
+    }
+
+    fn login(&mut self) {
+        let page = self.ask("the account", &Request::new("GET", "/account"));
+        let cookie = between(&page, "set-cookie: ", ";");
+        let token = between(&page, "name=\"token\" value=\"", "\"");
+        let sent = form("/account/sign-in", &[("token", &token)]).set("cookie", &cookie);
+        let moved = self.ask("the way to sign in", &sent);
+        let there = self.login.issuer();
+        let path = between(&moved, &format!("location: {there}"), "\r\n");
+        let address = there.strip_prefix("http://").unwrap().parse().unwrap();
+        let answer = Request::new("GET", &path).send(address);
+        let origin = format!("https://{}", self.gateway.address);
+        let back = answer.header("location").unwrap().replace(&origin, "");
+        // It is the one place for the code.
+        let back = Request::new("GET", &back).set("cookie", &cookie);
+        let done = self.ask("the way back from the provider", &back);
+        assert!(done.contains("__Host-portcullis-session="), "{done}");
+        assert_eq!(self.login.redeemed().len(), 1);
     }
 
     fn sessions(&mut self) {
@@ -677,6 +709,7 @@ fn tok_12_lp_11_no_secret_appears_in_anything_that_is_written_or_said() {
     let mut cage = Cage::new();
     cage.traffic();
     cage.consent();
+    cage.login();
     cage.sessions();
     cage.opaque();
     cage.signals();

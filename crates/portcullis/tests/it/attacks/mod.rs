@@ -16,6 +16,7 @@ mod hardware;
 mod egress;
 mod keeper;
 mod consent;
+mod signed_in;
 mod lifetime;
 mod proof;
 mod scope;

@@ -1,0 +1,159 @@
+//! Signing in at the identity provider, and coming back from there in the same browser.
+
+use super::{ELSEWHERE, Ended, STALE, Visit, ended, known, provider, refused};
+use crate::authority::browser::{Cookie, There, mark};
+use crate::authority::front::{Form, Next, UnderWay};
+use crate::authority::provider::NoUser;
+use crate::authority::shown::{moved, onward, told};
+use crate::clock;
+use crate::record::{Exchange, note_in_turn};
+use crate::relay::Gateway;
+use portcullis_audit::Record;
+use portcullis_authority::Form as Fields;
+use portcullis_authority::user::User;
+use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::sign_in::Callback;
+
+/// Any sign-in will do.
+const NO_WISHES: (&str, bool) = ("", false);
+const UNSUCCESSFUL: &str =
+    "The sign-in did not succeed. The operator finds the reason in the audit log.";
+
+impl Gateway {
+    /// The user wants to see the account.
+    pub(super) async fn signs_in(
+        &self,
+        visit: Visit<'_>,
+        fields: &Fields,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        match self.awaited(visit, fields) {
+            Ok(Form::SignIn) => self.leaves(visit, Next::Account, exchange).await,
+            Err(ended) => Ok(ended),
+        }
+    }
+
+    /// Off to the provider. What is asked for there is made now: after the user has agreed, and for this browser alone.
+    pub(super) async fn leaves(
+        &self,
+        visit: Visit<'_>,
+        next: Next,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let Some(relying) = provider(visit) else {
+            return Ok(refused("login.refused", "no_provider", (503, UNSUCCESSFUL)));
+        };
+        let Some(browser) = visit.browser() else {
+            return Ok(refused("form.refused", "browser", (403, ELSEWHERE)));
+        };
+        let transaction = match relying.begin(browser).await {
+            Ok(transaction) => transaction,
+            Err(error) => return Ok(unsuccessful(&error, exchange)),
+        };
+        let kept = UnderWay {
+            transaction: transaction.clone(),
+            next,
+        };
+        let Some(state) = self.front.under_way.keep(kept, clock::now()) else {
+            return Ok(unsuccessful(&NoUser::Full, exchange));
+        };
+        exchange.fact("transaction", &transaction_id(state.expose()));
+        let url = relying.url(&transaction, &state, NO_WISHES);
+        Ok(ended("login.started", None, moved(&url)))
+    }
+
+    /// The browser comes back from the provider.
+    pub(super) async fn called_back_here(
+        &self,
+        visit: Visit<'_>,
+        query: &str,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let callback = Callback::read(query);
+        let Some(state) = callback.state.clone() else {
+            return Ok(refused("oauth.state_mismatch", "missing", (400, STALE)));
+        };
+        exchange.fact("transaction", &transaction_id(&state));
+        let Some(under_way) = self.front.under_way.take(&state, clock::now()) else {
+            return Ok(refused("oauth.state_mismatch", "unknown", (400, STALE)));
+        };
+        if visit.browser() != Some(under_way.transaction.browser) {
+            return Ok(refused("oauth.state_mismatch", "browser", (403, ELSEWHERE)));
+        }
+        let Some(relying) = provider(visit) else {
+            return Ok(refused("oauth.state_mismatch", "unknown", (400, STALE)));
+        };
+        self.revocations.known()?;
+        let finished = relying
+            .finish(&under_way.transaction, callback, &self.issuers)
+            .await;
+        let signed_in = match finished {
+            Ok(signed_in) => signed_in,
+            Err(error) => return Ok(unsuccessful(&error, exchange)),
+        };
+        let user = User::of(&signed_in, &relying.claims);
+        let there = There {
+            session: signed_in.session().map(str::to_owned),
+            subject: signed_in.sub().map(str::to_owned),
+        };
+        self.signed_in(visit, (user, there), under_way.next, exchange)
+            .await
+    }
+
+    /// Somebody has signed in: the browser gets a new handle, whatever it had before, and goes on.
+    pub(crate) async fn signed_in(
+        &self,
+        visit: Visit<'_>,
+        (user, there): (User, There),
+        next: Next,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        known(&user, exchange);
+        self.note_login(&user, exchange).await;
+        if let Some((_, before)) = self.who(visit.authority, visit.headers)? {
+            self.front.browsers.close(&before);
+        }
+        let opened = self.front.browsers.open(user, there, clock::now());
+        let handle = opened.ok_or(Unavailable::Entropy)?;
+        let mut ended = match next {
+            Next::Account => ended(
+                "account.opened",
+                None,
+                onward("You are signed in", "/account"),
+            ),
+        };
+        let headers = ended.page.headers_mut();
+        Cookie::Session.set(headers, visit.is_https(), &handle);
+        Ok(ended)
+    }
+
+    async fn note_login(&self, user: &User, exchange: &Exchange) {
+        let mut record = Record::new("login.succeeded");
+        record.principal = Some(portcullis_audit::Principal {
+            iss: user.issuer.as_str().into(),
+            sub: user.subject.as_str().into(),
+        });
+        record.trace = Some(exchange.trace.as_str().into());
+        note_in_turn(&self.recorder, record).await;
+    }
+}
+
+/// The page says nothing of what another party said; the record says why.
+fn unsuccessful(error: &NoUser, exchange: &mut Exchange) -> Ended {
+    tracing::warn!(%error, "nobody has signed in");
+    exchange.fact("error", &error.to_string());
+    let page = told(502, "Not signed in", UNSUCCESSFUL);
+    ended(error.event(), Some(error.reason()), page)
+}
+
+/// What records call a transaction, of which nobody learns its `state`.
+fn transaction_id(state: &str) -> String {
+    mark(state)
+        .iter()
+        .take(8)
+        .fold(String::new(), |mut text, byte| {
+            use std::fmt::Write as _;
+            let _written = write!(text, "{byte:02x}");
+            text
+        })
+}

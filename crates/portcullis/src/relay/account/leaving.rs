@@ -1,0 +1,85 @@
+//! Signing out: here, or because the identity provider says that a session has ended there.
+
+use super::{Ended, Visit, ended, known, provider};
+use crate::authority::browser::{Cookie, There};
+use crate::authority::shown::told;
+use crate::clock;
+use crate::listener::plain;
+use crate::record::{Exchange, note};
+use crate::relay::Gateway;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use portcullis_audit::Record;
+use portcullis_authority::Form as Fields;
+use portcullis_authority::user::User;
+use portcullis_core::openid;
+use portcullis_core::refusal::{Refusal, Unacceptable};
+
+impl Gateway {
+    /// The user signs out here.
+    pub(super) async fn signs_out(
+        &self,
+        visit: Visit<'_>,
+        fields: &Fields,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let (user, session) = match self.own_form(visit, fields)? {
+            Ok(own) => own,
+            Err(ended) => return Ok(ended),
+        };
+        known(&user, exchange);
+        self.front.browsers.close(&session);
+        let text = "You are signed out here. At your identity provider you may still be signed in.";
+        let mut page = told(200, "Signed out", text);
+        Cookie::Session.clear(page.headers_mut(), visit.is_https());
+        Ok(ended("logout.done", Some("user"), page))
+    }
+
+    /// The provider says that a session has ended (OpenID Connect Back-Channel Logout 1.0 section 2.5).
+    pub(super) async fn ended_there(
+        &self,
+        visit: Visit<'_>,
+        fields: &Fields,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let relying = provider(visit).ok_or(Unacceptable::Path)?;
+        let token = fields.value("logout_token").unwrap_or_default();
+        let answer = |status: u16| {
+            let mut answer = plain(status);
+            let headers = answer.headers_mut();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            answer
+        };
+        let told = match relying.ended(token, &self.issuers).await {
+            Ok(told) => told,
+            Err(error) => return Ok(ended("logout.refused", Some(error.reason()), answer(400))),
+        };
+        exchange.vouch();
+        exchange.fact("id", &told.id);
+        if !self.front.hears(&told.id, told.until, clock::now()) {
+            return Ok(ended("logout.refused", Some("replayed"), answer(400)));
+        }
+        let is_meant = |user: &User, there: &There, _| {
+            let (named, here) = match &told.ended {
+                openid::Ended::Session(sid) => (sid, &there.session),
+                openid::Ended::Subject(sub) => (sub, &there.subject),
+            };
+            user.issuer == relying.issuer && here.as_ref() == Some(named)
+        };
+        let gone = self.front.browsers.close_all(is_meant);
+        exchange.fact("sessions", &gone.len().to_string());
+        Ok(ended("logout.done", Some("provider"), answer(200)))
+    }
+
+    /// Signs out whoever was revoked; called with each change of what is revoked.
+    pub(crate) fn sign_out_revoked(&self) {
+        let trust = self.issuers.trust();
+        let is_revoked = |user: &User, _: &There, began| user.is_revoked(began, &trust);
+        let gone = self.front.browsers.close_all(is_revoked);
+        for user in gone {
+            let mut record = Record::new("logout.done");
+            record.reason = Some("revoked".into());
+            record.detail.set("for", &*user.key());
+            note(&self.recorder, record);
+        }
+    }
+}

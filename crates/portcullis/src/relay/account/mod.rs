@@ -1,0 +1,368 @@
+//! The pages on which users sign in, see what they have allowed, take it back, and sign out.
+
+mod coming;
+mod leaving;
+
+use super::{Gateway, Live, intake};
+use crate::authority::browser::{BrowserSession, Cookie, Mark, mark, secret};
+use crate::authority::front::{Form, RATE, Waiting};
+use crate::authority::shown::{shown, told};
+use crate::authority::{Authority, Relying};
+use crate::clock;
+use crate::listener::{Body, trace};
+use crate::record::{Came, Exchange};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use portcullis_audit::time_text;
+use portcullis_authority::Form as Fields;
+use portcullis_authority::page::{Account, Remembered, Visitor};
+use portcullis_authority::redirect::shown_host;
+use portcullis_authority::user::User;
+use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
+use portcullis_core::secret::Secret;
+use portcullis_state::{Consent, Failed};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The largest form, in bytes.
+const MAX_FORM_BYTES: usize = 32 * 1024;
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What a page comes to, for its record.
+pub(super) struct Ended {
+    event: &'static str,
+    reason: Option<&'static str>,
+    page: Response<Body>,
+}
+
+/// What each of these pages needs.
+#[derive(Clone, Copy)]
+pub(super) struct Visit<'a> {
+    pub(super) live: &'a Live,
+    pub(super) authority: &'a Arc<Authority>,
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl Visit<'_> {
+    fn is_https(&self) -> bool {
+        self.authority.public.is_https()
+    }
+
+    /// The browser that has begun something, by its cookie.
+    fn browser(&self) -> Option<Mark> {
+        Cookie::Browser
+            .read(self.headers, self.is_https())
+            .map(mark)
+    }
+
+    /// The same with a cookie of its own if it has none.
+    fn marked(&self) -> Result<(Mark, Option<Secret<String>>), Refusal> {
+        if let Some(known) = self.browser() {
+            return Ok((known, None));
+        }
+        let fresh = secret().ok_or(Unavailable::Entropy)?;
+        Ok((mark(fresh.expose()), Some(fresh)))
+    }
+}
+
+impl Gateway {
+    /// `rest` is what follows `/account` in the path.
+    pub(super) async fn account(
+        &self,
+        live: &Live,
+        (parts, body): (&Parts, Incoming),
+        (rest, peer): (&str, SocketAddr),
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, Refusal> {
+        exchange.trace = trace(&parts.headers)?.id;
+        let authority = live.authority.as_ref().ok_or(Unacceptable::Path)?;
+        let rated = self.front.networks.take(peer.ip(), RATE, clock::now());
+        rated.map_err(Refusal::from)?;
+        let visit = Visit {
+            live,
+            authority,
+            headers: &parts.headers,
+        };
+        let is_form = matches!(
+            rest,
+            "/sign-in" | "/sign-out" | "/revoke" | "/backchannel-logout"
+        );
+        let ended = match (is_form, &parts.method) {
+            (true, &Method::POST) => {
+                let fields = fields(live, (parts, body), exchange).await?;
+                self.sent(visit, (rest, &fields), exchange).await?
+            }
+            (false, &Method::GET) => match rest {
+                "" => self.account_page(visit, exchange).await?,
+                "/callback" => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    self.called_back_here(visit, query, exchange).await?
+                }
+                _ => return Err(Unacceptable::Path.into()),
+            },
+            _ => return Err(Unacceptable::Method.into()),
+        };
+        settled(ended, exchange).await
+    }
+
+    async fn sent(
+        &self,
+        visit: Visit<'_>,
+        (rest, fields): (&str, &Fields),
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        match rest {
+            "/sign-in" => self.signs_in(visit, fields, exchange).await,
+            "/sign-out" => self.signs_out(visit, fields, exchange).await,
+            "/revoke" => self.takes_back(visit, fields, exchange).await,
+            _ => self.ended_there(visit, fields, exchange).await,
+        }
+    }
+
+    /// Who is signed in in this browser, and still may be.
+    pub(crate) fn who(
+        &self,
+        authority: &Authority,
+        headers: &HeaderMap,
+    ) -> Result<Option<(Arc<User>, BrowserSession)>, Refusal> {
+        let is_https = authority.public.is_https();
+        let Some(handle) = Cookie::Session.read(headers, is_https) else {
+            return Ok(None);
+        };
+        self.revocations.known()?;
+        let Some((user, session)) = self.front.browsers.find(handle, clock::now()) else {
+            return Ok(None);
+        };
+        if user.is_revoked(session.began, &self.issuers.trust()) {
+            self.front.browsers.close(&session);
+            return Ok(None);
+        }
+        Ok(Some((user, session)))
+    }
+
+    async fn account_page(
+        &self,
+        visit: Visit<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let who = self.who(visit.authority, visit.headers)?;
+        let (page, fresh) = match &who {
+            Some((user, session)) => {
+                known(user, exchange);
+                (self.page_of(visit, user, session).await?, None)
+            }
+            None => self.page_for_strangers(visit)?,
+        };
+        let mut page = shown(200, page);
+        set_browser(&mut page, visit, fresh.as_ref());
+        Ok(ended("account.shown", None, page))
+    }
+
+    async fn page_of(
+        &self,
+        visit: Visit<'_>,
+        user: &User,
+        session: &BrowserSession,
+    ) -> Result<portcullis_authority::page::Page, Refusal> {
+        let now = clock::now();
+        let given = self
+            .revocations
+            .durable()
+            .consents_of(&user.issuer, &user.subject);
+        let given = given.await.map_err(|error| unkept(&error))?;
+        let given = given.iter().filter(|one| one.until > now);
+        let consents: Vec<Remembered> = given.map(remembered).collect();
+        let account = Account {
+            visitor: Visitor::User {
+                name: name_of(user),
+                at: &user.issuer,
+                since: &time_text(session.began.micros()),
+                token: session.token().expose(),
+                consents: &consents,
+            },
+            provider: visit.authority.signs_in_at(),
+            targets: &["https:"],
+        };
+        Ok(account.page())
+    }
+
+    fn page_for_strangers(
+        &self,
+        visit: Visit<'_>,
+    ) -> Result<(portcullis_authority::page::Page, Option<Secret<String>>), Refusal> {
+        let (browser, fresh) = visit.marked()?;
+        let form = Form::SignIn;
+        let token = self
+            .front
+            .waiting
+            .keep(Waiting { browser, form }, clock::now());
+        let token = token.ok_or(Unavailable::Entropy)?;
+        let mut targets = vec!["https:"];
+        let origin = provider(visit).map(|relying| relying.written.origin());
+        targets.extend(origin.as_deref());
+        let account = Account {
+            visitor: Visitor::Stranger {
+                token: token.expose(),
+            },
+            provider: visit.authority.signs_in_at(),
+            targets: &targets,
+        };
+        Ok((account.page(), fresh))
+    }
+
+    /// Takes back what the user has agreed to: the client's refresh tokens end, and it has to ask again.
+    async fn takes_back(
+        &self,
+        visit: Visit<'_>,
+        fields: &Fields,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let (user, _) = match self.own_form(visit, fields)? {
+            Ok(own) => own,
+            Err(ended) => return Ok(ended),
+        };
+        known(&user, exchange);
+        let id = fields.value("consent").unwrap_or_default();
+        let whose = (user.issuer.as_str(), user.subject.as_str());
+        let taken = self
+            .revocations
+            .durable()
+            .take_consent_back(id, whose)
+            .await;
+        let Some(taken) = taken.map_err(|error| unkept(&error))? else {
+            return Ok(refused("consent.refused", "unknown", (404, NOT_THERE)));
+        };
+        exchange.fact("client", &taken.client);
+        exchange.fact("redirect_host", &shown_host(&taken.redirect));
+        exchange.fact("scopes", &taken.scopes.join(" "));
+        exchange.server = Some(taken.server.as_str().into());
+        let page = self.page_again(visit).await?;
+        Ok(ended("consent.revoked", None, page))
+    }
+
+    async fn page_again(&self, visit: Visit<'_>) -> Result<Response<Body>, Refusal> {
+        let Some((user, session)) = self.who(visit.authority, visit.headers)? else {
+            return Ok(told(403, "Not done", SIGNED_OUT));
+        };
+        Ok(shown(200, self.page_of(visit, &user, &session).await?))
+    }
+
+    /// The user whose form it is: signed in, and sent from a page of just this session.
+    fn own_form(
+        &self,
+        visit: Visit<'_>,
+        fields: &Fields,
+    ) -> Result<Result<(Arc<User>, BrowserSession), Ended>, Refusal> {
+        let Some((user, session)) = self.who(visit.authority, visit.headers)? else {
+            return Ok(Err(refused("form.refused", "session", (403, SIGNED_OUT))));
+        };
+        if !session.has_sent(fields.value("token").unwrap_or_default()) {
+            return Ok(Err(refused("form.refused", "token", (403, STALE))));
+        }
+        Ok(Ok((user, session)))
+    }
+
+    /// What this form brings along, once, in the browser that was shown it.
+    fn awaited(&self, visit: Visit<'_>, fields: &Fields) -> Result<Form, Ended> {
+        let token = fields.value("token").unwrap_or_default();
+        let Some(waiting) = self.front.waiting.take(token, clock::now()) else {
+            return Err(refused("form.refused", "token", (403, STALE)));
+        };
+        if visit.browser() != Some(waiting.browser) {
+            return Err(refused("form.refused", "browser", (403, ELSEWHERE)));
+        }
+        Ok(waiting.form)
+    }
+}
+
+const STALE: &str =
+    "This page is too old, or was used already. Go back to the app and start again.";
+const ELSEWHERE: &str =
+    "This was begun in another browser. Go back to the app and start again there.";
+const SIGNED_OUT: &str = "You are not signed in any more. Go back to where you began.";
+const NOT_THERE: &str = "There is nothing like this to take back.";
+
+fn remembered(consent: &Consent) -> Remembered {
+    Remembered {
+        id: consent.id.clone(),
+        client: consent.name.clone(),
+        client_id: consent.client.clone(),
+        redirect_host: shown_host(&consent.redirect),
+        server: consent.server.clone(),
+        scopes: consent.scopes.clone(),
+        since: time_text(consent.given.micros()),
+        until: time_text(consent.until.micros()),
+    }
+}
+
+/// A name to show for a user.
+pub(super) fn name_of(user: &User) -> &str {
+    user.name.as_deref().unwrap_or(&user.subject)
+}
+
+/// Whoever is signed in is no stranger.
+fn known(user: &User, exchange: &mut Exchange) {
+    exchange.vouch();
+    exchange.fact("for", &user.key());
+}
+
+fn set_browser(page: &mut Response<Body>, visit: Visit<'_>, fresh: Option<&Secret<String>>) {
+    if let Some(fresh) = fresh {
+        Cookie::Browser.set(page.headers_mut(), visit.is_https(), fresh);
+    }
+}
+
+async fn fields(
+    live: &Live,
+    (parts, body): (&Parts, Incoming),
+    exchange: &mut Exchange,
+) -> Result<Fields, Refusal> {
+    let media = parts.headers.get(CONTENT_TYPE);
+    let media = media
+        .and_then(|media| media.to_str().ok())
+        .unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    if !media.eq_ignore_ascii_case(FORM) {
+        return Err(Unacceptable::MediaType.into());
+    }
+    let body = intake::read_most(body, MAX_FORM_BYTES, live.body_timeout).await?;
+    exchange.bytes_in = intake::length(&body);
+    Ok(Fields::read(&body).unwrap_or_default())
+}
+
+/// Writes the record, then gives the page.
+async fn settled(ended: Ended, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+    let came = Came {
+        event: ended.event,
+        reason: ended.reason,
+        status: ended.page.status().as_u16(),
+        code: None,
+    };
+    exchange.settle(came).await.map_err(Refusal::Unavailable)?;
+    Ok(ended.page)
+}
+
+const fn ended(event: &'static str, reason: Option<&'static str>, page: Response<Body>) -> Ended {
+    Ended {
+        event,
+        reason,
+        page,
+    }
+}
+
+fn refused(event: &'static str, reason: &'static str, (status, why): (u16, &'static str)) -> Ended {
+    ended(event, Some(reason), told(status, "Not done", why))
+}
+
+/// What was not kept did not happen.
+fn unkept(error: &Failed) -> Refusal {
+    tracing::error!(%error, "what users have agreed to cannot be read or kept");
+    Unavailable::State.into()
+}
+
+/// Where users sign in, if it is an identity provider.
+fn provider(visit: Visit<'_>) -> Option<&Arc<Relying>> {
+    visit.authority.relying.as_ref()
+}
