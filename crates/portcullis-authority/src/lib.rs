@@ -11,6 +11,7 @@ pub mod request;
 pub mod user;
 pub mod consent;
 pub mod page;
+pub mod grant;
 
 mod form;
 

@@ -45,7 +45,7 @@ const fn of_rules(id: &'static str, decides: &'static str) -> Point {
 }
 
 /// All of them, in the order of the walk.
-pub const POINTS: [Point; 32] = [
+pub const POINTS: [Point; 33] = [
     Point {
         id: "edge",
         decides: "whether a request is for a host of ours, and from an origin of ours",
@@ -99,6 +99,39 @@ pub const POINTS: [Point; 32] = [
             "oauth.metadata_rejected",
             "oauth.refused",
             "oauth.started",
+        ],
+    },
+    Point {
+        id: "authority",
+        decides: "who is a client, where its answers go, what it may ask for, and whether a code or a token gives tokens",
+        inputs: &[
+            "client",
+            "document",
+            "redirect URI",
+            "parameters",
+            "assertion",
+            "proof",
+            "code",
+            "refresh token",
+            "revocations",
+            "time",
+        ],
+        room: "crates/portcullis-authority/src",
+        events: &[
+            "oauth.cimd_rejected",
+            "oauth.client_registered",
+            "oauth.client_rejected",
+            "oauth.code_replay",
+            "oauth.dcr_rejected",
+            "oauth.introspected",
+            "oauth.pkce_rejected",
+            "oauth.pushed",
+            "oauth.redirect_rejected",
+            "oauth.refresh_reuse",
+            "oauth.request_refused",
+            "oauth.token_issued",
+            "oauth.token_refused",
+            "oauth.token_revoked",
         ],
     },
     Point {

@@ -12,7 +12,10 @@ mod authority;
 mod reviews;
 mod sealed;
 
-pub use authority::{Consent, MAX_CONSENTS};
+pub use authority::{
+    Consent, Family, MAX_CONSENTS, MAX_FAMILIES, MAX_REGISTERED, NewCode, Next, Presented,
+    Registered, Taken, Voucher,
+};
 pub use clients::{MAX_CLIENTS, RegisteredClient};
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
 pub use grants::{Grant, MAX_GRANTS};

@@ -4,6 +4,7 @@
 //! documents), or has registered itself (RFC 7591). All but the first are other people's words.
 
 mod metadata;
+mod assertion;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use portcullis_core::egress::Target;
 use std::fmt;
 use std::sync::Arc;
 
+pub use assertion::{ASSERTION_TYPE, NotItself, Once};
 pub use metadata::{ApplicationType, BadClient, Metadata};
 
 /// The longest id of a client, in bytes.

@@ -204,8 +204,8 @@ fn cd_10_the_organisation_limits_what_is_registered_at_all() {
         (SIX, Err(Loopback)),
         (NATIVE, Err(Scheme)),
     ] {
-        let registered = Redirect::register(text, &listed).map(drop);
-        assert_eq!(registered, expected, "{text}");
+        let taken = Redirect::register(text, &listed).map(drop);
+        assert_eq!(taken, expected, "{text}");
         // What was registered before the list is held against it all the same.
         let before = registered();
         if before.iter().any(|one| one.as_str() == text) {

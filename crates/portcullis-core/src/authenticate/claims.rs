@@ -37,6 +37,8 @@ pub struct Claims {
     pub forbidden: Vec<String>,
     /// To which tenant its callers belong.
     pub membership: Membership,
+    /// Names who vouches for the user, where that is not the issuer itself: then what is revoked there is revoked.
+    pub provider: Option<String>,
 }
 
 impl Default for Claims {
@@ -54,6 +56,7 @@ impl Default for Claims {
             one_of: Vec::new(),
             forbidden: Vec::new(),
             membership: Membership::default(),
+            provider: None,
         }
     }
 }

@@ -33,11 +33,12 @@ pub(crate) use claimed::issued_for;
 pub use claims::{ClaimPath, Claims};
 pub use confirm::{BadCertificate, Confirmation, Thumbprint};
 pub use declared::{ClaimKind, ClaimValue, DeclaredClaim};
-pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs};
+pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs, Proved, prove};
 pub use hint::Lookalike;
 pub(crate) use hint::hint;
 pub use implied::{Cycle, Implied};
 pub use introspect::{Form, Introspection, MAX_ANSWER_BYTES, NoAnswer, Question, encode};
+pub use jwt::signed_by;
 pub(crate) use jwt::{check_audience, moment, open, signed_in};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use login::Authentication;
@@ -194,6 +195,16 @@ pub struct Issuer {
     pub lookalikes: Vec<Lookalike>,
     /// Which tokens it is asked about.
     pub introspection: Introspection,
+}
+
+impl Issuer {
+    /// Who vouches for this user, if not the issuer itself.
+    fn provider<'a>(&self, identity: &'a Identity) -> Option<&'a str> {
+        let named = self.claims.provider.as_deref()?;
+        let mut claims = identity.claims.iter();
+        let found = claims.find(|(name, _)| name == named);
+        found.map(|(_, provider)| provider.as_str())
+    }
 }
 
 /// All that a token is verified against: one consistent set, replaced whole.

@@ -103,6 +103,18 @@ impl Revoked {
             Some(until.cause.clone())
         })
     }
+
+    /// The same for what is revoked by the names of the provider at whom the user has signed in: `provider` is that.
+    fn find_at(&self, provider: &str, identity: &Identity, skew: Duration) -> Option<Cause> {
+        let theirs = Identity {
+            issuer: provider.to_owned(),
+            key: key_of(provider, &identity.subject),
+            token_id: None,
+            client: None,
+            ..identity.clone()
+        };
+        self.find(&theirs, skew)
+    }
 }
 
 impl Trust {
@@ -117,7 +129,11 @@ impl Trust {
         }
         let issuer = self.issuers.get(&identity.issuer);
         let skew = issuer.map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
-        match self.revoked.find(identity, skew) {
+        let at_provider = || {
+            let provider = issuer.and_then(|issuer| issuer.provider(identity))?;
+            self.revoked.find_at(provider, identity, skew)
+        };
+        match self.revoked.find(identity, skew).or_else(at_provider) {
             Some(cause) => Err(Unauthenticated::Revoked { cause }),
             None => Ok(()),
         }

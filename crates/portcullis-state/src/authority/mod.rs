@@ -1,5 +1,14 @@
-//! What the gateway's own authorization server keeps.
+//! What the gateway's own authorization server keeps: what it has given, and to whom.
+//!
+//! Codes and tokens are here as digests only: whoever reads the database can show none.
 
 mod consents;
+mod clients;
+mod families;
+#[cfg(test)]
+mod tests;
 
+pub use clients::{MAX_REGISTERED, Registered};
 pub use consents::{Consent, MAX_CONSENTS};
+pub(crate) use families::prune;
+pub use families::{Family, MAX_FAMILIES, NewCode, Next, Presented, Taken, Voucher};

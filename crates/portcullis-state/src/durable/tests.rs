@@ -37,7 +37,7 @@ fn auth_03_a_new_database_is_private_and_durable() {
         ("PRAGMA synchronous", "Integer(2)"),
         ("PRAGMA foreign_keys", "Integer(1)"),
         ("PRAGMA busy_timeout", "Integer(2000)"),
-        ("PRAGMA user_version", "Integer(8)"),
+        ("PRAGMA user_version", "Integer(9)"),
     ] {
         assert_eq!(ask(&durable, pragma).unwrap(), value, "{pragma}");
     }
@@ -49,7 +49,7 @@ fn auth_03_a_new_database_is_private_and_durable() {
     assert_eq!(
         examine(&file).unwrap(),
         Examined {
-            version: 8,
+            version: 9,
             known: 6
         }
     );
@@ -66,7 +66,7 @@ fn auth_03_processes_that_start_together_make_one_database() {
             start.join().unwrap().unwrap();
         }
     });
-    assert_eq!(examine(&file).unwrap().version, 8);
+    assert_eq!(examine(&file).unwrap().version, 9);
 }
 
 #[test]
@@ -79,7 +79,10 @@ fn auth_03_what_cannot_be_trusted_is_not_opened() {
         }
     };
     let rows: [(&str, Prepare<'_>); 6] = [
-        ("knows versions up to 8", &change("PRAGMA user_version = 9")),
+        (
+            "knows versions up to 9",
+            &change("PRAGMA user_version = 10"),
+        ),
         (
             "a database of another program",
             &change("PRAGMA application_id = 7"),
@@ -137,7 +140,7 @@ fn auth_03_what_was_moved_away_or_replaced_is_not_read_on() {
     std::fs::write(&file, "another").unwrap();
     assert!(ask(&durable, "PRAGMA user_version").is_err());
     std::fs::rename(&aside, &file).unwrap();
-    assert_eq!(ask(&durable, "PRAGMA user_version").unwrap(), "Integer(8)");
+    assert_eq!(ask(&durable, "PRAGMA user_version").unwrap(), "Integer(9)");
 }
 
 #[test]

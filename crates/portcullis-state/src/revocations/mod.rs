@@ -5,6 +5,7 @@ mod columns;
 mod whom;
 mod users;
 
+use crate::authority;
 use crate::durable::{Durable, Failed};
 pub(crate) use columns::Micros;
 use portcullis_core::time::Timestamp;
@@ -240,6 +241,7 @@ impl Durable {
         self.run(move |connection| {
             let change = begin(connection)?;
             heard::prune(&change, now)?;
+            authority::prune(&change, now)?;
             if prune_in(&change, now)? > 0 {
                 next_epoch(&change)?;
             }
@@ -265,7 +267,11 @@ fn prune_in(change: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
 }
 
 /// Gives what is in force then; `None` if this was taken back before it came.
-fn write(change: &Connection, new: &Revocation, epoch: i64) -> Result<Option<Revocation>, Failed> {
+pub(crate) fn write(
+    change: &Connection,
+    new: &Revocation,
+    epoch: i64,
+) -> Result<Option<Revocation>, Failed> {
     // What was taken back counts no more; what is in force is only ever widened.
     let sql = format!(
         "INSERT INTO revocations

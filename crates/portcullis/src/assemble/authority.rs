@@ -3,13 +3,14 @@
 use super::credentials::identification;
 use super::upstreams::client_for;
 use super::{Workshop, own_issuer, scopes};
-use crate::authority::{Authority, Relying};
+use crate::authority::{Authority, Documents, Relying};
 use crate::config::{self, Checked, HttpUrl};
 use crate::egress::Egress;
-use crate::tls::Peer;
+use crate::tls::{BadTls, Peer};
 use anyhow::Context as _;
 use portcullis_authority::metadata::{Offer, document};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Claims of ID tokens that are kept of every user.
 const CLAIMS: [&str; 2] = ["email", "preferred_username"];
@@ -35,11 +36,30 @@ pub(super) fn authority(
     let relying = configured.sign_in.as_ref();
     let relying = relying.map(|relying| self::relying(checked, relying, (workshop, egress)));
     let relying = relying.transpose().context("authority.sign_in")?;
+    let documents = configured.documents.as_ref();
+    let documents = documents.map(|documents| {
+        let peer = Peer::Issuer("the documents of clients".to_owned());
+        Ok::<_, BadTls>(Documents {
+            hosts: documents.hosts.clone(),
+            tls: client_for(true, &documents.trust, peer, workshop.report)?,
+            egress: Arc::clone(egress),
+        })
+    });
+    let clients = configured.clients.iter();
     Ok(Some(Arc::new(Authority {
         document: document(&offer).to_string().into(),
         signer: Arc::clone(&workshop.signers.issuer),
         public: checked.gateway.public_url.clone(),
         relying: relying.map(Arc::new),
+        access_tokens: configured.access_tokens.min(own_lifetime(checked)),
+        refresh_tokens: configured.refresh_tokens,
+        sign_ins: configured.sign_ins,
+        redirects: configured.redirects.clone(),
+        clients: clients
+            .map(|client| (client.id.clone(), Arc::clone(client)))
+            .collect(),
+        documents: documents.transpose()?,
+        registration: configured.registration,
         issuer,
     })))
 }
@@ -87,4 +107,13 @@ fn relying(
         known: Mutex::default(),
         written,
     })
+}
+
+fn own_lifetime(checked: &Checked) -> Duration {
+    let issuers = checked.issuers.values();
+    let lives = issuers.filter_map(|issuer| match issuer {
+        config::Issuer::Embedded { max_lifetime } => Some(*max_lifetime),
+        config::Issuer::External(_) => None,
+    });
+    lives.min().unwrap_or_default()
 }

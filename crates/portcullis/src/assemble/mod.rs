@@ -31,6 +31,7 @@ pub(crate) use edges::admin_edge;
 use edges::{edge, own_headers};
 use lookalikes::lookalikes;
 pub(crate) use policy::{Written, grant as grant_of};
+use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
 use portcullis_core::authorize::policy::Policy;
 use portcullis_core::authorize::{Gate, Strengths};
@@ -330,7 +331,10 @@ fn trusted(
                 token_types: vec!["at+jwt".to_owned()],
                 max_lifetime: *max_lifetime,
                 skew: OWN_SKEW,
-                claims: Claims::default(),
+                claims: Claims {
+                    provider: checked.authority.as_ref().map(|_| PROVIDER.to_owned()),
+                    ..Claims::default()
+                },
                 lookalikes: Vec::new(),
                 introspection: Introspection::Never,
             },

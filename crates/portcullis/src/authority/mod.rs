@@ -2,15 +2,33 @@
 
 pub(crate) mod browser;
 pub(crate) mod front;
+mod documents;
 mod once;
 pub(crate) mod provider;
+mod pushed;
 pub(crate) mod shown;
 
-use crate::config::HttpUrl;
+use crate::config::{HttpUrl, Registration};
 use crate::keys::Signer;
+use crate::random;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use documents::Cache;
+pub(crate) use documents::{Documents, NoDocument};
+use portcullis_authority::client::Client;
+use portcullis_authority::redirect::Policy;
+use portcullis_core::authenticate::Proofs;
+use portcullis_core::quota::Networks;
+use portcullis_core::refusal::Unavailable;
+use portcullis_core::secret::Secret;
+pub(crate) use pushed::LIFETIME;
+use pushed::Pushed;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use front::Front;
 pub(crate) use provider::Relying;
@@ -27,6 +45,37 @@ pub(crate) struct Authority {
     pub(crate) public: HttpUrl,
     /// The identity provider at which users sign in, if there is one.
     pub(crate) relying: Option<Arc<Relying>>,
+    /// The longest life of an access token.
+    pub(crate) access_tokens: Duration,
+    /// How long a refresh token may lie unused.
+    pub(crate) refresh_tokens: Duration,
+    /// How long a sign-in counts.
+    pub(crate) sign_ins: Duration,
+    /// Where answers may go.
+    pub(crate) redirects: Policy,
+    /// Clients of the file, by id.
+    pub(crate) clients: HashMap<String, Arc<Client>>,
+    /// Whose documents are believed.
+    pub(crate) documents: Option<Documents>,
+    /// How clients register themselves, if they may.
+    pub(crate) registration: Option<Registration>,
+}
+
+/// What outlives a reload.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Documents of clients.
+    pub(crate) documents: Cache,
+    /// Requests that clients have pushed.
+    pub(crate) pushed: Pushed,
+    /// Proofs that were used where tokens are asked for.
+    pub(crate) proofs: Proofs,
+    /// What networks have asked for.
+    pub(crate) asked: Networks,
+    /// What networks have had us fetch.
+    pub(crate) fetched: Networks,
+    /// What networks have registered.
+    pub(crate) registered: Networks,
 }
 
 impl Authority {
@@ -35,10 +84,41 @@ impl Authority {
         let relying = self.relying.as_ref();
         relying.map_or("this computer", |relying| relying.written.host())
     }
+
+    /// An endpoint's URL.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer.trim_end_matches('/'))
+    }
+
+    /// Where answers to clients may go that have registered themselves.
+    pub(crate) fn redirects_of_strangers(&self) -> Policy {
+        Policy {
+            hosts: Some(self.redirects.hosts.clone().unwrap_or_else(BTreeSet::new)),
+            schemes: BTreeSet::new(),
+            loopback: self.redirects.loopback,
+        }
+    }
 }
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Authority({})", self.issuer)
     }
+}
+
+/// 256 random bits as text.
+pub(crate) fn voucher() -> Result<Secret<String>, Unavailable> {
+    let bytes: [u8; 32] = random::bytes()?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// What is no secret, but has to be unlike all others.
+pub(crate) fn fresh_id() -> Result<String, Unavailable> {
+    let bytes: [u8; 16] = random::bytes()?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// By what a secret is found, and from which it cannot be made.
+pub(crate) fn mark(secret: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, secret.as_bytes()).as_ref())
 }

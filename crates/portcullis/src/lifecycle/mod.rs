@@ -29,7 +29,7 @@ use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
 use crate::tls::{Door, Expiries};
 use crate::upstream::Report;
-use crate::{acme, clock, random};
+use crate::{acme, authority, clock, random};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -145,7 +145,8 @@ pub(crate) async fn build(
         revocations,
         reviews: Reviews::of((shared, &home)),
         sign_ins,
-        front: crate::authority::Front::default(),
+        front: authority::Front::default(),
+        authority: authority::Held::default(),
         feeds: Feeds::default(),
         signals: Networks::default(),
         directories: Directories::default(),

@@ -11,7 +11,7 @@ pub(crate) use body::{Body, Outlet};
 pub(crate) use edge::Edge;
 pub(crate) use head::{Seen, seen, trace};
 pub(crate) use respond::{
-    Refused, advise, document, error, events, jwks, message, metadata, plain, preflight, refuse,
-    scim, set_nonce, unheard,
+    Refused, advise, document, error, events, jwks, message, metadata, oauth, plain, preflight,
+    refuse, scim, set_nonce, unheard,
 };
 pub(crate) use serve::{Bounds, Serving, Unread, accept};

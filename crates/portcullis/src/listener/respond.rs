@@ -83,6 +83,17 @@ pub(crate) fn unheard(status: u16, code: &str, description: &str) -> Response<Bo
     response
 }
 
+/// What a client of the authorization server is answered; kept by nobody (RFC 6749 section 5.1).
+pub(crate) fn oauth(status: u16, told: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::whole(told.to_string().into()));
+    set_status(&mut response, status);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
 /// What a directory is answered (RFC 7644 section 3.1).
 pub(crate) fn scim(status: u16, document: &Value) -> Response<Body> {
     let mut response = Response::new(Body::whole(document.to_string().into()));

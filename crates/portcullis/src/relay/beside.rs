@@ -37,9 +37,8 @@ impl Gateway {
                 Ok(Walked::Whole(told))
             }
             Place::Authority(page) => {
-                let authority = live.authority.as_ref().ok_or(Unacceptable::Path)?;
-                let page = self.authority(authority, parts, page, exchange).await?;
-                Ok(Walked::Whole(page))
+                let asked = self.authority(live, (parts, body), (page, peer), exchange);
+                Ok(Walked::Whole(Box::pin(asked).await?))
             }
             Place::Account(rest) => {
                 let account = self.account(live, (parts, body), (rest, peer), exchange);
@@ -82,7 +81,7 @@ async fn keys(
 }
 
 /// Records that what is public was read.
-pub(super) async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
+async fn served(exchange: &mut Exchange) -> Result<(), Refusal> {
     let came = Came {
         event: "metadata.served",
         reason: None,

@@ -24,7 +24,7 @@ mod intake;
 mod reply;
 
 use crate::assemble::Written;
-use crate::authority::{Authority, Front};
+use crate::authority::{Authority, Front, Held};
 use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
@@ -130,6 +130,8 @@ pub(crate) struct Gateway {
     pub(crate) sign_ins: Arc<SignIns>,
     /// Browsers that are signed in, and what they have begun.
     pub(crate) front: Front,
+    /// What the authorization server holds.
+    pub(crate) authority: Held,
     /// Where security events are fetched.
     pub(crate) feeds: Feeds,
     /// How many security events networks have pushed.

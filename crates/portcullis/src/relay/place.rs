@@ -13,7 +13,7 @@ pub(super) enum Place<'a> {
     /// The keys by which authorization servers know us.
     ClientKeys,
     /// What our authorization server says of itself, or the keys of its tokens.
-    Authority(AuthorityPage),
+    Authority(AuthorityPage<'a>),
     /// Where users sign in and see what they have allowed; with what follows.
     Account(&'a str),
     /// Where users let us use servers in their name.
@@ -27,21 +27,42 @@ pub(super) enum Place<'a> {
 
 /// A page of the authorization server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AuthorityPage {
+pub(crate) enum AuthorityPage<'a> {
     /// RFC 8414, and OpenID Connect Discovery.
     Metadata,
     /// RFC 7517.
     Keys,
+    /// Where clients send browsers (RFC 6749 section 3.1).
+    Authorize,
+    /// Where clients say beforehand what they will ask for (RFC 9126).
+    Push,
+    /// RFC 6749 section 3.2.
+    Token,
+    /// RFC 7009.
+    Revoke,
+    /// RFC 7662.
+    Introspect,
+    /// RFC 7591, and of one client RFC 7592.
+    Register(&'a str),
 }
 
-impl AuthorityPage {
-    fn of(path: &str) -> Option<Self> {
+impl<'a> AuthorityPage<'a> {
+    fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => {
                 Self::Metadata
             }
             "/.well-known/issuer-jwks.json" => Self::Keys,
-            _ => return None,
+            "/authorize" => Self::Authorize,
+            "/par" => Self::Push,
+            "/token" => Self::Token,
+            "/revoke" => Self::Revoke,
+            "/introspect" => Self::Introspect,
+            "/register" => Self::Register(""),
+            _ => match path.strip_prefix("/register/") {
+                Some(id) if !id.is_empty() && !id.contains('/') => Self::Register(id),
+                Some(_) | None => return None,
+            },
         })
     }
 }
@@ -112,6 +133,12 @@ mod tests {
             Place::Metadata(_) | Place::Keys | Place::ClientKeys => "metadata",
             Place::Authority(page) => match page {
                 AuthorityPage::Metadata | AuthorityPage::Keys => "metadata",
+                AuthorityPage::Authorize
+                | AuthorityPage::Push
+                | AuthorityPage::Token
+                | AuthorityPage::Revoke
+                | AuthorityPage::Introspect
+                | AuthorityPage::Register(_) => "authority",
             },
             Place::Account(_) | Place::Connect(_) => "consent",
             Place::Signals(_) => "signal",
@@ -156,6 +183,15 @@ mod tests {
                 "/.well-known/issuer-jwks.json",
                 Place::Authority(AuthorityPage::Keys),
             ),
+            ("/authorize", Place::Authority(AuthorityPage::Authorize)),
+            ("/authorize/", Place::Nowhere),
+            ("/register", Place::Authority(AuthorityPage::Register(""))),
+            (
+                "/register/x",
+                Place::Authority(AuthorityPage::Register("x")),
+            ),
+            ("/register/", Place::Nowhere),
+            ("/register/x/y", Place::Nowhere),
             (
                 "/.well-known/oauth-protected-resource/.well-known/openid-configuration",
                 Place::Nowhere,
@@ -195,6 +231,7 @@ mod tests {
             "/.well-known/client-jwks.json",
             "/.well-known/openid-configuration",
             "/.well-known/issuer-jwks.json",
+            "/token",
             "/connect/callback",
             "/account",
             "/signals/idp",

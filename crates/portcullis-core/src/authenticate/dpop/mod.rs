@@ -112,16 +112,60 @@ pub(super) fn verify(
     let header = decode(header).map_err(|_| BadProof::Malformed)?;
     let claims = decode(payload).map_err(|_| BadProof::Malformed)?;
     check_signature(&header, key, (signed, signature))?;
-    check_request(&claims, token, credentials.method, &resource.url)?;
+    check_request(&claims, credentials.method, &resource.url)?;
+    check_token(&claims, token)?;
     if resource.needs_nonce && !proofs.knows_nonce(text(&claims, "nonce").as_deref(), now) {
         return Err(BadProof::Nonce);
     }
-    let made = moment(&claims, "iat").ok().flatten();
+    use_up(&claims, key, (proofs, now))
+}
+
+/// What a proof that comes without a token is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Proved<'a> {
+    /// The `DPoP` header; none where there was not just one.
+    pub proof: &'a [u8],
+    /// The request's HTTP method.
+    pub method: &'a str,
+    /// The endpoint's URL.
+    pub url: &'a str,
+}
+
+/// The key that a proof shows, where a token is asked for (RFC 9449 section 5). It is used up.
+///
+/// # Errors
+/// [`BadProof`].
+pub fn prove(
+    proved: &Proved<'_>,
+    (proofs, now): (&Proofs, Timestamp),
+) -> Result<Thumbprint, BadProof> {
+    let proof = std::str::from_utf8(proved.proof).map_err(|_| BadProof::Malformed)?;
+    if proof.len() > MAX_PROOF_BYTES {
+        return Err(BadProof::Malformed);
+    }
+    let (signed, signature) = proof.rsplit_once('.').ok_or(BadProof::Malformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(BadProof::Malformed)?;
+    let header = decode(header).map_err(|_| BadProof::Malformed)?;
+    let claims = decode(payload).map_err(|_| BadProof::Malformed)?;
+    let key = header.get("jwk").and_then(thumbprint);
+    let key = key.ok_or(BadProof::Malformed)?;
+    check_signature(&header, &key, (signed, signature))?;
+    check_request(&claims, proved.method, proved.url)?;
+    use_up(&claims, &key, (proofs, now))?;
+    Ok(key)
+}
+
+fn use_up(
+    claims: &Map<String, Value>,
+    key: &Thumbprint,
+    (proofs, now): (&Proofs, Timestamp),
+) -> Result<(), BadProof> {
+    let made = moment(claims, "iat").ok().flatten();
     let made = made.ok_or(BadProof::Malformed)?;
     if made > now.plus(AHEAD) || now > made.plus(WINDOW) {
         return Err(BadProof::Time);
     }
-    let id = text(&claims, "jti").filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES);
+    let id = text(claims, "jti").filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES);
     proofs.use_up(key, &id.ok_or(BadProof::Malformed)?, (made, now))
 }
 
@@ -191,13 +235,8 @@ fn thumbprint(key: &Value) -> Option<Thumbprint> {
     Some(Thumbprint::of(canonical.as_bytes()))
 }
 
-/// The proof is for this request: its method, the resource's own URL, and the token.
-fn check_request(
-    claims: &Map<String, Value>,
-    token: &str,
-    method: &str,
-    url: &str,
-) -> Result<(), BadProof> {
+/// The proof is for this request: its method, and our own URL.
+fn check_request(claims: &Map<String, Value>, method: &str, url: &str) -> Result<(), BadProof> {
     let claim = |name| claims.get(name).and_then(Value::as_str);
     if claim("htm").ok_or(BadProof::Malformed)? != method {
         return Err(BadProof::Method);
@@ -205,6 +244,12 @@ fn check_request(
     if !target::is_same(claim("htu").ok_or(BadProof::Malformed)?, url) {
         return Err(BadProof::Url);
     }
+    Ok(())
+}
+
+/// And for this token.
+fn check_token(claims: &Map<String, Value>, token: &str) -> Result<(), BadProof> {
+    let claim = |name| claims.get(name).and_then(Value::as_str);
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
     if claim("ath").ok_or(BadProof::Malformed)? != URL_SAFE_NO_PAD.encode(hash.as_ref()) {
         return Err(BadProof::Token);

@@ -27,6 +27,7 @@ pub(super) fn claims(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Cl
     let groups = raw.groups_claim.take();
     let forbidden = raw.forbidden_claims.take();
     Claims {
+        provider: None,
         scopes: name(
             desk,
             &place.key("scope_claim"),

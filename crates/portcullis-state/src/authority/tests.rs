@@ -1,0 +1,229 @@
+//! Codes and refresh tokens: each once, whoever comes at the same time, and at whatever time.
+
+use super::*;
+use crate::durable::Durable;
+use crate::revocations::Kind;
+use portcullis_core::time::Timestamp;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const ISSUER: &str = "https://gate.example";
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+async fn durable() -> (TempDir, Durable) {
+    let folder = tempfile::tempdir().unwrap();
+    let durable = Durable::open(&folder.path().join("state.db")).await;
+    (folder, durable.unwrap())
+}
+
+fn family(id: &str) -> Family {
+    Family {
+        id: id.to_owned(),
+        issuer: "https://idp.example".to_owned(),
+        subject: "alice".to_owned(),
+        client: "app".to_owned(),
+        granted: "{}".to_owned(),
+        made: NOW,
+        until: NOW.plus(HOUR * 24),
+    }
+}
+
+async fn keep(durable: &Durable, id: &str) {
+    let code = NewCode {
+        family: family(id),
+        digest: format!("code-{id}"),
+        bound: "bound".to_owned(),
+        until: NOW.plus(MINUTE),
+    };
+    durable.keep_code(code).await.unwrap();
+}
+
+fn next(digest: &str) -> Option<Next> {
+    let (digest, until) = (digest.to_owned(), NOW.plus(HOUR));
+    Some(Next {
+        digest,
+        bound: String::new(),
+        until,
+    })
+}
+
+async fn show(
+    durable: &Durable,
+    (voucher, digest): (Voucher, &str),
+    given: Result<Option<Next>, ()>,
+    at: Timestamp,
+) -> Taken<String, ()> {
+    let decide = |presented: &Presented| given.map(|next| (presented.bound.clone(), next));
+    let shown = (voucher, digest.to_owned());
+    durable
+        .take(shown, (ISSUER.to_owned(), at), decide)
+        .await
+        .unwrap()
+}
+
+async fn revoked(durable: &Durable) -> Vec<String> {
+    let all = durable.revocations(NOW).await.unwrap();
+    let claims = all.into_iter().filter(|one| one.whom.kind == Kind::Claim);
+    claims.map(|one| one.whom.name).collect()
+}
+
+#[tokio::test]
+async fn cd_11_a_code_is_used_once_and_then_betrays_whoever_comes() {
+    let (_folder, durable) = durable().await;
+    keep(&durable, "a").await;
+    let code = (Voucher::Code, "code-a");
+    let taken = show(&durable, code, Ok(next("r1")), NOW).await;
+    assert_eq!(taken, Taken::Good(family("a"), "bound".to_owned()));
+    assert!(revoked(&durable).await.is_empty());
+    let again = show(&durable, code, Ok(None), NOW).await;
+    assert_eq!(again, Taken::Again(family("a")));
+    assert_eq!(revoked(&durable).await, ["grant_id=a"]);
+    let refresh = (Voucher::Refresh, "r1");
+    let over = show(&durable, refresh, Ok(None), NOW).await;
+    assert_eq!(over, Taken::Over(family("a")));
+    let unknown = show(&durable, (Voucher::Refresh, "code-a"), Ok(None), NOW).await;
+    assert_eq!(unknown, Taken::Unknown, "a code is no refresh token");
+}
+
+#[tokio::test]
+async fn cd_11_of_many_at_once_one_gets_it() {
+    let (folder, durable) = durable().await;
+    let file = folder.path().join("state.db");
+    let mut instances = vec![durable.clone()];
+    for _ in 0..2 {
+        instances.push(Durable::open(&file).await.unwrap());
+    }
+    keep(&durable, "a").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..50 {
+        let durable = instances[index % 3].clone();
+        tasks.spawn(async move {
+            let code = (Voucher::Code, "code-a");
+            let taken = show(&durable, code, Ok(next(&format!("r{index}"))), NOW).await;
+            match taken {
+                Taken::Good(..) => 1,
+                Taken::Again(_) => 0,
+                other => panic!("{other:?}"),
+            }
+        });
+    }
+    let won: i32 = tasks.join_all().await.into_iter().sum();
+    assert_eq!(won, 1);
+    assert_eq!(revoked(&durable).await, ["grant_id=a"]);
+}
+
+#[tokio::test]
+async fn cd_07_a_code_that_is_refused_is_burnt_and_a_refresh_token_is_not() {
+    let (_folder, durable) = durable().await;
+    keep(&durable, "a").await;
+    let code = (Voucher::Code, "code-a");
+    let refused = show(&durable, code, Err(()), NOW).await;
+    assert_eq!(refused, Taken::Refused(family("a"), ()));
+    assert_eq!(
+        show(&durable, code, Ok(None), NOW).await,
+        Taken::Again(family("a"))
+    );
+    keep(&durable, "b").await;
+    show(&durable, (Voucher::Code, "code-b"), Ok(next("r1")), NOW).await;
+    let refresh = (Voucher::Refresh, "r1");
+    assert_eq!(
+        show(&durable, refresh, Err(()), NOW).await,
+        Taken::Refused(family("b"), ())
+    );
+    let good = show(&durable, refresh, Ok(next("r2")), NOW).await;
+    assert_eq!(good, Taken::Good(family("b"), String::new()));
+}
+
+#[tokio::test]
+async fn tok_11_a_refresh_token_that_is_shown_again_ends_its_family() {
+    let (_folder, durable) = durable().await;
+    keep(&durable, "a").await;
+    show(&durable, (Voucher::Code, "code-a"), Ok(next("r1")), NOW).await;
+    show(&durable, (Voucher::Refresh, "r1"), Ok(next("r2")), NOW).await;
+    let held = durable.family_of("r2".to_owned(), NOW).await.unwrap();
+    assert_eq!(held.map(|(family, _)| family.id).as_deref(), Some("a"));
+    assert_eq!(durable.family_of("r1".to_owned(), NOW).await.unwrap(), None);
+    let again = show(&durable, (Voucher::Refresh, "r1"), Ok(next("r3")), NOW).await;
+    assert_eq!(again, Taken::Again(family("a")));
+    let over = show(&durable, (Voucher::Refresh, "r2"), Ok(None), NOW).await;
+    assert_eq!(over, Taken::Over(family("a")));
+    assert_eq!(revoked(&durable).await, ["grant_id=a"]);
+}
+
+#[tokio::test]
+async fn cd_11_time_ends_codes_whichever_way_it_jumps() {
+    let (_folder, durable) = durable().await;
+    for (id, at, is_good) in [
+        ("a", NOW.plus(MINUTE), false),
+        ("b", NOW.plus(Duration::from_secs(59)), true),
+        ("c", NOW.plus(HOUR), false),
+        ("d", Timestamp::from_seconds(NOW.seconds() - 3600), false),
+        ("e", Timestamp::from_seconds(NOW.seconds() - 2), true),
+    ] {
+        keep(&durable, id).await;
+        let taken = show(
+            &durable,
+            (Voucher::Code, &format!("code-{id}")),
+            Ok(None),
+            at,
+        )
+        .await;
+        assert_eq!(matches!(taken, Taken::Good(..)), is_good, "{id} {taken:?}");
+    }
+    // A refresh token goes on after a jump back, and ends with its time and its family.
+    keep(&durable, "f").await;
+    show(&durable, (Voucher::Code, "code-f"), Ok(next("r1")), NOW).await;
+    let before = Timestamp::from_seconds(NOW.seconds() - 3600);
+    let refresh = |digest| (Voucher::Refresh, digest);
+    let good = show(&durable, refresh("r1"), Ok(next("r2")), before).await;
+    assert!(matches!(good, Taken::Good(..)));
+    let over = show(&durable, refresh("r2"), Ok(None), NOW.plus(HOUR)).await;
+    assert_eq!(over, Taken::Over(family("f")));
+}
+
+#[tokio::test]
+async fn auth_03_all_of_a_user_ends_at_once() {
+    let (_folder, durable) = durable().await;
+    keep(&durable, "a").await;
+    keep(&durable, "b").await;
+    let user = ("https://idp.example".to_owned(), "alice".to_owned());
+    let issuer = (ISSUER.to_owned(), "revoked");
+    let other = (user.clone(), Some("other".to_owned()));
+    let none = durable.end_families(other, issuer.clone(), NOW).await;
+    assert!(none.unwrap().is_empty());
+    let ended = durable.end_families((user, None), issuer, NOW).await;
+    assert_eq!(ended.unwrap(), ["a", "b"]);
+    let over = show(&durable, (Voucher::Code, "code-a"), Ok(None), NOW).await;
+    assert_eq!(over, Taken::Over(family("a")));
+    durable.prune(NOW.plus(HOUR * 2)).await.unwrap();
+    let gone = show(&durable, (Voucher::Code, "code-b"), Ok(None), NOW).await;
+    assert_eq!(gone, Taken::Unknown);
+}
+
+#[tokio::test]
+async fn cd_12_registrations_are_few_and_end() {
+    let (_folder, durable) = durable().await;
+    let client = |id: &str, network: &str| Registered {
+        id: id.to_owned(),
+        token: "digest".to_owned(),
+        network: network.to_owned(),
+        metadata: "{}".to_owned(),
+        made: NOW,
+        until: NOW.plus(HOUR),
+    };
+    assert!(durable.register(client("a", "n1"), 2).await.unwrap());
+    assert!(durable.register(client("b", "n1"), 2).await.unwrap());
+    assert!(!durable.register(client("c", "n1"), 2).await.unwrap());
+    assert!(durable.register(client("c", "n2"), 2).await.unwrap());
+    let found = durable.registered("a".to_owned(), NOW).await.unwrap();
+    assert_eq!(found, Some(client("a", "n1")));
+    let over = durable.registered("a".to_owned(), NOW.plus(HOUR)).await;
+    assert_eq!(over.unwrap(), None);
+    durable.unregister("a".to_owned()).await.unwrap();
+    assert!(durable.register(client("d", "n1"), 2).await.unwrap());
+    let use_it = |at| durable.use_assertion("x".to_owned(), (NOW.plus(MINUTE), at));
+    assert!(use_it(NOW).await.unwrap());
+    assert!(!use_it(NOW).await.unwrap());
+}

@@ -1,0 +1,192 @@
+//! What a client asks for in a user's name: by the user's browser, or pushed beforehand (RFC 9126).
+
+use super::{Asking, Ended, Gateway, Live, back, ended, error, form, page, resources};
+use crate::authority::{Authority, LIFETIME, mark, voucher};
+use crate::listener::oauth;
+use crate::record::Exchange;
+use crate::{authority, clock};
+use hyper::Method;
+use portcullis_authority::Form;
+use portcullis_authority::consent::Approved;
+use portcullis_authority::grant::{CODE, Granted};
+use portcullis_authority::request::{Asked, NotAsked, Terms, Wrong, location};
+use portcullis_core::authenticate::Resource;
+use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_state::{Family, NewCode};
+use serde_json::json;
+
+const UNREADABLE: &str = "The application has sent you here with a request that cannot be read.";
+const UNKNOWN: &str = "The application that has sent you here is not known, or what it says of itself is not believed.";
+const REDIRECT: &str = "The application that has sent you here wants the answer at a place that is not its own. \
+Nothing was sent there.";
+const GONE: &str =
+    "The application's request is too old, or was used already. Begin again in the application.";
+
+impl Gateway {
+    pub(super) async fn authorize(
+        &self,
+        live: &Live,
+        authority: &Authority,
+        asking: Asking<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let Asking { parts, body, peer } = asking;
+        let form = if parts.method == Method::GET {
+            let query = parts.uri.query().unwrap_or_default();
+            match Form::read(query.as_bytes()) {
+                Ok(form) => form,
+                Err(why) => return Ok(page("oauth.request_refused", why.reason(), UNREADABLE)),
+            }
+        } else {
+            match form(live, parts, body, exchange).await? {
+                Ok(form) => form,
+                Err(told) => {
+                    let reason = told.reason.unwrap_or_default();
+                    return Ok(page("oauth.request_refused", reason, UNREADABLE));
+                }
+            }
+        };
+        let Some(id) = form.value("client_id") else {
+            return Ok(page("oauth.request_refused", "client", UNKNOWN));
+        };
+        if let Some(name) = form.value("request_uri") {
+            let pushed = self.authority.pushed.take(name, id, clock::now());
+            return Ok(match pushed {
+                Some(asked) => self.begin(authority, &asked, exchange),
+                None => page("oauth.request_refused", "request_uri", GONE),
+            });
+        }
+        let client = match self.client(authority, (id, peer), exchange).await? {
+            Ok(client) => client,
+            Err(why) => {
+                let (event, reason) = why.event();
+                return Ok(page(event, reason, UNKNOWN));
+            }
+        };
+        let resources = resources(live);
+        let asked = Asked::admit(&form, &client, &terms(authority, &resources), None);
+        Ok(match asked {
+            Ok(asked) => self.begin(authority, &asked, exchange),
+            Err(NotAsked::Page(why)) => page("oauth.redirect_rejected", why.reason(), REDIRECT),
+            Err(NotAsked::Back(place, wrong)) => {
+                let location = place.refused(wrong, &authority.issuer);
+                back(event(wrong), wrong.reason(), &location)
+            }
+        })
+    }
+
+    /// A client says beforehand what it will ask for (RFC 9126 section 2).
+    pub(super) async fn push(
+        &self,
+        live: &Live,
+        authority: &Authority,
+        asking: Asking<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let Asking { parts, body, peer } = asking;
+        let form = match form(live, parts, body, exchange).await? {
+            Ok(form) => form,
+            Err(told) => return Ok(told),
+        };
+        if form.value("request_uri").is_some() {
+            let told = error(
+                400,
+                "invalid_request",
+                "request_uri is not for this endpoint",
+            );
+            return Ok(ended("oauth.request_refused", Some("request_uri"), told));
+        }
+        let known = self.authenticated(authority, &form, (parts, peer), exchange);
+        let client = match known.await? {
+            Ok(client) => client,
+            Err(told) => return Ok(told),
+        };
+        let proven = match self.proven(parts, authority) {
+            Ok(proven) => proven,
+            Err(why) => {
+                let told = error(400, "invalid_dpop_proof", &why.to_string());
+                return Ok(ended("oauth.request_refused", Some(why.reason()), told));
+            }
+        };
+        let resources = resources(live);
+        let asked = Asked::admit(&form, &client, &terms(authority, &resources), proven);
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(NotAsked::Page(why)) => {
+                let told = error(400, "invalid_request", &why.to_string());
+                return Ok(ended("oauth.redirect_rejected", Some(why.reason()), told));
+            }
+            Err(NotAsked::Back(_, wrong)) => {
+                let told = error(400, wrong.code(), &wrong.to_string());
+                return Ok(ended(event(wrong), Some(wrong.reason()), told));
+            }
+        };
+        let Some(name) = self.authority.pushed.keep(asked, clock::now()) else {
+            return Err(Unavailable::State.into());
+        };
+        let told = json!({ "request_uri": name, "expires_in": LIFETIME.as_secs() });
+        Ok(ended("oauth.pushed", None, oauth(201, &told)))
+    }
+
+    /// The user is asked. Where nobody can sign in, the client is told so.
+    fn begin(&self, authority: &Authority, asked: &Asked, exchange: &mut Exchange) -> Ended {
+        exchange.fact("server", asked.server());
+        let location = asked.back().refused(Wrong::Login, &authority.issuer);
+        back("oauth.request_refused", Wrong::Login.reason(), &location)
+    }
+
+    /// Makes the code for what was approved; gives where it goes.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: then there is none.
+    pub(crate) async fn code(
+        &self,
+        authority: &Authority,
+        approved: &Approved,
+        exchange: &mut Exchange,
+    ) -> Result<String, Unavailable> {
+        let (code, now) = (voucher()?, clock::now());
+        let (granted, bound) = Granted::by(approved);
+        let text = |value: serde_json::Result<String>| value.map_err(|_| Unavailable::State);
+        let family = Family {
+            id: authority::fresh_id()?,
+            issuer: granted.user.issuer.clone(),
+            subject: granted.user.subject.clone(),
+            client: granted.client.clone(),
+            granted: text(serde_json::to_string(&granted))?,
+            made: now,
+            until: now.plus(authority.sign_ins),
+        };
+        exchange.fact("family", &family.id);
+        let new = NewCode {
+            digest: mark(code.expose()),
+            bound: text(serde_json::to_string(&bound))?,
+            until: now.plus(CODE),
+            family,
+        };
+        let kept = self.revocations.durable().keep_code(new).await;
+        kept.map_err(|error| {
+            tracing::error!(%error, "a code was not kept");
+            Unavailable::State
+        })?;
+        let back = approved.asked().back();
+        let code = [("code", code.expose().as_str())];
+        Ok(location(back, &code, &authority.issuer))
+    }
+}
+
+fn terms<'a>(authority: &'a Authority, resources: &'a [&'a Resource]) -> Terms<'a> {
+    Terms {
+        issuer: &authority.issuer,
+        redirects: &authority.redirects,
+        resources,
+    }
+}
+
+const fn event(wrong: Wrong) -> &'static str {
+    if wrong.is_pkce() {
+        "oauth.pkce_rejected"
+    } else {
+        "oauth.request_refused"
+    }
+}
