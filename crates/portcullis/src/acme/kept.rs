@@ -8,7 +8,7 @@ use crate::lifecycle::Home;
 use crate::tls::{certificates, certified, validity};
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
-use instant_acme::{Account, AccountCredentials, NewAccount};
+use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use portcullis_core::secret::Secret;
 use rustls::client::verify_server_name;
 use rustls::pki_types::ServerName;
@@ -102,7 +102,10 @@ pub(super) async fn keep(home: &Home, acme: &Acme, pem: Secret<String>) -> Resul
 
 /// Our account at the server, made on first use.
 pub(super) async fn account(home: &Home, acme: &Acme, wire: Wire) -> Result<Account, Failed> {
-    let name = format!("account-{}.json", short([acme.directory.to_string()]));
+    let bound = acme.external_account.as_ref();
+    let of = std::iter::once(acme.directory.to_string());
+    let of = of.chain(bound.map(|bound| bound.id.clone()));
+    let name = format!("account-{}.json", short(of));
     let path = directory(home).join(name);
     let of = path.clone();
     let kept = spawn_blocking(move || keys::read_private(&of)).await;
@@ -129,7 +132,8 @@ pub(super) async fn account(home: &Home, acme: &Acme, wire: Wire) -> Result<Acco
         only_return_existing: false,
     };
     let made = Account::builder_with_http(Box::new(wire));
-    let made = made.create(&new, acme.directory.to_string(), None);
+    let bound = bound.map(|bound| ExternalAccountKey::new(bound.id.clone(), bound.key.expose()));
+    let made = made.create(&new, acme.directory.to_string(), bound.as_ref());
     let (account, credentials) = made.await?;
     let text = serde_json::to_vec(&credentials).map_err(|error| Failed::Disk(error.into()))?;
     write(path, Secret::new(text)).await?;

@@ -142,6 +142,8 @@ pub(super) const MAX_ENTRIES: usize = 10_000;
 /// The most names of one certificate, and addresses of whoever asks for it.
 pub(super) const ACME_NAMES: usize = 32;
 pub(super) const ACME_CONTACTS: usize = 8;
+pub(super) const ACME_ID_BYTES: usize = 512;
+pub(super) const ACME_KEY_BYTES: usize = 16;
 
 /// Keys that are pinned for one peer.
 pub(super) const PINS: std::ops::RangeInclusive<usize> = 2..=16;

@@ -1,5 +1,6 @@
 //! More of the file as it is written: what peers must show.
 
+use super::raw::Reference;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,4 +42,16 @@ pub(super) struct Acme {
     /// PEM file with a root to trust for the server, beside those of the system.
     pub(super) ca: Option<String>,
     pub(super) pins: Option<Pins>,
+    pub(super) external_account: Option<ExternalAccount>,
+}
+
+/// Binds the account to one that you have at the server's operator already (RFC 8555 section 7.3.4). It is needed once, when
+/// the account is made; another `id` makes another account.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExternalAccount {
+    /// What the operator calls your account (the key identifier). Required.
+    pub(super) id: Option<String>,
+    /// The key (HMAC) that the operator gave you, in base64url without padding: `{ file = "…" }` or `{ env = "…" }`. Required.
+    pub(super) key: Option<Reference>,
 }

@@ -60,6 +60,16 @@ pub(crate) struct Acme {
     pub(crate) contact: Vec<String>,
     /// Whom connections to it trust.
     pub(crate) trust: Box<Trust>,
+    /// The account outside that ours is bound to.
+    pub(crate) external_account: Option<ExternalAccount>,
+}
+
+/// An account at the operator of an ACME server.
+#[derive(Debug)]
+pub(crate) struct ExternalAccount {
+    pub(crate) id: String,
+    /// What shows that it is ours: the key itself.
+    pub(crate) key: Secret<Vec<u8>>,
 }
 
 /// Our certificate at a peer, as PEM.

@@ -5,7 +5,7 @@ use crate::peer::directory;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::{read_dir, write};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -37,6 +37,19 @@ fn program(name: &str) -> Command {
 impl Pebble {
     /// Looks for every name at this address of loopback, and at this port.
     fn start(address: &str, port: u16) -> Self {
+        Self::start_with(address, port, &json!({}))
+    }
+
+    /// The same for those only who have one of these accounts outside.
+    fn start_bound(address: &str, port: u16, keys: &Value) -> Self {
+        let bound = json!({
+            "externalAccountBindingRequired": true,
+            "externalAccountMACKeys": keys,
+        });
+        Self::start_with(address, port, &bound)
+    }
+
+    fn start_with(address: &str, port: u16, more: &Value) -> Self {
         assert!(directory().exists());
         let (own, management, dns, told) = (free_port(), free_port(), free_port(), free_port());
         let directory = tempfile::tempdir().unwrap();
@@ -46,7 +59,7 @@ impl Pebble {
         write(path("ca.pem"), authority.pem()).unwrap();
         write(path("cert.pem"), identity.chain_pem()).unwrap();
         write(path("key.pem"), identity.key_pem()).unwrap();
-        let config = json!({ "pebble": {
+        let mut config = json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{own}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
             "certificate": path("cert.pem"),
@@ -55,6 +68,9 @@ impl Pebble {
             "httpPort": 9,
             "certificateValidityPeriod": VALID,
         } });
+        for (key, value) in more.as_object().unwrap() {
+            config["pebble"][key] = value.clone();
+        }
         write(path("pebble.json"), config.to_string()).unwrap();
         let names = program("pebble-challtestsrv")
             .args([
@@ -231,4 +247,41 @@ fn rec_03_shows_no_certificate_where_the_acme_server_does_not_believe_the_name()
         said.contains(NAME) && said.contains("urn:ietf:params:acme:error"),
         "{said}"
     );
+}
+
+#[test]
+fn rec_03_binds_its_account_to_one_outside() {
+    const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    const OTHER: &str = "b10lLJs8l1GPIzsLP0s6pMt8O0XVGnfTaCeROxQM0BIt2XrJMDHJZBM5NuQmQJQH";
+    let upstream = Upstream::start();
+    let listen = free_port();
+    let pebble = Pebble::start_bound("127.0.0.1", listen, &json!({ "kid-1": KEY }));
+    // Whoever has no account there, or not its key, gets nothing.
+    let bind = |key: &str| {
+        let file = pebble.directory.path().join("eab");
+        write(&file, format!("{key}\n")).unwrap();
+        let bound = format!(
+            "[gateway.tls.acme.external_account]\nid = \"kid-1\"\nkey = {{ file = '{}' }}\n",
+            file.display()
+        );
+        pebble
+            .config(&upstream)
+            .replace("[issuers.local]", &format!("{bound}[issuers.local]"))
+    };
+    for config in [pebble.config(&upstream), bind(OTHER)] {
+        let gateway = Gateway::start_at(listen, &config);
+        let record = gateway.expect("tls.renewal_failed", Some("refused"));
+        assert_eq!(record["detail"]["acme"], "127.0.0.1", "{record}");
+        assert!(!gateway.traces().contains(OTHER));
+    }
+    let gateway = Gateway::start_at(listen, &bind(KEY));
+    gateway.expect("tls.certificate_renewed", None);
+    let (_, answer) = ask(&gateway, &pebble.root()).expect("a certificate of Pebble's");
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    // The key is in nothing that is written or said.
+    assert!(!gateway.traces().contains(KEY));
+    for entry in read_dir(gateway.data().join("acme")).unwrap() {
+        let kept = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!kept.contains(KEY));
+    }
 }

@@ -6,8 +6,10 @@ use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::raw;
 use crate::config::raw_trust;
-use crate::config::trust::{Acme, Certificate, Tls, Trust};
+use crate::config::trust::{Acme, Certificate, ExternalAccount, Tls, Trust};
 use crate::config::url::is_host;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::secret::Secret;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -81,6 +83,10 @@ fn acme(
         .ca
         .and_then(|ca| desk.pem(&place.key("ca"), &ca, "CERTIFICATE"));
     let pins = raw.pins.and_then(|raw| pins(desk, &place.key("pins"), raw));
+    let external_account = match raw.external_account {
+        Some(raw) => Some(external_account(desk, &place.key("external_account"), raw)?),
+        None => None,
+    };
     Some(Acme {
         names: names(desk, &place.key("names"), raw.names, own),
         contact: contact(desk, &place.key("contact"), &raw.contact),
@@ -90,6 +96,40 @@ fn acme(
             pins,
             ..Trust::default()
         }),
+        external_account,
+    })
+}
+
+fn external_account(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: raw_trust::ExternalAccount,
+) -> Option<ExternalAccount> {
+    let is_named = |id: &String| (1..=bounds::ACME_ID_BYTES).contains(&id.len());
+    let id = raw.id.filter(is_named);
+    if id.is_none() {
+        let fix = "write what the server's operator calls your account";
+        desk.refuse_missing(place, "no `id` of the account, or too long a one", fix);
+    }
+    let Some(key) = raw.key else {
+        desk.refuse_missing(
+            place,
+            "no `key`",
+            "write { file = \"…\" } or { env = \"…\" }",
+        );
+        return None;
+    };
+    let place = place.key("key");
+    let text = desk.text(&place, raw::Text::Reference(key))?;
+    let key = URL_SAFE_NO_PAD.decode(text.expose().trim());
+    let Some(key) = key.ok().filter(|key| key.len() >= bounds::ACME_KEY_BYTES) else {
+        let fix = "take it from the server's operator as it is";
+        desk.refuse_with(&place, "not 16 bytes or more in base64url", fix);
+        return None;
+    };
+    Some(ExternalAccount {
+        id: id?,
+        key: Secret::new(key),
     })
 }
 

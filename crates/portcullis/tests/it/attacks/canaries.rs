@@ -24,6 +24,8 @@ const SLOTS: [&str; 17] = [
     "alerts.*.secret",
     "authority.sign_in.client_secret",
     "azure_key_vault.client_secret",
+    // Used where there is an ACME server: `peers/acme.rs` looks for it in what is written and said.
+    "gateway.tls.acme.external_account.key",
     "issuers.*.introspection.client_secret",
     "issuers.*.scim.bearer",
     "issuers.*.signals.bearer",
