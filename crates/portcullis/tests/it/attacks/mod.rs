@@ -16,6 +16,7 @@ mod hardware;
 mod egress;
 mod keeper;
 mod consent;
+mod granting;
 mod signed_in;
 mod lifetime;
 mod proof;
