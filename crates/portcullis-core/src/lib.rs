@@ -21,6 +21,7 @@ pub mod alert;
 pub mod sign_in;
 pub mod openid;
 pub mod review;
+pub mod operate;
 
 pub mod pipeline;
 pub mod points;

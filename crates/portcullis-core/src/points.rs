@@ -300,10 +300,19 @@ pub const POINTS: [Point; 33] = [
 /// The operators' listener has a point of its own: it is on no walk.
 pub const ADMIN: Point = Point {
     id: "admin",
-    decides: "whether a request to the operators' listener is for it, and without credentials",
-    inputs: &["Host", "Origin", "Authorization", "method", "path"],
-    room: "crates/portcullis/src/listener",
-    events: &["admin.rejected"],
+    decides: "whether a request to the operators' listener is for it, who asks through the admin API, and whether they may",
+    inputs: &[
+        "Host",
+        "Origin",
+        "Authorization",
+        "method",
+        "path",
+        "roles",
+        "tenant",
+        "time",
+    ],
+    room: "crates/portcullis-core/src/operate",
+    events: &["admin.rejected", "admin.denied"],
 };
 
 /// The point that decides about an action.

@@ -17,6 +17,10 @@ mod sign_in;
 mod alerts;
 mod revocations;
 mod reviews;
+mod reviewing;
+mod operators;
+mod usage;
+mod checkpoints;
 mod upstream;
 mod credentials;
 

@@ -162,7 +162,7 @@ pub fn may_decide(
     Ok(())
 }
 
-fn is_one(who: &Who, identity: &Identity) -> bool {
+pub(crate) fn is_one(who: &Who, identity: &Identity) -> bool {
     match who {
         Who::Anyone => true,
         Who::Subject { issuer, subject } => {

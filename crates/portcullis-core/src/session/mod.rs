@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use id::SessionId;
 pub(crate) use table::Opening;
-pub use table::{Closed, Limits, Sessions};
+pub use table::{Closed, Limits, Listed, Sessions};
 pub use tasks::{NoTask, Tasks};
 
 /// Proof that the request belongs to a known conversation of its caller (or to none). Only this room makes one.

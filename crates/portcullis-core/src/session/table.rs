@@ -35,8 +35,25 @@ pub struct Closed {
     pub upstream: Option<Arc<str>>,
     /// Whoever opened it, by the token of that moment.
     pub opener: Principal,
-    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded`, `revoked` or `stopped`.
+    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded`, `revoked`, `operator` or `stopped`.
     pub reason: &'static str,
+}
+
+/// An open session, as operators see it.
+#[derive(Debug)]
+pub struct Listed {
+    /// What records call it.
+    pub fingerprint: String,
+    /// Whoever opened it, by the token of that moment.
+    pub opener: Principal,
+    /// With which server.
+    pub server: Arc<str>,
+    /// The revision that was settled.
+    pub revision: Revision,
+    /// When it began.
+    pub opened: Timestamp,
+    /// When it was last used.
+    pub used: Timestamp,
 }
 
 struct Record {
@@ -250,6 +267,39 @@ impl Sessions {
             |record| trust.check_revoked(&record.opener).is_err(),
             "revoked",
         )
+    }
+
+    /// Takes out the one session with this fingerprint, if `is_meant` says so of whoever opened it and of its server.
+    pub fn end_one(
+        &self,
+        fingerprint: &str,
+        is_meant: impl Fn(&Principal, &str) -> bool,
+        reason: &'static str,
+    ) -> Option<Closed> {
+        let mut table = self.table();
+        let mut keys = table.records.iter();
+        let (key, _) = keys.find(|(key, record)| {
+            key.1.fingerprint() == fingerprint && is_meant(&record.opener, &record.server)
+        })?;
+        let key = key.clone();
+        table.remove(&key, reason)
+    }
+
+    /// All open sessions, by their fingerprints. Cost: one look at each.
+    pub fn listed(&self) -> Vec<Listed> {
+        let table = self.table();
+        let all = table.records.iter().map(|(key, record)| Listed {
+            fingerprint: key.1.fingerprint(),
+            opener: record.opener.clone(),
+            server: Arc::clone(&record.server),
+            revision: record.revision,
+            opened: record.opened,
+            used: record.used,
+        });
+        let mut all: Vec<Listed> = all.collect();
+        drop(table);
+        all.sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
+        all
     }
 
     fn end_where(&self, is_over: impl Fn(&Record) -> bool, reason: &'static str) -> Vec<Closed> {

@@ -14,6 +14,7 @@ mod strengths;
 mod scopes;
 mod lookalikes;
 mod tenants;
+mod office;
 
 use crate::config::{self, Checked};
 use crate::egress::Egress;
@@ -30,6 +31,8 @@ use desk::{desk, introspection};
 pub(crate) use edges::admin_edge;
 use edges::{edge, own_headers};
 use lookalikes::lookalikes;
+use office::office;
+pub(crate) use office::reviewers_of;
 pub(crate) use policy::{Written, grant as grant_of};
 use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
@@ -138,6 +141,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         upstreams: by_name(&upstreams),
         own_headers: own_headers(checked),
         written: Arc::new(written),
+        office: office(checked)?,
         review_every: checked.review.as_ref().map(|review| review.every),
         signals: Arc::new(receivers(checked, workshop)?),
         sign_ins,

@@ -22,6 +22,11 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// The grants with their ids in reviews.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = (&str, &Grant)> {
+        self.grants.iter().map(|(id, grant)| (id.as_str(), grant))
+    }
+
     /// The policy, without what reviews hold back.
     ///
     /// # Errors

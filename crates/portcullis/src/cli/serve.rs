@@ -37,6 +37,7 @@ impl Serve {
         };
         let listener = bind(checked.gateway.listen)?;
         let admin = bind(checked.gateway.admin)?;
+        let api = checked.admin.as_ref().map(|admin| bind(admin.listen));
         let file = self.config.clone();
         let reread = Arc::new(move || reread(&file));
         let start = Start {
@@ -45,6 +46,7 @@ impl Serve {
             reads,
             listener,
             admin,
+            api: api.transpose()?,
             otlp: otlp()?,
         };
         serve(start, || ())

@@ -76,6 +76,7 @@ impl Up {
                 source,
                 listener,
                 admin,
+                api: None,
                 otlp: super::serve::otlp()?,
             },
             move || out::print(&greeting),

@@ -7,6 +7,7 @@ pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 
 pub(super) const LISTEN: &str = "127.0.0.1:8848";
 pub(super) const ADMIN: &str = "127.0.0.1:8849";
+pub(super) const ADMIN_API: &str = "127.0.0.1:8850";
 pub(super) const ALGORITHMS: &[&str] = &["RS256", "PS256", "ES256", "EdDSA"];
 pub(super) const TOKEN_TYPES: &[&str] = &["at+jwt"];
 pub(super) const ROLES_CLAIM: &str = "roles";
@@ -69,6 +70,7 @@ pub(super) const BURST: Range<Count> = counts(100, 1, 1_000_000);
 pub(super) const CONCURRENCY: Range<Count> = counts(32, 1, 100_000);
 pub(super) const BYTES: Range<Size> = sizes(Size::mib(256), Size::kib(64), Size::mib(1 << 20));
 pub(super) const TOOL_REQUESTS: Range<Count> = counts(600, 1, 1_000_000);
+pub(super) const ADMIN_REQUESTS: Range<Count> = counts(120, 1, 100_000);
 pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
 
 pub(super) const DURABILITY: Range<Span> = spans(Span::millis(50), Span::millis(1), Span::secs(1));

@@ -2,7 +2,7 @@
 
 use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
-pub(crate) use super::granted::{Boundary, Grant, Review, Tenant, Who};
+pub(crate) use super::granted::{Admin, Appointed, Boundary, Grant, Review, Tenant, Who};
 use super::provider::Provider;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
@@ -46,6 +46,8 @@ pub(crate) struct Checked {
     pub(crate) review: Option<Review>,
     /// The authorization server that clients see, if there is one.
     pub(crate) authority: Option<super::authority::Authority>,
+    /// The admin API, if there is one.
+    pub(crate) admin: Option<Admin>,
     /// Who signs tokens; never empty.
     pub(crate) issuers: BTreeMap<String, Issuer>,
     /// What is behind the gateway; never empty.

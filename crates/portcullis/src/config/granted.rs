@@ -2,9 +2,14 @@
 
 use super::checked::ServerName;
 use super::pattern::Pattern;
+use super::trust::Tls;
+use super::url::HttpUrl;
+use portcullis_core::authenticate::Binding;
+use portcullis_core::operate::Role;
 use portcullis_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A permission.
@@ -44,6 +49,45 @@ pub(crate) struct Tenant {
     pub(crate) issuers: BTreeSet<String>,
     /// By issuer, the claim and the text by which callers belong to it; of an issuer, all tenants name the same claim.
     pub(crate) members: BTreeMap<String, (String, String)>,
+}
+
+/// The admin API.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// Where it is; loopback, or with TLS. The port is never 0.
+    pub(crate) listen: SocketAddr,
+    /// How operators know it; without path and query.
+    pub(crate) url: HttpUrl,
+    /// Every `Host` to accept, in lower case, exactly as the header must read.
+    pub(crate) hosts: BTreeSet<String>,
+    /// What tokens must be meant for; no server has the same.
+    pub(crate) audience: String,
+    /// Whose tokens are believed: keys of [`issuers`](super::checked::Checked::issuers); never empty, never embedded.
+    pub(crate) issuers: Vec<String>,
+    /// What every token must have.
+    pub(crate) scopes: Vec<String>,
+    /// The longest life of a token, where that of its issuer is not enough.
+    pub(crate) max_token_lifetime: Option<Duration>,
+    /// Whether tokens are bound to a key of the operator.
+    pub(crate) dpop: Binding,
+    /// Whether a proof needs a nonce.
+    pub(crate) dpop_nonce: bool,
+    /// Whether tokens are bound to a certificate of the operator; never without TLS.
+    pub(crate) mtls: Binding,
+    /// What each operator may ask a minute.
+    pub(crate) requests_per_minute: u32,
+    /// Who has which role.
+    pub(crate) roles: Vec<Appointed>,
+    /// Certificate and key.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// Who has a role, over one tenant or over everything.
+#[derive(Debug)]
+pub(crate) struct Appointed {
+    pub(crate) role: Role,
+    pub(crate) who: Who,
+    pub(crate) tenant: Option<String>,
 }
 
 /// How grants are reviewed.

@@ -5,6 +5,7 @@
 
 mod raw;
 mod raw_authority;
+mod raw_admin;
 mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
@@ -51,8 +52,9 @@ pub(crate) use authority::Registration;
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
-    Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer, Pkcs11, Poll, Quota,
-    Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool, Transport, Upstream, Who,
+    Admin, Appointed, Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer,
+    Pkcs11, Poll, Quota, Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool, Transport,
+    Upstream, Who,
 };
 pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification};
 pub(crate) use egress::Egress;

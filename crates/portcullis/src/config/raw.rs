@@ -66,6 +66,7 @@ pub(super) struct Raw {
     pub(super) grants: Vec<Grant>,
     pub(super) review: Option<super::raw_review::Review>,
     pub(super) authority: Option<super::raw_authority::Authority>,
+    pub(super) admin: Option<super::raw_admin::Admin>,
 }
 
 /// Where the gateway listens and what it is called.

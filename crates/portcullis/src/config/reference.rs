@@ -50,6 +50,8 @@ pub(super) const ORDER: &[&str] = &[
     "zones",
     "grants",
     "boundary",
+    "tenants",
+    "admin",
 ];
 
 /// TOML has no null, and the width of a number is not the editor's business.

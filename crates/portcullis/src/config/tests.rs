@@ -366,6 +366,30 @@ fn conf_refuses_a_file_without_servers_or_issuers() {
 }
 
 #[rustfmt::skip]
+const OPERATORS: &[Row] = &[
+    ("[admin]\n", 1, 2, "admin", "every operator must be authenticated"),
+    ("[admin]\nissuers = [\"own\"]\n", 2, 12, "admin.issuers[0]", "for anybody"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"b\"]\n", 4, 12, "admin.issuers[0]", "no issuer has this name"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nlisten = \"192.0.2.1:8850\"\nurl = \"https://a.example\"\n", 5, 10, "admin.listen", "needs TLS"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nlisten = \"127.0.0.1:8849\"\n", 5, 10, "admin.listen", "the same address"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nurl = \"https://a.example/x\"\n", 5, 7, "admin.url", "no path"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\naudience = \"http://127.0.0.1:8848/servers/rest/mcp\"\n", 5, 12, "admin.audience", "is its own"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\naudience = \"http://127.0.0.1:8848/mcp\"\n", 5, 12, "admin.audience", "is its own"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nmtls = \"accepted\"\n", 5, 8, "admin.mtls", "[admin.tls]"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nroles = [{ role = \"viewer\" }]\n", 5, 10, "admin.roles[0]", "`role` and `who`"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nroles = [{ role = \"viewr\", who = [\"user:a\"] }]\n", 5, 19, "admin.roles[0].role", "viewer"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nroles = [{ role = \"viewer\", who = [\"anyone\"] }]\n", 5, 36, "admin.roles[0].who[0]", "those who are named"),
+    ("[issuers.a]\nissuer = \"https://a.example\"\n[admin]\nissuers = [\"a\"]\nroles = [{ role = \"viewer\", who = [\"user:a\"], tenant = \"x\" }]\n", 5, 56, "admin.roles[0].tenant", "no tenant has this name"),
+];
+
+#[test]
+fn authz_03_conf_refuses_an_admin_api_that_is_open() {
+    for (text, line, column, key, words) in OPERATORS {
+        refuses(text, *line, *column, key, words);
+    }
+}
+
+#[rustfmt::skip]
 const TENANTS: &[Row] = &[
     ("[tenants.A]\nissuers = [\"own\"]\n", 1, 10, "tenants.A", "not a name of a tenant"),
     ("[tenants.a]\nservers = [\"rest\"]\n", 1, 10, "tenants.a", "nobody belongs"),

@@ -10,6 +10,8 @@ mod signer;
 mod log;
 mod wrapping;
 mod watch;
+mod listed;
+mod replaced;
 
 use crate::config::{Checked, Issuer, Pkcs11};
 use anyhow::{Context as _, bail};
@@ -24,8 +26,10 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use hardware::{Hardware, Unready};
+pub(crate) use listed::{Listed, listed};
 pub(crate) use log::LogKey;
 pub(crate) use public::Public;
+pub(crate) use replaced::replace;
 pub(crate) use ring::Ring;
 pub(crate) use signer::{Signer, Signers, Unsigned};
 pub(crate) use standing::{Rotation, Standing};

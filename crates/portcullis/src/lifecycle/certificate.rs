@@ -1,7 +1,7 @@
 //! What the listener shows: read at the start and at each reload, and kept up to date where an ACME server gives it.
 
 use super::{Home, Running};
-use crate::config::{Certificate, Checked};
+use crate::config::{Certificate, Checked, Tls};
 use crate::tls::{Door, Facing};
 use crate::{acme, tls};
 use rustls::sign::CertifiedKey;
@@ -9,7 +9,17 @@ use std::sync::Arc;
 
 /// What there is to show; none without TLS, or while there is none yet.
 pub(super) fn certificate(checked: &Checked) -> anyhow::Result<Option<Arc<CertifiedKey>>> {
-    let Some(tls) = &checked.gateway.tls else {
+    shown(checked, checked.gateway.tls.as_ref())
+}
+
+/// The same for operators.
+pub(super) fn of_admin(checked: &Checked) -> anyhow::Result<Option<Arc<CertifiedKey>>> {
+    let admin = checked.admin.as_ref();
+    shown(checked, admin.and_then(|admin| admin.tls.as_ref()))
+}
+
+fn shown(checked: &Checked, tls: Option<&Tls>) -> anyhow::Result<Option<Arc<CertifiedKey>>> {
+    let Some(tls) = tls else {
         return Ok(None);
     };
     match &tls.certificate {
@@ -25,6 +35,13 @@ pub(super) fn certificate(checked: &Checked) -> anyhow::Result<Option<Arc<Certif
 pub(super) fn door(checked: &Checked) -> anyhow::Result<Option<Door>> {
     let shown = Arc::default();
     let facing = Facing::of(checked, certificate(checked)?, &shown)?;
+    Ok(facing.map(|facing| Door::new(facing, shown)))
+}
+
+/// What operators meet; nothing without TLS.
+pub(super) fn admin_door(checked: &Checked) -> anyhow::Result<Option<Door>> {
+    let shown = Arc::default();
+    let facing = Facing::of_admin(checked, of_admin(checked)?, &shown)?;
     Ok(facing.map(|facing| Door::new(facing, shown)))
 }
 

@@ -7,6 +7,7 @@ mod descriptors;
 mod ended;
 mod reload;
 mod retention;
+mod serving;
 mod signals;
 mod watched;
 
@@ -17,14 +18,12 @@ use crate::export::Export;
 use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::keys::{self, LogKey, Signers};
-use crate::listener::{Bounds, Serving, accept, admin};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
 use crate::relay::{Aggregate, Directories, Feeds, Gateway};
 use crate::resume::Seal;
 use crate::reviews::Reviews;
 use crate::revocations::{self, Revocations};
 use crate::secrets::{Leases, Read};
-use crate::shards::Shards;
 use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
 use crate::tls::{Door, Expiries};
@@ -40,12 +39,10 @@ use portcullis_audit::{Record, Writer};
 use portcullis_core::authenticate::Proofs;
 use portcullis_core::misuse::Misuse;
 use portcullis_core::pipeline::State;
-use portcullis_core::quota::Networks;
+use portcullis_core::quota::{Networks, Quota};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -62,8 +59,6 @@ const EXPIRY: Duration = Duration::from_hours(1);
 const STOP: Duration = Duration::from_secs(5);
 /// What a collector has at least to take what is left.
 const FLUSH: Duration = Duration::from_secs(1);
-/// Connections that operators may have open.
-const ADMIN_CONNECTIONS: usize = 64;
 /// How a configuration is read again.
 pub(crate) type Reread = Arc<dyn Fn() -> Loaded + Send + Sync>;
 
@@ -77,6 +72,8 @@ pub(crate) struct Start {
     /// Sockets that are already bound.
     pub(crate) listener: std::net::TcpListener,
     pub(crate) admin: std::net::TcpListener,
+    /// That of the admin API, if there is one.
+    pub(crate) api: Option<std::net::TcpListener>,
     /// What is exported to collectors.
     pub(crate) otlp: Option<Otlp>,
 }
@@ -98,6 +95,8 @@ pub(crate) struct Running {
     pub(crate) door: Option<Arc<Door>>,
     /// Who is told of alerts.
     pub(crate) alerts: Alerts,
+    /// The same for operators.
+    pub(crate) admin_door: Option<Arc<Door>>,
     /// Where our certificate is got from, if not from files.
     pub(crate) wanted: watch::Sender<Option<acme::Wanted>>,
     /// What has an end, and is told of before.
@@ -142,6 +141,8 @@ pub(crate) async fn build(
         live: ArcSwap::from_pointee(built.live),
         issuers: Issuers::with(recorder.clone(), built.trusted),
         state: state()?,
+        operating: Quota::default(),
+        reread: Arc::default(),
         revocations,
         reviews: Reviews::of((shared, &home)),
         sign_ins,
@@ -172,6 +173,7 @@ pub(crate) async fn build(
         report,
         upstreams: Mutex::new(built.upstreams),
         door: certificate::door(checked)?.map(Arc::new),
+        admin_door: certificate::admin_door(checked)?.map(Arc::new),
         wanted: watch::Sender::new(acme::Wanted::by(checked)),
         leases,
         borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),
@@ -210,7 +212,12 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     }
     note(&gateway.recorder, started(checked, &running));
     gateway.keep_polling();
-    let _shards = serve(checked, (start.listener, start.admin), &running)?;
+    let sockets = serving::Sockets {
+        clients: start.listener,
+        health: start.admin,
+        api: start.api,
+    };
+    let _shards = serving::serve(checked, sockets, &running)?;
     let refreshing = Arc::clone(&gateway);
     background(&gateway, REFRESH, move || {
         let gateway = Arc::clone(&refreshing);
@@ -245,59 +252,6 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     ready();
     told.await;
     end(&running, checked.gateway.drain).await
-}
-
-/// Serves both listeners; connections end when what is given back is dropped.
-fn serve(
-    checked: &Checked,
-    (listener, admin): (std::net::TcpListener, std::net::TcpListener),
-    running: &Running,
-) -> anyhow::Result<Arc<Shards>> {
-    let gateway = &running.gateway;
-    let bounds = Bounds {
-        connections: descriptors::connections(checked.limits.connections),
-        head: checked.limits.header_timeout,
-    };
-    let shards = Arc::new(Shards::start()?);
-    let serving = Serving {
-        tasks: gateway.serving.clone(),
-        shards: Arc::clone(&shards),
-        drain: gateway.drain.clone(),
-    };
-    let answering = Arc::clone(gateway);
-    let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
-    let refusing = Arc::clone(gateway);
-    let unread = move |why, peer| refusing.unread(why, peer);
-    gateway.tasks.spawn(accept(
-        tokio_listener(listener)?,
-        running.door.clone(),
-        bounds,
-        serving.clone(),
-        (answer, unread.clone()),
-    ));
-    let answering = Arc::clone(gateway);
-    let answer = move |request, peer: SocketAddr| {
-        let gateway = Arc::clone(&answering);
-        async move { admin::answer(&gateway, &request, peer) }
-    };
-    let bounds = Bounds {
-        connections: ADMIN_CONNECTIONS,
-        ..bounds
-    };
-    gateway.tasks.spawn(accept(
-        tokio_listener(admin)?,
-        None,
-        bounds,
-        serving,
-        (answer, unread),
-    ));
-    Ok(shards)
-}
-
-/// The only one of its socket: when it is dropped, the system refuses whoever comes.
-fn tokio_listener(listener: std::net::TcpListener) -> anyhow::Result<TcpListener> {
-    listener.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(listener)?)
 }
 
 /// Drains: no new connections, what is under way may end, then everything does.

@@ -1,7 +1,7 @@
 //! Reload: on SIGHUP, or when one of the files has changed and all have stayed so for a moment. A bad one keeps the
 //! old rules.
 
-use super::certificate::certificate;
+use super::certificate::{certificate, of_admin};
 use super::{Files, Loaded, Reread, Running};
 use crate::acme;
 use crate::alerts::{self, Destination};
@@ -28,7 +28,7 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Keeps what was read up to date until the gateway drains: the file and all that it names, and secrets of elsewhere.
 pub(super) fn keep_up(running: &Arc<Running>, files: Files, reread: Reread) {
     let gateway = &running.gateway;
-    let changed = Arc::new(Notify::new());
+    let changed = Arc::clone(&gateway.reread);
     gateway.tasks.spawn(secrets::keep(Keeping {
         borrowing: running.borrowing.subscribe(),
         leases: Arc::clone(&running.leases),
@@ -77,6 +77,7 @@ struct Next {
     assembled: Assembled,
     facing: Option<Facing>,
     told: Vec<Destination>,
+    admin_facing: Option<Facing>,
     expiries: Vec<Expiry>,
 }
 
@@ -90,6 +91,8 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
     let shown = door
         .map(|door| Arc::clone(door.shown()))
         .unwrap_or_default();
+    let admin_door = running.admin_door.as_ref();
+    let admin_shown = admin_door.map(|door| Arc::clone(door.shown()));
     let workshop = Workshop {
         aggregate: running.aggregate.clone(),
         signers: &running.signers,
@@ -102,6 +105,11 @@ fn next(running: &Running, checked: &Checked) -> anyhow::Result<Next> {
     Ok(Next {
         told: alerts::destinations(checked, &running.leases, &running.report)?,
         facing: Facing::of(checked, certificate(checked)?, &shown)?,
+        admin_facing: Facing::of_admin(
+            checked,
+            of_admin(checked)?,
+            &admin_shown.unwrap_or_default(),
+        )?,
         expiries: expiries(checked),
         assembled: assemble(checked, &workshop)?,
     })
@@ -163,6 +171,9 @@ async fn replace(running: &Running, next: Next) -> anyhow::Result<()> {
         && door.replace(facing)
     {
         record.detail.set("certificate", "replaced");
+    }
+    if let (Some(door), Some(facing)) = (&running.admin_door, next.admin_facing) {
+        door.replace(facing);
     }
     gateway.issuers.install(trusted);
     gateway.keep_polling();

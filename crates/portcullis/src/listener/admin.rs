@@ -55,7 +55,16 @@ pub(crate) fn answer(
 }
 
 fn readiness(gateway: &Gateway) -> Response<Body> {
-    let faults: Vec<&str> = [
+    let faults = faults(gateway);
+    if faults.is_empty() {
+        return text(StatusCode::OK, "ready\n".to_owned());
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, faults.concat())
+}
+
+/// Why the gateway is not ready, a line each.
+pub(crate) fn faults(gateway: &Gateway) -> Vec<&'static str> {
+    [
         (
             !gateway.recorder.is_healthy(),
             "the audit log takes no records\n",
@@ -76,11 +85,7 @@ fn readiness(gateway: &Gateway) -> Response<Body> {
     ]
     .into_iter()
     .filter_map(|(is_so, fault)| is_so.then_some(fault))
-    .collect();
-    if faults.is_empty() {
-        return text(StatusCode::OK, "ready\n".to_owned());
-    }
-    text(StatusCode::SERVICE_UNAVAILABLE, faults.concat())
+    .collect()
 }
 
 fn text(status: StatusCode, text: String) -> Response<Body> {

@@ -100,7 +100,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
 }
 
 /// What a request brought to show who sent it.
-fn credentials(parts: &Parts) -> Credentials<'_> {
+pub(crate) fn credentials(parts: &Parts) -> Credentials<'_> {
     let headers = &parts.headers;
     let query = parts.uri.query();
     Credentials {

@@ -7,9 +7,10 @@ mod head;
 mod respond;
 mod serve;
 
+pub(crate) use admin::faults;
 pub(crate) use body::{Body, Outlet};
 pub(crate) use edge::Edge;
-pub(crate) use head::{Seen, seen, trace};
+pub(crate) use head::{Seen, credentials, seen, trace};
 pub(crate) use respond::{
     Refused, advise, document, error, events, jwks, message, metadata, oauth, plain, preflight,
     refuse, scim, set_nonce, unheard,

@@ -4,10 +4,11 @@ use super::Gateway;
 use super::walk::Step;
 use crate::clock;
 use crate::record::Exchange;
-use portcullis_core::authenticate::{Question, Trust, Unauthenticated};
+use portcullis_core::authenticate::{Credentials, Question, Resource, Trust, Unauthenticated};
 use portcullis_core::pipeline::{self, Head};
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::Session;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Gateway {
@@ -25,11 +26,22 @@ impl Gateway {
             credentials: step.seen.credentials,
             session: step.seen.session,
         };
-        let mut ask = |trust: &Trust| {
+        let ask = |trust: &Trust| {
             let (rules, now) = (&step.live.rules, clock::now());
             let trail = &mut exchange.trail;
             pipeline::identify((rules, trust), &self.state, &head, now, trail)
         };
+        let resource = &step.live.rules.server(server)?.gate.resource;
+        self.known((&step.seen.credentials, resource, step.peer), ask)
+            .await
+    }
+
+    /// Asks who has these credentials; once more, when keys were fetched or the issuer was asked.
+    pub(crate) async fn known<T>(
+        &self,
+        shown: (&Credentials<'_>, &Resource, IpAddr),
+        mut ask: impl FnMut(&Trust) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let trust = self.issuers.trust();
         let mut outcome = ask(&trust);
         if let Err(Refusal::Unauthenticated(Unauthenticated::UnknownKey { issuer })) = &outcome {
@@ -39,7 +51,7 @@ impl Gateway {
             outcome = ask(&self.issuers.trust());
         }
         if let Err(Refusal::Unauthenticated(Unauthenticated::Unasked { issuer })) = &outcome {
-            let trust = self.introspect(step, server, issuer).await?;
+            let trust = self.introspect(shown, issuer).await?;
             outcome = ask(&trust);
         }
         match outcome {
@@ -54,14 +66,12 @@ impl Gateway {
     /// Shows the token to its issuer; gives the trust under which its caller is known then.
     async fn introspect(
         &self,
-        step: &Step<'_>,
-        server: &str,
+        (credentials, resource, peer): (&Credentials<'_>, &Resource, IpAddr),
         issuer: &str,
     ) -> Result<Arc<Trust>, Refusal> {
-        let resource = &step.live.rules.server(server)?.gate.resource;
         let verified = &self.state.verified;
-        let question = Question::new(&step.seen.credentials, resource, issuer, verified)?;
-        let asking = (verified, step.peer);
+        let question = Question::new(credentials, resource, issuer, verified)?;
+        let asking = (verified, peer);
         self.issuers.introspect(&question, resource, asking).await
     }
 }

@@ -14,7 +14,7 @@ pub(super) async fn read(body: Incoming, live: &Live) -> Result<Bytes, Refusal> 
 }
 
 /// The same with a bound of its own.
-pub(super) async fn read_most(
+pub(crate) async fn read_most(
     body: Incoming,
     most: usize,
     within: Duration,

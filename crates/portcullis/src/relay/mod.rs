@@ -31,6 +31,7 @@ use crate::flood::Floods;
 use crate::issuers::Issuers;
 use crate::keys::Signer;
 use crate::listener::{Body, Edge, Refused, Unread, refuse, set_nonce};
+use crate::operators::Office;
 use crate::record::{Caller, Exchange, note, note_stranger};
 use crate::resume::Seal;
 use crate::reviews::Reviews;
@@ -49,7 +50,7 @@ use portcullis_audit::{Record, Recorder};
 use portcullis_core::inspect::BadAnswer;
 use portcullis_core::misuse::{self, Misuse};
 use portcullis_core::pipeline::{self, Rules, State};
-use portcullis_core::quota::Networks;
+use portcullis_core::quota::{Networks, Quota};
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::route::Ticket;
 use portcullis_core::session::SessionId;
@@ -58,6 +59,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,6 +67,7 @@ use walk::Walked;
 
 pub(crate) use aggregate::Aggregate;
 pub(crate) use hear::Receiving;
+pub(crate) use intake::read_most;
 pub(crate) use local::Local;
 pub(crate) use poll::{Feed, Feeds, OnStale};
 pub(crate) use provision::{Directories, Directory};
@@ -90,6 +93,8 @@ pub(crate) struct Live {
     pub(crate) edge: Edge,
     /// The same for operators.
     pub(crate) admin_edge: Edge,
+    /// The admin API, if there is one.
+    pub(crate) office: Option<Arc<Office>>,
     /// The servers, by name.
     pub(crate) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// The headers that we send to servers for their operators, by server.
@@ -141,6 +146,10 @@ pub(crate) struct Gateway {
     /// What was seen of tokens of late.
     pub(crate) misuse: Misuse,
     pub(crate) state: State,
+    /// What operators have asked of the admin API.
+    pub(crate) operating: Quota,
+    /// Has the configuration read again.
+    pub(crate) reread: Arc<Notify>,
     pub(crate) recorder: Recorder,
     pub(crate) floods: Arc<Floods>,
     pub(crate) seal: Seal,

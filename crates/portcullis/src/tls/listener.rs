@@ -1,7 +1,7 @@
 //! What those who come to our listener meet: our certificate, and whether they are asked for theirs.
 
 use super::{BadTls, Shown, VALIDATION, certificates};
-use crate::config::Checked;
+use crate::config::{Checked, Tls};
 use arc_swap::ArcSwap;
 use portcullis_core::authenticate::{Binding, Thumbprint};
 use rustls::crypto::{
@@ -55,20 +55,46 @@ impl Facing {
         certified: Option<Arc<CertifiedKey>>,
         shown: &Arc<Shown>,
     ) -> Result<Option<Self>, BadTls> {
-        let Some(tls) = &checked.gateway.tls else {
-            return Ok(None);
-        };
         let mut servers = checked.servers.values();
         let is_asked = servers.any(|server| server.mtls != Binding::Off);
+        let tls = checked.gateway.tls.as_ref();
+        let facing = tls.map(|tls| Self::to(tls, is_asked, certified, shown));
+        facing.transpose()
+    }
+
+    /// The same for operators.
+    ///
+    /// # Errors
+    /// [`BadTls`].
+    pub(crate) fn of_admin(
+        checked: &Checked,
+        certified: Option<Arc<CertifiedKey>>,
+        shown: &Arc<Shown>,
+    ) -> Result<Option<Self>, BadTls> {
+        let admin = checked.admin.as_ref();
+        let facing = admin.and_then(|admin| {
+            let is_asked = admin.mtls != Binding::Off;
+            let tls = admin.tls.as_ref()?;
+            Some(Self::to(tls, is_asked, certified, shown))
+        });
+        facing.transpose()
+    }
+
+    fn to(
+        tls: &Tls,
+        is_asked: bool,
+        certified: Option<Arc<CertifiedKey>>,
+        shown: &Arc<Shown>,
+    ) -> Result<Self, BadTls> {
         let clients = match (&tls.client_ca, is_asked) {
             (_, false) => Clients::Unasked,
             (None, true) => Clients::Any,
             (Some(authorities), true) => Clients::Of(authorities.text.clone()),
         };
-        Ok(Some(Self {
+        Ok(Self {
             certified,
             meeting: Meeting::new(clients, shown)?,
-        }))
+        })
     }
 }
 

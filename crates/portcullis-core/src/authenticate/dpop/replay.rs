@@ -55,12 +55,7 @@ impl Proofs {
     }
 
     /// The nonce for the next proof of whoever proves, where one is needed.
-    pub(crate) fn offer(
-        &self,
-        scheme: Scheme,
-        resource: &Resource,
-        now: Timestamp,
-    ) -> Option<String> {
+    pub fn offer(&self, scheme: Scheme, resource: &Resource, now: Timestamp) -> Option<String> {
         match scheme {
             Scheme::Dpop if resource.needs_nonce => self.nonce(now),
             Scheme::Dpop | Scheme::Bearer => None,

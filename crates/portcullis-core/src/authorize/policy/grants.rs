@@ -14,8 +14,6 @@
 //! server; a server with `__` in its name is named in a Cedar file. A grant of a tool, a resource or a prompt
 //! implies the use of its server and its list, of which the caller sees only what it may use.
 
-use std::str::FromStr;
-
 use serde_json::{Value, json};
 
 use super::names::{SEPARATOR, part_id, principal_id};
@@ -82,34 +80,9 @@ pub enum NoSuchWho {
     Wildcard,
 }
 
-impl FromStr for Who {
-    type Err = NoSuchWho;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "anyone" {
-            return Ok(Self::Anyone);
-        }
-        let (kind, name) = text.split_once(':').ok_or(NoSuchWho::UnknownKind)?;
-        if name.is_empty() {
-            return Err(NoSuchWho::Empty);
-        }
-        if name.contains('*') {
-            return Err(NoSuchWho::Wildcard);
-        }
-        let name = name.to_owned();
-        match kind {
-            "user" => Ok(Self::subject(&name)),
-            "role" => Ok(Self::Role(name)),
-            "group" => Ok(Self::Group(name)),
-            "client" => Ok(Self::Client(name)),
-            _ => Err(NoSuchWho::UnknownKind),
-        }
-    }
-}
-
 impl Who {
     /// An issuer is a URL; a bar without one before it belongs to the subject (`auth0|4711`).
-    fn subject(name: &str) -> Self {
+    pub(super) fn subject(name: &str) -> Self {
         match name.split_once('|') {
             Some((issuer, subject)) if issuer.contains("://") => Self::Subject {
                 issuer: Some(issuer.to_owned()),

@@ -14,6 +14,7 @@ mod question;
 mod action;
 mod problem;
 mod grants;
+mod who;
 mod held;
 mod boundary;
 mod compile;

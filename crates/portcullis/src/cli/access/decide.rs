@@ -1,14 +1,12 @@
 //! `portcullis access review decide`: keep or revoke, by a second person.
 
-use super::reviewer::{Refused, Reviewer, Room, ending};
-use crate::assemble::grant_of;
+use super::reviewer::{Room, ending};
 use crate::cli::audit::Named;
 use crate::cli::{Ending, out};
 use crate::clock;
+use crate::reviewing::{Refused, judge};
 use clap::Args;
-use portcullis_core::authorize::policy::Grant;
-use portcullis_core::review::{grant_id, inventory_id, may_decide};
-use portcullis_state::{INVENTORY, Review, Undone, Verdict};
+use portcullis_state::{Review, Undone, Verdict};
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -52,7 +50,9 @@ impl Decide {
         let revoke = self.revoke.iter().map(|id| (id.clone(), Verdict::Revoke));
         let verdicts: Vec<(String, Verdict)> = keep.chain(revoke).collect();
         for (id, _) in &verdicts {
-            if let Err(mut refused) = judge(&room, &review, (&reviewer, id))? {
+            let rules = &room.built.live;
+            let rules = (&*rules.written, rules.rules.policy.hash());
+            if let Err(mut refused) = judge(rules, &review, (&reviewer.identity, id)) {
                 refused.event.fact("review", &review.number.to_string());
                 return room.refuse(refused);
             }
@@ -93,37 +93,4 @@ impl Decide {
             format!("review {number}: {count} decided, {open} left\n")
         });
     }
-}
-
-/// Whether the reviewer may decide about what has that id.
-fn judge(
-    room: &Room,
-    review: &Review,
-    (reviewer, id): (&Reviewer, &str),
-) -> anyhow::Result<Result<(), Refused>> {
-    let person = || Some(reviewer.actor.person.clone());
-    let no_such = |why: String| Ok(Err(Refused::new("unknown", person(), &why)));
-    let Some(item) = review.items.iter().find(|item| item.id == id) else {
-        return no_such(format!("review {} has no {id}", review.number));
-    };
-    let who = if item.rule == INVENTORY {
-        if item.id != inventory_id(room.built.live.rules.policy.hash()) {
-            return no_such("the inventory is not what it was when the review began".to_owned());
-        }
-        None
-    } else {
-        let grants: Result<Vec<Grant>, _> = room.checked.grants.iter().map(grant_of).collect();
-        match grants?.into_iter().find(|grant| grant_id(grant) == id) {
-            Some(grant) => Some(grant.who),
-            None => return no_such(format!("the configuration has no {id} any more")),
-        }
-    };
-    let starter = (review.by.issuer.as_str(), review.by.subject.as_str());
-    let judged = may_decide(&reviewer.identity, starter, who.as_ref());
-    Ok(judged.map_err(|why| {
-        let mut refused = Refused::new(why.reason(), person(), &why);
-        refused.event.fact("grant", id);
-        refused.event.fact("rule", &item.rule);
-        refused
-    }))
 }

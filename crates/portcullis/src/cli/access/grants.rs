@@ -2,8 +2,8 @@
 
 use crate::assemble::grant_of;
 use crate::cli::policy::shadow;
-use crate::cli::policy::usage::{Count, Usage};
 use crate::config::Checked;
+use crate::usage::{Count, Usage};
 use portcullis_audit::time_text;
 use portcullis_core::authorize::policy::Policy;
 use portcullis_core::review::grant_id;

@@ -1,25 +1,21 @@
 //! Who acts in a review: a token of the reviewers' issuer, verified as the gateway would verify it.
 
-use crate::assemble::{Assembled, issuer_name};
+use crate::assemble::{Assembled, reviewers_of};
 use crate::cli::audit::{self, Named};
 use crate::cli::check::{Judged, judge};
 use crate::cli::explain::{bearer, read_token, trust};
 use crate::cli::{Ending, out, runtime};
 use crate::config::Checked;
 use crate::lifecycle::Home;
+use crate::reviewing::{MARGIN, Refused, person};
 use crate::revocations::revoked;
 use anyhow::{Context as _, bail};
 use portcullis_core::authenticate::{Identity, Unauthenticated};
-use portcullis_core::authorize::policy::Who;
 use portcullis_core::pipeline::Trail;
 use portcullis_core::refusal::Refusal;
-use portcullis_core::review::{Reviewers, token_digest};
-use portcullis_state::{Actor, Durable, Event, Person};
+use portcullis_core::review::token_digest;
+use portcullis_state::{Actor, Durable};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A token is remembered for so long after its end: clocks may differ.
-const MARGIN: Duration = Duration::from_mins(5);
 
 /// All that an action in a review needs.
 pub(super) struct Room {
@@ -33,21 +29,6 @@ pub(super) struct Room {
 pub(super) struct Reviewer {
     pub(super) identity: Identity,
     pub(super) actor: Actor,
-}
-
-/// Why somebody may not, in the words of the log and in plain ones.
-pub(super) struct Refused {
-    pub(super) event: Event,
-    pub(super) why: String,
-}
-
-impl Refused {
-    pub(super) fn new(reason: &str, person: Option<Person>, why: &impl ToString) -> Self {
-        Self {
-            event: Event::refused(reason, person),
-            why: why.to_string(),
-        }
-    }
 }
 
 impl Room {
@@ -81,7 +62,7 @@ impl Room {
 
     /// Who has the token on stdin, if that is a reviewer.
     pub(super) fn reviewer(&self) -> anyhow::Result<Result<Reviewer, Refused>> {
-        let reviewers = self.reviewers()?;
+        let reviewers = reviewers_of(&self.checked)?.context("no [review]")?;
         let token = read_token()?;
         let (mut trust, silent) = trust(&self.checked, &self.built.trusted)?;
         for problem in silent {
@@ -123,33 +104,11 @@ impl Room {
         Ok(Ok(Reviewer { identity, actor }))
     }
 
-    fn reviewers(&self) -> anyhow::Result<Reviewers> {
-        let review = self.checked.review.as_ref().context("no [review]")?;
-        let issuer = self.checked.issuers.get(&review.issuer);
-        let who: Result<Vec<Who>, _> = review
-            .reviewers
-            .iter()
-            .map(|who| who.to_string().parse())
-            .collect();
-        Ok(Reviewers {
-            issuer: issuer_name(&self.checked, issuer.context("no such issuer")?),
-            who: who?,
-            scopes: review.scopes.clone(),
-        })
-    }
-
     /// Says that somebody was refused, and has it recorded.
     pub(super) fn refuse(&self, refused: Refused) -> anyhow::Result<Ending> {
         out::error(&refused.why);
         self.block_on(self.durable.review_refused(refused.event))?;
         Ok(Ending::Bad)
-    }
-}
-
-pub(super) fn person(identity: &Identity) -> Person {
-    Person {
-        issuer: identity.issuer.clone(),
-        subject: identity.subject.clone(),
     }
 }
 

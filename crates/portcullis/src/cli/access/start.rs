@@ -1,15 +1,14 @@
 //! `portcullis access review start`: everything is looked over, and what nobody keeps in time is gone.
 
-use super::reviewer::{Refused, Room, ending};
-use crate::assemble::grant_of;
+use super::reviewer::{Room, ending};
 use crate::cli::audit::Named;
 use crate::cli::{Ending, out};
 use crate::clock;
+use crate::reviewing::{Refused, new_review};
 use anyhow::Context as _;
 use clap::Args;
 use portcullis_audit::time_text;
-use portcullis_core::review::{grant_id, inventory_id};
-use portcullis_state::{INVENTORY, NewReview, Undone};
+use portcullis_state::Undone;
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -39,20 +38,9 @@ impl Start {
         let now = clock::now();
         let within = room.checked.review.as_ref().map(|review| review.within);
         let due = now.plus(within.context("no [review]")?);
-        let policy = room.built.live.rules.policy.hash();
-        let mut items = vec![(inventory_id(policy), INVENTORY.to_owned())];
-        for grant in &room.checked.grants {
-            let grant = grant_of(grant)?;
-            items.push((grant_id(&grant), grant.rule()));
-        }
-        items.sort();
-        items.dedup();
-        let count = items.len();
-        let new = NewReview {
-            due,
-            policy: policy.to_owned(),
-            items,
-        };
+        let live = &room.built.live;
+        let new = new_review(&live.written, live.rules.policy.hash(), due);
+        let count = new.items.len();
         let person = reviewer.actor.person.clone();
         let started = room.durable.start_review(new, reviewer.actor, now);
         let number = match room.block_on(started)? {

@@ -1,16 +1,17 @@
 //! `portcullis audit proof`: what can be shown to someone who has the public key and nothing else.
 
 use super::{Ending, Named, Place, keys, out, place, unknown};
-use anyhow::{Context as _, bail};
+use crate::checkpoints;
+use anyhow::Context as _;
 use clap::Args;
 use portcullis_audit::{
-    BadNote, CHECKPOINTS, Checkpoint, Consistency, Inclusion, Lineage, MAX_NOTE_BYTES, NoProof,
-    VerifierKey, consistency, inclusion, verify_consistency, verify_inclusion,
+    BadNote, CHECKPOINTS, Checkpoint, Consistency, Inclusion, Lineage, NoProof, VerifierKey,
+    consistency, inclusion, verify_consistency, verify_inclusion,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// A proof is smaller: one line, two checkpoints and some hashes.
@@ -296,43 +297,14 @@ pub(in crate::cli) fn checkpoint(
     keys: &[VerifierKey],
     size: Option<u64>,
 ) -> anyhow::Result<Option<(Checkpoint, Lineage)>> {
-    let path = log.join(CHECKPOINTS);
-    let mut notes = BufReader::new(
-        File::open(&path).with_context(|| format!("cannot read {}", path.display()))?,
-    );
-    let mut found = None;
-    while let Some(note) =
-        next_note(&mut notes).with_context(|| format!("cannot read {}", path.display()))?
-    {
-        if size.is_none_or(|size| note.lines().nth(1) == Some(size.to_string().as_str())) {
-            found = Some(note);
-        }
-    }
+    let found = checkpoints::last(log, |note| {
+        size.is_none_or(|size| note.lines().nth(1) == Some(size.to_string().as_str()))
+    })?;
     let Some(note) = found else { return Ok(None) };
+    let path = log.join(CHECKPOINTS);
     let lineage = Lineage::read(log, keys);
     let lineage = lineage.with_context(|| format!("cannot read {}", path.display()))?;
     let opened = lineage.open(&note);
     let opened = opened.with_context(|| format!("a checkpoint in {}", path.display()))?;
     Ok(Some((opened, lineage)))
-}
-
-/// A text, an empty line and signatures, which an empty line ends; an unfinished note is none.
-fn next_note(notes: &mut BufReader<File>) -> anyhow::Result<Option<String>> {
-    let (mut note, mut blanks) = (String::new(), 0);
-    while blanks < 2 {
-        let start = note.len();
-        notes
-            .by_ref()
-            .take(u64::try_from(MAX_NOTE_BYTES)?)
-            .read_line(&mut note)?;
-        if note.len() > MAX_NOTE_BYTES {
-            bail!("there is something that is no checkpoint");
-        }
-        if !note.ends_with('\n') {
-            return Ok(None);
-        }
-        blanks += usize::from(note.get(start..) == Some("\n"));
-    }
-    note.pop();
-    Ok(Some(note))
 }

@@ -2,7 +2,7 @@
 
 use super::trust::Trust;
 use crate::config::{
-    Arguments, Boundary, Checked, Credentials, Durability, Kind, Names, Pattern, Server,
+    Admin, Arguments, Boundary, Checked, Credentials, Durability, Kind, Names, Pattern, Server,
     ServerName, Tenant, Transport, Upstream, veil,
 };
 use portcullis_audit::time_text;
@@ -36,6 +36,8 @@ pub(super) struct Meaning {
     pub(super) zones: BTreeMap<String, Vec<String>>,
     /// What nobody exceeds.
     pub(super) boundaries: BTreeMap<String, Cap>,
+    /// The admin API, if there is one.
+    pub(super) operators: Option<Operated>,
     /// Who shares the gateway.
     pub(super) tenants: BTreeMap<String, Shares>,
     pub(super) servers: BTreeMap<String, Behind>,
@@ -107,6 +109,15 @@ pub(super) struct Cap {
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct Operated {
+    pub(super) url: String,
+    pub(super) audience: String,
+    pub(super) issuers: Vec<String>,
+    /// Who has which role, and over what.
+    pub(super) roles: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct Shares {
     pub(super) servers: Vec<String>,
     /// By what its callers are known.
@@ -171,6 +182,7 @@ impl Meaning {
                 .collect(),
             zones: checked.zones.iter().map(zone).collect(),
             boundaries: checked.boundaries.iter().map(cap).collect(),
+            operators: checked.admin.as_ref().map(operated),
             tenants: checked.tenants.iter().map(shares).collect(),
             servers: checked
                 .servers
@@ -288,6 +300,24 @@ fn cap(boundary: &Boundary) -> (String, Cap) {
     }
     let who = boundary.who.to_string();
     (boundary.name.clone(), Cap { who, within })
+}
+
+fn operated(admin: &Admin) -> Operated {
+    let roles = admin.roles.iter().map(|row| {
+        let (role, who) = (row.role, &row.who);
+        let tenant = row.tenant.as_ref();
+        let over = tenant.map_or_else(
+            || "everything".to_owned(),
+            |tenant| format!("tenant {tenant}"),
+        );
+        format!("{who} is {role} over {over}")
+    });
+    Operated {
+        url: admin.url.origin(),
+        audience: admin.audience.clone(),
+        issuers: admin.issuers.clone(),
+        roles: roles.collect(),
+    }
 }
 
 fn shares((name, tenant): (&String, &Tenant)) -> (String, Shares) {

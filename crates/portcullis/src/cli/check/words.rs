@@ -38,6 +38,12 @@ impl fmt::Display for Meaning {
                 writeln!(out, "  {server}  {}", within.join(", "))?;
             }
         }
+        if let Some(operators) = &self.operators {
+            writeln!(out, "\nAdmin API {}", operators.url)?;
+            for row in &operators.roles {
+                writeln!(out, "  {row}")?;
+            }
+        }
         for (name, tenant) in &self.tenants {
             writeln!(out, "\nTenant {name}: {}", tenant.callers.join(", "))?;
             writeln!(out, "  may reach {}", listed(&tenant.servers))?;

@@ -2,13 +2,9 @@
 
 use crate::cli::revoke::{Found, Place, operator};
 use crate::cli::{Ending, out};
-use crate::clock;
-use crate::keys::{Purpose, Ring, Rotation, Standing};
+use crate::keys::{Purpose, replace};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use portcullis_audit::time_text;
-use portcullis_core::time::Timestamp;
-use serde_json::json;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -58,53 +54,15 @@ impl Rotate {
         let found = self.place.find()?;
         let directory = found.home.keys();
         let overlap = overlap(purpose, &found)?;
-        if !directory.join(purpose.file()).exists() {
-            bail!(
-                "there is no {} yet: start the gateway once",
-                directory.join(purpose.file()).display()
-            );
-        }
-        let (lead, overlap) = if self.at_once {
-            (Duration::ZERO, Duration::ZERO)
-        } else {
-            (purpose.lead(), overlap)
-        };
-        let rotation = Rotation {
-            lead,
-            overlap,
-            by: operator(),
-        };
-        let ring = Ring::new(purpose, &directory);
-        let standing = ring.rotate(rotation, clock::now());
-        let standing = standing.context("there is no new key")?.standing;
-        let (old, new, from, until) = outcome(&standing, overlap)?;
-        let [from, until] = [from, until].map(|at| time_text(Timestamp::from_seconds(at).micros()));
-        let counts = match purpose {
-            Purpose::Issuer | Purpose::Assertion | Purpose::Client => format!("until {until}"),
-            Purpose::Audit => "for what it has signed".to_owned(),
-        };
+        let overlap = (!self.at_once).then_some(overlap);
+        let replaced = replace(purpose, &directory, (overlap, operator()))?;
         out::print(&if self.json {
-            let told = json!({ "key": purpose.word(), "old": old, "new": new, "from": from, "until": until });
-            format!("{told:#}\n")
+            format!("{:#}\n", replaced.json(purpose))
         } else {
-            format!(
-                "{}: {new} signs from {from}; {old} counts {counts}\n",
-                purpose.word()
-            )
+            replaced.line(purpose)
         });
         Ok(Ending::Good)
     }
-}
-
-/// The old key and the new one, from when on the one signs, and until when the other counts.
-fn outcome(standing: &Standing, overlap: Duration) -> anyhow::Result<(&str, &str, u64, u64)> {
-    if let Some(next) = &standing.next {
-        let until = next.from.saturating_add(overlap.as_secs());
-        return Ok((&standing.signs.kid, &next.key.kid, next.from, until));
-    }
-    let old = standing.retired.last().context("no key was replaced")?;
-    let from = old.until.saturating_sub(overlap.as_secs());
-    Ok((&old.key.kid, &standing.signs.kid, from, old.until))
 }
 
 /// How long what the old key has signed counts, as it is configured.

@@ -1,12 +1,12 @@
 //! The rules of a configuration, with what the audit log says of their use.
 
-use super::usage::Usage;
 use crate::assemble::Assembled;
 use crate::cli::audit::{self, Named};
 use crate::cli::check::{Judged, judge};
 use crate::cli::{Ending, out};
 use crate::clock;
 use crate::config::Checked;
+use crate::usage::Usage;
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 

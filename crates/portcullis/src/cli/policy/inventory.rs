@@ -1,12 +1,12 @@
 //! `portcullis policy inventory`: every point of decision and every rule, how often each has decided, and which never can.
 
 use super::counted::Counted;
-use super::usage::{Count, Usage};
 use super::{shadow, unknown};
 use crate::assemble::grant_of;
 use crate::cli::audit::Named;
 use crate::cli::{Ending, out};
 use crate::config::{Checked, Grant};
+use crate::usage::{Count, Usage};
 use clap::Args;
 use portcullis_audit::time_text;
 use portcullis_core::authorize::policy::Policy;

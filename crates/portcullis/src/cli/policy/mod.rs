@@ -9,7 +9,6 @@ mod recorded;
 pub(super) mod counted;
 pub(super) mod shadow;
 mod table;
-pub(super) mod usage;
 mod verdict;
 
 use super::{Ending, out};

@@ -7,12 +7,13 @@ mod whom;
 use super::{Ending, audit, out, runtime};
 use crate::clock;
 use crate::lifecycle::Home;
+use crate::operators::revocation as json_of;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_audit::time_text;
 use portcullis_core::time::Timestamp;
 use portcullis_state::{Durable, Kind, Lifted, Revocation};
-use serde_json::{Value, json};
+use serde_json::Value;
 use whom::Meant;
 pub(super) use whom::{Found, Place};
 
@@ -147,23 +148,6 @@ pub(super) fn with<T>(
 /// Who runs this command, as the kernel says.
 pub(super) fn operator() -> String {
     format!("uid:{}", rustix::process::getuid().as_raw())
-}
-
-fn json_of(one: &Revocation) -> Value {
-    let is_single = one.whom.kind == Kind::Token;
-    let until = (!is_single).then(|| time_text(one.issued_until.micros()));
-    json!({
-        "kind": one.whom.kind.word(),
-        "issuer": one.whom.issuer,
-        "name": one.whom.name,
-        "issued_until": until,
-        "made": time_text(one.made.micros()),
-        "by": one.by,
-        "reason": one.reason,
-        "expires": time_text(one.expires.micros()),
-        "lifted": one.lifted.as_ref().map(|lifted| time_text(lifted.at.micros())),
-        "lifted_by": one.lifted.as_ref().map(|lifted| &lifted.by),
-    })
 }
 
 fn line_of(one: &Revocation) -> String {

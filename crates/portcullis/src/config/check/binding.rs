@@ -2,7 +2,6 @@
 
 use super::desk::Desk;
 use crate::config::bounds;
-use crate::config::checked::Gateway;
 use crate::config::problem::Place;
 use portcullis_core::authenticate::Binding;
 
@@ -30,7 +29,7 @@ pub(super) fn bindings(
     desk: &mut Desk<'_>,
     place: &Place,
     written: &Written,
-    gateway: Option<&Gateway>,
+    (has_tls, tls): (bool, &str),
 ) -> Bindings {
     let has_dpop = written.dpop.is_some();
     let mtls = choose(
@@ -57,11 +56,11 @@ pub(super) fn bindings(
             "write `required` for one of `mtls` and `dpop` and `off` for the other, or `accepted` for both",
         );
     }
-    if mtls != Binding::Off && gateway.is_some_and(|gateway| gateway.tls.is_none()) {
+    if mtls != Binding::Off && !has_tls {
         desk.refuse_missing(
             &place.key("mtls"),
             "clients show certificates in TLS, and the listener has none",
-            "add [gateway.tls], or write mtls = \"off\"",
+            &format!("add {tls}, or write mtls = \"off\""),
         );
     }
     let dpop_nonce = written.dpop_nonce.unwrap_or(false);

@@ -219,7 +219,7 @@ pub(super) fn audit(desk: &mut Desk<'_>, raw: raw::Audit, gateway: &Gateway) -> 
     }
 }
 
-fn address(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<SocketAddr> {
+pub(super) fn address(desk: &mut Desk<'_>, place: &Place, text: &str) -> Option<SocketAddr> {
     let address: Option<SocketAddr> = text.parse().ok();
     let Some(address) = address else {
         desk.refuse_with(
@@ -268,7 +268,7 @@ fn public_url(
     HttpUrl::parse(&format!("{scheme}://{listen}")).ok()
 }
 
-fn hosts(
+pub(super) fn hosts(
     desk: &mut Desk<'_>,
     allowed: &[String],
     listen: SocketAddr,

@@ -19,6 +19,7 @@ mod trust;
 mod grants;
 mod zones;
 mod tenants;
+mod admin;
 mod misuse;
 mod alerts;
 mod review;
@@ -78,7 +79,8 @@ pub(super) fn file(
     );
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let boundaries = grants::boundaries(&mut desk, raw.boundary, &servers, &issuers);
-    let tenants = tenants::tenants(&mut desk, raw.tenants, &servers, &issuers);
+    let known = (gateway.as_ref(), &issuers, &servers);
+    let (tenants, admin) = admin::shared(&mut desk, (raw.tenants, raw.admin), known);
     let zones = zones::zones(&mut desk, raw.zones);
     let review = review::review(&mut desk, raw.review, &issuers);
     let around = (gateway.as_ref(), &issuers);
@@ -107,6 +109,7 @@ pub(super) fn file(
             grants,
             boundaries,
             tenants,
+            admin,
             review,
             authority,
             borrowing,

@@ -129,7 +129,8 @@ fn server(
         dpop_nonce: raw.dpop_nonce,
         mtls: raw.mtls,
     };
-    let bound = bindings(desk, place, &bound, around.gateway);
+    let has_tls = around.gateway.is_none_or(|gateway| gateway.tls.is_some());
+    let bound = bindings(desk, place, &bound, (has_tls, "[gateway.tls]"));
     let beside = (upstream.as_ref(), issuers.len());
     let credentials = raw
         .credentials

@@ -154,6 +154,14 @@ impl Upstream {
         self.direct.timeout()
     }
 
+    /// How many processes, or connections that stand for one, there are of it.
+    pub(crate) fn processes(&self) -> usize {
+        match &self.direct {
+            Direct::Pipes(pipes) => pipes.count(),
+            Direct::Http(_) | Direct::Inner(_) => 0,
+        }
+    }
+
     /// How it is reached, in OpenTelemetry's words; none if it is inside this process.
     pub(crate) const fn transport(&self) -> Option<&'static str> {
         self.direct.transport()

@@ -68,3 +68,12 @@ impl Said {
         }
     }
 }
+
+impl super::Pipes {
+    /// How many processes, or links, there are.
+    pub(in crate::upstream) fn count(&self) -> usize {
+        let table = self.table.lock();
+        let table = table.unwrap_or_else(std::sync::PoisonError::into_inner);
+        table.children.len()
+    }
+}

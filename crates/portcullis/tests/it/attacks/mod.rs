@@ -32,6 +32,7 @@ mod alerts;
 mod opaque;
 mod policy;
 mod tenants;
+mod operators;
 mod limits;
 mod inventory;
 mod reviews;

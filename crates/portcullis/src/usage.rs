@@ -13,17 +13,17 @@ const BETWEEN: &str = ", ";
 
 /// How often, and when last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::cli) struct Count {
-    pub(in crate::cli) hits: u64,
+pub(crate) struct Count {
+    pub(crate) hits: u64,
     /// Microseconds since 1970; 0 if never.
-    pub(in crate::cli) last: u64,
+    pub(crate) last: u64,
 }
 
 /// What a stretch of the log tells.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Usage {
+pub(crate) struct Usage {
     /// How many records were looked at.
-    pub(in crate::cli) records: u64,
+    pub(crate) records: u64,
     points: BTreeMap<&'static str, Count>,
     /// By what a record says: one rule, or several with commas between.
     rules: BTreeMap<String, Count>,
@@ -32,9 +32,9 @@ pub(in crate::cli) struct Usage {
     /// Calls that rules permitted, by server and target.
     permitted: BTreeMap<(String, String), Count>,
     /// When the oldest record was made that there is, in microseconds since 1970.
-    pub(in crate::cli) reaches: Option<u64>,
+    pub(crate) reaches: Option<u64>,
     /// What ended the reading early.
-    pub(in crate::cli) broken: Option<String>,
+    pub(crate) broken: Option<String>,
 }
 
 impl Count {
@@ -53,7 +53,7 @@ impl Count {
 
 impl Usage {
     /// Reads the records from that microsecond on.
-    pub(in crate::cli) fn read(log: &Path, from: u64) -> io::Result<Self> {
+    pub(crate) fn read(log: &Path, from: u64) -> io::Result<Self> {
         let filter = Filter {
             from: Some(from),
             ..Filter::default()
@@ -72,23 +72,23 @@ impl Usage {
         Ok(usage)
     }
 
-    pub(in crate::cli) fn of_point(&self, point: &str) -> Count {
+    pub(crate) fn of_point(&self, point: &str) -> Count {
         self.points.get(point).copied().unwrap_or_default()
     }
 
-    pub(in crate::cli) fn of_rule(&self, rule: &str) -> Count {
+    pub(crate) fn of_rule(&self, rule: &str) -> Count {
         let counts = self.rules.iter();
         let own = counts.filter(|(text, _)| names(text, rule));
         own.fold(Count::default(), |sum, (_, count)| sum.and(*count))
     }
 
     /// Denials for want of scopes at a server, or at one tool of it.
-    pub(in crate::cli) fn of_scopes(&self, server: &str, tool: Option<&str>) -> Count {
+    pub(crate) fn of_scopes(&self, server: &str, tool: Option<&str>) -> Count {
         sum(&self.scopes, server, tool)
     }
 
     /// How often something was asked for that needs the scopes of a server, or of one tool of it.
-    pub(in crate::cli) fn of_need(&self, server: &str, tool: Option<&str>) -> Count {
+    pub(crate) fn of_need(&self, server: &str, tool: Option<&str>) -> Count {
         let permitted = sum(&self.permitted, server, tool);
         permitted.and(self.of_scopes(server, tool))
     }

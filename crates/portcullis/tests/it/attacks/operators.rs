@@ -1,0 +1,566 @@
+//! ATK-010 and its like against those who operate: a token for servers at the admin API, a role that is not theirs, another
+//! tenant's administrator, one person for two.
+
+use crate::harness::{
+    Gateway, Idp, Key, Request, Response, Upstream, call, call_in, free_port, initialize,
+    portcullis, wait_for,
+};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// Two tenants, a server of none, and operators of every kind.
+const CONFIG: &str = r#"
+[issuers.idp]
+issuer = "{idp}"
+
+[issuers.beta]
+issuer = "{beta}"
+
+[tenants.beta]
+servers = ["files"]
+issuers = ["beta"]
+
+[servers.notes]
+url = "{upstream}"
+issuers = ["idp"]
+allow = ["echo"]
+
+[servers.files]
+url = "{upstream}"
+allow = ["echo"]
+
+[[grants]]
+who = "user:alice"
+allow = ["notes__write_note"]
+
+[review]
+issuer = "idp"
+reviewers = ["role:chief"]
+
+[admin]
+listen = "127.0.0.1:{port}"
+issuers = ["idp", "beta"]
+scopes = ["gate"]
+{more}
+
+[[admin.roles]]
+role = "viewer"
+who = ["user:vic"]
+
+[[admin.roles]]
+role = "operator"
+who = ["user:oli"]
+
+[[admin.roles]]
+role = "approver"
+who = ["role:chief"]
+
+[[admin.roles]]
+role = "auditor"
+who = ["user:aud"]
+
+[[admin.roles]]
+role = "admin"
+who = ["role:boss"]
+
+[[admin.roles]]
+role = "operator"
+who = ["user:tess"]
+tenant = "beta"
+"#;
+
+struct Office {
+    gateway: Gateway,
+    api: SocketAddr,
+    idp: Idp,
+    beta: Idp,
+}
+
+impl Office {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(more: &str) -> Self {
+        let (idp, beta, upstream) = (Idp::start(), Idp::start(), Upstream::start());
+        let port = free_port();
+        let config = CONFIG
+            .replace("{idp}", &idp.issuer())
+            .replace("{beta}", &beta.issuer())
+            .replace("{upstream}", &upstream.url())
+            .replace("{port}", &port.to_string())
+            .replace("{more}", more);
+        let gateway = Gateway::start(&config);
+        // It is as long there as the gateway is.
+        std::mem::forget(upstream);
+        Self {
+            gateway,
+            api: SocketAddr::from(([127, 0, 0, 1], port)),
+            idp,
+            beta,
+        }
+    }
+
+    fn audience(&self) -> String {
+        format!("http://{}/api", self.api)
+    }
+
+    fn draft(&self, subject: &str) -> crate::harness::Draft {
+        let draft = self.idp.draft(subject, &self.audience());
+        draft.claim("scope", "gate")
+    }
+
+    fn token(&self, subject: &str) -> String {
+        self.draft(subject).sign()
+    }
+
+    fn chief(&self, subject: &str) -> String {
+        self.draft(subject).claim("roles", json!(["chief"])).sign()
+    }
+
+    fn send(&self, request: &Request) -> Response {
+        request.send(self.api)
+    }
+
+    fn get(&self, path: &str, token: &str) -> Response {
+        self.send(&Request::new("GET", path).token(token))
+    }
+
+    fn post(&self, path: &str, token: &str, body: &Value) -> Response {
+        let request = Request::new("POST", path).token(token);
+        self.send(
+            &request
+                .set("content-type", "application/json")
+                .body(&body.to_string()),
+        )
+    }
+
+    /// Must be refused so, as a problem, and recorded so.
+    fn refused(&self, response: &Response, status: u16, (event, reason): (&str, &str)) -> Value {
+        assert_eq!(response.status, status, "{response:?}");
+        assert_eq!(
+            response.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(response.json()["status"], status);
+        let record = self.gateway.record_of(response);
+        let told = (&record["event"], &record["reason"]);
+        assert_eq!(told, (&json!(event), &json!(reason)), "{record}");
+        assert_eq!(record["outcome"]["status"], status, "{record}");
+        record
+    }
+
+    /// Must be done, and recorded with who, role and what.
+    fn done(&self, response: &Response, (subject, rule): (&str, &str)) -> Value {
+        assert!((200..300).contains(&response.status), "{response:?}");
+        let record = self.gateway.record_of(response);
+        assert_eq!(record["event"], "admin.done", "{record}");
+        assert_eq!(record["principal"]["sub"], subject);
+        assert_eq!(record["decision"]["rule"], rule, "{record}");
+        assert_eq!(record["outcome"]["status"], response.status);
+        record
+    }
+}
+
+#[test]
+fn authz_03_tokens_for_servers_open_nothing_of_operators_and_the_other_way_round() {
+    let office = Office::new();
+    let path = "/api/v1/servers";
+    for audience in [
+        office.gateway.url("notes"),
+        format!("http://{}/mcp", office.gateway.address),
+        format!("http://{}", office.api),
+    ] {
+        let token = office.idp.draft("vic", &audience).claim("scope", "gate");
+        let token = token.claim("roles", json!(["admin", "boss"])).sign();
+        let refused = office.get(path, &token);
+        office.refused(&refused, 401, ("admin.rejected", "audience"));
+        assert!(refused.challenge().contains("error=\"invalid_token\""));
+        let metadata = format!(
+            "http://{}/.well-known/oauth-protected-resource/api",
+            office.api
+        );
+        assert!(refused.challenge().contains(&metadata), "{refused:?}");
+    }
+    let missing = office.send(&Request::new("GET", path));
+    office.refused(&missing, 401, ("admin.rejected", "missing"));
+    // Who is not known does not learn which paths there are.
+    let nowhere = office.send(&Request::new("GET", "/api/v1/nowhere"));
+    office.refused(&nowhere, 401, ("admin.rejected", "missing"));
+    let strange = Idp::start();
+    let strange = strange
+        .draft("vic", &office.audience())
+        .claim("scope", "gate");
+    let strange = office.get(path, &strange.sign());
+    office.refused(&strange, 401, ("admin.rejected", "issuer"));
+
+    let token = office.draft("vic").claim("roles", json!(["boss"])).sign();
+    let at_server = call("echo").token(&token).send(office.gateway.address);
+    assert_eq!(at_server.status, 401, "{at_server:?}");
+    let record = office.gateway.record_of(&at_server);
+    assert_eq!(record["reason"], "audience", "{record}");
+
+    let listed = office.get(path, &office.token("vic"));
+    let record = office.done(&listed, ("vic", "role:viewer"));
+    assert_eq!(record["method"], "GET /api/v1/servers");
+    let names: Vec<Value> = listed.json()["servers"].as_array().unwrap().clone();
+    assert_eq!(names.len(), 2, "{listed:?}");
+    let own = office.idp.draft("vic", &office.gateway.url("notes")).sign();
+    let at_server = call("echo").token(&own).send(office.gateway.address);
+    assert_eq!(at_server.status, 200);
+    let public = office.send(&Request::new(
+        "GET",
+        "/.well-known/oauth-protected-resource/api",
+    ));
+    assert_eq!(public.json()["resource"], office.audience());
+}
+
+#[test]
+fn authz_03_each_role_does_what_is_its_own_and_nobody_is_what_no_row_says() {
+    let office = Office::new();
+    let boss = office.draft("amy").claim("roles", json!(["boss"])).sign();
+    let (vic, oli, aud) = (
+        office.token("vic"),
+        office.token("oli"),
+        office.token("aud"),
+    );
+    let (chief, eve) = (office.chief("pat"), office.token("eve"));
+    let named = office
+        .draft("eve")
+        .claim("roles", json!(["admin", "operator"]))
+        .sign();
+    let rules = [
+        "/api/v1/policy",
+        "/api/v1/keys",
+        "/api/v1/audit/records",
+        "/api/v1/health",
+    ];
+    for (token, may) in [
+        (&vic, [true, true, false, true]),
+        (&oli, [true, true, false, true]),
+        (&chief, [true, false, false, false]),
+        (&aud, [true, false, true, false]),
+        (&boss, [true, true, false, true]),
+        (&eve, [false; 4]),
+        // What a token calls a role is none here.
+        (&named, [false; 4]),
+    ] {
+        for (path, may) in rules.iter().zip(may) {
+            let asked = office.get(path, token);
+            if may {
+                assert_eq!(asked.status, 200, "{path} {asked:?}");
+            } else {
+                let record = office.refused(&asked, 403, ("admin.denied", "role"));
+                assert_eq!(record["decision"]["effect"], "deny");
+                assert!(record["principal"]["sub"].is_string(), "{record}");
+            }
+        }
+    }
+    let body = json!({ "kind": "subject", "issuer": office.idp.issuer(), "name": "mallory" });
+    for token in [&vic, &chief, &aud, &eve] {
+        let asked = office.post("/api/v1/revocations", token, &body);
+        office.refused(&asked, 403, ("admin.denied", "role"));
+    }
+    let rotated = office.post("/api/v1/keys/assertion/rotation", &oli, &json!({}));
+    office.refused(&rotated, 403, ("admin.denied", "role"));
+    let without = office.idp.draft("vic", &office.audience()).sign();
+    let without = office.get("/api/v1/policy", &without);
+    office.refused(&without, 403, ("admin.denied", "scope"));
+    assert!(without.challenge().contains("insufficient_scope"));
+    let made = office.post("/api/v1/revocations", &oli, &body);
+    let record = office.done(&made, ("oli", "role:operator"));
+    assert_eq!(made.status, 201);
+    assert!(
+        record["target"].as_str().unwrap().contains("mallory"),
+        "{record}"
+    );
+}
+
+#[test]
+fn authz_03_an_operator_of_one_tenant_reaches_nothing_of_another() {
+    let office = Office::new();
+    let tess = office.token("tess");
+    let boss_of_beta = office.beta.draft("amy", &office.audience());
+    let boss_of_beta = boss_of_beta
+        .claim("scope", "gate")
+        .claim("roles", json!(["boss"]));
+    let boss_of_beta = boss_of_beta.sign();
+    let own = |idp: &Idp, server: &str| {
+        let token = idp.draft("alice", &office.gateway.url(server)).sign();
+        let first = initialize(&token).to(&format!("/servers/{server}/mcp"));
+        let opened = first.send(office.gateway.address);
+        assert_eq!(opened.status, 200, "{opened:?}");
+        (token, opened.header("mcp-session-id").unwrap().to_owned())
+    };
+    let (_, of_beta) = own(&office.beta, "files");
+    let (alice, of_none) = own(&office.idp, "notes");
+    // The row that names no tenant is not over more than the caller's own.
+    for token in [&tess, &boss_of_beta] {
+        let servers = office.get("/api/v1/servers", token).json();
+        let names: Vec<&Value> = servers["servers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["name"])
+            .collect();
+        assert_eq!(names, ["files"], "{servers}");
+        let other = office.get("/api/v1/servers/notes", token);
+        office.refused(&other, 404, ("admin.failed", "not_found"));
+        let whole = office.get("/api/v1/health", token);
+        office.refused(&whole, 403, ("admin.denied", "tenant"));
+        let sessions = office.get("/api/v1/sessions", token).json();
+        assert_eq!(
+            sessions["sessions"].as_array().unwrap().len(),
+            1,
+            "{sessions}"
+        );
+        assert_eq!(sessions["sessions"][0]["tenant"], "beta");
+    }
+    let vic = office
+        .get("/api/v1/sessions?server=notes", &office.token("vic"))
+        .json();
+    let id = vic["sessions"][0]["session"].as_str().unwrap().to_owned();
+    let end = |id: &str, token: &str| {
+        let request = Request::new("DELETE", &format!("/api/v1/sessions/{id}"));
+        office.send(&request.token(token))
+    };
+    office.refused(&end(&id, &tess), 404, ("admin.failed", "not_found"));
+    let issuer = office.idp.issuer();
+    let body = json!({ "kind": "subject", "issuer": issuer, "name": "alice" });
+    let revoked = office.post("/api/v1/revocations", &tess, &body);
+    office.refused(&revoked, 404, ("admin.failed", "not_found"));
+    let goes_on = call_in(&of_none, &alice).send(office.gateway.address);
+    assert_eq!(goes_on.status, 200, "{goes_on:?}");
+    // What is theirs, and whoever is over everything.
+    let beta = office.get("/api/v1/sessions", &tess).json();
+    let own = beta["sessions"][0]["session"].as_str().unwrap();
+    office.done(&end(own, &tess), ("tess", "role:operator"));
+    let ended = office
+        .gateway
+        .expect("session.terminated", Some("operator"));
+    assert_eq!(ended["session"], own, "{ended} {of_beta}");
+    office.done(&end(&id, &office.token("oli")), ("oli", "role:operator"));
+    let over = call_in(&of_none, &alice).send(office.gateway.address);
+    assert_eq!(over.status, 404, "{over:?}");
+    let body = json!({ "kind": "subject", "issuer": office.beta.issuer(), "name": "alice" });
+    office.done(
+        &office.post("/api/v1/revocations", &tess, &body),
+        ("tess", "role:operator"),
+    );
+}
+
+#[test]
+fn authz_05_a_review_through_the_api_needs_two_people_as_well() {
+    let office = Office::new();
+    let started = office.post("/api/v1/reviews", &office.chief("ann"), &json!({}));
+    office.done(&started, ("ann", "role:approver"));
+    let grants = office.get("/api/v1/grants", &office.token("vic")).json();
+    let grants = grants["grants"].as_array().unwrap().clone();
+    let written = grants
+        .iter()
+        .find(|one| one["who"] == "user:alice")
+        .unwrap();
+    let id = written["id"].as_str().unwrap();
+    let path = "/api/v1/reviews/1/decisions";
+    let body = json!({ "revoke": [id], "reason": "unused" });
+    for (token, reason) in [
+        (office.chief("ann"), "starter"),
+        (office.chief("alice"), "own_access"),
+    ] {
+        let refused = office.post(path, &token, &body);
+        office.refused(&refused, 403, ("admin.denied", "second_person"));
+        office.gateway.expect("access.review_refused", Some(reason));
+    }
+    let operator = office.post(path, &office.token("oli"), &body);
+    office.refused(&operator, 403, ("admin.denied", "role"));
+    let alice = office
+        .idp
+        .draft("alice", &office.gateway.url("notes"))
+        .sign();
+    let write = || {
+        call("write_note")
+            .token(&alice)
+            .send(office.gateway.address)
+    };
+    assert_eq!(write().status, 200);
+    let bea = office.chief("bea");
+    let decided = office.post(path, &bea, &body);
+    office.done(&decided, ("bea", "role:approver"));
+    wait_for("access to end", || (write().status == 403).then_some(()));
+    let again = office.post(path, &bea, &json!({ "keep": [id] }));
+    office.refused(&again, 403, ("admin.denied", "second_person"));
+    office
+        .gateway
+        .expect("access.review_refused", Some("replayed"));
+    let review = office.get("/api/v1/review", &office.token("aud")).json();
+    assert_eq!(review["by"], "ann", "{review}");
+}
+
+#[test]
+fn authz_03_the_api_looks_and_acts_as_the_commands_do() {
+    let office = Office::new();
+    let (vic, oli, aud) = (
+        office.token("vic"),
+        office.token("oli"),
+        office.token("aud"),
+    );
+    let boss = office.draft("amy").claim("roles", json!(["boss"])).sign();
+    let issuer = office.idp.issuer();
+    let whom = json!({ "kind": "subject", "issuer": issuer, "name": "mallory" });
+    assert_eq!(office.post("/api/v1/revocations", &oli, &whom).status, 201);
+    let mallory = office
+        .idp
+        .draft("mallory", &office.gateway.url("notes"))
+        .sign();
+    let asks = || call("echo").token(&mallory).send(office.gateway.address);
+    wait_for("the revocation", || (asks().status == 401).then_some(()));
+    let listed = office.get("/api/v1/revocations", &vic).json();
+    let by_command = office.gateway.runs("revocations", &["--json"]);
+    let by_command: Value = serde_json::from_slice(&by_command.stdout).unwrap();
+    assert_eq!(listed["revocations"], by_command);
+    assert_eq!(listed["revocations"][0]["by"], format!("oli of {issuer}"));
+    assert_eq!(
+        office.post("/api/v1/reinstatements", &oli, &whom).status,
+        200
+    );
+    wait_for("the reinstatement", || (asks().status == 200).then_some(()));
+
+    let found = office
+        .get("/api/v1/audit/records?event=admin.&limit=1", &aud)
+        .json();
+    let newest = found["records"][0]["seq"].as_u64().unwrap();
+    let next = found["next"].as_u64().unwrap();
+    assert!(next <= newest, "{found}");
+    let older = office
+        .get(
+            &format!("/api/v1/audit/records?event=admin.&limit=1&before={next}"),
+            &aud,
+        )
+        .json();
+    assert!(
+        older["records"][0]["seq"].as_u64().unwrap() < newest,
+        "{older}"
+    );
+    let note = wait_for("a checkpoint", || {
+        let asked = office.get("/api/v1/audit/checkpoint", &aud);
+        (asked.status == 200).then(|| asked.json())
+    });
+    assert!(
+        note["checkpoint"].as_str().unwrap().contains("— "),
+        "{note}"
+    );
+    let keys = office.get("/api/v1/keys", &vic).json();
+    let data = office.gateway.data().display().to_string();
+    let by_command = portcullis(&["keys", "list", "--json", "--data", &data]);
+    let by_command: Value = serde_json::from_slice(&by_command.stdout).unwrap();
+    assert_eq!(keys["keys"], by_command);
+    assert!(
+        keys["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|key| key["key"] == "audit")
+    );
+    assert!(!keys.to_string().contains("PRIVATE"));
+    let unknown = office.post("/api/v1/keys/wrapping/rotation", &boss, &json!({}));
+    office.refused(&unknown, 404, ("admin.failed", "not_found"));
+
+    let reloads = office.gateway.records("config.reloaded", None).len();
+    let asked = office.send(&Request::new("POST", "/api/v1/configuration/reload").token(&oli));
+    assert_eq!(asked.status, 202, "{asked:?}");
+    wait_for("the reload", || {
+        (office.gateway.records("config.reloaded", None).len() > reloads).then_some(())
+    });
+    let document = office.get("/api/v1/openapi.json", &aud);
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/admin-api.json");
+    let committed: Value =
+        serde_json::from_str(&std::fs::read_to_string(committed).unwrap()).unwrap();
+    assert_eq!(
+        document.json(),
+        committed,
+        "write what is served here: {}",
+        document.body
+    );
+    for (request, status, event) in [
+        (
+            Request::new("GET", "/api/v1/nowhere"),
+            404,
+            ("admin.rejected", "path"),
+        ),
+        (
+            Request::new("PUT", "/api/v1/servers"),
+            405,
+            ("admin.rejected", "method"),
+        ),
+        (
+            Request::new("GET", "/api/v1/servers?x=1"),
+            400,
+            ("admin.failed", "unreadable"),
+        ),
+        (
+            Request::new("GET", "/api/v1/servers?limit=0"),
+            400,
+            ("admin.failed", "unreadable"),
+        ),
+        (
+            Request::new("GET", "/api/v1/servers?limit=1&limit=2"),
+            400,
+            ("admin.failed", "unreadable"),
+        ),
+        (
+            Request::new("GET", "/api/v1/servers").set("host", "evil.example"),
+            403,
+            ("admin.rejected", "host"),
+        ),
+        (
+            Request::new("GET", "/api/v1/servers").set("origin", "https://evil.example"),
+            403,
+            ("admin.rejected", "origin"),
+        ),
+    ] {
+        office.refused(&office.send(&request.token(&vic)), status, event);
+    }
+    let broken = Request::new("POST", "/api/v1/revocations").token(&oli);
+    let broken = broken.set("content-type", "application/json");
+    for body in [
+        "{",
+        "[]",
+        "{\"kind\":\"subject\"}",
+        "{\"kind\":\"x\",\"issuer\":\"a\",\"name\":\"b\"}",
+        "{\"kind\":\"subject\",\"kind\":\"token\",\"issuer\":\"a\",\"name\":\"b\"}",
+    ] {
+        let refused = office.send(&broken.clone().body(body));
+        office.refused(&refused, 400, ("admin.failed", "unreadable"));
+    }
+}
+
+#[test]
+fn authz_03_the_api_counts_requests_and_takes_bound_tokens_with_their_proof_only() {
+    let office = Office::with("requests_per_minute = 3\ndpop = \"required\"");
+    let path = "/api/v1/servers";
+    let key = Key::ec("operator");
+    let bound = office
+        .draft("vic")
+        .claim("cnf", json!({ "jkt": key.thumbprint() }))
+        .sign();
+    let url = format!("http://{}{path}", office.api);
+    let proof = |url: &str| crate::harness::Draft::proof(&key, ("GET", url), &bound).sign();
+    let plain = office.get(path, &office.token("vic"));
+    assert_eq!(plain.status, 401, "{plain:?}");
+    let other = Request::new("GET", path).bound(&bound, &proof(&format!("{url}x")));
+    office.refused(&office.send(&other), 401, ("admin.rejected", "dpop_htu"));
+    let once = Request::new("GET", path).bound(&bound, &proof(&url));
+    assert_eq!(office.send(&once).status, 200);
+    office.refused(&office.send(&once), 401, ("admin.rejected", "dpop_replay"));
+    let ask = || office.send(&Request::new("GET", path).bound(&bound, &proof(&url)));
+    assert_eq!((ask().status, ask().status), (200, 200));
+    let over = ask();
+    office.refused(&over, 429, ("ratelimit.triggered", "principal"));
+    assert!(over.header("retry-after").is_some());
+    let server = office.idp.draft("vic", &office.gateway.url("notes")).sign();
+    let apart = call("echo").token(&server).send(office.gateway.address);
+    assert_eq!(
+        apart.status, 200,
+        "what is used up here is not used up there"
+    );
+}
