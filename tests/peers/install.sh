@@ -3,7 +3,7 @@
 #   DIR/node, DIR/js, DIR/conformance-stable, DIR/conformance-alpha   npm, from the lock files here
 #   DIR/python                                                       a virtual environment
 #   DIR/rmcp                                                         two programs of Rust, compiled
-#   DIR/browser                                                      npm: what drives the browser
+#   DIR/browser, DIR/remote                                          npm: what drives the browser, and mcp-remote
 #   DIR/debian                                                       programs of Debian, unpacked and not installed
 #   DIR/chromium                                                     a browser of Debian, with all that it needs
 #   DIR/resolve.mjs                                                  lets our files find DIR/js
@@ -55,12 +55,6 @@ install_debian() {
 # drivers of graphics cards.
 install_closure() {
   unpack "$1" closure
-  # Its own fonts and no others, so that a page looks the same everywhere.
-  cat >"$1/fonts.conf" <<EOF
-<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>$1/usr/share/fonts</dir><cachedir>$1/fonts-cache</cachedir></fontconfig>
-EOF
 }
 
 # In DIR, with its own lists: what is downloaded for packages.txt.
@@ -84,7 +78,7 @@ unpack() {
   )
 }
 
-for name in node js conformance-stable conformance-alpha browser; do
+for name in node js conformance-stable conformance-alpha browser remote; do
   once npm "$name" &
   jobs+=($!)
 done
@@ -99,3 +93,13 @@ jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job"; done
 
 cp "$here/resolve.mjs" "$dir/resolve.mjs"
+# Chromium's own fonts and no others, so that a page looks the same everywhere.
+cat >"$dir/chromium/fonts.conf" <<EOF
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>$dir/chromium/usr/share/fonts</dir>
+  <cachedir>$dir/chromium/fonts-cache</cachedir>
+  <alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>
+EOF

@@ -9,6 +9,7 @@ pub mod redirect;
 pub mod client;
 pub mod request;
 pub mod user;
+pub mod owner;
 pub mod consent;
 pub mod page;
 pub mod grant;

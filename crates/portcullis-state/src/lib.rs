@@ -13,8 +13,8 @@ mod reviews;
 mod sealed;
 
 pub use authority::{
-    Consent, Family, MAX_CONSENTS, MAX_FAMILIES, MAX_REGISTERED, NewCode, Next, Presented,
-    Registered, Taken, Voucher,
+    Consent, Family, MAX_CONSENTS, MAX_FAMILIES, MAX_REGISTERED, NewCode, Next, OwnerLink,
+    OwnerPasskey, Presented, Registered, Taken, Voucher,
 };
 pub use clients::{MAX_CLIENTS, RegisteredClient};
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};

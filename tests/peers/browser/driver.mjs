@@ -3,7 +3,7 @@
 // A profile is a browser of its own: cookies, passkeys and all. Every command but `open` names one.
 //   open {script, dark, width, height}     a profile with a page, gives its number
 //   goto {url}                             gives {status, headers, url}; answers of redirects are left out
-//   click {selector} | fill {selector, value} | press {key} | wait {selector} | arrive {url: prefix}
+//   click {selector} | fill {selector, value} | press {key} | wait {selector} | arrive {path}
 //   text {} | html {} | url {} | cookies {} | evaluate {expression}
 //   focused {}                             what has the keyboard: {tag, name, outline}
 //   said {}                                what the page complained about since it was asked last
@@ -65,7 +65,7 @@ const COMMANDS = {
     await page.waitForLoadState();
   },
   wait: ({ selector }, { page }) => page.waitForSelector(selector).then(() => undefined),
-  arrive: ({ url }, { page }) => page.waitForURL((now) => now.href.startsWith(url)),
+  arrive: ({ path }, { page }) => page.waitForURL((now) => now.pathname === path),
   text: (_, { page }) => page.innerText('body'),
   html: (_, { page }) => page.content(),
   url: (_, { page }) => page.url(),

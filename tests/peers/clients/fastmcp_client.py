@@ -37,7 +37,8 @@ def transport():
     if chosen.stdio:
         command, *args = chosen.stdio
         return StdioTransport(command, args, keep_alive=False)
-    return StreamableHttpTransport(chosen.url, auth=chosen.token)
+    # It has $BROWSER open the page on which its user signs in.
+    return StreamableHttpTransport(chosen.url, auth="oauth" if chosen.sign_in else chosen.token)
 
 
 async def connected():

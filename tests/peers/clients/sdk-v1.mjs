@@ -1,4 +1,5 @@
 // A client with the TypeScript SDK, version 1: up to 2025-11-25. Arguments: see lib/round.mjs.
+import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -6,14 +7,16 @@ import { CreateMessageRequestSchema, ElicitRequestSchema } from '@modelcontextpr
 
 import { usage } from '../lib/cli.mjs';
 import { answers, round, task } from '../lib/round.mjs';
+import { signIn } from '../lib/sign-in.mjs';
 
 const SCHEMAS = { 'elicitation/create': ElicitRequestSchema, 'sampling/createMessage': CreateMessageRequestSchema };
 
 const chosen = task();
 if (chosen.era === 'modern') usage('this SDK has only the legacy era');
 const { asked, capabilities, handlers } = answers(chosen.can);
-const { url, requestInit, stdio } = chosen;
-const transport = stdio ? new StdioClientTransport(stdio) : new StreamableHTTPClientTransport(url, { requestInit });
+const { url, requestInit, signsIn, stdio } = chosen;
+const authProvider = signsIn ? await signIn(attempt) : undefined;
+const transport = stdio ? new StdioClientTransport(stdio) : new StreamableHTTPClientTransport(url, { requestInit, authProvider });
 
 // The SDK tells the transport, not the caller, which version was agreed on.
 let negotiated;
@@ -31,3 +34,13 @@ await round('sdk-v1', {
   call: (params, onprogress) => client.callTool(params, undefined, { onprogress }),
   protocol: () => negotiated,
 });
+
+/** Goes there without a token. */
+async function attempt(provider) {
+  const transport = new StreamableHTTPClientTransport(url, { authProvider: provider });
+  const client = new Client({ name: 'peer-sdk-v1', version: '1.0.0' });
+  await client.connect(transport).catch((error) => {
+    if (!(error instanceof UnauthorizedError)) throw error;
+  });
+  return transport;
+}

@@ -25,6 +25,7 @@ def task():
     if at == len(argv):
         parser.add_argument("url")
         parser.add_argument("token", nargs="?")
+        parser.add_argument("--sign-in", action="store_true")
     chosen = parser.parse_args(argv[:at])
     chosen.stdio = argv[at + 1 :]
     chosen.mode = MODES[chosen.era]

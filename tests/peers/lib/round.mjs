@@ -6,7 +6,7 @@ const FORM = { name: 'Ada' };
 /**
  * Reads the arguments of a client:
  *
- *   [--tool NAME] [--args JSON] [--era E] [--can KINDS] URL [TOKEN]
+ *   [--tool NAME] [--args JSON] [--era E] [--can KINDS] URL [TOKEN|--sign-in]
  *   [...the same] --stdio COMMAND ARGS...
  */
 export function task() {
@@ -25,8 +25,9 @@ export function task() {
     return { ...chosen, stdio: { command: command ?? usage('--stdio COMMAND ARGS...'), args: rest, stderr: 'inherit' } };
   }
   const [url = usage('URL is missing'), token] = args;
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  return { ...chosen, url: new URL(url), requestInit: { headers } };
+  const signsIn = token === '--sign-in';
+  const headers = token === undefined || signsIn ? {} : { authorization: `Bearer ${token}` };
+  return { ...chosen, url: new URL(url), signsIn, requestInit: { headers } };
 }
 
 /** The capabilities that the client declares, and what it answers when it is asked. */

@@ -13,6 +13,8 @@ pub struct Account<'a> {
     pub visitor: Visitor<'a>,
     /// Where users sign in.
     pub provider: &'a str,
+    /// Whether it is here, with passkeys.
+    pub is_here: bool,
     /// Where browsers may be sent from there, as the policy writes it.
     pub targets: &'a [&'a str],
 }
@@ -89,6 +91,9 @@ impl Account<'_> {
                     hidden("token", token)
                 );
                 allowed(&mut body, consents, token);
+                if self.is_here {
+                    body.push_str("<p><a href=\"/account/passkeys\">Your passkeys</a></p>");
+                }
                 body
             }
         };

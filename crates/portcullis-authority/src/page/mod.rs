@@ -3,10 +3,12 @@
 
 mod consent;
 mod account;
+mod owner;
 mod style;
 
 pub use account::{Account, Remembered, Visitor};
 pub use consent::{Client, Consent, Origin, Scope};
+pub use owner::{OwnerSignIn, Passkeys, SCRIPT, owner_link};
 
 use html_escape::{encode_double_quoted_attribute, encode_safe};
 use std::fmt::Write as _;

@@ -5,6 +5,7 @@
 mod consents;
 mod clients;
 mod families;
+mod owner;
 #[cfg(test)]
 mod tests;
 
@@ -12,3 +13,4 @@ pub use clients::{MAX_REGISTERED, Registered};
 pub use consents::{Consent, MAX_CONSENTS};
 pub(crate) use families::prune;
 pub use families::{Family, MAX_FAMILIES, NewCode, Next, Presented, Taken, Voucher};
+pub use owner::{OwnerLink, OwnerPasskey};

@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("0007.sql"),
     include_str!("0008.sql"),
     include_str!("0009.sql"),
+    include_str!("0010.sql"),
 ];
 
 /// `PRAGMA application_id` of our databases: "PORT".

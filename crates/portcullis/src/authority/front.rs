@@ -3,6 +3,7 @@
 use super::browser::{Browsers, Mark};
 use super::once::Once;
 use super::provider::Transaction;
+use portcullis_authority::owner::Asked;
 use portcullis_core::quota::{Networks, Rate};
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -42,6 +43,16 @@ pub(crate) struct Waiting {
 pub(crate) enum Form {
     /// To sign in, and see one's account.
     SignIn,
+    /// The owner signs in with a link, which has this digest.
+    Link(Mark),
+    /// The owner signs in with a passkey, if there is one, or has done so with a link meanwhile.
+    Owner {
+        /// What the browser was asked for.
+        asked: Option<Asked>,
+        next: Next,
+    },
+    /// The owner adds a passkey.
+    NewPasskey(Asked),
 }
 
 /// A sign-in that is under way.
@@ -55,6 +66,8 @@ pub(crate) struct UnderWay {
 pub(crate) enum Next {
     /// The user sees the account.
     Account,
+    /// The owner sees the passkeys.
+    Passkeys,
 }
 
 impl fmt::Debug for Front {

@@ -6,6 +6,7 @@ mod out;
 mod demo;
 mod serve;
 mod token;
+mod owner;
 mod revoke;
 mod keys;
 mod up;
@@ -65,6 +66,8 @@ enum Command {
     Serve(serve::Serve),
     /// Print an access token of the embedded issuer for one server, and nothing else.
     Token(token::Token),
+    /// Let the owner of this computer sign in, where there is no identity provider.
+    Owner(owner::Owner),
     /// Make tokens worthless: one, or all of a subject or a client. What they have open ends at once.
     Revoke(revoke::Revoke),
     /// Take a revocation back.
@@ -112,6 +115,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Owner(owner) => owner.run(),
         Command::Revoke(revoke) => revoke.run(),
         Command::Reinstate(reinstate) => reinstate.run(),
         Command::Revocations(revocations) => revocations.run(),

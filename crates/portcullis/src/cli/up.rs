@@ -1,6 +1,7 @@
 //! `portcullis up`: the embedded default. The first start makes a private data directory; then a demo
 //! server stands behind the gate on loopback.
 
+use super::owner::new_link;
 use super::serve::{bind, serve};
 use super::{Ending, default_data, environment, out};
 use crate::config::{self, Checked, Problems};
@@ -9,7 +10,7 @@ use crate::lifecycle::{self, Files, Home, Loaded, Reread, Start};
 use anyhow::Context as _;
 use clap::Args;
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl Up {
             }
             Some(address) => {
                 let listener = bind(address)?;
-                let url = format!("http://{}", listener.local_addr()?);
+                let url = url_of(listener.local_addr()?);
                 (reread_at(&file, &url), Some(listener))
             }
         };
@@ -65,7 +66,7 @@ impl Up {
             .context("cannot listen for operators")?;
         let mut checked = checked;
         checked.gateway.admin = admin.local_addr()?;
-        let greeting = greeting(&checked, &data, &made, admin.local_addr()?)?;
+        let greeting = greeting(&checked, (&data, &made), admin.local_addr()?)?;
         let url = checked.gateway.public_url.to_string();
         let source: Option<(Files, Reread)> =
             Some((files, Arc::new(move || reread_at(&file, &url))));
@@ -116,6 +117,7 @@ fn template(program: &Path, data: &Path) -> String {
 
 [gateway]
 listen = "{LISTEN}"
+public_url = "http://localhost:8848" # a name, as browsers keep passkeys for names only
 data = {data}
 
 [audit]
@@ -124,6 +126,12 @@ witness = ["witness/checkpoint"]
 # The gateway's own issuer of tokens, for people without an identity provider.
 [issuers.local]
 embedded = true
+
+# Clients need nothing but a server's URL: you sign in here, and say what each may do.
+[authority]
+
+# Anybody on this machine can register a client, and you are asked each time.
+[authority.registration]
 
 # A small MCP server to try the gate on.
 [servers.demo]
@@ -153,6 +161,15 @@ fn reread_at(file: &Path, url: &str) -> Loaded {
     })
 }
 
+/// Where browsers find us: by name, as they keep passkeys for names only.
+fn url_of(listen: SocketAddr) -> String {
+    if listen.ip() == Ipv4Addr::LOCALHOST {
+        format!("http://localhost:{}", listen.port())
+    } else {
+        format!("http://{listen}")
+    }
+}
+
 /// The text of a file with this URL. One that is not even TOML stays as it is, so that its own lines are named.
 fn at(text: &str, url: &str) -> String {
     let mut moved: toml::Table = text.parse().unwrap_or_default();
@@ -160,6 +177,7 @@ fn at(text: &str, url: &str) -> String {
         .entry("gateway")
         .or_insert_with(|| toml::Table::new().into());
     if let (Some(gateway), Some(listen)) = (gateway.as_table_mut(), url.split("://").nth(1)) {
+        let listen = listen.replace("localhost:", "127.0.0.1:");
         if listen.parse::<SocketAddr>().is_ok() {
             gateway.insert("listen".to_owned(), listen.into());
         }
@@ -174,8 +192,7 @@ fn at(text: &str, url: &str) -> String {
 
 fn greeting(
     checked: &Checked,
-    data: &Path,
-    made: &[String],
+    (data, made): (&Path, &[String]),
     admin: SocketAddr,
 ) -> anyhow::Result<String> {
     let program = std::env::current_exe()?;
@@ -200,7 +217,15 @@ fn greeting(
         "Audit log:                                 {}",
         checked.audit.directory.display()
     )?;
-    writeln!(text, "\nTry it:\n\n  {}", curl(&url, &token))?;
+    if let Some(link) = new_link(checked)? {
+        writeln!(
+            text,
+            "\nSign in as the owner, once and within ten minutes:  {}\n\nClaude Code, and any client that takes a URL; \
+it opens a browser, where you say what it may do:\n\n  claude mcp add --transport http portcullis-demo {url}",
+            link.expose()
+        )?;
+    }
+    writeln!(text, "\nTry it with a token:\n\n  {}", curl(&url, &token))?;
     writeln!(
         text,
         "\nClaude Code:\n\n  claude mcp add --transport http portcullis-demo {url} --header \"Authorization: Bearer {token}\""

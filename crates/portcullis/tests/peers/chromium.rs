@@ -116,6 +116,16 @@ impl Profile<'_> {
         text.as_str().unwrap().to_owned()
     }
 
+    /// Waits for a page that has this.
+    pub(crate) fn arrives(&self, selector: &str) {
+        self.does("wait", json!({ "selector": selector }));
+    }
+
+    /// Waits for the page of that path.
+    pub(crate) fn arrives_at(&self, path: &str) {
+        self.does("arrive", json!({ "path": path }));
+    }
+
     /// Presses the key until something has the keyboard that is called so; it must be seen which it is.
     pub(crate) fn tabs_to(&self, name: &str) {
         for _ in 0..30 {

@@ -45,3 +45,4 @@ mod wrap;
 mod acme;
 mod chromium;
 mod consent;
+mod owner;

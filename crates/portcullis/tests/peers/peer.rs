@@ -16,6 +16,7 @@ const INSTALLED: &[&str] = &[
     "rmcp/.stamp",
     "debian/.stamp",
     "browser/.stamp",
+    "remote/.stamp",
     "chromium/.stamp",
 ];
 

@@ -29,6 +29,9 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         match self.awaited(visit, fields) {
             Ok(Form::SignIn) => self.leaves(visit, Next::Account, exchange).await,
+            Ok(Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
+                Ok(refused("form.refused", "token", (403, STALE)))
+            }
             Err(ended) => Ok(ended),
         }
     }
@@ -41,7 +44,7 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
         let Some(relying) = provider(visit) else {
-            return Ok(refused("login.refused", "no_provider", (503, UNSUCCESSFUL)));
+            return self.asks_owner(visit, next, None).await;
         };
         let Some(browser) = visit.browser() else {
             return Ok(refused("form.refused", "browser", (403, ELSEWHERE)));
@@ -116,11 +119,8 @@ impl Gateway {
         let opened = self.front.browsers.open(user, there, clock::now());
         let handle = opened.ok_or(Unavailable::Entropy)?;
         let mut ended = match next {
-            Next::Account => ended(
-                "account.opened",
-                None,
-                onward("You are signed in", "/account"),
-            ),
+            Next::Account => arrived("/account"),
+            Next::Passkeys => arrived("/account/passkeys"),
         };
         let headers = ended.page.headers_mut();
         Cookie::Session.set(headers, visit.is_https(), &handle);
@@ -136,6 +136,10 @@ impl Gateway {
         record.trace = Some(exchange.trace.as_str().into());
         note_in_turn(&self.recorder, record).await;
     }
+}
+
+fn arrived(path: &'static str) -> Ended {
+    ended("account.opened", None, onward("You are signed in", path))
 }
 
 /// The page says nothing of what another party said; the record says why.

@@ -1,6 +1,8 @@
 //! The pages on which users sign in, see what they have allowed, take it back, and sign out.
 
 mod coming;
+mod owner;
+mod passkeys;
 mod leaving;
 
 use super::{Gateway, Live, intake};
@@ -87,7 +89,14 @@ impl Gateway {
         };
         let is_form = matches!(
             rest,
-            "/sign-in" | "/sign-out" | "/revoke" | "/backchannel-logout"
+            "/sign-in"
+                | "/owner"
+                | "/passkey"
+                | "/passkeys/add"
+                | "/passkeys/remove"
+                | "/sign-out"
+                | "/revoke"
+                | "/backchannel-logout"
         );
         let ended = match (is_form, &parts.method) {
             (true, &Method::POST) => {
@@ -100,7 +109,12 @@ impl Gateway {
                     let query = parts.uri.query().unwrap_or_default();
                     self.called_back_here(visit, query, exchange).await?
                 }
-                _ => return Err(Unacceptable::Path.into()),
+                "/passkeys" => self.passkeys_page(visit, None, exchange).await?,
+                "/passkey.js" => passkeys::script(),
+                _ => match rest.strip_prefix("/owner/") {
+                    Some(word) => self.opens_link(visit, word, exchange).await?,
+                    None => return Err(Unacceptable::Path.into()),
+                },
             },
             _ => return Err(Unacceptable::Method.into()),
         };
@@ -115,6 +129,10 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         match rest {
             "/sign-in" => self.signs_in(visit, fields, exchange).await,
+            "/owner" => self.uses_link(visit, fields, exchange).await,
+            "/passkey" => self.uses_passkey(visit, fields, exchange).await,
+            "/passkeys/add" => self.adds_passkey(visit, fields, exchange).await,
+            "/passkeys/remove" => self.removes_passkey(visit, fields, exchange).await,
             "/sign-out" => self.signs_out(visit, fields, exchange).await,
             "/revoke" => self.takes_back(visit, fields, exchange).await,
             _ => self.ended_there(visit, fields, exchange).await,
@@ -183,6 +201,7 @@ impl Gateway {
                 consents: &consents,
             },
             provider: visit.authority.signs_in_at(),
+            is_here: visit.authority.relying.is_none(),
             targets: &["https:"],
         };
         Ok(account.page())
@@ -207,6 +226,7 @@ impl Gateway {
                 token: token.expose(),
             },
             provider: visit.authority.signs_in_at(),
+            is_here: visit.authority.relying.is_none(),
             targets: &targets,
         };
         Ok((account.page(), fresh))
