@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::operating_system_user;
-use portcullis_core::credentials::{Exchange, Grant, Scopes};
+use portcullis_core::credentials::{Exchange, Grant, Jag, Scopes, SubjectToken};
 use portcullis_core::time::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
@@ -37,8 +37,40 @@ fn expect_no_more(grant: Grant, input: &[u8]) {
     }
 }
 
+/// A word of an identity provider is taken only for the place that it was asked for.
+fn expect_for_one_place(input: &[u8]) {
+    let jag = Jag {
+        authority: "https://as.example".to_owned(),
+        resource: "https://notes.example/mcp".to_owned(),
+        client: "gate".to_owned(),
+        subject: SubjectToken::Access,
+    };
+    let want = Scopes::new(ASKED, []).for_other(&operating_system_user(1, "a", NOW));
+    let Ok(grant) = jag.believe(&want, input, NOW) else {
+        return;
+    };
+    let answer: Value = serde_json::from_slice(input).expect("json");
+    assert_eq!(answer["access_token"], grant.text.expose().as_str());
+    assert_eq!(
+        answer["issued_token_type"],
+        "urn:ietf:params:oauth:token-type:id-jag"
+    );
+    assert_eq!(grant.text.expose().split('.').count(), 3);
+    assert!(
+        grant
+            .id
+            .is_none_or(|id| id.bytes().all(|byte| byte.is_ascii_graphic()))
+    );
+}
+
 fuzz_target!(|input: &[u8]| {
-    for grant in [Grant::Exchange, Grant::OnBehalfOf, Grant::ClientCredentials] {
+    for grant in [
+        Grant::Exchange,
+        Grant::OnBehalfOf,
+        Grant::ClientCredentials,
+        Grant::IdJag,
+    ] {
         expect_no_more(grant, input);
     }
+    expect_for_one_place(input);
 });

@@ -1,6 +1,7 @@
 // The real gateway, before one server of a conformance suite.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createPrivateKey } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { readFileSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -31,6 +32,7 @@ export class Gateway {
     const [port, admin] = [await freePort(0), await freePort(1)];
     const file = join(folder, 'portcullis.toml');
     await writeFile(file, await configuration({ port, admin, folder, ...task }));
+    if (task.context.private_key_pem) await putKey(folder, task.context.private_key_pem);
     const log = openSync(join(folder, 'log'), 'w');
     const env = { ...process.env, PEER_SECRET: task.context.client_secret };
     const child = spawn(program, ['serve', '--config', file], { env, stdio: ['ignore', log, log] });
@@ -116,7 +118,7 @@ function signIn({ client_id: id, issuer }) {
 }
 
 /** A client of its own: an operator looks up where tokens are to be had. */
-async function credentials(url, { client_id: id }) {
+async function credentials(url, { client_id: id, client_secret: secret }) {
   const document = async (where) => (await fetch(where)).json();
   const { resource, authorization_servers: [issuer] } =
     await document(new URL('/.well-known/oauth-protected-resource/mcp', url));
@@ -125,7 +127,16 @@ async function credentials(url, { client_id: id }) {
 kind = "client-credentials"
 audience = "${resource}"
 token_endpoint = "${endpoint}"
+issuer = "${issuer}"
 client_id = "${id}"
-client_secret = { env = "PEER_SECRET" }
+${secret === undefined ? '' : 'client_secret = { env = "PEER_SECRET" }'}
 `;
+}
+
+/** Puts the key that the suite gives to its client where the gateway has its own. */
+async function putKey(folder, pem) {
+  const keys = join(folder, 'data', 'keys');
+  await mkdir(keys, { recursive: true, mode: 0o700 });
+  const der = createPrivateKey(pem).export({ type: 'pkcs8', format: 'der' });
+  await writeFile(join(keys, 'client.es256'), der, { mode: 0o600 });
 }

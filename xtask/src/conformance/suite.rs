@@ -19,7 +19,6 @@ pub(super) const CLIENTS: &[(&str, u64)] =
 
 /// Scenarios for clients that do not count and that the gateway does not pass. docs/conformance.md says why.
 const NOT_OURS: &[&str] = &[
-    "auth/client-credentials-jwt",
     "auth/dpop",
     "auth/dpop-nonce",
     "auth/enterprise-managed-authorization",

@@ -19,7 +19,8 @@ const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// What is left of a token's life when it is no longer shown: it has to arrive.
 const MARGIN: Duration = Duration::from_secs(1);
 
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// What one upstream's tokens are asked for with.
@@ -44,6 +45,8 @@ pub enum Grant {
     OnBehalfOf,
     /// The gateway asks for itself (RFC 6749 section 4.4).
     ClientCredentials,
+    /// The authorization server is shown what the caller's identity provider says of it (ID-JAG, RFC 7523 section 2.1).
+    IdJag,
 }
 
 /// For whom and what a token is: whoever wants the same can be shown the same.
@@ -65,7 +68,7 @@ impl Grant {
     /// Whether the caller's own token is needed for it.
     pub const fn takes_token(self) -> bool {
         match self {
-            Self::Exchange | Self::OnBehalfOf => true,
+            Self::Exchange | Self::OnBehalfOf | Self::IdJag => true,
             Self::ClientCredentials => false,
         }
     }
@@ -79,7 +82,7 @@ impl Exchange {
         let bound = caller.bound.map(|bound| bound.bytes());
         let parts: [&[u8]; 4] = match self.grant {
             Grant::ClientCredentials => [b"", b"", b"", b""],
-            Grant::Exchange | Grant::OnBehalfOf => [
+            Grant::Exchange | Grant::OnBehalfOf | Grant::IdJag => [
                 caller.key.as_bytes(),
                 caller.client.as_deref().unwrap_or_default().as_bytes(),
                 bound.as_ref().map_or(b"", |bound| bound),
@@ -97,47 +100,43 @@ impl Exchange {
         Place(place)
     }
 
-    /// The fields of the request, but for the client's own authentication. `actor` is who asks for the caller.
+    /// The fields of the request, but for the client's own authentication. `beside` is who asks for the caller, or with
+    /// [`Grant::IdJag`] what its identity provider said.
     ///
     /// # Errors
     /// [`NoCredential::Nothing`] if the caller brought no token, [`NoCredential::Expired`] if it is over.
     pub fn form(
         &self,
         want: &Want,
-        actor: Option<&Secret<String>>,
+        beside: Option<&Secret<String>>,
         now: Timestamp,
     ) -> Result<Secret<String>, NoCredential> {
         let mut form = Form::default();
-        let brought = || {
-            let token = want.principal.brought().ok_or(NoCredential::Nothing)?;
-            let is_over = want.principal.expires <= now;
-            if is_over {
-                Err(NoCredential::Expired)
-            } else {
-                Ok(token)
-            }
-        };
         match self.grant {
             Grant::Exchange => {
                 form.set(
                     "grant_type",
                     "urn:ietf:params:oauth:grant-type:token-exchange",
                 );
-                form.set("subject_token", brought()?.expose());
+                form.set("subject_token", want.brought(now)?.expose());
                 form.set("subject_token_type", ACCESS_TOKEN);
                 form.set("requested_token_type", ACCESS_TOKEN);
                 form.set("audience", &self.audience);
-                if let Some(actor) = actor {
+                if let Some(actor) = beside {
                     form.set("actor_token", actor.expose());
                     form.set("actor_token_type", JWT);
                 }
             }
             Grant::OnBehalfOf => {
-                form.set("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
-                form.set("assertion", brought()?.expose());
+                form.set("grant_type", JWT_BEARER);
+                form.set("assertion", want.brought(now)?.expose());
                 form.set("requested_token_use", "on_behalf_of");
             }
             Grant::ClientCredentials => form.set("grant_type", "client_credentials"),
+            Grant::IdJag => {
+                form.set("grant_type", JWT_BEARER);
+                form.set("assertion", beside.ok_or(NoCredential::Nothing)?.expose());
+            }
         }
         if let Some(resource) = &self.resource {
             form.set("resource", resource);
@@ -145,7 +144,7 @@ impl Exchange {
         if !want.scope.is_empty() {
             form.set("scope", &want.scope);
         }
-        Ok(form.0)
+        Ok(form.finish())
     }
 
     /// Reads the answer (RFC 6749 section 5.1, RFC 8693 section 2.2.1): a token for this upstream, of a kind that can be
@@ -169,7 +168,7 @@ impl Exchange {
         let kind = text("issued_token_type");
         let is_kind = match self.grant {
             Grant::Exchange => kind.is_some_and(|kind| [ACCESS_TOKEN, JWT].contains(&kind)),
-            Grant::OnBehalfOf | Grant::ClientCredentials => true,
+            Grant::OnBehalfOf | Grant::ClientCredentials | Grant::IdJag => true,
         };
         if !is_kind {
             return Err(NoCredential::Type);
@@ -190,7 +189,7 @@ impl Exchange {
         if self.grant.takes_token() {
             until = until.min(want.principal.expires);
         }
-        let claims = claims(token);
+        let claims = claims_of(token).map(|(_, claims)| claims);
         let lives = match answer.get("expires_in") {
             Some(seconds) => Some(whole_seconds(seconds).ok_or(NoCredential::Lifetime)?),
             None => None,
@@ -251,11 +250,13 @@ impl Exchange {
 
     /// No more than was asked for. `X/.default` of Entra asks for all that was consented to at `X`.
     fn expect_scope(&self, want: &Want, issued: &str) -> Result<(), NoCredential> {
-        let is_entra = self.grant == Grant::OnBehalfOf;
+        if self.grant != Grant::OnBehalfOf {
+            return want.expect_scope(issued);
+        }
         let is_asked = |scope: &str| {
             let mut asked = want.scope.split(' ');
             asked.any(|asked| {
-                let all = asked.strip_suffix(".default").filter(|_| is_entra);
+                let all = asked.strip_suffix(".default");
                 asked == scope
                     || all.is_some_and(|all| scope.starts_with(all) || !scope.contains('/'))
             })
@@ -270,7 +271,7 @@ impl Exchange {
 }
 
 /// A body of `application/x-www-form-urlencoded`.
-struct Form(Secret<String>);
+pub(super) struct Form(Secret<String>);
 
 impl Default for Form {
     fn default() -> Self {
@@ -279,15 +280,19 @@ impl Default for Form {
 }
 
 impl Form {
-    fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         let before = self.0.expose();
         let and = if before.is_empty() { "" } else { "&" };
         let value = Secret::new(encode(value));
         self.0 = Secret::new([before, and, name, "=", value.expose()].concat());
     }
+
+    pub(super) fn finish(self) -> Secret<String> {
+        self.0
+    }
 }
 
-fn parse(answer: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn parse(answer: &[u8]) -> Option<Map<String, Value>> {
     if answer.len() > MAX_ANSWER_BYTES {
         return None;
     }
@@ -296,29 +301,28 @@ fn parse(answer: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_str(text).ok()
 }
 
-/// The claims of a token that has the form of a JWT; its signature is for the upstream to verify.
-fn claims(token: &str) -> Option<Map<String, Value>> {
+/// Header and claims of a token that has the form of a JWT; its signature is for others to verify.
+pub(super) fn claims_of(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
     let mut parts = token.split('.');
     let (header, payload) = (parts.next()?, parts.next()?);
     parts.next().filter(|_| parts.next().is_none())?;
     let decoded = |part| parse(&URL_SAFE_NO_PAD.decode(part).ok()?);
-    decoded(header)?;
-    decoded(payload)
+    Some((decoded(header)?, decoded(payload)?))
 }
 
-fn whole_seconds(value: &Value) -> Option<u64> {
+pub(super) fn whole_seconds(value: &Value) -> Option<u64> {
     // Some write it as text, which RFC 6749 does not.
     let seconds = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
     (seconds > 0).then_some(seconds)
 }
 
 /// `b64token` of RFC 6750 section 2.1.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     (1..=MAX_TOKEN_BYTES).contains(&text.len()) && text.bytes().all(is_inside)
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

@@ -4,15 +4,19 @@
 
 mod assertion;
 mod exchange;
+mod jag;
 
 use crate::authenticate::Principal;
 use crate::protocol::Target;
 use crate::route::Dispatch;
+use crate::secret::Secret;
+use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use assertion::{Assertion, Claims, MAX_LIFETIME, Subject};
 pub use exchange::{Exchange, Grant, Place, Token};
+pub use jag::{Grant as IdentityGrant, Jag, SubjectToken};
 
 /// Which scopes a server's messages ask for, each as one text (RFC 6749 section 3.3).
 #[derive(Debug, Clone, Default)]
@@ -88,6 +92,26 @@ impl Want {
     pub fn scope(&self) -> &str {
         &self.scope
     }
+
+    /// The caller's own token, for whom it is exchanged with.
+    fn brought(&self, now: Timestamp) -> Result<&Secret<String>, NoCredential> {
+        let token = self.principal.brought().ok_or(NoCredential::Nothing)?;
+        if self.principal.expires <= now {
+            return Err(NoCredential::Expired);
+        }
+        Ok(token)
+    }
+
+    /// No more than was asked for.
+    fn expect_scope(&self, issued: &str) -> Result<(), NoCredential> {
+        let mut issued = issued.split(' ').filter(|scope| !scope.is_empty());
+        let is_asked = |scope| self.scope.split(' ').any(|asked| asked == scope);
+        if issued.all(is_asked) {
+            Ok(())
+        } else {
+            Err(NoCredential::Scope)
+        }
+    }
 }
 
 /// Why there is no credential, so that the message does not go up.
@@ -117,6 +141,9 @@ pub enum NoCredential {
     /// The authorization server said no.
     #[error("authorization server refused")]
     Refused,
+    /// The identity provider gave no grant for it.
+    #[error("identity provider gave no grant")]
+    Ungranted,
     /// Its answer is none of RFC 6749.
     #[error("not a token response")]
     Broken,
@@ -142,6 +169,7 @@ impl NoCredential {
     pub const fn is_answer(self) -> bool {
         match self {
             Self::Refused
+            | Self::Ungranted
             | Self::Broken
             | Self::Type
             | Self::Audience
@@ -169,6 +197,7 @@ impl NoCredential {
             Self::Timeout => "timeout",
             Self::Full => "full",
             Self::Refused => "refused",
+            Self::Ungranted => "ungranted",
             Self::Broken => "broken",
             Self::Type => "type",
             Self::Audience => "audience",

@@ -207,7 +207,7 @@ fn tok_16_entra_asks_for_all_that_was_consented_to() {
 #[test]
 fn tok_16_asks_for_this_upstream_and_these_scopes() {
     let asked = |grant, want: &Want, actor: Option<&str>| {
-        let actor = actor.map(|actor| crate::secret::Secret::new(actor.to_owned()));
+        let actor = actor.map(|actor| Secret::new(actor.to_owned()));
         let form = exchange(grant).form(want, actor.as_ref(), NOW);
         form.map(|form| form.expose().clone())
     };
@@ -233,7 +233,29 @@ fn tok_16_asks_for_this_upstream_and_these_scopes() {
         asked(Grant::ClientCredentials, &want, None).unwrap(),
         "grant_type=client_credentials&scope=a%20b"
     );
+    assert_eq!(
+        asked(Grant::IdJag, &want, Some("word")).unwrap(),
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=word&scope=a%20b"
+    );
+    let jag = Jag {
+        authority: "https://as.example".to_owned(),
+        resource: "https://notes.example/mcp".to_owned(),
+        client: "gate".to_owned(),
+        subject: SubjectToken::Id,
+    };
+    assert_eq!(
+        *jag.form(&want, NOW).unwrap().expose(),
+        format!(
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&requested_token_type={kind}id-jag\
+             &audience=https%3A%2F%2Fas.example&resource=https%3A%2F%2Fnotes.example%2Fmcp&subject_token=theirs\
+             &subject_token_type={kind}id_token&scope=a%20b"
+        )
+    );
     let nobody = scopes().for_other(&operating_system_user(1, "a", NOW));
+    let unsent = jag.form(&nobody, NOW).map(drop);
+    assert_eq!(unsent, Err(NoCredential::Nothing));
+    let late = jag.form(&want, NOW.plus(Duration::from_hours(1))).map(drop);
+    assert_eq!(late, Err(NoCredential::Expired));
     assert_eq!(
         asked(Grant::Exchange, &nobody, None),
         Err(NoCredential::Nothing)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::egress::Target;
 use crate::secret::Secret;
+use crate::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -3,8 +3,10 @@
 use super::Workshop;
 use super::sign_in::SignInsByName;
 use super::upstreams::client_for;
-use crate::config::{self, Checked, CredentialKind, Fetched};
-use crate::credentials::{Actor, Credentials, Fetching, Identification, Kept, Kind};
+use crate::config::{self, Checked, CredentialKind, Fetched, TokenEndpoint};
+use crate::credentials::{
+    self, Actor, Credentials, Endpoint, Fetching, Granting, Identification, Kept, Kind,
+};
 use crate::egress::Egress;
 use crate::keys::Signers;
 use crate::relay::Published;
@@ -14,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
 use portcullis_core::authenticate::encode;
-use portcullis_core::credentials::{Assertion, Exchange, Scopes};
+use portcullis_core::credentials::{Assertion, Exchange, Jag, Scopes};
 use portcullis_core::secret::Secret;
 use std::sync::Arc;
 
@@ -77,12 +79,24 @@ fn fetching(
     beside: &Beside<'_>,
 ) -> anyhow::Result<Fetching> {
     let (workshop, own) = (beside.workshop, beside.own);
-    let peer = Peer::Issuer(fetched.endpoint.origin());
-    let actor = Actor {
-        issuer: signing_issuer(own),
-        name: own.to_owned(),
+    let beside_it = if let Some(idp) = &fetched.idp {
+        let jag = Jag {
+            authority: fetched.at.issuer.clone().unwrap_or_default(),
+            resource: fetched.resource.clone().unwrap_or_default(),
+            client: fetched.at.client_id.clone(),
+            subject: idp.subject,
+        };
+        let at = endpoint(&idp.at, beside)?;
+        credentials::Beside::Grant(Box::new(Granting { jag, at }))
+    } else if fetched.actor {
+        let actor = Actor {
+            issuer: signing_issuer(own),
+            name: own.to_owned(),
+        };
+        credentials::Beside::Actor(actor, Arc::clone(&workshop.signers.assertions))
+    } else {
+        credentials::Beside::Nothing
     };
-    let key = Arc::clone(&workshop.signers.assertions);
     Ok(Fetching {
         server: Arc::clone(name),
         report: workshop.report.clone(),
@@ -92,18 +106,22 @@ fn fetching(
             resource: fetched.resource.clone(),
             max_age: fetched.max_age,
         },
-        endpoint: fetched.endpoint.clone(),
-        tls: client_for(
-            fetched.endpoint.is_https(),
-            &fetched.trust,
-            peer,
-            workshop.report,
-        )?,
-        egress: Arc::clone(beside.egress),
-        client: identification((&fetched.client_id, &fetched.identification), workshop)?,
-        actor: fetched.actor.then_some((actor, key)),
+        at: endpoint(&fetched.at, beside)?,
+        beside: beside_it,
         tasks: workshop.tasks.clone(),
         kept: Kept::default(),
+    })
+}
+
+fn endpoint(at: &TokenEndpoint, beside: &Beside<'_>) -> anyhow::Result<Endpoint> {
+    let report = beside.workshop.report;
+    let peer = Peer::Issuer(at.url.origin());
+    Ok(Endpoint {
+        url: at.url.clone(),
+        audience: at.issuer.clone().unwrap_or_else(|| at.url.to_string()),
+        tls: client_for(at.url.is_https(), &at.trust, peer, report)?,
+        egress: Arc::clone(beside.egress),
+        client: identification((&at.client_id, &at.identification), beside.workshop)?,
     })
 }
 
@@ -144,7 +162,9 @@ pub(super) fn published(checked: &Checked, signers: &Signers) -> Published {
             Some(CredentialKind::Assertion { .. }) => is_told = true,
             Some(CredentialKind::Fetched(fetched)) => {
                 is_told |= fetched.actor;
-                is_client |= matches!(fetched.identification, config::Identification::Key);
+                let is_signed =
+                    |at: &TokenEndpoint| matches!(at.identification, config::Identification::Key);
+                is_client |= fetched.endpoints().any(is_signed);
             }
         }
     }

@@ -188,7 +188,7 @@ pub(super) fn fingerprint(
         hash.update(client.key.expose().as_bytes());
         hash.update(&[0]);
     }
-    if let Some(secret) = server.credentials.as_ref().and_then(|shown| shown.secret()) {
+    for secret in server.credentials.iter().flat_map(|shown| shown.secrets()) {
         hash.update(secret.expose().as_bytes());
         hash.update(&[0]);
     }

@@ -107,6 +107,7 @@ pub(super) const ENTRA: &str = "https://login.microsoftonline.com";
 /// Secrets that are kept elsewhere: each costs a wait.
 pub(super) const MAX_BORROWED: usize = 256;
 pub(super) const CLIENT_AUTH: &str = "client_secret_basic";
+pub(super) const SUBJECT_TOKEN: &str = "access_token";
 pub(super) const TOKEN_AGE: Range<Span> = spans(Span::secs(60), Span::secs(2), Span::secs(3600));
 
 pub(super) const REVIEW_EVERY: Range<Span> = spans(

@@ -2,7 +2,7 @@
 
 use super::trust::Trust;
 use super::url::HttpUrl;
-use portcullis_core::credentials::{Grant, Subject};
+use portcullis_core::credentials::{Grant, Subject, SubjectToken};
 use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,19 +38,39 @@ pub(crate) struct Fetched {
     /// How it is asked.
     pub(crate) grant: Grant,
     /// Where.
-    pub(crate) endpoint: HttpUrl,
+    pub(crate) at: TokenEndpoint,
+    /// The server's URI; always with [`Grant::IdJag`].
+    pub(crate) resource: Option<String>,
+    /// Whether it is told who asks; only with [`Grant::Exchange`].
+    pub(crate) actor: bool,
+    /// Whose word it is shown; always with [`Grant::IdJag`], and only with that.
+    pub(crate) idp: Option<IdentityProvider>,
+    /// How long a token is shown.
+    pub(crate) max_age: Duration,
+}
+
+/// Where an authorization server gives tokens.
+#[derive(Debug)]
+pub(crate) struct TokenEndpoint {
+    /// The place.
+    pub(crate) url: HttpUrl,
+    /// Whose it is, byte for byte; always with [`Grant::IdJag`].
+    pub(crate) issuer: Option<String>,
     /// Whom the connection trusts.
     pub(crate) trust: Box<Trust>,
     /// Our name there; never empty.
     pub(crate) client_id: String,
     /// What shows that it is us.
     pub(crate) identification: Identification,
-    /// The server's URI.
-    pub(crate) resource: Option<String>,
-    /// Whether it is told who asks; only with [`Grant::Exchange`].
-    pub(crate) actor: bool,
-    /// How long a token is shown.
-    pub(crate) max_age: Duration,
+}
+
+/// The identity provider of callers.
+#[derive(Debug)]
+pub(crate) struct IdentityProvider {
+    /// Where it is asked.
+    pub(crate) at: TokenEndpoint,
+    /// What callers bring.
+    pub(crate) subject: SubjectToken,
 }
 
 /// What shows an authorization server that it is us.
@@ -74,6 +94,7 @@ impl CredentialKind {
         match grant {
             Grant::Exchange => "exchange",
             Grant::OnBehalfOf => "on-behalf-of",
+            Grant::IdJag => "id-jag",
             Grant::ClientCredentials => "client-credentials",
         }
     }
@@ -82,20 +103,29 @@ impl CredentialKind {
     pub(crate) fn endpoint(&self) -> Option<&HttpUrl> {
         match self {
             Self::Assertion { .. } => None,
-            Self::Fetched(fetched) => Some(&fetched.endpoint),
+            Self::Fetched(fetched) => Some(&fetched.at.url),
         }
     }
 }
 
+impl Fetched {
+    /// All places where it is asked.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &TokenEndpoint> {
+        std::iter::once(&self.at).chain(self.idp.as_ref().map(|idp| &idp.at))
+    }
+}
+
 impl Credentials {
-    /// The secret among them.
-    pub(crate) fn secret(&self) -> Option<&Secret<String>> {
-        let CredentialKind::Fetched(fetched) = &self.kind else {
-            return None;
+    /// The secrets among them.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
+        let fetched = match &self.kind {
+            CredentialKind::Assertion { .. } => None,
+            CredentialKind::Fetched(fetched) => Some(fetched),
         };
-        match &fetched.identification {
+        let endpoints = fetched.into_iter().flat_map(|fetched| fetched.endpoints());
+        endpoints.filter_map(|at| match &at.identification {
             Identification::Key => None,
             Identification::Basic(secret) | Identification::Post(secret) => Some(secret),
-        }
+        })
     }
 }

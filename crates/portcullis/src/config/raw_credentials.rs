@@ -13,8 +13,10 @@ pub(super) struct Credentials {
     /// Where it comes from. `assertion`: the gateway signs it, for servers that trust the keys at
     /// `PUBLIC_URL/.well-known/jwks.json` and the issuer `PUBLIC_URL/credentials`. Required.
     /// `exchange`: an authorization server gives one for the caller's (RFC 8693); `on-behalf-of`: the same in Entra's
-    /// form; `client-credentials`: it gives one to the gateway itself (RFC 6749 section 4.4), the same for all callers.
-    #[schemars(extend("enum" = ["assertion", "exchange", "on-behalf-of", "client-credentials"]))]
+    /// form; `id-jag`: it gives one for what the caller's identity provider says (enterprise-managed authorization), which is
+    /// asked by `idp`; `client-credentials`: it gives one to the gateway itself (RFC 6749 section 4.4), the same for all
+    /// callers.
+    #[schemars(extend("enum" = ["assertion", "exchange", "on-behalf-of", "id-jag", "client-credentials"]))]
     pub(super) kind: Option<String>,
     /// The `aud` by which the server knows that a token is for it. No two servers share one, and it is none of the
     /// gateway's own. Required.
@@ -29,9 +31,12 @@ pub(super) struct Credentials {
     /// accepts more than one issuer.
     #[schemars(extend("default" = bounds::SUBJECT, "enum" = ["plain", "qualified"]))]
     pub(super) subject: Option<String>,
-    /// Where the authorization server gives tokens. The caller's token goes there, so name no other than its issuer, or one
-    /// that may have it. Required, but for `assertion`.
+    /// Where the authorization server gives tokens. The caller's token goes there, but for `id-jag` and
+    /// `client-credentials`: name no other than its issuer, or one that may have it. Required, but for `assertion`.
     pub(super) token_endpoint: Option<String>,
+    /// The issuer identifier of the authorization server, byte for byte: whom the gateway's signatures there are for.
+    /// Default: `token_endpoint`. Required for `id-jag`, where it is whom the identity provider's word is for.
+    pub(super) issuer: Option<String>,
     /// PEM file with a further root to trust for `token_endpoint`.
     pub(super) ca: Option<String>,
     /// The gateway's own name there. Required, but for `assertion`.
@@ -42,7 +47,7 @@ pub(super) struct Credentials {
     /// Where the secret stands.
     #[schemars(extend("default" = bounds::CLIENT_AUTH, "enum" = ["client_secret_basic", "client_secret_post"]))]
     pub(super) client_auth: Option<String>,
-    /// The server's URI, where the authorization server wants `resource` (RFC 8707).
+    /// The server's URI, where the authorization server wants `resource` (RFC 8707). Required for `id-jag`.
     pub(super) resource: Option<String>,
     /// Whether `exchange` says that the gateway asks for the caller: an `actor_token` signed by the key at
     /// `PUBLIC_URL/.well-known/jwks.json`.
@@ -51,4 +56,30 @@ pub(super) struct Credentials {
     /// How long a token is shown at most; another one is fetched before. Never longer than it lives, or the caller's own.
     #[schemars(extend("default" = bounds::TOKEN_AGE.default_text(), "x-range" = bounds::TOKEN_AGE.words()))]
     pub(super) max_age: Option<Span>,
+    /// How the caller's identity provider is asked. Required for `id-jag`.
+    pub(super) idp: Option<IdentityProvider>,
+}
+
+/// Where the caller's identity provider says who comes, for a server's authorization server (ID-JAG, RFC 8693). The caller's
+/// token goes there: name no other than its issuer.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentityProvider {
+    /// Where it is asked. Required.
+    pub(super) token_endpoint: Option<String>,
+    /// Its issuer identifier: whom the gateway's signatures there are for. Default: `token_endpoint`.
+    pub(super) issuer: Option<String>,
+    /// PEM file with a further root to trust for `token_endpoint`.
+    pub(super) ca: Option<String>,
+    /// The gateway's own name there. Required.
+    pub(super) client_id: Option<String>,
+    /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Default: a signature (`private_key_jwt`, RFC 7523)
+    /// by the key at `PUBLIC_URL/.well-known/client-jwks.json`.
+    pub(super) client_secret: Option<Reference>,
+    /// Where the secret stands.
+    #[schemars(extend("default" = bounds::CLIENT_AUTH, "enum" = ["client_secret_basic", "client_secret_post"]))]
+    pub(super) client_auth: Option<String>,
+    /// What the caller's token is to its issuer.
+    #[schemars(extend("default" = bounds::SUBJECT_TOKEN, "enum" = ["access_token", "id_token"]))]
+    pub(super) subject_token: Option<String>,
 }

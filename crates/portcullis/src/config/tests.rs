@@ -643,6 +643,13 @@ const CREDENTIALS: &[(&str, usize, &str, &str)] = &[
     ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", max_age = \"2h\" }", 117, ".credentials.max_age", "2s to 1h"),
     ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", client_auth = \"client_secret_post\" }", 121, ".credentials.client_auth", "only for a client with `client_secret`"),
     ("credentials = { kind = \"on-behalf-of\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", actor = true }", 119, ".credentials.actor", "only for kind"),
+    ("credentials = { kind = \"id-jag\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", resource = \"r\", idp = { token_endpoint = \"https://l.example\", client_id = \"y\" } }", 1, ".credentials", "no `issuer`"),
+    ("credentials = { kind = \"id-jag\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", issuer = \"i\", idp = { token_endpoint = \"https://l.example\", client_id = \"y\" } }", 1, ".credentials", "no `resource`"),
+    ("credentials = { kind = \"id-jag\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", issuer = \"https://i.example\", resource = \"https://r.example\" }", 1, ".credentials", "no `idp`"),
+    ("credentials = { kind = \"id-jag\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", issuer = \"https://i.example\", resource = \"https://r.example\", idp = { client_id = \"y\" } }", 167, ".credentials.idp", "no `token_endpoint`"),
+    ("credentials = { kind = \"id-jag\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", issuer = \"https://i.example\", resource = \"https://r.example\", idp = { token_endpoint = \"https://l.example\", client_id = \"y\", subject_token = \"saml\" } }", 246, ".credentials.idp.subject_token", "not one of the values"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", idp = { token_endpoint = \"https://l.example\", client_id = \"y\" } }", 107, ".credentials.idp", "only for kind"),
+    ("credentials = { kind = \"exchange\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", issuer = \"a b\" }", 116, ".credentials.issuer", "not an issuer identifier"),
     ("tools.x = { upstream_scopes = [] }", 13, ".tools.x.upstream_scopes", "no tokens of its own"),
 ];
 

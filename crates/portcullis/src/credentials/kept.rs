@@ -23,6 +23,8 @@ pub(crate) struct Held {
     /// Its id, and whom it is for.
     pub(super) id: String,
     pub(super) audience: Arc<str>,
+    /// The id of the grant for which it was given, if there was one.
+    pub(super) grant: Option<String>,
     pub(super) until: Timestamp,
 }
 
@@ -33,7 +35,11 @@ impl fmt::Debug for Held {
 }
 
 impl Held {
-    pub(super) fn new(token: Token, audience: Arc<str>) -> Result<Self, NoCredential> {
+    pub(super) fn new(
+        token: Token,
+        grant: Option<String>,
+        audience: Arc<str>,
+    ) -> Result<Self, NoCredential> {
         let text = Secret::new(["Bearer ", token.text.expose()].concat());
         let mut shown = HeaderValue::from_str(text.expose()).map_err(|_| NoCredential::Broken)?;
         shown.set_sensitive(true);
@@ -41,6 +47,7 @@ impl Held {
             shown,
             id: token.id,
             audience,
+            grant,
             until: token.until,
         })
     }
@@ -228,6 +235,7 @@ mod tests {
             shown: HeaderValue::from_static("Bearer x"),
             id: "x".to_owned(),
             audience: "u".into(),
+            grant: None,
             until: Timestamp::from_seconds(until),
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! The core says for whom and for what; nothing that the client brought is ever shown.
 
+mod endpoint;
 mod fetched;
 mod kept;
 mod ledger;
@@ -20,7 +21,8 @@ use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use fetched::{Actor, Fetching, Identification};
+pub(crate) use endpoint::{Endpoint, Identification};
+pub(crate) use fetched::{Actor, Beside, Fetching, Granting};
 pub(crate) use kept::Kept;
 pub(crate) use ledger::{Issued, Ledger};
 

@@ -3,7 +3,7 @@
 //! INVARIANT: what one authorization server gave is looked up by that server's issuer, and shown to no other.
 
 use super::discover::NoSignIn;
-use super::stored::{self, Known};
+use super::stored::Known;
 use super::{SignIn, lock};
 use crate::clock;
 use crate::upstream::{Notice, Report};
@@ -184,7 +184,7 @@ impl SignIn {
         }
         let (client, ends) = Client::parse(&answer.body, authority)?;
         let longest = clock::now().plus(LIFETIME);
-        Ok(stored::Known {
+        Ok(Known {
             client,
             until: ends.map_or(longest, |ends| ends.min(longest)),
         })

@@ -5,11 +5,13 @@ use super::servers::scopes;
 use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::{Server, ServerName, Upstream};
-use crate::config::credentials::{CredentialKind, Credentials, Fetched, Identification};
+use crate::config::credentials::{
+    CredentialKind, Credentials, Fetched, Identification, IdentityProvider, TokenEndpoint,
+};
 use crate::config::problem::Place;
-use crate::config::raw::Text;
+use crate::config::raw::{Reference, Text};
 use crate::config::raw_credentials as raw;
-use portcullis_core::credentials::{Grant, Subject};
+use portcullis_core::credentials::{Grant, Subject, SubjectToken};
 use portcullis_core::secret::Secret;
 use std::collections::BTreeMap;
 
@@ -61,10 +63,11 @@ fn expect_room(desk: &mut Desk<'_>, place: &Place, upstream: Option<&Upstream>) 
 }
 
 /// The kinds, and for those of an authorization server how it is asked.
-const KINDS: [(&str, Option<Grant>); 4] = [
+const KINDS: [(&str, Option<Grant>); 5] = [
     ("assertion", None),
     ("exchange", Some(Grant::Exchange)),
     ("on-behalf-of", Some(Grant::OnBehalfOf)),
+    ("id-jag", Some(Grant::IdJag)),
     ("client-credentials", Some(Grant::ClientCredentials)),
 ];
 
@@ -107,9 +110,11 @@ fn kind(
     }
 }
 
-const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 8] {
+const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 10] {
     [
         ("token_endpoint", raw.token_endpoint.is_some()),
+        ("issuer", raw.issuer.is_some()),
+        ("idp", raw.idp.is_some()),
         ("ca", raw.ca.is_some()),
         ("client_id", raw.client_id.is_some()),
         ("client_secret", raw.client_secret.is_some()),
@@ -157,21 +162,13 @@ fn fetched(
     raw: &mut raw::Credentials,
     grant: Grant,
 ) -> Option<Fetched> {
-    let endpoint = raw.token_endpoint.take();
-    let client_id = raw.client_id.take().filter(|id| !id.is_empty());
-    for (is_missing, key) in [
-        (endpoint.is_none(), "token_endpoint"),
-        (client_id.is_none(), "client_id"),
-    ] {
-        if is_missing {
-            desk.refuse_missing(place, &format!("no `{key}`"), "this kind needs it");
-        }
-    }
-    let endpoint = endpoint.and_then(|text| desk.url(&place.key("token_endpoint"), &text));
-    let is_https = endpoint.as_ref().is_none_or(|url| url.is_https());
-    let written = Written {
+    let written = Door {
+        token_endpoint: raw.token_endpoint.take(),
+        issuer: raw.issuer.take(),
         ca: raw.ca.take(),
-        ..Written::default()
+        client_id: raw.client_id.take(),
+        client_secret: raw.client_secret.take(),
+        client_auth: raw.client_auth.take(),
     };
     let actor = raw.actor.unwrap_or_default();
     if actor && grant != Grant::Exchange {
@@ -182,18 +179,35 @@ fn fetched(
         );
     }
     let resource = raw.resource.take();
-    let strange = |text: &str| text.is_empty() || text.contains(char::is_whitespace);
-    if resource.as_deref().is_some_and(strange) {
+    if resource.as_deref().is_some_and(is_strange) {
         desk.refuse(&place.key("resource"), "not a URI");
     }
+    let is_jag = grant == Grant::IdJag;
+    for (is_missing, key) in [
+        (written.issuer.is_none(), "issuer"),
+        (resource.is_none(), "resource"),
+        (raw.idp.is_none(), "idp"),
+    ] {
+        if is_jag && is_missing {
+            desk.refuse_missing(place, &format!("no `{key}`"), "kind = \"id-jag\" needs it");
+        }
+    }
+    let idp = raw.idp.take();
+    if idp.is_some() && !is_jag {
+        let only = [("idp", true)];
+        refuse_strange(desk, place, &only, "kind = \"id-jag\"");
+    }
+    let at = door(desk, place, written);
+    let idp = match idp.map(|idp| identity_provider(desk, &place.key("idp"), idp)) {
+        None => None,
+        Some(made) => Some(made?),
+    };
     Some(Fetched {
         grant,
-        trust: trust(desk, place, written, is_https),
-        identification: identification(desk, place, raw)?,
-        endpoint: endpoint?,
-        client_id: client_id?,
+        at: at?,
         resource,
         actor,
+        idp,
         max_age: desk.span(
             &place.key("max_age"),
             raw.max_age.take(),
@@ -202,22 +216,95 @@ fn fetched(
     })
 }
 
+fn identity_provider(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: raw::IdentityProvider,
+) -> Option<IdentityProvider> {
+    let subjects = [
+        ("access_token", SubjectToken::Access),
+        ("id_token", SubjectToken::Id),
+    ];
+    let subject = raw
+        .subject_token
+        .as_deref()
+        .unwrap_or(bounds::SUBJECT_TOKEN);
+    let subject = desk.choose(&place.key("subject_token"), subject, &subjects);
+    let written = Door {
+        token_endpoint: raw.token_endpoint,
+        issuer: raw.issuer,
+        ca: raw.ca,
+        client_id: raw.client_id,
+        client_secret: raw.client_secret,
+        client_auth: raw.client_auth,
+    };
+    let at = door(desk, place, written)?;
+    Some(IdentityProvider {
+        at,
+        subject: subject?,
+    })
+}
+
+/// A token endpoint as it is written.
+struct Door {
+    token_endpoint: Option<String>,
+    issuer: Option<String>,
+    ca: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<Reference>,
+    client_auth: Option<String>,
+}
+
+fn is_strange(text: &str) -> bool {
+    text.is_empty() || text.contains(char::is_whitespace)
+}
+
+fn door(desk: &mut Desk<'_>, place: &Place, raw: Door) -> Option<TokenEndpoint> {
+    let client_id = raw.client_id.filter(|id| !id.is_empty());
+    for (is_missing, key) in [
+        (raw.token_endpoint.is_none(), "token_endpoint"),
+        (client_id.is_none(), "client_id"),
+    ] {
+        if is_missing {
+            desk.refuse_missing(place, &format!("no `{key}`"), "this kind needs it");
+        }
+    }
+    if raw.issuer.as_deref().is_some_and(is_strange) {
+        desk.refuse(&place.key("issuer"), "not an issuer identifier");
+    }
+    let url = raw.token_endpoint;
+    let url = url.and_then(|text| desk.url(&place.key("token_endpoint"), &text));
+    let is_https = url.as_ref().is_none_or(|url| url.is_https());
+    let written = Written {
+        ca: raw.ca,
+        ..Written::default()
+    };
+    let trust = trust(desk, place, written, is_https);
+    Some(TokenEndpoint {
+        trust,
+        identification: identification(desk, place, (raw.client_secret, raw.client_auth))?,
+        url: url?,
+        issuer: raw.issuer,
+        client_id: client_id?,
+    })
+}
+
 fn identification(
     desk: &mut Desk<'_>,
     place: &Place,
-    raw: &mut raw::Credentials,
+    (secret, way): (Option<Reference>, Option<String>),
 ) -> Option<Identification> {
     type Made = fn(Secret<String>) -> Identification;
     let ways: [(&str, Made); 2] = [
         ("client_secret_basic", Identification::Basic),
         ("client_secret_post", Identification::Post),
     ];
-    let Some(secret) = raw.client_secret.take() else {
-        let strange = [("client_auth", raw.client_auth.is_some())];
+    let Some(secret) = secret else {
+        let strange = [("client_auth", way.is_some())];
         refuse_strange(desk, place, &strange, "a client with `client_secret`");
         return Some(Identification::Key);
     };
-    let way = raw.client_auth.as_deref().unwrap_or(bounds::CLIENT_AUTH);
+    let way = way.as_deref().unwrap_or(bounds::CLIENT_AUTH);
     let way = desk.choose(&place.key("client_auth"), way, &ways);
     let secret = desk.text(&place.key("client_secret"), Text::Reference(secret))?;
     way.map(|way| way(secret))

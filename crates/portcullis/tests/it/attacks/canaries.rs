@@ -33,6 +33,7 @@ const SLOTS: [&str; 18] = [
     "pkcs11.pin",
     "servers.*.client_key",
     "servers.*.credentials.client_secret",
+    "servers.*.credentials.idp.client_secret",
     "servers.*.env.*",
     "servers.*.headers.*",
     "servers.*.sign_in.client_secret",
@@ -243,7 +244,11 @@ impl Cage {
         let minter = Host::start(move |_| Answer::json(200, "", &grant.to_string()));
         let credentials = format!(
             "[servers.minted]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.minted.credentials]\nkind = \"client-credentials\"\n\
-             audience = \"https://minted.example\"\ntoken_endpoint = \"{}/token\"\nclient_id = \"gate\"\nclient_secret = {{ env = \"MINTING\" }}\n",
+             audience = \"https://minted.example\"\ntoken_endpoint = \"{}/token\"\nclient_id = \"gate\"\nclient_secret = {{ env = \"MINTING\" }}\n\
+             [servers.vouched]\nurl = \"{0}\"\nallow = [\"*\"]\n[servers.vouched.credentials]\nkind = \"id-jag\"\n\
+             audience = \"https://vouched.example\"\nresource = \"https://vouched.example\"\nissuer = \"{1}\"\n\
+             token_endpoint = \"{1}/token\"\nclient_id = \"gate\"\n[servers.vouched.credentials.idp]\n\
+             token_endpoint = \"{1}/token\"\nclient_id = \"gate\"\nclient_secret = {{ env = \"VOUCHING\" }}\n",
             upstream.url(),
             minter.url()
         );
@@ -313,6 +318,7 @@ impl Cage {
             ("POLLING", of("issuers.*.signals.poll.bearer")),
             ("SCIM_BEARER", of("issuers.*.scim.bearer")),
             ("MINTING", of("servers.*.credentials.client_secret")),
+            ("VOUCHING", of("servers.*.credentials.idp.client_secret")),
             ("CONSENT", of("servers.*.sign_in.client_secret")),
             ("RELYING", of("authority.sign_in.client_secret")),
             ("VAULT_TOKEN", ROOT),
@@ -389,6 +395,7 @@ impl Cage {
             .env("CLIENT_SECRET", of("issuers.*.introspection.client_secret"))
             .env("SCIM_BEARER", of("issuers.*.scim.bearer"))
             .env("MINTING", of("servers.*.credentials.client_secret"))
+            .env("VOUCHING", of("servers.*.credentials.idp.client_secret"))
             .env("CONSENT", of("servers.*.sign_in.client_secret"))
             .env("VAULT_TOKEN", ROOT)
             .env("SECRET_ID", SECRET_ID)
@@ -405,11 +412,12 @@ impl Cage {
     }
 
     fn traffic(&mut self) {
-        for server in ["far", "local", "mutual", "minted", "gone"] {
+        for server in ["far", "local", "mutual", "minted", "vouched", "gone"] {
             let token = self.token(server);
             let path = format!("/servers/{server}/mcp");
             let to = |request: Request| request.to(&path);
-            let expected = if server == "gone" { "502" } else { "200" };
+            let is_refused = ["vouched", "gone"].contains(&server);
+            let expected = if is_refused { "502" } else { "200" };
             let tool = if server == "local" { "show" } else { "echo" };
             let answer = self.ask(server, &to(call(tool).token(&token)));
             assert!(

@@ -5,6 +5,7 @@ mod passthrough;
 mod issued;
 mod carried;
 mod exchanged;
+mod vouched;
 mod credentials;
 mod signature;
 mod issuer;

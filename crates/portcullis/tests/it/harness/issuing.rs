@@ -122,7 +122,7 @@ impl Issuing {
     }
 }
 
-fn rules(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+pub(super) fn rules(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
     let mut rules = Validation::new(algorithm);
     rules.set_audience(&[audience]);
     rules.set_issuer(&[issuer]);
@@ -131,7 +131,7 @@ fn rules(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
     rules
 }
 
-fn read(token: &str, keys: &Value, rules: &Validation) -> Result<Value, String> {
+pub(super) fn read(token: &str, keys: &Value, rules: &Validation) -> Result<Value, String> {
     let keys: JwkSet = serde_json::from_value(keys.clone()).map_err(|error| error.to_string())?;
     let id = decode_header(token).map_err(|error| error.to_string())?.kid;
     let key = keys.find(&id.ok_or("no kid")?).ok_or("no such key")?;
@@ -141,7 +141,7 @@ fn read(token: &str, keys: &Value, rules: &Validation) -> Result<Value, String> 
         .map_err(|error| error.to_string())
 }
 
-fn published(gateway: SocketAddr, path: &str) -> Result<Value, String> {
+pub(super) fn published(gateway: SocketAddr, path: &str) -> Result<Value, String> {
     let answer = Request::new("GET", path).send(gateway);
     if answer.status == 200 {
         Ok(answer.json())
@@ -267,7 +267,7 @@ fn subject(token: &str, state: &State) -> Result<(String, String), String> {
 }
 
 /// The fields of a form, each of which may come once.
-fn form(body: &str) -> BTreeMap<String, String> {
+pub(super) fn form(body: &str) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     for pair in body.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').expect("a field of a form");

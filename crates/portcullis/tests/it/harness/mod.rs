@@ -23,6 +23,7 @@ mod script;
 mod transmitter;
 mod softhsm;
 mod upstream;
+mod vouching;
 
 pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
 pub(crate) use collector::Collector;
@@ -46,6 +47,7 @@ pub(crate) use script::Script;
 pub(crate) use softhsm::{SoftHsm, TokenKey};
 pub(crate) use transmitter::{Doing, Transmitter};
 pub(crate) use upstream::Upstream;
+pub(crate) use vouching::{AT_IDP, Vouching};
 
 /// The revision that has sessions, and the one that has none.
 pub(crate) const WITH_SESSIONS: &str = "2025-11-25";
