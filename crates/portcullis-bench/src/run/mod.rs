@@ -61,9 +61,10 @@ pub struct Options {
     check: Option<PathBuf>,
 }
 
-/// Idle sessions that memory is divided by, after as many as warm the target up.
-const SESSIONS: usize = 1000;
-const WARM_SESSIONS: usize = 64;
+/// Idle sessions that memory is divided by, after some that warm the target up: the allocator takes a few thousand requests to
+/// have touched all that it will use.
+const SESSIONS: usize = 4000;
+const WARM_SESSIONS: usize = 2000;
 
 /// Weighs, prints a table in Markdown, and fails if any answer was wrong. With `--check`, judges
 /// an earlier run instead.
