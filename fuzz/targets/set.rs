@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, Claims, Introspection, Issuer, KeySet, Keys, Trust,
+    Algorithm, Claims, Introspection, Issuer, KeySet, Keys, Topic, Trust,
 };
 use portcullis_core::signals::{Effect, Receiver, read};
 use portcullis_core::time::Timestamp;
@@ -25,6 +25,7 @@ static TRUST: LazyLock<Trust> = LazyLock::new(trust);
 static RECEIVER: LazyLock<Receiver> = LazyLock::new(|| Receiver {
     issuer: ISSUER.to_owned(),
     audience: AUDIENCE.to_owned(),
+    topics: vec![Topic::DeviceCompliance, Topic::RiskLevel],
 });
 
 fn trust() -> Trust {
@@ -76,7 +77,10 @@ fuzz_target!(|claims: &[u8]| {
     );
     match signal.effect {
         Effect::Nothing => {}
-        Effect::End(subject) | Effect::Disable(subject) | Effect::Enable(subject) => {
+        Effect::End(subject)
+        | Effect::Disable(subject)
+        | Effect::Enable(subject)
+        | Effect::Say(subject, ..) => {
             let id = &read["sub_id"];
             let name = if id["format"] == "opaque" {
                 &id["id"]

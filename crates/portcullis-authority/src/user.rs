@@ -85,6 +85,7 @@ impl User {
             has_unknown_groups: false,
             claims: person.claims.clone(),
             declared: Vec::new(),
+            own_declared: None,
             authentication: Authentication::default(),
             issued: since,
             bound: None,

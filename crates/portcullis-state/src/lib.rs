@@ -25,8 +25,8 @@ pub use reviews::{
 };
 pub use revocations::{
     Change, Heard, KEPT, Kind, Lifted, MAX_HEARD, MAX_NAME_BYTES, MAX_REASON_BYTES,
-    MAX_REVOCATIONS, MAX_TOLD, MAX_USERS, News, Page, Provision, Revocation, Sought, Source, Told,
-    Whom,
+    MAX_REVOCATIONS, MAX_SAYINGS, MAX_TOLD, MAX_USERS, News, Page, Provision, Revocation, SAID_FOR,
+    Saying, Sought, Source, Told, Whom,
 };
 pub use sealed::{
     MAX_SECRET_BYTES, MAX_SLOT_BYTES, MAX_TENANTS, NotSealed, Rewrapped, Sealer, Slot, WrappingKeys,

@@ -195,6 +195,10 @@ impl Gateway {
             if let Err(refusal) = self.admits(ticket.principal()) {
                 return refusal;
             }
+            // What permitted it may not permit it any more: the client asks again, and it is decided anew.
+            if let Err(why) = self.issuers.check_said(ticket.principal()) {
+                return why.into();
+            }
             if let Err(why) = check_held(&self.live.load().rules.policy, ticket, clock::now()) {
                 return why.into();
             }
@@ -211,7 +215,13 @@ impl Gateway {
             self.revocations.believe(asked);
             return Ok(seen);
         };
-        self.issuers.revoke(revoked(&news.in_force));
+        let mut revoked = revoked(&news.in_force);
+        for one in &news.said {
+            let whom = (one.issuer.as_str(), one.name.as_str());
+            let what = (one.value.as_str(), one.since);
+            revoked.said.say(whom, one.topic, what);
+        }
+        self.issuers.revoke(revoked);
         self.take_up_reviews().await?;
         self.revocations.believe(asked);
         self.take_up(&news);

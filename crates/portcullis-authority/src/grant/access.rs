@@ -93,6 +93,7 @@ impl Access {
             has_unknown_groups: false,
             claims: self.claims.iter().filter_map(plain).collect(),
             declared: Vec::new(),
+            own_declared: None,
             authentication: Authentication::default(),
             issued: moment("iat"),
             bound: None,

@@ -287,6 +287,7 @@ impl Granted {
             has_unknown_groups: false,
             claims,
             declared: Vec::new(),
+            own_declared: None,
             authentication: Authentication::default(),
             issued: against.made,
             bound: None,

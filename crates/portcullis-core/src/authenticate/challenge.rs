@@ -112,7 +112,8 @@ pub(super) const fn error(why: &Unauthenticated, scheme: Scheme) -> Option<&'sta
         | Unauthenticated::Certificate(_)
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive
-        | Unauthenticated::Revoked { .. } => Some("invalid_token"),
+        | Unauthenticated::Revoked { .. }
+        | Unauthenticated::Changed => Some("invalid_token"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Claims that the configuration declares, with what they must be, so that policies can speak of them.
 
-use super::{ClaimPath, Unauthenticated};
+use super::{ClaimPath, Topic, Unauthenticated};
 use serde_json::{Map, Value};
 
 /// The longest text of such a claim, in bytes: it also stands in records.
@@ -17,6 +17,8 @@ pub struct DeclaredClaim {
     pub path: ClaimPath,
     /// What it must be.
     pub kind: ClaimKind,
+    /// What its issuer says by events in its place.
+    pub pushed: Option<Topic>,
 }
 
 /// What a claim must be.
@@ -124,6 +126,7 @@ mod tests {
             name: "x".to_owned(),
             path: ClaimPath::new(vec!["at".to_owned(), "x".to_owned()]),
             kind,
+            pushed: None,
         }];
         let found = read(&declared, claims.as_object().unwrap())?;
         Ok(found.first().map(|(_, value)| value.json()))

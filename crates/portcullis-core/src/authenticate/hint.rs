@@ -64,6 +64,7 @@ pub(crate) fn hint(
         | Unauthenticated::Proof(_)
         | Unauthenticated::Certificate(_)
         | Unauthenticated::Revoked { .. }
+        | Unauthenticated::Changed
         | Unauthenticated::Unasked { .. }
         | Unauthenticated::Inactive => None,
     }

@@ -126,6 +126,7 @@ impl Question {
         let mut identity = read(claims, issuer, resource, now)?;
         identity.bound = self.bound(identity.bound)?;
         trust.check_revoked(&identity)?;
+        let identity = trust.hold_against(issuer, identity);
         let until = identity.expires.min(now.plus(ttl));
         let known = Principal::new(identity);
         cache.keep_until(self.place, trust.generation, known, until);

@@ -41,7 +41,7 @@ pub(super) fn verify(
     header.check_type(issuer)?;
     let identity = identify(claims, issuer, resource, now)?;
     trust.check_revoked(&identity)?;
-    Ok(identity)
+    Ok(trust.hold_against(issuer, identity))
 }
 
 /// Header and claims of a token that a key of its issuer has signed; nothing else of it is checked.
@@ -229,6 +229,7 @@ pub(super) fn identify(
         issued: times.made,
         bound: confirmation(&claims)?,
         declared: names.declared(&claims)?,
+        own_declared: None,
         expires: times.expires,
         lifetime: times.lifetime,
         tenant: names.membership.of(&claims)?,
@@ -265,6 +266,7 @@ pub(crate) fn signed_in(
         issued: made,
         bound: None,
         declared: names.declared(&claims)?,
+        own_declared: None,
         expires: made,
         lifetime: Duration::ZERO,
         tenant: names.membership.of(&claims)?,

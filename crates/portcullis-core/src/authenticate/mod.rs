@@ -17,6 +17,7 @@ mod keys;
 mod login;
 mod resource;
 mod revoked;
+mod said;
 
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -44,6 +45,7 @@ pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use login::Authentication;
 pub use resource::{Binding, Resource};
 pub use revoked::{Cause, Revoked};
+pub use said::{Said, Topic};
 pub use tenant::Membership;
 
 /// The most that a clock may be off, whatever the configuration says.
@@ -78,6 +80,8 @@ pub struct Identity {
     pub claims: Vec<(String, String)>,
     /// The claims that the configuration declares for policies, as far as the token has them.
     pub declared: Vec<(String, ClaimValue)>,
+    /// The same as the token itself says, where its issuer may say otherwise by events.
+    pub own_declared: Option<Vec<(String, ClaimValue)>>,
     /// What the token says of the login behind it.
     pub authentication: Authentication,
     /// When the token was made (`iat`), the beginning of time if it does not say; when the process of the
@@ -160,6 +164,7 @@ pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Princi
         has_unknown_groups: false,
         claims: vec![("name".to_owned(), name.to_owned())],
         declared: Vec::new(),
+        own_declared: None,
         authentication: Authentication::default(),
         issued: started,
         bound: None,
@@ -295,6 +300,9 @@ pub enum Unauthenticated {
         /// What the revocation follows from.
         cause: Cause,
     },
+    /// Its issuer has said something else of the caller since it was looked at.
+    #[error("not what was known of the caller")]
+    Changed,
     /// Nobody knows before its issuer was asked (RFC 7662).
     #[error("issuer not asked")]
     Unasked {
@@ -336,6 +344,7 @@ impl Unauthenticated {
             Self::Proof(why) => why.reason(),
             Self::Certificate(why) => why.reason(),
             Self::Revoked { .. } => "revoked",
+            Self::Changed => "changed",
             Self::Unasked { .. } => "introspection",
             Self::Inactive => "inactive",
         }

@@ -1,6 +1,6 @@
 //! Tokens that are refused although they verify.
 
-use super::{Identity, MAX_SKEW, Trust, Unauthenticated, key_of};
+use super::{Identity, MAX_SKEW, Said, Trust, Unauthenticated, key_of};
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Revoked {
     clients: HashMap<String, HashMap<String, Until>>,
     /// By issuer, claim and value.
     claims: HashMap<String, HashMap<String, HashMap<String, Until>>>,
+    /// What issuers say of whom is not revoked.
+    pub said: Said,
 }
 
 /// What a revocation follows from, for the record of whoever is refused: the trace of an exchange.

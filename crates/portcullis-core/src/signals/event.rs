@@ -1,7 +1,7 @@
 //! Which events take access away (OpenID CAEP 1.0, RISC 1.0), and from whom (RFC 9493).
 
 use super::{Effect, Receiver, Subject, Unheard, named};
-use crate::authenticate::moment;
+use crate::authenticate::{Topic, moment};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,9 @@ enum Meaning {
 }
 
 use Meaning::{Disables, Enables, Ends, EndsUnless, Nothing};
+
+/// The longest level, in bytes: it also stands in records.
+const MAX_LEVEL_BYTES: usize = 256;
 
 const PREFIX: &str = "https://schemas.openid.net/secevent/";
 
@@ -123,7 +126,11 @@ pub(super) fn read(
     let Some((_, word, meaning)) = known else {
         return Ok(("unknown", Effect::Nothing));
     };
+    let said = topic(word).filter(|topic| receiver.topics.contains(topic));
+    // What cannot be read is as grave as if nobody had asked for it.
+    let said = said.and_then(|topic| Some((topic, value(topic, event)?)));
     let effect: fn(Subject) -> Effect = match *meaning {
+        Ends | EndsUnless(..) if said.is_some() => Effect::End,
         Nothing => return Ok((word, Effect::Nothing)),
         EndsUnless(member, good) if is_one_of(event.get(member), good) => {
             return Ok((word, Effect::Nothing));
@@ -137,8 +144,48 @@ pub(super) fn read(
         return Err(Unheard::Time);
     }
     let name = subject(claims.get("sub_id"), receiver)?;
-    let since = since.min(now);
-    Ok((word, effect(Subject { name, since })))
+    let subject = Subject {
+        name,
+        since: since.min(now),
+    };
+    Ok((
+        word,
+        match said {
+            Some((topic, value)) => Effect::Say(subject, topic, value),
+            None => effect(subject),
+        },
+    ))
+}
+
+fn topic(word: &str) -> Option<Topic> {
+    match word {
+        "device-compliance-change" => Some(Topic::DeviceCompliance),
+        "risk-level-change" => Some(Topic::RiskLevel),
+        "assurance-level-change" => Some(Topic::AssuranceLevel),
+        _ => None,
+    }
+}
+
+/// What an event says of its topic (CAEP 1.0 sections 3.4, 3.5 and 3.8), in our words.
+fn value(topic: Topic, event: &Map<String, Value>) -> Option<String> {
+    let text = |member: &str| event.get(member).and_then(Value::as_str);
+    match topic {
+        Topic::DeviceCompliance => match text("current_status")? {
+            "compliant" => Some("true".to_owned()),
+            "not-compliant" => Some("false".to_owned()),
+            _ => None,
+        },
+        Topic::RiskLevel => match text("current_level")? {
+            "LOW" => Some("low".to_owned()),
+            "MEDIUM" => Some("medium".to_owned()),
+            "HIGH" => Some("high".to_owned()),
+            _ => None,
+        },
+        Topic::AssuranceLevel => {
+            let level = text("current_level")?;
+            (!level.is_empty() && level.len() <= MAX_LEVEL_BYTES).then(|| level.to_owned())
+        }
+    }
 }
 
 fn is_one_of(value: Option<&Value>, good: &[&str]) -> bool {

@@ -5,7 +5,7 @@
 mod event;
 pub mod poll;
 
-use crate::authenticate::{MAX_SKEW, Trust, Unauthenticated, check_audience, moment, open};
+use crate::authenticate::{MAX_SKEW, Topic, Trust, Unauthenticated, check_audience, moment, open};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Receiver {
     pub issuer: String,
     /// What `aud` must name.
     pub audience: String,
+    /// What it says that is for policies to judge, and ends nothing by itself.
+    pub topics: Vec<Topic>,
 }
 
 /// An event that its issuer has signed.
@@ -53,6 +55,8 @@ pub enum Effect {
     Disable(Subject),
     /// The account that was disabled before is enabled.
     Enable(Subject),
+    /// This is so of the subject from then on.
+    Say(Subject, Topic, String),
 }
 
 /// Whom an event is about, and when it happened.

@@ -54,6 +54,7 @@ fn hear(header: &str, claims: &str) -> Result<Signal, Unheard> {
     let receiver = Receiver {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
+        topics: Vec::new(),
     };
     let now = Timestamp::from_seconds(NOW);
     read(sign(header, claims).as_bytes(), &receiver, &TRUST, now)
@@ -271,6 +272,7 @@ fn auth_05_says_what_each_event_means() {
         Effect::End(_) => "end",
         Effect::Disable(_) => "disable",
         Effect::Enable(_) => "enable",
+        Effect::Say(..) => "say",
     };
     let rows = rows();
     for (family, kind, event, expected) in rows {
@@ -302,4 +304,56 @@ proptest! {
             Err(why) => prop_assert!(!why.reason().is_empty()),
         }
     }
+}
+
+#[test]
+fn auth_05_what_policies_judge_is_said_and_ends_nothing() {
+    let receiver = Receiver {
+        issuer: ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        topics: Topic::ALL.map(|(_, topic)| topic).to_vec(),
+    };
+    let check = |event: &str, members: Value, expected: Option<&str>| {
+        let events = json!({ "events": { format!("{CAEP}{event}"): members } });
+        let token = sign(HEADER, &claims(&events));
+        let now = Timestamp::from_seconds(NOW);
+        let signal = read(token.as_bytes(), &receiver, &TRUST, now).unwrap();
+        let said = match signal.effect {
+            Effect::Say(subject, topic, value) => {
+                assert_eq!(subject.name, "alice");
+                Some(format!("{} {value}", topic.name()))
+            }
+            Effect::Nothing | Effect::End(_) | Effect::Disable(_) | Effect::Enable(_) => None,
+        };
+        assert_eq!(said.as_deref(), expected, "{event}");
+    };
+    let device = "device-compliance-change";
+    let status = |status: &str| json!({ "current_status": status });
+    check(device, status("compliant"), Some("device-compliance true"));
+    check(
+        device,
+        status("not-compliant"),
+        Some("device-compliance false"),
+    );
+    check(device, status("Compliant"), None);
+    check(device, json!({}), None);
+    let level = |level: &str| json!({ "current_level": level });
+    check("risk-level-change", level("HIGH"), Some("risk-level high"));
+    check(
+        "risk-level-change",
+        level("MEDIUM"),
+        Some("risk-level medium"),
+    );
+    check("risk-level-change", level("LOW"), Some("risk-level low"));
+    check("risk-level-change", level("low"), None);
+    check("risk-level-change", json!({ "current_level": 1 }), None);
+    let assurance = "assurance-level-change";
+    check(
+        assurance,
+        level("nist-aal2"),
+        Some("assurance-level nist-aal2"),
+    );
+    check(assurance, level(""), None);
+    check(assurance, level(&"x".repeat(257)), None);
+    check("session-revoked", json!({}), None);
 }

@@ -1,8 +1,8 @@
 //! What issuers say by themselves: each security event counts once, together with what it changes.
 
 use super::{
-    Lifted, MAX_NAME_BYTES, Micros, Revocation, Source, Whom, all, begin, next_epoch, prune_in,
-    write,
+    Lifted, MAX_NAME_BYTES, Micros, Revocation, Saying, Source, Whom, all, begin, next_epoch,
+    prune_in, write,
 };
 use crate::durable::{Durable, Failed};
 use portcullis_core::time::Timestamp;
@@ -33,6 +33,8 @@ pub enum Change {
     Revoke(Revocation),
     /// What that source had disabled before that moment is enabled.
     Enable(Whom, Source, Lifted),
+    /// Something is said, for policies to judge.
+    Say(Saying),
 }
 
 /// Whether it is news.
@@ -93,7 +95,7 @@ pub(super) fn carry_out(
     prune_in(change, now)?;
     let epoch = next_epoch(change)?;
     for one in changes {
-        one.make(change, epoch)?;
+        one.make(change, (epoch, now))?;
     }
     if count(change, "revocations WHERE source != 'operator'")? > MAX_TOLD {
         return Err(Failed::Full);
@@ -109,13 +111,15 @@ impl Change {
     pub(super) fn is_fit(&self) -> bool {
         match self {
             Self::Revoke(revocation) => revocation.is_fit(),
+            Self::Say(saying) => saying.is_fit(),
             Self::Enable(whom, _, lifted) => is_named(&whom.name) && is_named(&lifted.by),
         }
     }
 
-    fn make(&self, change: &Connection, epoch: i64) -> Result<(), Failed> {
+    fn make(&self, change: &Connection, (epoch, now): (i64, Timestamp)) -> Result<(), Failed> {
         match self {
             Self::Revoke(revocation) => write(change, revocation, epoch).map(drop),
+            Self::Say(saying) => saying.write(change, now),
             Self::Enable(whom, source, lifted) => {
                 let sql = format!(
                     "UPDATE revocations SET lifted = :at, lifted_by = :by, changed = :epoch, noted = 0

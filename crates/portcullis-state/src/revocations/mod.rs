@@ -1,6 +1,7 @@
 //! Tokens that are worth nothing any more although they verify: by token, by subject, by client.
 
 mod heard;
+mod sayings;
 mod columns;
 mod whom;
 mod users;
@@ -16,6 +17,7 @@ use rusqlite::{
 use std::time::Duration;
 
 pub use heard::{Change, Heard, MAX_HEARD, MAX_TOLD, Told};
+pub use sayings::{MAX_SAYINGS, SAID_FOR, Saying};
 pub use users::{MAX_USERS, Page, Provision, Sought};
 pub use whom::{Kind, Source, Whom};
 
@@ -69,6 +71,8 @@ pub struct News {
     pub epoch: u64,
     /// All that is revoked now.
     pub in_force: Vec<Revocation>,
+    /// All that issuers say of whom is not revoked.
+    pub said: Vec<Saying>,
     /// What was made or taken back since; at the first look, what no gateway has recorded yet.
     pub changed: Vec<Revocation>,
 }
@@ -212,6 +216,7 @@ impl Durable {
             Ok(Some(News {
                 epoch,
                 in_force,
+                said: sayings::all(&look)?,
                 changed,
             }))
         })
@@ -242,7 +247,7 @@ impl Durable {
             let change = begin(connection)?;
             heard::prune(&change, now)?;
             authority::prune(&change, now)?;
-            if prune_in(&change, now)? > 0 {
+            if prune_in(&change, now)? + sayings::prune(&change, now)? > 0 {
                 next_epoch(&change)?;
             }
             change.commit()?;

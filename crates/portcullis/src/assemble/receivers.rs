@@ -30,6 +30,12 @@ pub(super) fn receivers(
             receiver: Receiver {
                 issuer: external.issuer.clone(),
                 audience: signals.audience.clone(),
+                topics: external
+                    .claims
+                    .declared
+                    .iter()
+                    .filter_map(|claim| claim.pushed)
+                    .collect(),
             },
             bearer: signals.bearer.clone(),
             is_by_subject: external.claims.subject == "sub",

@@ -109,6 +109,11 @@ pub(super) struct Claim {
     pub(super) kind: Option<String>,
     /// The claim in the token, written like `roles_claim`. Default: NAME.
     pub(super) claim: Option<Path>,
+    /// What this issuer says by `signals` in its place: `device-compliance` (a `bool`), `risk-level` (`low`, `medium` or
+    /// `high`) or `assurance-level`. It counts against tokens that were issued before, and those that say nothing. Such an
+    /// event then ends no access by itself: policies decide.
+    #[schemars(extend("enum" = ["device-compliance", "risk-level", "assurance-level"]))]
+    pub(super) pushed: Option<String>,
 }
 
 /// Security events that this issuer pushes (Shared Signals, RFC 8935) to `PUBLIC_URL/signals/NAME`. NAME is that of

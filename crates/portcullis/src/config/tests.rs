@@ -1389,3 +1389,35 @@ fn tok_19_destinations_of_alerts_are_checked() {
     let problems = reads(&format!("{short}{REST}")).expect_err(&short);
     assert!(problems.to_string().contains("too short"), "{problems}");
 }
+
+#[test]
+fn auth_05_what_is_pushed_has_a_type_and_somebody_who_pushes_it() {
+    let issuer = |more: &str, claim: &str| {
+        format!(
+            "[issuers.idp]\nissuer = \"https://idp.example\"\n{more}\n[issuers.idp.claims]\nx = {{ {claim} }}\n{REST}"
+        )
+    };
+    let signals = "signals = { audience = \"https://gate.example/signals\" }";
+    for (kind, topic) in [
+        ("bool", "device-compliance"),
+        ("string", "risk-level"),
+        ("string", "assurance-level"),
+    ] {
+        let claim = format!("type = \"{kind}\", pushed = \"{topic}\"");
+        drop(reads(&issuer(signals, &claim)).unwrap());
+        let problems = reads(&issuer("", &claim)).expect_err("no signals");
+        assert!(
+            problems.to_string().contains("nothing is pushed"),
+            "{problems}"
+        );
+        let claim = format!("type = \"long\", pushed = \"{topic}\"");
+        let problems = reads(&issuer(signals, &claim)).expect_err("another type");
+        assert!(problems.to_string().contains("another type"), "{problems}");
+    }
+    let problems =
+        reads(&issuer(signals, "type = \"bool\", pushed = \"weather\"")).expect_err("weather");
+    assert!(
+        problems.to_string().contains("device-compliance"),
+        "{problems}"
+    );
+}

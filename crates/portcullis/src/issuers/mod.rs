@@ -160,6 +160,11 @@ impl Issuers {
         self.trust.load().check_revoked(principal)
     }
 
+    /// Whether what issuers say of a caller is what it was when the token was verified.
+    pub(crate) fn check_said(&self, principal: &Principal) -> Result<(), Unauthenticated> {
+        self.trust.load().check_said(principal)
+    }
+
     /// Replaces what is revoked.
     pub(crate) fn revoke(&self, revoked: Revoked) {
         let _alone = lock(&self.publishing);

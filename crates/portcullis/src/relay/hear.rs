@@ -18,7 +18,9 @@ use portcullis_core::signals::{
     self, DISABLED_FOR, Effect, MAX_AGE, MAX_TOKEN_BYTES, Receiver, Signal, Subject, Unheard,
 };
 use portcullis_core::time::Timestamp;
-use portcullis_state::{Change, Failed, Heard, Kind, Lifted, Revocation, Source, Told, Whom};
+use portcullis_state::{
+    Change, Failed, Heard, Kind, Lifted, Revocation, Saying, Source, Told, Whom,
+};
 use std::net::SocketAddr;
 
 /// How many events one network may push.
@@ -135,6 +137,9 @@ impl Gateway {
         if let Some(subject) = subject {
             exchange.fact("subject", &subject.name);
         }
+        if let Effect::Say(_, topic, value) = &signal.effect {
+            exchange.fact("said", &format!("{} {value}", topic.name()));
+        }
         let told = told(&signal, receiver, changes, now);
         match self.revocations.hear(told, now).await {
             Ok(Heard::News) => Ok(()),
@@ -236,6 +241,16 @@ pub(super) fn changes<'a>(
             };
             let enabled = Change::Enable(whom(subject), Source::Disabled, lifted);
             ("enabled", Some(subject), vec![enabled])
+        }
+        Effect::Say(subject, topic, value) => {
+            let said = Change::Say(Saying {
+                issuer: receiver.issuer.clone(),
+                name: subject.name.clone(),
+                topic: *topic,
+                value: value.clone(),
+                since: subject.since,
+            });
+            ("said", Some(subject), vec![said])
         }
     }
 }

@@ -51,6 +51,7 @@ enum End {
     Draining,
     SessionOver,
     Revoked(Cause),
+    Changed,
     StepUp,
     Refused(Refusal),
 }
@@ -64,6 +65,7 @@ impl End {
             Self::Draining => "draining",
             Self::SessionOver => "session",
             Self::Revoked(_) => "revoked",
+            Self::Changed => "changed",
             Self::StepUp => "step_up",
             Self::Refused(Refusal::Forbidden(Forbidden::Held { .. })) => "review",
             Self::Refused(_) => "refused",
@@ -75,6 +77,9 @@ impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
         if let Refusal::Unauthenticated(Unauthenticated::Revoked { cause }) = refusal {
             return Self::Revoked(cause);
+        }
+        if let Refusal::Unauthenticated(Unauthenticated::Changed) = refusal {
+            return Self::Changed;
         }
         if let Refusal::Forbidden(Forbidden::StepUp { .. }) = refusal {
             return Self::StepUp;

@@ -59,6 +59,9 @@ pub(super) fn text(zones: &[Zone], claims: &[(String, DeclaredClaim)]) -> String
     for (issuer, claim) in claims {
         let (name, path, kind) = (&claim.name, claim.path.names(), claim.kind.name());
         let _written = writeln!(text, "claim {name:?} {kind} of {issuer:?} at {path:?}");
+        if let Some(topic) = claim.pushed {
+            let _written = writeln!(text, "or what is said of {}", topic.name());
+        }
     }
     text
 }

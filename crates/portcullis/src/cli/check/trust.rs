@@ -3,7 +3,7 @@
 use super::words::listed;
 use crate::assemble::own_issuer;
 use crate::config::{Checked, External, Issuer};
-use portcullis_core::authenticate::{Claims, DeclaredClaim};
+use portcullis_core::authenticate::{Claims, DeclaredClaim, Topic};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -44,8 +44,8 @@ pub(super) struct Named {
     pub(super) required_claims: BTreeMap<String, Vec<String>>,
     pub(super) one_of_claims: Vec<String>,
     pub(super) forbidden_claims: Vec<String>,
-    /// What policies can speak of: the type, and where it stands.
-    pub(super) claims: BTreeMap<String, (&'static str, Vec<String>)>,
+    /// What policies can speak of.
+    pub(super) claims: BTreeMap<String, Said>,
 }
 
 impl Trust {
@@ -101,6 +101,14 @@ fn external_issuer(external: &External) -> Trust {
     }
 }
 
+/// A claim that policies can speak of: its type, where it stands, and of what events say it.
+#[derive(Debug, Serialize)]
+pub(super) struct Said {
+    kind: &'static str,
+    way: Vec<String>,
+    pushed: Option<&'static str>,
+}
+
 impl Named {
     fn of(claims: &Claims) -> Self {
         Self {
@@ -119,9 +127,13 @@ impl Named {
     }
 }
 
-fn declared(claim: &DeclaredClaim) -> (String, (&'static str, Vec<String>)) {
-    let way = claim.path.names().to_vec();
-    (claim.name.clone(), (claim.kind.name(), way))
+fn declared(claim: &DeclaredClaim) -> (String, Said) {
+    let said = Said {
+        kind: claim.kind.name(),
+        way: claim.path.names().to_vec(),
+        pushed: claim.pushed.map(Topic::name),
+    };
+    (claim.name.clone(), said)
 }
 
 impl fmt::Display for Trust {
@@ -194,12 +206,13 @@ impl fmt::Display for Named {
                 implied.join(", ")
             )?;
         }
-        for (name, (kind, way)) in &self.claims {
-            writeln!(
-                out,
-                "           policies know {name}: {kind}, from {}",
-                way.join(" > ")
-            )?;
+        for (name, said) in &self.claims {
+            let (kind, way) = (said.kind, said.way.join(" > "));
+            write!(out, "           policies know {name}: {kind}, from {way}")?;
+            match said.pushed {
+                Some(topic) => writeln!(out, ", or from events of {topic}")?,
+                None => writeln!(out)?,
+            }
         }
         for (name, texts) in &self.required_claims {
             writeln!(out, "           needs {name} = {}", texts.join(" or "))?;

@@ -6,7 +6,7 @@ use crate::config::bounds;
 use crate::config::checked::Issuer;
 use crate::config::problem::Place;
 use crate::config::raw_issuer::Claim;
-use portcullis_core::authenticate::{ClaimKind, DeclaredClaim};
+use portcullis_core::authenticate::{ClaimKind, DeclaredClaim, Topic};
 use std::collections::BTreeMap;
 
 /// Longest name of a claim in policies.
@@ -50,9 +50,47 @@ pub(super) fn declared(
         };
         let kind = desk.choose(&place.key("type"), &kind, &ClaimKind::ALL);
         let path = way(desk, &place.key("claim"), raw.claim, &name);
-        declared.extend(kind.map(|kind| DeclaredClaim { name, path, kind }));
+        let pushed = raw.pushed.and_then(|text| {
+            let place = place.key("pushed");
+            pushed(desk, &place, &text, kind)
+        });
+        declared.extend(kind.map(|kind| DeclaredClaim {
+            name,
+            path,
+            kind,
+            pushed,
+        }));
     }
     declared
+}
+
+fn pushed(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    text: &str,
+    kind: Option<ClaimKind>,
+) -> Option<Topic> {
+    let topic = desk.choose(place, text, &Topic::ALL)?;
+    if kind.is_some_and(|kind| kind != topic.kind()) {
+        let fix = format!("write type = \"{}\"", topic.kind().name());
+        desk.refuse_with(place, "what is said of it has another type", &fix);
+    }
+    Some(topic)
+}
+
+/// Of an issuer from which no events come, nothing is known but by its tokens.
+pub(super) fn expect_nothing_pushed(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    declared: &[DeclaredClaim],
+) {
+    for claim in declared.iter().filter(|claim| claim.pushed.is_some()) {
+        desk.refuse_with(
+            &place.key(&claim.name).key("pushed"),
+            "nothing is pushed by this issuer",
+            "write `signals` of the issuer too",
+        );
+    }
 }
 
 /// One name has one type, whoever issues the token: a policy is checked once for all of them.

@@ -1,7 +1,7 @@
 //! Who may sign tokens.
 
 use super::claims::claims;
-use super::declared::agree;
+use super::declared::{agree, expect_nothing_pushed};
 use super::desk::Desk;
 use super::introspection::introspection;
 use super::presets::{INSTEAD_OF_GOOGLE, NO_GOOGLE, expand};
@@ -106,11 +106,15 @@ fn whole(desk: &mut Desk<'_>, place: &Place, name: &str, mut raw: raw::Issuer) -
     let scim = told.and_then(|raw| scim(desk, &place.key("scim"), name, raw));
     let asked = raw.introspection.take();
     let introspection = asked.and_then(|raw| introspection(desk, &place.key("introspection"), raw));
+    let external = external(desk, place, raw)?;
+    if signals.is_none() {
+        expect_nothing_pushed(desk, &place.key("claims"), &external.claims.declared);
+    }
     Some(External {
         signals,
         scim,
         introspection,
-        ..external(desk, place, raw)?
+        ..external
     })
 }
 

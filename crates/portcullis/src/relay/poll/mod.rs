@@ -18,8 +18,8 @@ pub(crate) use feeds::Feeds;
 use hyper::header::HeaderValue;
 use portcullis_audit::Record;
 use portcullis_core::authenticate::Unauthenticated;
-use portcullis_core::signals::Unheard;
 use portcullis_core::signals::poll::Patience;
+use portcullis_core::signals::{Effect, Unheard};
 use portcullis_state::Heard;
 use pulse::Pulse;
 use std::fmt;
@@ -100,6 +100,10 @@ impl Gateway {
         record.detail.set("effect", effect);
         if let Some(subject) = subject {
             record.detail.set("subject", subject.name.as_str());
+        }
+        if let Effect::Say(_, topic, value) = &signal.effect {
+            let said = format!("{} {value}", topic.name());
+            record.detail.set("said", said.as_str());
         }
         let outcome = match self
             .revocations

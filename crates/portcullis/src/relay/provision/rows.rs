@@ -80,7 +80,7 @@ pub(super) fn take_down(changes: &[Change], exchange: &mut Exchange) -> &'static
     for change in changes {
         match change {
             Change::Revoke(row) if row.source == Source::Directory => disabled.push(&row.whom),
-            Change::Revoke(_) => {}
+            Change::Revoke(_) | Change::Say(_) => {}
             Change::Enable(whom, ..) => enabled.push(whom),
         }
     }

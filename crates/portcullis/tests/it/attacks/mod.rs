@@ -28,6 +28,7 @@ mod signals;
 mod feed;
 mod directory;
 mod facts;
+mod risk;
 mod misuse;
 mod alerts;
 mod opaque;

@@ -23,7 +23,7 @@ url = "{upstream}"
 allow = ["*"]
 "#;
 
-fn push(token: &str) -> Request {
+pub(super) fn push(token: &str) -> Request {
     Request::new("POST", "/signals/idp")
         .set("content-type", "application/secevent+jwt")
         .set("accept", "application/json")
@@ -45,7 +45,7 @@ impl Scene {
     }
 
     /// Pushes an event that must be taken, and waits until it is in effect.
-    fn tells(&self, event: &Draft, effect: &str) -> Value {
+    pub(super) fn tells(&self, event: &Draft, effect: &str) -> Value {
         let response = self.send(&push(&event.sign()));
         assert_eq!(
             (response.status, response.body.as_str()),
@@ -60,7 +60,12 @@ impl Scene {
     }
 
     /// Pushes what must be answered and recorded so.
-    fn dismisses(&self, request: &Request, (status, code): (u16, &str), reason: &str) -> Response {
+    pub(super) fn dismisses(
+        &self,
+        request: &Request,
+        (status, code): (u16, &str),
+        reason: &str,
+    ) -> Response {
         let response = self.send(request);
         assert_eq!(response.status, status, "{reason}: {response:?}");
         if status == 400 || status == 401 {

@@ -28,6 +28,7 @@ fn claim(name: &str, kind: ClaimKind) -> (String, DeclaredClaim) {
         name: name.to_owned(),
         path: ClaimPath::new(vec![name.to_owned()]),
         kind,
+        pushed: None,
     };
     (ISSUER.to_owned(), claim)
 }
