@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
 /// The places of a configuration for a secret, by the schema's paths. A new one fails this test until it has a canary.
-const SLOTS: [&str; 18] = [
+const SLOTS: [&str; 19] = [
     "alerts.*.client_key",
     "alerts.*.secret",
     "authority.sign_in.client_secret",
