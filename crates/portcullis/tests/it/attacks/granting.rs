@@ -186,7 +186,9 @@ fn cd_05_refuses_to_do_without_s256() {
 
 #[test]
 fn cd_07_a_code_gives_tokens_to_whom_and_for_what_it_was_made() {
-    let scene = Granting::start("");
+    let scene = Granting::start(
+        "[authority.clients.other]\nredirect_uris = [\"http://localhost/callback\"]",
+    );
     scene.approve("good", json!({}), json!({}));
     let answer = scene.redeem("good", &[("resource", &scene.resource())]);
     let given = answer.json();
@@ -224,9 +226,9 @@ fn cd_07_a_code_gives_tokens_to_whom_and_for_what_it_was_made() {
     for (code, change, (event, reason), error) in [
         (
             "client",
-            ("client_id", "nobody"),
-            ("oauth.client_rejected", "unknown"),
-            "invalid_client",
+            ("client_id", "other"),
+            ("oauth.token_refused", "client"),
+            "invalid_grant",
         ),
         (
             "redirect",

@@ -18,6 +18,7 @@ mod egress;
 mod keeper;
 mod consent;
 mod granting;
+mod clients;
 mod signed_in;
 mod lifetime;
 mod proof;

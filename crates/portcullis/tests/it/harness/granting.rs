@@ -12,22 +12,26 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A secret of a client, and where its answers go.
-pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(crate) const CALLBACK: &str = "http://localhost:4711/callback";
 
 /// The gateway and a server behind it.
 pub(crate) struct Granting {
     pub(crate) gateway: Gateway,
-    pub(crate) upstream: Upstream,
 }
 
 impl Granting {
     /// One with a public client `app`; `more` are further keys and tables of `[authority]`.
     pub(crate) fn start(more: &str) -> Self {
+        Self::beside("", more)
+    }
+
+    /// The same with other tables before `[authority]`.
+    pub(crate) fn beside(tables: &str, more: &str) -> Self {
         let upstream = Upstream::start();
         let config = format!(
-            "[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\nscopes = [\"notes:read\"]\n\
+            "{tables}[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\nscopes = [\"notes:read\"]\n\
 [servers.other]\nurl = \"{}\"\nallow = [\"*\"]\n[authority]\n{more}\n[authority.clients.app]\n\
 redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/callback\"]\n",
             upstream.url(),
@@ -35,7 +39,6 @@ redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/call
         );
         Self {
             gateway: Gateway::start(&config),
-            upstream,
         }
     }
 

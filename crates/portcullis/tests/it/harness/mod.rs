@@ -30,7 +30,7 @@ pub(crate) use collector::Collector;
 pub(crate) use consenting::{Browser, Consenting, Granter};
 pub(crate) use dns::Dns;
 pub(crate) use gateway::{Gateway, free_port, next_second, now, portcullis, wait_for};
-pub(crate) use granting::{CALLBACK, Granting, VERIFIER, posted, redeeming};
+pub(crate) use granting::{CALLBACK, CHALLENGE, Granting, posted, redeeming};
 pub(crate) use http::{Answer, Host, Seen};
 pub(crate) use idp::{Idp, Manner};
 pub(crate) use issuing::{CLIENT, Issuing, SECRET};
