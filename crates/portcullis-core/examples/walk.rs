@@ -172,6 +172,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
     Ok(Rules {
         policy: Policy::compile(&sources)?.into(),
         servers: HashMap::from([("notes".into(), server())]),
+        elevations: std::sync::Arc::default(),
         sessions: session::Limits {
             idle: Duration::from_mins(1),
             absolute: Duration::from_hours(1),
@@ -200,6 +201,7 @@ fn server() -> Server {
             },
             tool_scopes: HashMap::new(),
             strengths: Strengths::default(),
+            privileged: HashMap::default(),
             tenants: Vec::new(),
             is_aggregate: false,
         },

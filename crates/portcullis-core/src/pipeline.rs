@@ -21,7 +21,7 @@
 //! ```
 
 use crate::authenticate::{self, Claimed, Credentials, Principal, Proofs, Trust, Verified};
-use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
+use crate::authorize::{self, Circumstances, Elevations, Forbidden, Gate, policy::Policy};
 use crate::inspect::{self, Released, Said, View};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
 use crate::quota::{self, Quota, Slot};
@@ -42,6 +42,8 @@ pub struct Rules {
     pub policy: Arc<Policy>,
     /// The servers, by name.
     pub servers: HashMap<Arc<str>, Server>,
+    /// Who was raised to privileged tools.
+    pub elevations: Arc<Elevations>,
     /// How long sessions live.
     pub sessions: session::Limits,
     /// How much of the arguments a record holds.
@@ -190,7 +192,13 @@ fn decide(
         let looked_at = authorize::looked_at(&rules.policy, session, Some(call), circumstances);
         trail.looked_at = looked_at;
     }
-    let permit = authorize::decide(&rules.policy, &server.gate, asked, circumstances)
+    let gate = &server.gate;
+    let permit = authorize::decide(&rules.policy, gate, asked, circumstances)
+        .and_then(|permit| {
+            let caller = (&**permit.session().principal(), permit.call().target());
+            gate.check_elevation(&rules.elevations, caller, circumstances.now)?;
+            Ok(permit)
+        })
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
     if !server.gate.is_aggregate {

@@ -45,7 +45,7 @@ const fn of_rules(id: &'static str, decides: &'static str) -> Point {
 }
 
 /// All of them, in the order of the walk.
-pub const POINTS: [Point; 33] = [
+pub const POINTS: [Point; 34] = [
     Point {
         id: "edge",
         decides: "whether a request is for a host of ours, and from an origin of ours",
@@ -277,6 +277,17 @@ pub const POINTS: [Point; 33] = [
         inputs: &["audit log", "revocations", "randomness"],
         room: "crates/portcullis/src/relay",
         events: &["gateway.unavailable", "gateway.panic"],
+    },
+    Point {
+        id: "elevation",
+        decides: "who is raised to a privileged tool, and until when",
+        inputs: &["token", "who asked", "tenant", "time"],
+        room: CORE,
+        events: &[
+            "elevation.approved",
+            "elevation.refused",
+            "elevation.requested",
+        ],
     },
     Point {
         id: "review",

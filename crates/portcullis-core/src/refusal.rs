@@ -340,6 +340,11 @@ impl Refusal {
 const fn forbidden(why: &Forbidden, is_stateless: bool) -> (u16, i32, &'static str) {
     match why {
         Forbidden::Scope { .. } => (403, 403, "insufficient scope"),
+        Forbidden::Elevation { .. } => {
+            let message =
+                "elevation needed: ask for one through the admin API, for somebody else to approve";
+            (403, 403, message)
+        }
         Forbidden::StepUp { .. } => (401, 401, "stronger login needed"),
         Forbidden::Method if is_stateless => (404, -32601, "method not found"),
         Forbidden::Method => (200, -32601, "method not found"),

@@ -58,6 +58,7 @@ fn server(scopes: &[&str]) -> Server {
             },
             tool_scopes: HashMap::from([("admin".to_owned(), vec!["notes:admin".to_owned()])]),
             strengths: Strengths::default(),
+            privileged: HashMap::default(),
             tenants: Vec::new(),
             is_aggregate: false,
         },
@@ -82,6 +83,7 @@ fn rules(scopes: &[&str]) -> Rules {
     Rules {
         policy: Policy::compile(&sources).unwrap().into(),
         servers: HashMap::from([("notes".into(), server(scopes))]),
+        elevations: std::sync::Arc::default(),
         sessions: session::Limits {
             idle: Duration::from_mins(1),
             absolute: Duration::from_hours(1),

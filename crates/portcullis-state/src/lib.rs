@@ -20,8 +20,8 @@ pub use clients::{MAX_CLIENTS, RegisteredClient};
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};
 pub use grants::{Grant, MAX_GRANTS};
 pub use reviews::{
-    Actor, Decided, Event, HeldGrant, INVENTORY, Item, MAX_ITEMS, MAX_REVIEWS, NewReview, Person,
-    Review, Standing, Undone, Verdict,
+    Actor, Approval, Decided, Elevation, Event, HeldGrant, INVENTORY, Item, MAX_ITEMS, MAX_REVIEWS,
+    NewElevation, NewReview, Person, Review, Standing, Undone, Verdict,
 };
 pub use revocations::{
     Change, Heard, KEPT, Kind, Lifted, MAX_HEARD, MAX_NAME_BYTES, MAX_REASON_BYTES,

@@ -5,14 +5,15 @@ use crate::lifecycle::Home;
 use crate::record::{note, note_in_turn};
 use crate::relay::{Gateway, Live};
 use portcullis_audit::{Principal as Named, Record, time_text};
+use portcullis_core::authorize::Elevations;
 use portcullis_core::authorize::policy::PolicyError;
 use portcullis_core::time::Timestamp;
-use portcullis_state::{Event, Failed, HeldGrant, Standing};
+use portcullis_state::{Elevation, Event, Failed, HeldGrant, Standing};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Facts of events that are moments, in microseconds since 1970.
-const MOMENTS: &[&str] = &["at", "due"];
+const MOMENTS: &[&str] = &["at", "due", "until"];
 /// What the log calls events, their reasons and their facts.
 const WORDS: &[&str] = &[
     "access.lapsed",
@@ -22,6 +23,11 @@ const WORDS: &[&str] = &[
     "access.reviewed",
     "at",
     "due",
+    "elevation",
+    "elevation.approved",
+    "elevation.refused",
+    "elevation.requested",
+    "for",
     "grant",
     "groups_unknown",
     "items",
@@ -35,9 +41,12 @@ const WORDS: &[&str] = &[
     "revoke",
     "rule",
     "scope",
+    "server",
     "starter",
     "token",
+    "tool",
     "unknown",
+    "until",
     "why",
 ];
 
@@ -109,11 +118,12 @@ impl Gateway {
     pub(crate) fn put(&self, live: Live) -> Result<Arc<str>, PolicyError> {
         let standing = self.reviews.standing.lock();
         let standing = standing.unwrap_or_else(PoisonError::into_inner);
-        let live = if standing.held.is_empty() {
+        let mut live = if standing.held.is_empty() {
             live
         } else {
             live.without(&standing.held)?
         };
+        live.rules.elevations = Arc::new(raised(&standing.elevations));
         let policy = Arc::clone(&live.policy);
         self.live.store(Arc::new(live));
         Ok(policy)
@@ -127,9 +137,14 @@ impl Gateway {
         let new = self.revocations.durable().standing().await?;
         let standing = self.reviews.standing.lock();
         let mut standing = standing.unwrap_or_else(PoisonError::into_inner);
-        if new.held != standing.held {
-            let live = Live::clone(&self.live.load());
-            self.live.store(Arc::new(live.without(&new.held)?));
+        let is_held = new.held != standing.held;
+        if is_held || new.elevations != standing.elevations {
+            let mut live = Live::clone(&self.live.load());
+            if is_held {
+                live = live.without(&new.held)?;
+            }
+            live.rules.elevations = Arc::new(raised(&new.elevations));
+            self.live.store(Arc::new(live));
         }
         *standing = new;
         drop(standing);
@@ -199,6 +214,18 @@ impl Gateway {
         }
         note(&self.recorder, record);
     }
+}
+
+/// What was approved, as decisions look at it; what is over, they notice themselves.
+fn raised(approved: &[Elevation]) -> Elevations {
+    let mut raised = Elevations::default();
+    for one in approved {
+        let person = (one.person.issuer.as_str(), one.person.subject.as_str());
+        if let Some(until) = one.until {
+            raised.raise(person, (&one.server, &one.tool), until);
+        }
+    }
+    raised
 }
 
 fn record_of(event: &Event) -> Record {

@@ -27,6 +27,12 @@ pub enum Forbidden {
         /// The caller's.
         rule: String,
     },
+    /// It needs an elevation, and the caller has none now.
+    #[error("an elevation is needed")]
+    Elevation {
+        /// For what.
+        rule: String,
+    },
     /// No rule permits it.
     #[error("no rule permits this")]
     NoRule,
@@ -77,6 +83,7 @@ impl Forbidden {
             Self::Scope { .. } => "scope",
             Self::StepUp { lack, .. } => lack.reason(),
             Self::Tenant { .. } => "tenant",
+            Self::Elevation { .. } => "elevation",
             Self::NoRule => "no_rule",
             Self::Expired { .. } => "expired",
             Self::Held { .. } => "review",
@@ -92,6 +99,7 @@ impl Forbidden {
     pub fn rule(&self) -> Option<&str> {
         match self {
             Self::Tenant { rule }
+            | Self::Elevation { rule }
             | Self::Expired { rule }
             | Self::Held { rule, .. }
             | Self::Beyond { rule }
@@ -112,6 +120,7 @@ impl Forbidden {
             Self::Scope { .. }
             | Self::StepUp { .. }
             | Self::Tenant { .. }
+            | Self::Elevation { .. }
             | Self::NoRule
             | Self::Expired { .. }
             | Self::Beyond { .. }

@@ -7,6 +7,7 @@ use crate::protocol::Target;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What may be done with one server.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Gate {
     pub tool_scopes: HashMap<String, Vec<String>>,
     /// What is needed of the authentication behind a token.
     pub strengths: Strengths,
+    /// The tools that need an elevation, each with how long one may last.
+    pub privileged: HashMap<String, Duration>,
     /// The tenants whose callers it is for, and no others; if there are none, it is for those of no tenant.
     pub tenants: Vec<Arc<str>>,
     /// Whether it stands for other servers: then each of those decides for itself
@@ -68,6 +71,7 @@ impl Gate {
             | Forbidden::Rule { .. } => {}
             Forbidden::Scope { .. }
             | Forbidden::Tenant { .. }
+            | Forbidden::Elevation { .. }
             | Forbidden::StepUp { .. }
             | Forbidden::UnknownGroups { .. }
             | Forbidden::Indeterminate

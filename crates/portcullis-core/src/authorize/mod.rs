@@ -4,6 +4,7 @@ mod actions;
 mod forbidden;
 mod gate;
 mod step_up;
+mod elevation;
 pub mod policy;
 
 use crate::authenticate::Principal;
@@ -15,6 +16,7 @@ use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use elevation::{Elevations, OwnRequest, may_approve};
 pub use forbidden::Forbidden;
 pub use gate::Gate;
 pub use step_up::{Lack, StepUp, Strength, Strengths};

@@ -46,6 +46,7 @@ fn gate() -> Gate {
         },
         tool_scopes: HashMap::new(),
         strengths: Strengths::default(),
+        privileged: HashMap::default(),
         tenants: Vec::new(),
         is_aggregate: false,
     }

@@ -92,6 +92,9 @@ endpoints! {
     Review: "GET" "/api/v1/review" "The newest review of grants." ACCESS Everything &[];
     StartReview: "POST" "/api/v1/reviews" "Start a review." APPROVE Everything &[];
     DecideReview: "POST" "/api/v1/reviews/{number}/decisions" "Keep or revoke, as a second person." APPROVE Everything &[];
+    Elevations: "GET" "/api/v1/elevations" "Elevations to privileged tools: asked for, approved, refused." ACCESS Tenant PAGE;
+    AskElevation: "POST" "/api/v1/elevations" "Ask for an elevation, for oneself." ACCESS Tenant &[];
+    DecideElevation: "POST" "/api/v1/elevations/{number}/decision" "Approve or refuse, as a second person." APPROVE Tenant &[];
     Policy: "GET" "/api/v1/policy" "The hash and the rules of the policy." ACCESS Everything &[];
     Records: "GET" "/api/v1/audit/records" "Records of the audit log, the newest first." AUDIT Everything &["event", "subject", "server", "target", "trace", "effect", "since", "until", "limit", "before"];
     Checkpoint: "GET" "/api/v1/audit/checkpoint" "The newest signed checkpoint of the audit log." AUDIT Everything &[];

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("0009.sql"),
     include_str!("0010.sql"),
     include_str!("0011.sql"),
+    include_str!("0012.sql"),
 ];
 
 /// `PRAGMA application_id` of our databases: "PORT".

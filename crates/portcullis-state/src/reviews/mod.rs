@@ -1,13 +1,16 @@
 //! Reviews of who may do what: what is looked over, what was decided, and which grants are held back.
 
+mod elevations;
 mod events;
 mod read;
 
 use crate::durable::{Durable, Failed};
 use crate::revocations::{MAX_NAME_BYTES, MAX_REASON_BYTES, Micros, begin, next_epoch};
+pub use elevations::{Approval, Elevation, NewElevation};
 pub use events::Event;
 use events::tell;
 use portcullis_core::time::Timestamp;
+pub use read::Standing;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 /// Things that one review looks over, at most.
@@ -112,17 +115,6 @@ pub struct HeldGrant {
     pub review: u64,
     /// From when on.
     pub from: Timestamp,
-}
-
-/// How things stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Grants that give no access, or will give none if nobody decides, by their ids.
-    pub held: Vec<HeldGrant>,
-    /// When the open review is due.
-    pub due: Option<Timestamp>,
-    /// When the newest review began.
-    pub last: Option<Timestamp>,
 }
 
 /// Why nothing was done.

@@ -1,11 +1,26 @@
 //! Reviews as they stand in the database.
 
-use super::{Decided, HeldGrant, INVENTORY, Item, Person, Review, Standing, Verdict};
+use super::elevations::{self, Elevation};
+use super::{Decided, HeldGrant, INVENTORY, Item, Person, Review, Verdict};
 use crate::durable::{Durable, Failed};
 use crate::revocations::Micros;
+use portcullis_core::time::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::BTreeMap;
+
+/// How things stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Grants that give no access, or will give none if nobody decides, by their ids.
+    pub held: Vec<HeldGrant>,
+    /// When the open review is due.
+    pub due: Option<Timestamp>,
+    /// When the newest review began.
+    pub last: Option<Timestamp>,
+    /// What was approved.
+    pub elevations: Vec<Elevation>,
+}
 
 impl Durable {
     /// The review of that number, or the newest.
@@ -40,6 +55,7 @@ impl Durable {
                 held: held.into_values().collect(),
                 due: open.map(|review| review.due),
                 last: newest.as_ref().map(|review| review.started),
+                elevations: elevations::approved(&look)?,
             })
         })
         .await

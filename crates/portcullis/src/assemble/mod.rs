@@ -49,7 +49,7 @@ use sign_in::sign_ins;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use strengths::strengths;
+use strengths::{privileged, strengths};
 use tenants::{membership, tenants_of};
 use tokio_util::task::TaskTracker;
 use upstreams::{client_for, fingerprint, upstream};
@@ -133,6 +133,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         rules: Rules {
             policy: Arc::new(policy),
             servers,
+            elevations: Arc::default(),
             sessions: sessions(&checked.sessions),
             view: view(checked.audit.arguments),
         },
@@ -213,6 +214,7 @@ fn rules_of(
             },
             tool_scopes,
             strengths: strengths(server),
+            privileged: privileged(server),
             tenants: tenants_of(checked, name),
             is_aggregate: false,
         },
@@ -280,6 +282,7 @@ fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audienc
             },
             tool_scopes: HashMap::new(),
             strengths: Strengths::default(),
+            privileged: HashMap::new(),
             tenants: Vec::new(), // each server has its own
             is_aggregate: true,
         },

@@ -1,7 +1,9 @@
-//! How callers of a server must have authenticated.
+//! How callers of a server must have authenticated, and which tools need an elevation besides.
 
 use crate::config;
 use portcullis_core::authorize::Strengths;
+use std::collections::HashMap;
+use std::time::Duration;
 
 pub(super) fn strengths(server: &config::Server) -> Strengths {
     let tools = server.tools.iter();
@@ -11,4 +13,11 @@ pub(super) fn strengths(server: &config::Server) -> Strengths {
             .filter_map(|(name, tool)| Some((name.clone(), tool.step_up.clone()?)))
             .collect(),
     }
+}
+
+pub(super) fn privileged(server: &config::Server) -> HashMap<String, Duration> {
+    let tools = server.tools.iter();
+    tools
+        .filter_map(|(name, tool)| Some((name.clone(), tool.elevation?)))
+        .collect()
 }

@@ -383,6 +383,8 @@ pub(crate) struct Tool {
     pub(crate) upstream_scopes: BTreeSet<String>,
     /// How callers must have authenticated, the server's own wishes among it; none if it has none of its own.
     pub(crate) step_up: Option<Strength>,
+    /// How long an elevation lasts at most, if a call needs one.
+    pub(crate) elevation: Option<Duration>,
     /// Calls a minute of one principal, if not the general number.
     pub(crate) requests_per_minute: Option<u32>,
 }

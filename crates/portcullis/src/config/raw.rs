@@ -277,6 +277,10 @@ pub(super) struct Tool {
     /// Scopes that the server's own token has for a call, where there are `credentials`. Default: `scopes`.
     pub(super) upstream_scopes: Option<Vec<String>>,
     pub(super) step_up: Option<StepUp>,
+    /// That a call needs an elevation besides all rules, and how long one lasts at most: asked for through the admin API by
+    /// whoever needs it, and approved there by somebody else. Default: none is needed.
+    #[schemars(extend("x-range" = bounds::ELEVATION.words()))]
+    pub(super) elevation: Option<Span>,
     /// Calls a minute of one principal. Default: `quota.tool_requests_per_minute`.
     #[schemars(extend("minimum" = bounds::TOOL_REQUESTS.least.0, "maximum" = bounds::TOOL_REQUESTS.most.0))]
     pub(super) requests_per_minute: Option<i64>,

@@ -42,7 +42,7 @@ fn operation(endpoint: Endpoint) -> Value {
         .iter()
         .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
     let done = match endpoint {
-        Endpoint::Revoke | Endpoint::StartReview => "201",
+        Endpoint::Revoke | Endpoint::StartReview | Endpoint::AskElevation => "201",
         Endpoint::Reload => "202",
         _ => "200",
     };
@@ -89,6 +89,14 @@ fn body(endpoint: Endpoint) -> Option<Value> {
         Endpoint::DecideReview => Some(object(
             &json!({ "keep": texts, "revoke": texts, "reason": text }),
             &[],
+        )),
+        Endpoint::AskElevation => Some(object(
+            &json!({ "server": text, "tool": text, "reason": text }),
+            &["server", "tool"],
+        )),
+        Endpoint::DecideElevation => Some(object(
+            &json!({ "approve": { "type": "boolean" }, "seconds": { "type": "integer" } }),
+            &["approve"],
         )),
         Endpoint::RotateKey => Some(object(&json!({ "at_once": { "type": "boolean" } }), &[])),
         _ => None,

@@ -12,6 +12,7 @@ mod servers;
 mod sessions;
 mod revocations;
 mod grants;
+mod elevations;
 mod reviews;
 mod records;
 mod keys;
@@ -206,6 +207,9 @@ async fn perform(asked: &Asked) -> Result<Answer, Trouble> {
         Endpoint::Review => reviews::newest(asked).await,
         Endpoint::StartReview => reviews::start(asked).await,
         Endpoint::DecideReview => reviews::decide(asked).await,
+        Endpoint::Elevations => elevations::all(asked).await,
+        Endpoint::AskElevation => elevations::ask(asked).await,
+        Endpoint::DecideElevation => elevations::decide(asked).await,
         Endpoint::Policy => Ok(health::policy(asked)),
         Endpoint::Records => records::search(asked).await,
         Endpoint::Checkpoint => records::checkpoint(asked).await,

@@ -130,6 +130,8 @@ pub(super) struct Rules {
     /// Scopes of the server's own token, where it gets one.
     pub(super) upstream_scopes: Vec<String>,
     pub(super) step_up: Option<String>,
+    /// That a call needs an elevation, of so many seconds at most.
+    pub(super) elevation_seconds: Option<u64>,
     pub(super) requests_per_minute: Option<u32>,
 }
 
@@ -244,6 +246,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
             Some(_) => tool.upstream_scopes.iter().cloned().collect(),
         },
         step_up: tool.step_up.as_ref().map(ToString::to_string),
+        elevation_seconds: tool.elevation.map(|longest| longest.as_secs()),
         requests_per_minute: tool.requests_per_minute,
     };
     Behind {

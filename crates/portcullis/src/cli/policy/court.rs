@@ -334,6 +334,7 @@ fn opener(rules: &Rules) -> anyhow::Result<Rules> {
         })?
         .into(),
         servers,
+        elevations: Arc::default(),
         sessions: rules.sessions,
         view: rules.view,
     })

@@ -351,6 +351,10 @@ fn tools(
                 "remove it, or add a table `credentials` to the server",
             );
         }
+        let elevation = raw.elevation.map(|raw| {
+            let place = place.key("elevation");
+            desk.span(&place, Some(raw), &bounds::ELEVATION)
+        });
         let own = raw.upstream_scopes;
         let own = own.map(|own| scopes(desk, &place.key("upstream_scopes"), own));
         let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
@@ -360,6 +364,7 @@ fn tools(
             step_up: raw
                 .step_up
                 .map(|raw| step_up(desk, &place.key("step_up"), raw, server)),
+            elevation,
             requests_per_minute,
         };
         tools.insert(name, tool);

@@ -2,7 +2,7 @@
 //! tenant's administrator, one person for two.
 
 use crate::harness::{
-    Gateway, Idp, Key, Request, Response, Upstream, call, call_in, free_port, initialize,
+    AMPLE, Gateway, Idp, Key, Request, Response, Upstream, call, call_in, free_port, initialize,
     portcullis, wait_for,
 };
 use serde_json::{Value, json};
@@ -29,13 +29,24 @@ allow = ["echo"]
 url = "{upstream}"
 allow = ["echo"]
 
+[servers.notes.tools.delete_all]
+elevation = "1h"
+
+[servers.files.tools.delete_all]
+elevation = "1h"
+
 [[grants]]
 who = "user:alice"
 allow = ["notes__write_note"]
 
+[[grants]]
+who = "role:cleaner"
+allow = ["notes__delete_all", "files__delete_all"]
+
 [review]
 issuer = "idp"
 reviewers = ["role:chief"]
+within = "14d"
 
 [admin]
 listen = "127.0.0.1:{port}"
@@ -46,6 +57,10 @@ scopes = ["gate"]
 [[admin.roles]]
 role = "viewer"
 who = ["user:vic"]
+
+[[admin.roles]]
+role = "viewer"
+who = ["user:alice"]
 
 [[admin.roles]]
 role = "operator"
@@ -90,7 +105,7 @@ impl Office {
             .replace("{upstream}", &upstream.url())
             .replace("{port}", &port.to_string())
             .replace("{more}", more);
-        let gateway = Gateway::start(&config);
+        let gateway = Gateway::start(&format!("{config}{AMPLE}"));
         // It is as long there as the gateway is.
         std::mem::forget(upstream);
         Self {
@@ -532,6 +547,146 @@ fn authz_03_the_api_looks_and_acts_as_the_commands_do() {
         let refused = office.send(&broken.clone().body(body));
         office.refused(&refused, 400, ("admin.failed", "unreadable"));
     }
+}
+
+/// A caller at a server whom rules permit the privileged tool.
+fn cleaner(office: &Office, idp: &Idp, subject: &str, server: &str) -> Request {
+    let token = idp.draft(subject, &office.gateway.url(server));
+    let token = token.claim("roles", json!(["cleaner"])).sign();
+    let path = format!("/servers/{server}/mcp");
+    call("delete_all").token(&token).to(&path)
+}
+
+/// Must be refused for want of an elevation, and recorded so.
+fn is_low(office: &Office, request: &Request) {
+    let refused = request.send(office.gateway.address);
+    assert_eq!((refused.status, refused.code()), (403, 403), "{refused:?}");
+    let told = refused.json()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(told.contains("ask for one through the admin API"), "{told}");
+    let record = office.gateway.record_of(&refused);
+    let told = (&record["event"], &record["reason"]);
+    assert_eq!(
+        told,
+        (&json!("authz.deny"), &json!("elevation")),
+        "{record}"
+    );
+    assert_eq!(record["decision"]["rule"], "elevation:delete_all");
+}
+
+#[test]
+fn tok_16_a_privileged_tool_needs_an_elevation_that_somebody_else_has_approved() {
+    let mut office = Office::new();
+    let alice = cleaner(&office, &office.idp, "alice", "notes");
+    let bob = cleaner(&office, &office.idp, "bob", "notes");
+    is_low(&office, &alice);
+    let wish = json!({ "server": "notes", "tool": "delete_all", "reason": "spring" });
+    let asked = office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    office.done(&asked, ("alice", "role:viewer"));
+    let requested = office.gateway.expect("elevation.requested", None);
+    assert_eq!(requested["principal"]["sub"], "alice", "{requested}");
+    assert_eq!(requested["detail"]["why"], "spring");
+    is_low(&office, &alice);
+    // Nobody for themselves, and nobody who is no approver.
+    let path = "/api/v1/elevations/1/decision";
+    let yes = json!({ "approve": true, "seconds": 4 });
+    let own = office.post(path, &office.chief("alice"), &yes);
+    office.refused(&own, 403, ("admin.denied", "second_person"));
+    for other in ["oli", "vic", "aud", "alice"] {
+        let refused = office.post(path, &office.token(other), &yes);
+        office.refused(&refused, 403, ("admin.denied", "role"));
+    }
+    is_low(&office, &alice);
+    let approved = office.post(path, &office.chief("pat"), &yes);
+    office.done(&approved, ("pat", "role:approver"));
+    let recorded = office.gateway.expect("elevation.approved", None);
+    assert_eq!(recorded["principal"]["sub"], "pat", "{recorded}");
+    assert_eq!(recorded["detail"]["for"], "alice");
+    assert!(recorded["detail"]["until"].as_str().unwrap().ends_with('Z'));
+    let calls = |request: &Request, office: &Office| request.send(office.gateway.address).status;
+    wait_for("the elevation", || {
+        (calls(&alice, &office) == 200).then_some(())
+    });
+    is_low(&office, &bob);
+    let again = office.post(path, &office.chief("zoe"), &json!({ "approve": true }));
+    office.refused(&again, 409, ("admin.failed", "conflict"));
+    // It ends by itself.
+    wait_for("its end", || (calls(&alice, &office) == 403).then_some(()));
+    is_low(&office, &alice);
+    // Who is refused is not raised; who is raised stays so through a restart.
+    office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    let no = json!({ "approve": false });
+    let refused = office.post("/api/v1/elevations/2/decision", &office.chief("pat"), &no);
+    office.done(&refused, ("pat", "role:approver"));
+    office.gateway.expect("elevation.refused", None);
+    is_low(&office, &alice);
+    office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    let long = json!({ "approve": true });
+    office.post("/api/v1/elevations/3/decision", &office.chief("pat"), &long);
+    wait_for("the elevation", || {
+        (calls(&alice, &office) == 200).then_some(())
+    });
+    office.gateway.restart();
+    assert_eq!(calls(&alice, &office), 200);
+    office
+        .gateway
+        .reload("within = \"14d\"", "within = \"15d\"");
+    assert_eq!(calls(&alice, &office), 200);
+    is_low(&office, &bob);
+}
+
+#[test]
+fn authz_03_a_row_that_is_inserted_above_the_boundary_gives_nothing() {
+    let office = Office::new();
+    let state = office.gateway.data().join("state.db");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    // As whoever can write to the database would: approved, by nobody who may.
+    runtime.block_on(async {
+        let durable = portcullis_state::Durable::open(&state).await.unwrap();
+        let now = portcullis_core::time::Timestamp::from_seconds(crate::harness::now());
+        for (subject, server) in [("alice", "files"), ("mallory", "notes"), ("alice", "notes")] {
+            let person = portcullis_state::Person {
+                issuer: office.idp.issuer(),
+                subject: subject.to_owned(),
+            };
+            let new = portcullis_state::NewElevation {
+                person: person.clone(),
+                server: server.to_owned(),
+                tool: "delete_all".to_owned(),
+                why: None,
+            };
+            let number = durable.ask_elevation(new, now).await.unwrap();
+            let until = now.plus(std::time::Duration::from_hours(1));
+            let yes = portcullis_state::Approval::Approve(until);
+            durable
+                .decide_elevation(number, yes, person, now)
+                .await
+                .unwrap();
+        }
+    });
+    let own = cleaner(&office, &office.idp, "alice", "notes");
+    wait_for("the rows", || {
+        (own.send(office.gateway.address).status == 200).then_some(())
+    });
+    let over = cleaner(&office, &office.idp, "alice", "files").send(office.gateway.address);
+    assert_eq!(over.status, 403, "{over:?}");
+    let record = office.gateway.record_of(&over);
+    assert_eq!(record["reason"], "tenant", "{record}");
+    // What no rule permits, an elevation does not either.
+    let token = office
+        .idp
+        .draft("mallory", &office.gateway.url("notes"))
+        .sign();
+    let nothing = call("delete_all")
+        .token(&token)
+        .send(office.gateway.address);
+    assert_eq!(nothing.status, 403, "{nothing:?}");
+    assert_eq!(office.gateway.record_of(&nothing)["reason"], "no_rule");
 }
 
 #[test]
