@@ -237,6 +237,27 @@ fn tok_16_asks_for_this_upstream_and_these_scopes() {
         asked(Grant::IdJag, &want, Some("word")).unwrap(),
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=word&scope=a%20b"
     );
+    let nobody = scopes().for_other(&operating_system_user(1, "a", NOW));
+    assert_eq!(
+        asked(Grant::Exchange, &nobody, None),
+        Err(NoCredential::Nothing)
+    );
+    let late = Want {
+        principal: want.principal.clone().until(NOW),
+        ..want
+    };
+    assert_eq!(
+        asked(Grant::Exchange, &late, None),
+        Err(NoCredential::Expired)
+    );
+}
+
+#[test]
+fn tok_16_asks_for_a_word_to_one_authorization_server_for_one_server() {
+    let (want, kind) = (
+        wanting("a b"),
+        "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3A",
+    );
     let jag = Jag {
         authority: "https://as.example".to_owned(),
         resource: "https://notes.example/mcp".to_owned(),
@@ -256,18 +277,6 @@ fn tok_16_asks_for_this_upstream_and_these_scopes() {
     assert_eq!(unsent, Err(NoCredential::Nothing));
     let late = jag.form(&want, NOW.plus(Duration::from_hours(1))).map(drop);
     assert_eq!(late, Err(NoCredential::Expired));
-    assert_eq!(
-        asked(Grant::Exchange, &nobody, None),
-        Err(NoCredential::Nothing)
-    );
-    let late = Want {
-        principal: want.principal.clone().until(NOW),
-        ..want
-    };
-    assert_eq!(
-        asked(Grant::Exchange, &late, None),
-        Err(NoCredential::Expired)
-    );
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Endpoint {
     }
 
     /// The segments of a path that stand where this one's has braces; `None` if it is another path.
-    fn matches<'p>(self, path: &'p str) -> Option<Vec<&'p str>> {
+    fn matches(self, path: &str) -> Option<Vec<&str>> {
         let (mut own, mut given) = (self.path().split('/'), path.split('/'));
         let mut named = Vec::new();
         loop {
