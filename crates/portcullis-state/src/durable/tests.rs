@@ -50,7 +50,7 @@ fn auth_03_a_new_database_is_private_and_durable() {
         examine(&file).unwrap(),
         Examined {
             version: 11,
-            known: 6
+            known: 11
         }
     );
 }
