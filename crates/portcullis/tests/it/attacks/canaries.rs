@@ -245,7 +245,7 @@ impl Cage {
         let credentials = format!(
             "[servers.minted]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.minted.credentials]\nkind = \"client-credentials\"\n\
              audience = \"https://minted.example\"\ntoken_endpoint = \"{}/token\"\nclient_id = \"gate\"\nclient_secret = {{ env = \"MINTING\" }}\n\
-             [servers.vouched]\nurl = \"{0}\"\nallow = [\"*\"]\n[servers.vouched.credentials]\nkind = \"id-jag\"\n\
+             [servers.vouched]\nurl = \"{0}\"\nallow = [\"*\"]\nissuers = [\"idp\"]\n[servers.vouched.credentials]\nkind = \"id-jag\"\n\
              audience = \"https://vouched.example\"\nresource = \"https://vouched.example\"\nissuer = \"{1}\"\n\
              token_endpoint = \"{1}/token\"\nclient_id = \"gate\"\n[servers.vouched.credentials.idp]\n\
              token_endpoint = \"{1}/token\"\nclient_id = \"gate\"\nclient_secret = {{ env = \"VOUCHING\" }}\n",
@@ -269,7 +269,7 @@ impl Cage {
              client_id = \"gateway\"\nclient_secret = {{ env = \"RELYING\" }}\n",
             login.issuer()
         );
-        for token in ["idp-access-1", "idp-refresh-1", "idp-code-1"] {
+        for token in ["idp-access-1", "idp-refresh-1", "idp-one-time-code-1"] {
             canaries.keep("what a provider issues", token.as_bytes());
         }
         let keepers = format!(

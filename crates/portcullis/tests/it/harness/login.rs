@@ -173,7 +173,7 @@ fn answer(seen: &Seen, state: &mut State, (key, url): (&Key, &str)) -> Answer {
                 None => "error=access_denied".to_owned(),
                 Some(user) => {
                     state.count += 1;
-                    let code = format!("idp-code-{}", state.count);
+                    let code = format!("idp-one-time-code-{}", state.count);
                     asked.insert("user".to_owned(), user.clone());
                     state.codes.insert(code.clone(), asked);
                     format!("code={code}")
