@@ -2,11 +2,14 @@
 //! environment or the log has none of them, and without them the gateway does not go on.
 
 use crate::harness::keeper::{ACCOUNT, Azure, ROOT, SECRET_ID, Vault};
-use crate::harness::{Scene, call, portcullis, wait_for};
+use crate::harness::{AMPLE, Oracle, Request, Scene, call, now, portcullis, wait_for};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// What an issuer's peers and the gateway share.
+const SHARED: &str = "canary-0123456789abcdef0123456789";
 const CANARY: &str = "canary-api-key-93ab";
 
 struct Files(tempfile::TempDir);
@@ -396,4 +399,82 @@ fn tok_15_a_secret_that_cannot_be_taken_up_denies_nobody_else() {
     scene.gateway.expect("secret.recovered", None);
     assert_eq!(sent(&scene), "canary-the-next");
     assert_eq!(scene.gateway.records("secret.expired", None).len(), 1);
+}
+
+/// What an issuer's part of the file needs is in a vault that is lost, and found again.
+fn lost_and_found(reference: &str, tries: impl Fn(&Scene) -> Request, reason: &str) {
+    let files = Files::new();
+    let token = files.with("token", ROOT, 0o600);
+    let vault = Vault::start();
+    vault.write("kv/issuer", json!({ "key": SHARED }));
+    let oracle = Oracle::start();
+    let scene = Scene::with(&format!(
+        "{AMPLE}[issuers.idp]\nissuer = \"{{idp}}\"\n{}\n\
+         [servers.notes]\nurl = \"{{upstream}}\"\nallow = [\"*\"]\n[secrets]\nttl = \"3s\"\n\
+         [vaults.prod]\naddress = \"{}\"\ntoken = {{ file = '{}' }}\n",
+        reference
+            .replace("{oracle}", &oracle.url())
+            .replace("{secret}", "{ vault = \"kv/issuer#key\" }"),
+        vault.url(),
+        token.display()
+    ));
+    for number in 0..8 {
+        let answer = json!({
+            "active": true, "iss": scene.idp.issuer(), "aud": scene.gateway.url("notes"),
+            "sub": "alice", "client_id": "agent", "iat": now(), "exp": now() + 600,
+        });
+        oracle.knows(&format!("opaque-{number}"), answer);
+    }
+    let good = scene.send(&tries(&scene));
+    assert!((200..300).contains(&good.status), "{good:?}");
+    vault.seal(true);
+    let expired = scene.gateway.expect("secret.expired", None);
+    assert_eq!(expired["detail"]["owner"], "issuers.idp");
+    let refused = scene.send(&tries(&scene));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    assert_eq!(record["reason"], reason, "{record}");
+    vault.seal(false);
+    scene.gateway.expect("secret.recovered", None);
+    let good = scene.send(&tries(&scene));
+    assert!((200..300).contains(&good.status), "{good:?}");
+    shows_nothing(&scene);
+}
+
+#[test]
+fn tok_12_introspection_whose_secret_is_in_a_lost_vault_denies() {
+    let asked = AtomicUsize::new(0);
+    // Each token is asked about for the first time.
+    let tries = |_: &Scene| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        call("echo").token(&format!("opaque-{number}"))
+    };
+    lost_and_found(
+        "introspection = { endpoint = \"{oracle}\", client_id = \"gate\", client_secret = {secret} }",
+        tries,
+        "introspection",
+    );
+}
+
+#[test]
+fn tok_12_events_and_directories_whose_secret_is_in_a_lost_vault_deny() {
+    let event = |scene: &Scene| {
+        let kind = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+        Request::new("POST", "/signals/idp")
+            .set("content-type", "application/secevent+jwt")
+            .set("accept", "application/json")
+            .token(SHARED)
+            .body(&scene.event("mallory", kind).sign())
+    };
+    lost_and_found(
+        "signals = { audience = \"https://gateway.example/signals/idp\", bearer = {secret} }",
+        event,
+        "secret",
+    );
+    let users = |_: &Scene| {
+        Request::new("GET", "/scim/idp/v2/Users")
+            .set("content-type", "application/scim+json")
+            .token(SHARED)
+    };
+    lost_and_found("scim = { bearer = {secret} }", users, "secret");
 }
