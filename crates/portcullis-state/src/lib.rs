@@ -29,5 +29,6 @@ pub use revocations::{
     Saying, Sought, Source, Told, Whom,
 };
 pub use sealed::{
-    MAX_SECRET_BYTES, MAX_SLOT_BYTES, MAX_TENANTS, NotSealed, Rewrapped, Sealer, Slot, WrappingKeys,
+    Ask, MAX_LABEL_BYTES, MAX_SECRET_BYTES, MAX_SLOT_BYTES, MAX_TENANTS, NotSealed, Rewrapped,
+    Sealer, Slot, Token, WrappingKeys,
 };

@@ -14,7 +14,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use wrapping::WrappingKeys;
+pub use wrapping::{Ask, MAX_LABEL_BYTES, Token, WrappingKeys};
 
 /// The most tenants with something sealed; one more is refused.
 pub const MAX_TENANTS: usize = 4096;
@@ -141,6 +141,12 @@ impl Sealer {
     /// [`NotSealed`]; then the old key is still in use.
     pub async fn rewrap(&self) -> Result<Rewrapped, NotSealed> {
         self.with_wrapping(store::rewrap).await
+    }
+
+    /// Keeps no key of a tenant in memory: the next use of each needs the wrapping key again.
+    pub fn forget(&self) {
+        let mut keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.clear();
     }
 
     async fn key<F>(&self, tenant: &str, find: F) -> Result<Arc<RandomizedNonceKey>, NotSealed>

@@ -86,6 +86,7 @@ pub(crate) struct Pkcs11 {
     pub(crate) assertion: Option<String>,
     pub(crate) client: Option<String>,
     pub(crate) audit: Option<String>,
+    pub(crate) wrapping: Option<String>,
 }
 
 /// Where clients are answered, and by which names.

@@ -1,20 +1,19 @@
 //! A key that never leaves its token (PKCS #11): threads of its own ask the token to sign, and nothing else waits for it.
 
+use super::token::{Sought, check_guarded, find, lock, session};
 use super::{Public, Purpose, Unsigned};
 use crate::config::Pkcs11 as Place;
 use aws_lc_rs::digest;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
-use cryptoki::types::AuthPin;
+use cryptoki::session::Session;
 use portcullis_core::secret::Secret;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -28,10 +27,7 @@ const QUEUE: usize = 64;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many milliseconds sessions are waited for to be closed.
-const FAREWELL: u32 = 1000;
-
-/// Modules that are loaded: the system allows one of each for a process, and so does PKCS #11.
-static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+pub(super) const FAREWELL: u32 = 1000;
 
 /// Why a token does not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,11 +44,19 @@ pub(crate) enum Unready {
     /// There is no pair of keys of this label.
     #[error("there is no pair of keys of this label, or more than one")]
     Key,
+    /// What was wrapped does not open.
+    #[error(
+        "the token does not open what was wrapped: it was changed, moved, or wrapped by another key"
+    )]
+    Unwrapped,
+    /// Whoever was asked before has not answered yet, or the last question took too long.
+    #[error("the token does not answer in time")]
+    Busy,
     /// Its kind is another.
     #[error("the key is not of the kind that signs here")]
     Kind,
     /// It can be read.
-    #[error("the private key can leave the token: it must be sensitive and not extractable")]
+    #[error("the key can leave the token: it must be sensitive and not extractable")]
     Extractable,
     /// It is not the one that was there at the start.
     #[error("there is another key under this label than at the start")]
@@ -287,77 +291,12 @@ impl Opened {
     }
 }
 
-/// What is looked for, and with what.
-struct Sought<'a> {
-    module: &'a Path,
-    token: &'a str,
-    label: &'a str,
-    pin: &'a Secret<String>,
-}
-
-/// The label of the pair of keys in the token whose public half is this one.
-///
-/// # Errors
-/// [`Unready`].
-pub(super) fn label_of(
-    place: &Place,
-    sought: &Public,
-    purpose: Purpose,
-) -> Result<String, Unready> {
-    let session = session(&Sought {
-        module: &place.module,
-        token: &place.token,
-        label: "",
-        pin: &place.pin,
-    })?;
-    for key in session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)])? {
-        let wanted = [AttributeType::Label, AttributeType::EcPoint];
-        let found = session.get_attributes(key, &wanted)?;
-        if let [Attribute::Label(label), Attribute::EcPoint(point)] = &found[..]
-            && Public::of_point(purpose, point).as_ref() == Some(sought)
-        {
-            return String::from_utf8(label.clone()).map_err(|_| Unready::Key);
-        }
-    }
-    Err(Unready::Key)
-}
-
-/// Finds the token, and signs in.
-fn session(sought: &Sought<'_>) -> Result<Session, Unready> {
-    let module = loaded(sought.module)?;
-    let mut slots = Vec::new();
-    for slot in module.get_slots_with_initialized_token()? {
-        if module.get_token_info(slot)?.label() == sought.token {
-            slots.push(slot);
-        }
-    }
-    let [slot] = slots[..] else {
-        return Err(Unready::Token);
-    };
-    let session = module.open_ro_session(slot)?;
-    let pin = AuthPin::new(sought.pin.expose().clone().into_boxed_str());
-    match session.login(UserType::User, Some(&pin)) {
-        // All sessions of a process are signed in together.
-        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(session)
-}
-
 /// Finds the key in the token.
 fn opened(sought: &Sought<'_>, purpose: Purpose) -> Result<Opened, Unready> {
-    let session = session(sought)?;
+    let session = session(sought, Pkcs11::open_ro_session)?;
     let private = find(&session, ObjectClass::PRIVATE_KEY, sought.label)?;
     let point = find(&session, ObjectClass::PUBLIC_KEY, sought.label)?;
-    let guarded = session.get_attributes(
-        private,
-        &[AttributeType::Sensitive, AttributeType::Extractable],
-    )?;
-    if !guarded.contains(&Attribute::Sensitive(true))
-        || !guarded.contains(&Attribute::Extractable(false))
-    {
-        return Err(Unready::Extractable);
-    }
+    check_guarded(&session, private)?;
     let point = session.get_attributes(point, &[AttributeType::EcPoint])?;
     let [Attribute::EcPoint(point)] = &point[..] else {
         return Err(Unready::Kind);
@@ -368,27 +307,4 @@ fn opened(sought: &Sought<'_>, purpose: Purpose) -> Result<Opened, Unready> {
         private,
         public,
     })
-}
-
-fn find(session: &Session, class: ObjectClass, label: &str) -> Result<ObjectHandle, Unready> {
-    let template = [Attribute::Class(class), Attribute::Label(label.into())];
-    match session.find_objects(&template)?[..] {
-        [only] => Ok(only),
-        _ => Err(Unready::Key),
-    }
-}
-
-fn loaded(path: &Path) -> Result<Pkcs11, Unready> {
-    let mut all = lock(&LOADED);
-    if let Some(module) = all.get(path) {
-        return Ok(module.clone());
-    }
-    let module = Pkcs11::new(path).map_err(|_| Unready::Module)?;
-    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
-    all.insert(path.to_owned(), module.clone());
-    Ok(module)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,8 +2,8 @@
 //!
 //! Whose turn it is, the log itself says: each key hands over to the next. Files and tokens only say where keys are.
 
-use super::hardware::label_of;
 use super::ring::Change;
+use super::token::label_of;
 use super::{Hardware, Public, Purpose, Ring, Unready};
 use crate::clock;
 use crate::config::{Checked, Pkcs11};

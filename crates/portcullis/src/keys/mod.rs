@@ -5,9 +5,11 @@
 mod public;
 mod standing;
 mod ring;
+mod token;
 mod hardware;
 mod signer;
 mod log;
+mod envelope;
 mod wrapping;
 mod watch;
 mod listed;
@@ -34,7 +36,7 @@ pub(crate) use ring::Ring;
 pub(crate) use signer::{Signer, Signers, Unsigned};
 pub(crate) use standing::{Rotation, Standing};
 pub(crate) use watch::keep_up;
-pub(crate) use wrapping::wrapping;
+pub(crate) use wrapping::{within, wrapping};
 
 /// For so long others may go by the keys that they have once fetched.
 pub(crate) const PUBLISHED: Duration = Duration::from_mins(5);

@@ -9,6 +9,7 @@ use crate::record::note;
 use crate::relay::Gateway;
 use portcullis_audit::{Record, time_text};
 use portcullis_core::time::Timestamp;
+use portcullis_state::WrappingKeys;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the key that wraps others is asked whether it can be used, in seconds.
+const ASK_SECONDS: u64 = 5;
 
 /// A key, and its files as they were when it was last taken up.
 struct Watched {
@@ -39,17 +42,24 @@ struct WatchedLog {
 struct Wrapping {
     directory: PathBuf,
     only: Option<String>,
+    keys: WrappingKeys,
+    /// When it was last asked whether it can be used, and why it cannot.
+    asked: Option<u64>,
+    why: Option<String>,
 }
 
 /// Keeps up until the process ends: exchanges that outlive the beginning of a drain need to know too.
 pub(crate) fn keep_up(
     gateway: &Arc<Gateway>,
     home: &Home,
-    (signers, log): ([&Arc<Signer>; 3], LogKey),
+    (signers, (log, keys)): ([&Arc<Signer>; 3], (LogKey, WrappingKeys)),
 ) {
     let wrapping = Wrapping {
         only: only(&home.keys()),
         directory: home.keys(),
+        keys,
+        asked: None,
+        why: None,
     };
     let watched = signers.map(|signer| Watched {
         signer: Arc::clone(signer),
@@ -86,6 +96,7 @@ async fn watch(
             log.look(&within);
             log.ask(&within);
             wrapping.look(&within);
+            wrapping.ask(&within);
             (watched, log, wrapping)
         });
         let Ok(back) = looked.await else {
@@ -189,6 +200,34 @@ fn readiness(purpose: Purpose, unready: Option<&Unready>) -> Record {
 }
 
 impl Wrapping {
+    /// Asks now and then whether the key can be used; while it cannot, nothing of what it wraps stays in memory.
+    fn ask(&mut self, gateway: &Gateway) {
+        let now = clock::now().seconds();
+        let is_early = |asked: u64| now < asked.saturating_add(ASK_SECONDS) && now >= asked;
+        if self.asked.is_some_and(is_early) {
+            return;
+        }
+        self.asked = Some(now);
+        // While it is replaced there are two, and nothing is asked.
+        let Some(name) = only(&self.directory) else {
+            return;
+        };
+        let why = self.keys.check(&name).err().map(|why| why.to_string());
+        if why.is_some() {
+            gateway.sign_ins.lock_up();
+        }
+        if why.is_some() != self.why.is_some() {
+            let event = why.as_ref().map_or("key.available", |_| "key.unavailable");
+            let mut record = Record::new(event);
+            record.detail.set("key", "wrapping");
+            if let Some(why) = &why {
+                record.detail.set("problem", why.as_str());
+            }
+            note(&gateway.recorder, record);
+        }
+        self.why = why;
+    }
+
     /// Tells of another key, once the old one is gone.
     fn look(&mut self, gateway: &Gateway) {
         let found = only(&self.directory);

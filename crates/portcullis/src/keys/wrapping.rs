@@ -1,10 +1,23 @@
 //! The keys that wrap others, by their names: what is in them is looked at where they are used.
 
+use super::envelope::token;
+use crate::config::Pkcs11;
+use portcullis_state::WrappingKeys;
 use std::io::{ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 /// What their files are called, around their names.
 const AROUND: (&str, &str) = ("wrapping-", ".key");
+
+/// The keys of this installation, as the configuration says, if it is known.
+///
+/// # Errors
+/// There can be no more threads.
+pub(crate) fn within(directory: &Path, place: Option<&Pkcs11>) -> Result<WrappingKeys> {
+    let own = WrappingKeys::within(directory);
+    let Some(place) = place else { return Ok(own) };
+    Ok(own.with_token(token(place)?, place.wrapping.clone()))
+}
 
 /// Each with its file, in the order of their names. There is one, or two while it is replaced.
 ///

@@ -40,6 +40,7 @@ use portcullis_core::authenticate::Proofs;
 use portcullis_core::misuse::Misuse;
 use portcullis_core::pipeline::State;
 use portcullis_core::quota::{Networks, Quota};
+use portcullis_state::WrappingKeys;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -105,8 +106,8 @@ pub(crate) struct Running {
     pub(crate) leases: Arc<Leases>,
     /// Which those are.
     pub(crate) borrowing: watch::Sender<Arc<Borrowing>>,
-    /// What signs the audit log.
-    pub(crate) log_key: LogKey,
+    /// What signs the audit log, and what wraps other keys.
+    pub(crate) own: (LogKey, WrappingKeys),
     writer: Mutex<Option<Writer>>,
 }
 
@@ -125,7 +126,14 @@ pub(crate) async fn build(
     let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
     let aggregate = Arc::new(Aggregate::default());
     let (signers, leases) = (Signers::open(&home, checked)?, Arc::new(Leases::default()));
-    let sign_ins = SignIns::at(&revocations, (shared, &home), (&report, &tasks)).await?;
+    let wrapping = keys::within(&home.keys(), checked.pkcs11.as_ref())?;
+    let sign_ins = SignIns::at(
+        &revocations,
+        (shared, &home),
+        wrapping.clone(),
+        (&report, &tasks),
+    )
+    .await?;
     let workshop = Workshop {
         leases: &leases,
         aggregate: aggregate.clone(),
@@ -177,7 +185,7 @@ pub(crate) async fn build(
         wanted: watch::Sender::new(acme::Wanted::by(checked)),
         leases,
         borrowing: watch::Sender::new(Arc::new(checked.borrowing.clone())),
-        log_key,
+        own: (log_key, wrapping),
         writer: Mutex::new(Some(writer)),
     })
 }
@@ -238,8 +246,11 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         expiring.tell(&recorder);
         std::future::ready(())
     });
-    let own = (running.signers.all(), running.log_key.clone());
-    keys::keep_up(&gateway, &home, own);
+    keys::keep_up(
+        &gateway,
+        &home,
+        (running.signers.all(), running.own.clone()),
+    );
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);

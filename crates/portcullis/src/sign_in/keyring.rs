@@ -170,6 +170,13 @@ impl Keyring {
         Ok(durable.keep_grant(kept).await?)
     }
 
+    /// No key under which grants are sealed is kept in memory.
+    pub(super) fn lock_up(&self) {
+        if let Some((_, sealer)) = &self.kept {
+            sealer.forget();
+        }
+    }
+
     /// Forgets a grant on the disk.
     pub(super) async fn forget(&self, server: &str, principal: &str) {
         let Some((durable, _)) = &self.kept else {

@@ -119,15 +119,21 @@ impl SignIns {
     pub(crate) async fn at(
         revocations: &Revocations,
         (shared, home): (&Home, &Home),
+        wrapping: WrappingKeys,
         (report, tasks): (&Report, &TaskTracker),
     ) -> Result<Arc<Self>, NotSealed> {
         if shared.0 != home.0 {
             return Ok(Arc::new(Self::nowhere()));
         }
         let durable = revocations.durable();
-        let sealer = Sealer::open(durable, WrappingKeys::within(&home.keys())).await?;
+        let sealer = Sealer::open(durable, wrapping).await?;
         let opened = Self::open(durable, sealer, (report.clone(), tasks.clone()));
         opened.await.map(Arc::new)
+    }
+
+    /// The key that wraps others cannot be used: no key that it wraps is kept in memory.
+    pub(crate) fn lock_up(&self) {
+        self.keyring.lock_up();
     }
 
     /// One that keeps nothing, to judge a configuration by.

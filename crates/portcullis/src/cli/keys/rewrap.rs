@@ -2,9 +2,10 @@
 
 use crate::cli::revoke::{Place, with};
 use crate::cli::{Ending, out};
+use crate::keys::within;
 use anyhow::Context as _;
 use clap::Args;
-use portcullis_state::{Sealer, WrappingKeys};
+use portcullis_state::Sealer;
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -22,14 +23,17 @@ pub(super) struct Rewrap {
 
 impl Rewrap {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let home = self.place.find()?.home;
+        let found = self.place.find()?;
+        let home = found.home;
         if !home.state().exists() {
             anyhow::bail!(
                 "there is no {} yet: start the gateway once",
                 home.state().display()
             );
         }
-        let wrapping = WrappingKeys::within(&home.keys());
+        let place = found.checked.as_ref();
+        let place = place.and_then(|checked| checked.pkcs11.as_ref());
+        let wrapping = within(&home.keys(), place)?;
         let done = with(&home, async |durable| {
             let sealer = Sealer::open(durable, wrapping).await?;
             Ok(sealer.rewrap().await?)

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The longest label of a token (PKCS #11 section 3.2).
 const MAX_TOKEN: usize = 32;
+/// Room is left for what tells keys from each other.
+const MAX_WRAPPING: usize = 64;
 
 pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkcs11> {
     let place = Place::default().key("pkcs11");
@@ -35,7 +37,17 @@ pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkc
         .and_then(|pin| desk.text(&place.key("pin"), raw::Text::Reference(pin)));
     let is_unnamed = raw.keys.is_none();
     let keys = raw.keys.unwrap_or_default();
-    let all = [&keys.issuer, &keys.assertion, &keys.client, &keys.audit];
+    let is_long = |label: &String| label.len() > MAX_WRAPPING;
+    if keys.wrapping.as_ref().is_some_and(is_long) {
+        desk.refuse(&place.key("keys").key("wrapping"), "longer than 64 bytes");
+    }
+    let all = [
+        &keys.issuer,
+        &keys.assertion,
+        &keys.client,
+        &keys.audit,
+        &keys.wrapping,
+    ];
     let mut named: Vec<&String> = all.into_iter().flatten().collect();
     let count = named.len();
     named.sort();
@@ -55,6 +67,7 @@ pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkc
         assertion: keys.assertion,
         client: keys.client,
         audit: keys.audit,
+        wrapping: keys.wrapping,
     })
 }
 

@@ -12,10 +12,15 @@ use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const OPEN: &str = "register = true\n[egress]\nallow = [\"127.0.0.1\"]\n";
+pub(super) const OPEN: &str = "register = true\n[egress]\nallow = [\"127.0.0.1\"]\n";
 
 /// A gateway before such a server.
 fn scene(server: Consenting, more: &str) -> (Scene, Consenting) {
+    scene_after("", server, more)
+}
+
+/// The same in a process in which a shell ran `before` first.
+pub(super) fn scene_after(before: &str, server: Consenting, more: &str) -> (Scene, Consenting) {
     let idp = Idp::start();
     let config = format!(
         "[issuers.idp]\nissuer = \"{}\"\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.notes.sign_in]\n{more}",
@@ -23,7 +28,7 @@ fn scene(server: Consenting, more: &str) -> (Scene, Consenting) {
         server.upstream.url()
     );
     let scene = Scene {
-        gateway: Gateway::start(&config),
+        gateway: Gateway::start_after(before, &config),
         upstream: Upstream::start(),
         idp,
     };
@@ -31,7 +36,7 @@ fn scene(server: Consenting, more: &str) -> (Scene, Consenting) {
 }
 
 /// The link that this caller gets.
-fn link(scene: &Scene, subject: &str) -> String {
+pub(super) fn link(scene: &Scene, subject: &str) -> String {
     let refused = scene.send(&call("echo").token(&scene.token(subject)));
     assert_eq!((refused.status, refused.code()), (200, 403), "{refused:?}");
     let record = scene.gateway.record_of(&refused);
@@ -52,14 +57,14 @@ fn link(scene: &Scene, subject: &str) -> String {
 }
 
 /// The browser in which alice has agreed.
-fn connected(scene: &Scene) -> Browser {
+pub(super) fn connected(scene: &Scene) -> Browser {
     let mut browser = Browser::default();
     let page = browser.connects(&scene.gateway, &link(scene, "alice"));
     assert_eq!(page.status, 200, "{page:?}");
     browser
 }
 
-fn works(scene: &Scene, subject: &str) {
+pub(super) fn works(scene: &Scene, subject: &str) {
     let answer = scene.send(&call("echo").token(&scene.token(subject)));
     assert_eq!((answer.status, answer.code()), (200, 0), "{answer:?}");
     assert_eq!(scene.gateway.record_of(&answer)["event"], "call.completed");

@@ -13,6 +13,7 @@ mod providers;
 mod keys;
 mod rotation;
 mod log_keys;
+mod wrapping_keys;
 mod hardware;
 mod egress;
 mod keeper;
