@@ -1,4 +1,5 @@
-//! What it costs to know a caller: a token that nobody has verified before, of each kind; one that was; and a proof.
+//! What it costs to know a caller: a token that nobody has verified before, of each kind; one that was; and a proof. And
+//! what it costs to find the token that a server is shown, once an authorization server has given it.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
@@ -13,6 +14,7 @@ use portcullis_core::authenticate::{
     Algorithm, Binding, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Principal,
     Proofs, Resource, Trust, Unauthenticated, Verified, verify,
 };
+use portcullis_core::credentials::{Exchange, Grant, Place, Scopes};
 use portcullis_core::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -23,6 +25,9 @@ use std::time::Duration;
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const ISSUER: &str = "https://idp.example";
 const URL: &str = "https://gateway.example/servers/notes/mcp";
+
+/// Tokens of one server that are kept (`credentials/kept.rs` of the gateway).
+const KEPT: usize = 4096;
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
@@ -247,8 +252,45 @@ fn proving(bench: &mut Criterion) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// A token that an authorization server gave, among as many as are kept: the gateway's own table has a lock around this.
+fn finding(bench: &mut Criterion) -> Result<(), Box<dyn Error>> {
+    // No two of its signatures are the same, so that each is another token.
+    let issuer = p256()?;
+    let resource = Resource {
+        exchanges: true,
+        ..resource()
+    };
+    let (trust, proofs) = (issuer.trusted()?, Proofs::default());
+    let exchange = Exchange {
+        grant: Grant::Exchange,
+        audience: "https://notes.example".into(),
+        resource: None,
+        max_age: Duration::from_mins(1),
+    };
+    let known = || {
+        let authorization = format!("Bearer {}", issuer.token(&Value::Null));
+        let brought = credentials(&authorization);
+        let fresh = Verified::default();
+        verify(&brought, &resource, &trust, (&fresh, &proofs), NOW)
+    };
+    let scopes = Scopes::new(["mcp"], []);
+    let mut kept: HashMap<Place, Arc<str>> = HashMap::new();
+    let mut want = scopes.for_other(&known()?);
+    for number in 0..KEPT {
+        want = scopes.for_other(&known()?);
+        kept.insert(exchange.place(&want), number.to_string().into());
+    }
+    if kept.len() != KEPT {
+        return Err("two tokens are one".into());
+    }
+    bench.bench_function("exchanged/kept", |timed| {
+        timed.iter(|| kept.get(&exchange.place(&want)).map(Arc::clone));
+    });
+    Ok(())
+}
+
 fn all(bench: &mut Criterion) {
-    for part in [verifying, proving] {
+    for part in [verifying, proving, finding] {
         let done = part(bench);
         assert!(done.is_ok(), "{done:?}");
     }
