@@ -60,6 +60,8 @@ pub(super) fn authority(
             .collect(),
         documents: documents.transpose()?,
         registration: configured.registration,
+        remembered: configured.consents,
+        words: configured.scopes.clone(),
         issuer,
     })))
 }

@@ -1,9 +1,10 @@
 //! What users have begun at our pages: browsers that are signed in, pages that wait, sign-ins that are under way.
 
-use super::browser::{Browsers, Mark};
+use super::browser::{BrowserSession, Browsers, Mark};
 use super::once::Once;
 use super::provider::Transaction;
-use portcullis_authority::owner::Asked;
+use portcullis_authority::owner;
+use portcullis_authority::request::Asked;
 use portcullis_core::quota::{Networks, Rate};
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -48,11 +49,13 @@ pub(crate) enum Form {
     /// The owner signs in with a passkey, if there is one, or has done so with a link meanwhile.
     Owner {
         /// What the browser was asked for.
-        asked: Option<Asked>,
+        asked: Option<owner::Asked>,
         next: Next,
     },
     /// The owner adds a passkey.
-    NewPasskey(Asked),
+    NewPasskey(owner::Asked),
+    /// To agree; with the session of whoever was signed in.
+    Consent(Box<Asked>, Option<BrowserSession>),
 }
 
 /// A sign-in that is under way.
@@ -68,6 +71,8 @@ pub(crate) enum Next {
     Account,
     /// The owner sees the passkeys.
     Passkeys,
+    /// The user has agreed to this before, in the same browser.
+    Asked(Box<Asked>),
 }
 
 impl fmt::Debug for Front {

@@ -25,7 +25,7 @@ use portcullis_core::refusal::Unavailable;
 use portcullis_core::secret::Secret;
 pub(crate) use pushed::LIFETIME;
 use pushed::Pushed;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,10 @@ pub(crate) struct Authority {
     pub(crate) public: HttpUrl,
     /// The identity provider at which users sign in, if there is one.
     pub(crate) relying: Option<Arc<Relying>>,
+    /// How long it counts that a user has agreed.
+    pub(crate) remembered: Duration,
+    /// What scopes mean, in words for users.
+    pub(crate) words: BTreeMap<String, String>,
     /// The longest life of an access token.
     pub(crate) access_tokens: Duration,
     /// How long a refresh token may lie unused.

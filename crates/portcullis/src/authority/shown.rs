@@ -47,7 +47,7 @@ pub(crate) fn moved(url: &str) -> Response<Body> {
 
 /// Sends the browser on to a page of ours, from a page of ours: what comes from elsewhere by way of redirects would not
 /// bring along a cookie that is `SameSite=Strict`.
-pub(crate) fn onward(title: &'static str, path: &'static str) -> Response<Body> {
+pub(crate) fn onward(title: &'static str, path: &str) -> Response<Body> {
     let mut response = shown(200, portcullis_authority::page::onward(title, path));
     let refresh = HeaderValue::from_str(&format!("0; url={path}"));
     if let Ok(refresh) = refresh {

@@ -3,7 +3,7 @@
 use super::trust::Trust;
 use portcullis_authority::client::Client;
 use portcullis_authority::redirect::Policy;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,10 @@ pub(crate) struct Authority {
     pub(crate) documents: Option<Documents>,
     /// Clients of the file.
     pub(crate) clients: Vec<Arc<Client>>,
+    /// How long it counts that a user has agreed.
+    pub(crate) consents: Duration,
+    /// What scopes mean, in words for users.
+    pub(crate) scopes: BTreeMap<String, String>,
     /// At which identity provider users sign in, if there is one.
     pub(crate) sign_in: Option<super::relying::Relying>,
     /// How clients register themselves, if they may.

@@ -42,6 +42,14 @@ pub(super) struct Authority {
     pub(super) clients: BTreeMap<String, AuthorityClient>,
     pub(super) registration: Option<Registration>,
     pub(super) sign_in: Option<super::relying::Raw>,
+    /// How long it counts that a user has agreed. Users are asked again after that, and at once where a client asks for
+    /// more, or says something else of itself; by clients that have registered themselves, each time.
+    #[schemars(extend("default" = bounds::CONSENTS.default_text(), "x-range" = bounds::CONSENTS.words()))]
+    pub(super) consents: Option<Span>,
+    /// What scopes mean, in words for users: `"notes:write" = "Change your notes"`.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "SCOPE"))]
+    pub(super) scopes: BTreeMap<String, String>,
 }
 
 /// A client that you have registered.

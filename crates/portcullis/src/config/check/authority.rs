@@ -15,6 +15,9 @@ use portcullis_core::egress::{Host, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Letters that say what a scope means.
+const MAX_WORDS: usize = 128;
+
 pub(super) fn authority(
     desk: &mut Desk<'_>,
     raw: Option<raw::Authority>,
@@ -71,6 +74,8 @@ pub(super) fn authority(
         clients: clients(desk, &place.key("clients"), raw.clients, &redirects),
         redirects,
         documents,
+        consents: desk.span(&place.key("consents"), raw.consents, &bounds::CONSENTS),
+        scopes: words(desk, &place.key("scopes"), raw.scopes),
         sign_in: raw.sign_in.and_then(|raw| relying(desk, raw, issuers)),
         registration: raw.registration.map(|raw| registration(desk, &place, raw)),
     })
@@ -83,6 +88,24 @@ fn registration(desk: &mut Desk<'_>, place: &Place, raw: raw::Registration) -> R
         lifetime: desk.span(&place.key("lifetime"), raw.lifetime, &bounds::REGISTERED),
         per_network: desk.count(&network, raw.per_network, &bounds::OF_NETWORK),
     }
+}
+
+/// What scopes mean: short, and something.
+fn words(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    for (scope, text) in &raw {
+        if text.trim().is_empty() || text.chars().count() > MAX_WORDS {
+            desk.refuse_with(
+                &place.key(scope),
+                "no words for a user, or too many",
+                "write what it lets a client do, in at most 128 letters",
+            );
+        }
+    }
+    raw
 }
 
 /// Whole names of hosts, in lower case.

@@ -1,5 +1,6 @@
 //! Signing in at the identity provider, and coming back from there in the same browser.
 
+use super::asking::tell;
 use super::{ELSEWHERE, Ended, STALE, Visit, ended, known, provider, refused};
 use crate::authority::browser::{Cookie, There, mark};
 use crate::authority::front::{Form, Next, UnderWay};
@@ -10,12 +11,12 @@ use crate::record::{Exchange, note_in_turn};
 use crate::relay::Gateway;
 use portcullis_audit::Record;
 use portcullis_authority::Form as Fields;
+use portcullis_authority::request::Wrong;
 use portcullis_authority::user::User;
+use portcullis_core::openid::NotSignedIn;
 use portcullis_core::refusal::{Refusal, Unavailable};
-use portcullis_core::sign_in::Callback;
+use portcullis_core::sign_in::{Callback, Disbelieved};
 
-/// Any sign-in will do.
-const NO_WISHES: (&str, bool) = ("", false);
 const UNSUCCESSFUL: &str =
     "The sign-in did not succeed. The operator finds the reason in the audit log.";
 
@@ -29,7 +30,7 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         match self.awaited(visit, fields) {
             Ok(Form::SignIn) => self.leaves(visit, Next::Account, exchange).await,
-            Ok(Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
+            Ok(Form::Consent(..) | Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
                 Ok(refused("form.refused", "token", (403, STALE)))
             }
             Err(ended) => Ok(ended),
@@ -53,15 +54,23 @@ impl Gateway {
             Ok(transaction) => transaction,
             Err(error) => return Ok(unsuccessful(&error, exchange)),
         };
+        let wanted = match &next {
+            Next::Account | Next::Passkeys => None,
+            Next::Asked(asked) => Some(asked.clone()),
+        };
         let kept = UnderWay {
             transaction: transaction.clone(),
             next,
         };
+        let (classes, is_anew) = wanted.map_or_else(Default::default, |asked| {
+            let is_anew = asked.prompt().login || asked.max_age().is_some();
+            (asked.classes().join(" "), is_anew)
+        });
         let Some(state) = self.front.under_way.keep(kept, clock::now()) else {
             return Ok(unsuccessful(&NoUser::Full, exchange));
         };
         exchange.fact("transaction", &transaction_id(state.expose()));
-        let url = relying.url(&transaction, &state, NO_WISHES);
+        let url = relying.url(&transaction, &state, (&classes, is_anew));
         Ok(ended("login.started", None, moved(&url)))
     }
 
@@ -80,6 +89,9 @@ impl Gateway {
         let Some(under_way) = self.front.under_way.take(&state, clock::now()) else {
             return Ok(refused("oauth.state_mismatch", "unknown", (400, STALE)));
         };
+        if let Next::Asked(asked) = &under_way.next {
+            tell(asked, exchange);
+        }
         if visit.browser() != Some(under_way.transaction.browser) {
             return Ok(refused("oauth.state_mismatch", "browser", (403, ELSEWHERE)));
         }
@@ -92,7 +104,7 @@ impl Gateway {
             .await;
         let signed_in = match finished {
             Ok(signed_in) => signed_in,
-            Err(error) => return Ok(unsuccessful(&error, exchange)),
+            Err(error) => return Ok(self.gave_up(visit, &under_way.next, &error, exchange)),
         };
         let user = User::of(&signed_in, &relying.claims);
         let there = There {
@@ -104,7 +116,7 @@ impl Gateway {
     }
 
     /// Somebody has signed in: the browser gets a new handle, whatever it had before, and goes on.
-    pub(crate) async fn signed_in(
+    pub(in crate::relay) async fn signed_in(
         &self,
         visit: Visit<'_>,
         (user, there): (User, There),
@@ -116,11 +128,15 @@ impl Gateway {
         if let Some((_, before)) = self.who(visit.authority, visit.headers)? {
             self.front.browsers.close(&before);
         }
-        let opened = self.front.browsers.open(user, there, clock::now());
+        let opened = self.front.browsers.open(user.clone(), there, clock::now());
         let handle = opened.ok_or(Unavailable::Entropy)?;
         let mut ended = match next {
             Next::Account => arrived("/account"),
             Next::Passkeys => arrived("/account/passkeys"),
+            Next::Asked(asked) => {
+                let location = self.agreed(visit, user, *asked, exchange).await?;
+                ended("consent.granted", None, moved(&location))
+            }
         };
         let headers = ended.page.headers_mut();
         Cookie::Session.set(headers, visit.is_https(), &handle);
@@ -135,6 +151,29 @@ impl Gateway {
         });
         record.trace = Some(exchange.trace.as_str().into());
         note_in_turn(&self.recorder, record).await;
+    }
+
+    /// The client is told no where the provider said no, and nothing where something is wrong.
+    fn gave_up(
+        &self,
+        visit: Visit<'_>,
+        next: &Next,
+        error: &NoUser,
+        exchange: &mut Exchange,
+    ) -> Ended {
+        let is_no = matches!(
+            error,
+            NoUser::NotSignedIn(NotSignedIn::Disbelieved(Disbelieved::Refused))
+        );
+        match next {
+            Next::Asked(asked) if is_no => {
+                let back = asked
+                    .back()
+                    .refused(Wrong::Declined, &visit.authority.issuer);
+                ended("login.refused", Some("refused"), moved(&back))
+            }
+            Next::Asked(_) | Next::Account | Next::Passkeys => unsuccessful(error, exchange),
+        }
     }
 }
 

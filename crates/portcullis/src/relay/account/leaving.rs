@@ -10,7 +10,7 @@ use crate::relay::Gateway;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use portcullis_audit::Record;
 use portcullis_authority::Form as Fields;
-use portcullis_authority::user::User;
+use portcullis_authority::user::{Person, User};
 use portcullis_core::openid;
 use portcullis_core::refusal::{Refusal, Unacceptable};
 
@@ -67,6 +67,20 @@ impl Gateway {
         };
         let gone = self.front.browsers.close_all(is_meant);
         exchange.fact("sessions", &gone.len().to_string());
+        for user in &gone {
+            self.families_end(visit, user, (None, "provider_logout"))
+                .await?;
+        }
+        if let openid::Ended::Subject(sub) = &told.ended {
+            let person = Person {
+                issuer: relying.issuer.clone(),
+                subject: sub.clone(),
+                ..Person::default()
+            };
+            let user = User::signed_in(person);
+            self.families_end(visit, &user, (None, "provider_logout"))
+                .await?;
+        }
         Ok(ended("logout.done", Some("provider"), answer(200)))
     }
 

@@ -1,14 +1,16 @@
 //! The pages on which users sign in, see what they have allowed, take it back, and sign out.
 
+mod asking;
 mod coming;
 mod owner;
 mod passkeys;
 mod leaving;
+mod allowed;
 
 use super::{Gateway, Live, intake};
 use crate::authority::browser::{BrowserSession, Cookie, Mark, mark, secret};
-use crate::authority::front::{Form, RATE, Waiting};
-use crate::authority::shown::{shown, told};
+use crate::authority::front::{Form, RATE};
+use crate::authority::shown::told;
 use crate::authority::{Authority, Relying};
 use crate::clock;
 use crate::listener::{Body, trace};
@@ -17,14 +19,11 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use portcullis_audit::time_text;
 use portcullis_authority::Form as Fields;
-use portcullis_authority::page::{Account, Remembered, Visitor};
-use portcullis_authority::redirect::shown_host;
 use portcullis_authority::user::User;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
 use portcullis_core::secret::Secret;
-use portcullis_state::{Consent, Failed};
+use portcullis_state::Failed;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -34,16 +33,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a page comes to, for its record.
 pub(super) struct Ended {
-    event: &'static str,
-    reason: Option<&'static str>,
-    page: Response<Body>,
+    pub(super) event: &'static str,
+    pub(super) reason: Option<&'static str>,
+    pub(super) page: Response<Body>,
 }
 
 /// What each of these pages needs.
 #[derive(Clone, Copy)]
 pub(super) struct Visit<'a> {
     pub(super) live: &'a Live,
-    pub(super) authority: &'a Arc<Authority>,
+    pub(super) authority: &'a Authority,
     pub(super) headers: &'a HeaderMap,
 }
 
@@ -79,7 +78,7 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Response<Body>, Refusal> {
         exchange.trace = trace(&parts.headers)?.id;
-        let authority = live.authority.as_ref().ok_or(Unacceptable::Path)?;
+        let authority = live.authority.as_deref().ok_or(Unacceptable::Path)?;
         let rated = self.front.networks.take(peer.ip(), RATE, clock::now());
         rated.map_err(Refusal::from)?;
         let visit = Visit {
@@ -89,7 +88,8 @@ impl Gateway {
         };
         let is_form = matches!(
             rest,
-            "/sign-in"
+            "/consent"
+                | "/sign-in"
                 | "/owner"
                 | "/passkey"
                 | "/passkeys/add"
@@ -128,6 +128,7 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
         match rest {
+            "/consent" => self.decided(visit, fields, exchange).await,
             "/sign-in" => self.signs_in(visit, fields, exchange).await,
             "/owner" => self.uses_link(visit, fields, exchange).await,
             "/passkey" => self.uses_passkey(visit, fields, exchange).await,
@@ -153,120 +154,11 @@ impl Gateway {
         let Some((user, session)) = self.front.browsers.find(handle, clock::now()) else {
             return Ok(None);
         };
+        // Its session is ended, and told, where the change is carried out.
         if user.is_revoked(session.began, &self.issuers.trust()) {
-            self.front.browsers.close(&session);
             return Ok(None);
         }
         Ok(Some((user, session)))
-    }
-
-    async fn account_page(
-        &self,
-        visit: Visit<'_>,
-        exchange: &mut Exchange,
-    ) -> Result<Ended, Refusal> {
-        let who = self.who(visit.authority, visit.headers)?;
-        let (page, fresh) = match &who {
-            Some((user, session)) => {
-                known(user, exchange);
-                (self.page_of(visit, user, session).await?, None)
-            }
-            None => self.page_for_strangers(visit)?,
-        };
-        let mut page = shown(200, page);
-        set_browser(&mut page, visit, fresh.as_ref());
-        Ok(ended("account.shown", None, page))
-    }
-
-    async fn page_of(
-        &self,
-        visit: Visit<'_>,
-        user: &User,
-        session: &BrowserSession,
-    ) -> Result<portcullis_authority::page::Page, Refusal> {
-        let now = clock::now();
-        let given = self
-            .revocations
-            .durable()
-            .consents_of(&user.issuer, &user.subject);
-        let given = given.await.map_err(|error| unkept(&error))?;
-        let given = given.iter().filter(|one| one.until > now);
-        let consents: Vec<Remembered> = given.map(remembered).collect();
-        let account = Account {
-            visitor: Visitor::User {
-                name: name_of(user),
-                at: &user.issuer,
-                since: &time_text(session.began.micros()),
-                token: session.token().expose(),
-                consents: &consents,
-            },
-            provider: visit.authority.signs_in_at(),
-            is_here: visit.authority.relying.is_none(),
-            targets: &["https:"],
-        };
-        Ok(account.page())
-    }
-
-    fn page_for_strangers(
-        &self,
-        visit: Visit<'_>,
-    ) -> Result<(portcullis_authority::page::Page, Option<Secret<String>>), Refusal> {
-        let (browser, fresh) = visit.marked()?;
-        let form = Form::SignIn;
-        let token = self
-            .front
-            .waiting
-            .keep(Waiting { browser, form }, clock::now());
-        let token = token.ok_or(Unavailable::Entropy)?;
-        let mut targets = vec!["https:"];
-        let origin = provider(visit).map(|relying| relying.written.origin());
-        targets.extend(origin.as_deref());
-        let account = Account {
-            visitor: Visitor::Stranger {
-                token: token.expose(),
-            },
-            provider: visit.authority.signs_in_at(),
-            is_here: visit.authority.relying.is_none(),
-            targets: &targets,
-        };
-        Ok((account.page(), fresh))
-    }
-
-    /// Takes back what the user has agreed to: the client's refresh tokens end, and it has to ask again.
-    async fn takes_back(
-        &self,
-        visit: Visit<'_>,
-        fields: &Fields,
-        exchange: &mut Exchange,
-    ) -> Result<Ended, Refusal> {
-        let (user, _) = match self.own_form(visit, fields)? {
-            Ok(own) => own,
-            Err(ended) => return Ok(ended),
-        };
-        known(&user, exchange);
-        let id = fields.value("consent").unwrap_or_default();
-        let whose = (user.issuer.as_str(), user.subject.as_str());
-        let taken = self
-            .revocations
-            .durable()
-            .take_consent_back(id, whose)
-            .await;
-        let Some(taken) = taken.map_err(|error| unkept(&error))? else {
-            return Ok(refused("consent.refused", "unknown", (404, NOT_THERE)));
-        };
-        exchange.fact("client", &taken.client);
-        exchange.fact("redirect_host", &shown_host(&taken.redirect));
-        exchange.fact("scopes", &taken.scopes.join(" "));
-        exchange.server = Some(taken.server.as_str().into());
-        let page = self.page_again(visit).await?;
-        Ok(ended("consent.revoked", None, page))
-    }
-
-    async fn page_again(&self, visit: Visit<'_>) -> Result<Response<Body>, Refusal> {
-        let Some((user, session)) = self.who(visit.authority, visit.headers)? else {
-            return Ok(told(403, "Not done", SIGNED_OUT));
-        };
-        Ok(shown(200, self.page_of(visit, &user, &session).await?))
     }
 
     /// The user whose form it is: signed in, and sent from a page of just this session.
@@ -302,20 +194,6 @@ const STALE: &str =
 const ELSEWHERE: &str =
     "This was begun in another browser. Go back to the app and start again there.";
 const SIGNED_OUT: &str = "You are not signed in any more. Go back to where you began.";
-const NOT_THERE: &str = "There is nothing like this to take back.";
-
-fn remembered(consent: &Consent) -> Remembered {
-    Remembered {
-        id: consent.id.clone(),
-        client: consent.name.clone(),
-        client_id: consent.client.clone(),
-        redirect_host: shown_host(&consent.redirect),
-        server: consent.server.clone(),
-        scopes: consent.scopes.clone(),
-        since: time_text(consent.given.micros()),
-        until: time_text(consent.until.micros()),
-    }
-}
 
 /// A name to show for a user.
 pub(super) fn name_of(user: &User) -> &str {

@@ -1,6 +1,6 @@
 //! The owner of the machine signs in where there is no identity provider: with a link from the terminal, or a passkey.
 
-use super::{Ended, SIGNED_OUT, STALE, Visit, ended, refused, set_browser, unkept};
+use super::{Ended, STALE, Visit, ended, refused, set_browser, unkept};
 use crate::authority::browser::{There, mark};
 use crate::authority::front::{Form, Next, Waiting};
 use crate::authority::shown::shown;

@@ -4,6 +4,7 @@ use super::{Asking, Ended, Gateway, Live, back, ended, error, form, page, resour
 use crate::authority::{Authority, LIFETIME, mark, voucher};
 use crate::listener::oauth;
 use crate::record::Exchange;
+use crate::relay::account::Visit;
 use crate::{authority, clock};
 use hyper::Method;
 use portcullis_authority::Form;
@@ -31,7 +32,15 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
         let Asking { parts, body, peer } = asking;
+        let visit = Visit {
+            live,
+            authority,
+            headers: &parts.headers,
+        };
         let form = if parts.method == Method::GET {
+            if let Some(told) = Self::bounced(visit, &parts.uri) {
+                return Ok(ended(told.event, told.reason, told.page));
+            }
             let query = parts.uri.query().unwrap_or_default();
             match Form::read(query.as_bytes()) {
                 Ok(form) => form,
@@ -51,10 +60,10 @@ impl Gateway {
         };
         if let Some(name) = form.value("request_uri") {
             let pushed = self.authority.pushed.take(name, id, clock::now());
-            return Ok(match pushed {
-                Some(asked) => self.begin(authority, &asked, exchange),
-                None => page("oauth.request_refused", "request_uri", GONE),
-            });
+            return match pushed {
+                Some(asked) => self.considered(visit, asked, exchange).await,
+                None => Ok(page("oauth.request_refused", "request_uri", GONE)),
+            };
         }
         let client = match self.client(authority, (id, peer), exchange).await? {
             Ok(client) => client,
@@ -66,13 +75,24 @@ impl Gateway {
         let resources = resources(live);
         let asked = Asked::admit(&form, &client, &terms(authority, &resources), None);
         Ok(match asked {
-            Ok(asked) => self.begin(authority, &asked, exchange),
+            Ok(asked) => return self.considered(visit, asked, exchange).await,
             Err(NotAsked::Page(why)) => page("oauth.redirect_rejected", why.reason(), REDIRECT),
             Err(NotAsked::Back(place, wrong)) => {
                 let location = place.refused(wrong, &authority.issuer);
                 back(event(wrong), wrong.reason(), &location)
             }
         })
+    }
+
+    /// The user is asked, unless that was done before.
+    async fn considered(
+        &self,
+        visit: Visit<'_>,
+        asked: Asked,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let told = self.consider(visit, asked, exchange).await?;
+        Ok(ended(told.event, told.reason, told.page))
     }
 
     /// A client says beforehand what it will ask for (RFC 9126 section 2).
@@ -126,13 +146,6 @@ impl Gateway {
         };
         let told = json!({ "request_uri": name, "expires_in": LIFETIME.as_secs() });
         Ok(ended("oauth.pushed", None, oauth(201, &told)))
-    }
-
-    /// The user is asked. Where nobody can sign in, the client is told so.
-    fn begin(&self, authority: &Authority, asked: &Asked, exchange: &mut Exchange) -> Ended {
-        exchange.fact("server", asked.server());
-        let location = asked.back().refused(Wrong::Login, &authority.issuer);
-        back("oauth.request_refused", Wrong::Login.reason(), &location)
     }
 
     /// Makes the code for what was approved; gives where it goes.

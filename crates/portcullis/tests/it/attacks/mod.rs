@@ -21,6 +21,7 @@ mod consent;
 mod granting;
 mod clients;
 mod signed_in;
+mod agreed;
 mod lifetime;
 mod proof;
 mod scope;

@@ -1,7 +1,7 @@
 //! ATK-034 and what else goes wrong when people sign in here: state, nonce, cookies, logout.
 
 use crate::harness::{
-    Draft, Gateway, Key, Login, Surfer, Upstream, call, form, logout_event, portcullis, wait_for,
+    Draft, Gateway, Key, Login, Surfer, Upstream, call, form, logout_event, wait_for,
 };
 
 /// A gateway before a server, and the provider at which people sign in.

@@ -37,7 +37,9 @@ pub(crate) use issuing::{CLIENT, Issuing, SECRET};
 pub(crate) use jwt::{Draft, Key, encode, hex, unsigned};
 pub(crate) use kept::Kept;
 pub(crate) use line::Line;
-pub(crate) use login::{Login, Surfer, form, logout_event};
+pub(crate) use login::{
+    Login, Surfer, elsewhere as goes_to, encoded, form, form_of, logout_event, pairs,
+};
 pub(crate) use oracle::Oracle;
 pub(crate) use pki::{Authority, Front, Identity, Tap, elsewhere, leaf};
 pub(crate) use process::{Process, marked};
