@@ -52,8 +52,14 @@ pub(crate) fn judge(
     (written, policy): (&Written, &str),
     review: &Review,
     (identity, id): (&Identity, &str),
-) -> Result<(), Refused> {
-    let no_such = |why: String| Err(Refused::new("unknown", Some(person(identity)), &why));
+) -> Result<(), Box<Refused>> {
+    let no_such = |why: String| {
+        Err(Box::new(Refused::new(
+            "unknown",
+            Some(person(identity)),
+            &why,
+        )))
+    };
     let Some(item) = review.items.iter().find(|item| item.id == id) else {
         return no_such(format!("review {} has no {id}", review.number));
     };
@@ -74,6 +80,6 @@ pub(crate) fn judge(
         let mut refused = Refused::new(why.reason(), Some(person(identity)), &why);
         refused.event.fact("grant", id);
         refused.event.fact("rule", &item.rule);
-        refused
+        Box::new(refused)
     })
 }

@@ -110,17 +110,8 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         let name: Arc<str> = name.as_str().into();
         let rules = rules_of((checked, &policy), &name, server);
         servers.insert(Arc::clone(&name), rules);
-        let lease = workshop.lease(checked, &format!("servers.{name}"));
-        let fingerprint = fingerprint(server, (&own, &checked.egress, &lease));
-        let kept = workshop.kept.get(&name);
-        let kept = kept.filter(|(before, _)| *before == fingerprint);
-        let upstream = if let Some((_, kept)) = kept {
-            Arc::clone(kept)
-        } else {
-            let made = upstream(&name, server, (&beside, lease));
-            Arc::new(made.with_context(|| format!("server {name}"))?)
-        };
-        upstreams.insert(name, (fingerprint, upstream));
+        let upstream = behind(checked, (&name, server), &beside)?;
+        upstreams.insert(name, upstream);
     }
     if let Some(audience) = &checked.gateway.aggregate {
         let name: Arc<str> = AGGREGATE.into();
@@ -158,6 +149,23 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         trusted: all_trusted(checked, workshop)?,
         upstreams,
     })
+}
+
+/// The upstream of a server with the fingerprint of its configuration: that of before, if nothing about it has changed.
+fn behind(
+    checked: &Checked,
+    (name, server): (&Arc<str>, &config::Server),
+    beside: &Beside<'_>,
+) -> anyhow::Result<(String, Arc<Upstream>)> {
+    let lease = beside.workshop.lease(checked, &format!("servers.{name}"));
+    let fingerprint = fingerprint(server, (beside.own, &checked.egress, &lease));
+    let kept = beside.workshop.kept.get(name);
+    if let Some((_, kept)) = kept.filter(|(before, _)| *before == fingerprint) {
+        return Ok((fingerprint, Arc::clone(kept)));
+    }
+    let made = upstream(name, server, (beside, lease));
+    let made = made.with_context(|| format!("server {name}"))?;
+    Ok((fingerprint, Arc::new(made)))
 }
 
 const fn view(arguments: config::Arguments) -> View {

@@ -41,14 +41,14 @@ pub(super) struct Admin {
     pub(super) requests_per_minute: Option<i64>,
     /// Who has which role: without a row, nobody has any.
     #[serde(default)]
-    pub(super) roles: Vec<Role>,
+    pub(super) roles: Vec<Row>,
     pub(super) tls: Option<Tls>,
 }
 
 /// One row of roles.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Role {
+pub(super) struct Row {
     /// `viewer`, `operator`, `approver`, `auditor` or `admin`. Required.
     #[schemars(extend("enum" = ["viewer", "operator", "approver", "auditor", "admin"]))]
     pub(super) role: Option<String>,

@@ -114,6 +114,7 @@ pub(crate) struct Running {
 /// Opens the audit log and the database, and builds the data path.
 ///
 /// The database is in `shared`: processes with data directories of their own can have it in common.
+#[expect(clippy::too_many_lines, reason = "one line for each part of what runs")]
 pub(crate) async fn build(
     checked: &Checked,
     shared: &Home,

@@ -44,12 +44,10 @@ pub(super) enum Trouble {
 
 impl From<Failed> for Trouble {
     fn from(error: Failed) -> Self {
-        match error {
-            Failed::Unfit => {
-                Self::Unreadable("a name or a reason is too long or missing".to_owned())
-            }
-            other => Self::Failed(other.to_string()),
+        if matches!(error, Failed::Unfit) {
+            return Self::Unreadable("a name or a reason is too long or missing".to_owned());
         }
+        Self::Failed(error.to_string())
     }
 }
 
@@ -162,12 +160,12 @@ impl Trouble {
         response: &mut Response<Body>,
         (resource, scheme): (&Resource, Scheme),
     ) {
-        let error = match self {
-            Self::Refused(Refusal::Unauthenticated(why)) if self.status() == 401 => {
-                why.error(scheme)
-            }
-            Self::NoMandate(NoMandate::Scope) => Some("insufficient_scope"),
-            _ => return,
+        let error = if let Self::Refused(Refusal::Unauthenticated(why)) = self {
+            why.error(scheme)
+        } else if let Self::NoMandate(NoMandate::Scope) = self {
+            Some("insufficient_scope")
+        } else {
+            return;
         };
         for challenge in challenges(resource, scheme, error, &resource.scopes) {
             if let Ok(challenge) = HeaderValue::from_str(&challenge) {

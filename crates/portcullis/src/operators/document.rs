@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made of the table by which requests are routed.
+//! The description of the API (`OpenAPI` 3.1), made of the table by which requests are routed.
 
 use portcullis_core::operate::{Endpoint, Reach};
 use serde_json::{Map, Value, json};
@@ -41,10 +41,16 @@ fn operation(endpoint: Endpoint) -> Value {
         .query()
         .iter()
         .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
-    let done = match endpoint {
-        Endpoint::Revoke | Endpoint::StartReview | Endpoint::AskElevation => "201",
-        Endpoint::Reload => "202",
-        _ => "200",
+    let is_made = matches!(
+        endpoint,
+        Endpoint::Revoke | Endpoint::StartReview | Endpoint::AskElevation
+    );
+    let done = if is_made {
+        "201"
+    } else if endpoint == Endpoint::Reload {
+        "202"
+    } else {
+        "200"
     };
     let refused = json!({
         "description": "Not done.",
@@ -99,7 +105,22 @@ fn body(endpoint: Endpoint) -> Option<Value> {
             &["approve"],
         )),
         Endpoint::RotateKey => Some(object(&json!({ "at_once": { "type": "boolean" } }), &[])),
-        _ => None,
+        Endpoint::Document
+        | Endpoint::Health
+        | Endpoint::Servers
+        | Endpoint::Server
+        | Endpoint::Sessions
+        | Endpoint::EndSession
+        | Endpoint::Revocations
+        | Endpoint::Grants
+        | Endpoint::Review
+        | Endpoint::StartReview
+        | Endpoint::Elevations
+        | Endpoint::Policy
+        | Endpoint::Records
+        | Endpoint::Checkpoint
+        | Endpoint::Keys
+        | Endpoint::Reload => None,
     }
 }
 

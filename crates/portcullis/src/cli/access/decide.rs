@@ -54,7 +54,7 @@ impl Decide {
             let rules = (&*rules.written, rules.rules.policy.hash());
             if let Err(mut refused) = judge(rules, &review, (&reviewer.identity, id)) {
                 refused.event.fact("review", &review.number.to_string());
-                return room.refuse(refused);
+                return room.refuse(*refused);
             }
         }
         let person = reviewer.actor.person.clone();

@@ -184,7 +184,7 @@ fn believed(desk: &mut Desk<'_>, place: &Place, names: &[String], issuers: &Issu
 fn roles(
     desk: &mut Desk<'_>,
     list: &Place,
-    raw: Vec<raw::Role>,
+    raw: Vec<raw::Row>,
     around: &Around<'_>,
 ) -> Vec<Appointed> {
     let words = Role::ALL.map(|role| (role.word(), role));

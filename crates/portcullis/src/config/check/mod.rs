@@ -43,6 +43,10 @@ pub(super) use servers::scopes;
 ///
 /// # Errors
 /// Every problem of the file.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line for each table, in the order in which one looks at another"
+)]
 pub(super) fn file(
     raw: Raw,
     source: &Source<'_>,
