@@ -151,6 +151,10 @@ const fn of_rule(rule: Rule) -> (&'static str, Severity) {
         Rule::IssuerBurst => ("Many invalid tokens of one issuer", Severity::Medium),
         Rule::UsedAfterRevocation => ("A revoked token is used", Severity::High),
         Rule::ProofReplay => ("A proof of possession was used before", Severity::High),
+        Rule::ImpossibleTravel => (
+            "One principal at two places, faster than anybody travels",
+            Severity::High,
+        ),
         Rule::Volume => ("A principal moves more than its budget", Severity::High),
     }
 }

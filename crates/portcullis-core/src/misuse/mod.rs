@@ -4,6 +4,7 @@
 //! may be a victim's.
 
 mod block;
+mod travel;
 
 use crate::authenticate::{Confirmation, Identity};
 use crate::refusal::Refusal;
@@ -13,10 +14,11 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use block::{Block, NotBlock};
+pub use travel::{NotPosition, Place, Position};
 
 /// The most tokens, and the most counts, that are remembered; at one more, all are forgotten.
 const MAX_HELD: usize = 16_384;
@@ -44,11 +46,13 @@ pub enum Rule {
     ProofReplay,
     /// More bytes of one principal than its quota has.
     Volume,
+    /// One principal at two places, faster than anybody travels.
+    ImpossibleTravel,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TokenNetworks,
         Self::TokenKeys,
         Self::AudienceProbing,
@@ -57,6 +61,7 @@ impl Rule {
         Self::UsedAfterRevocation,
         Self::ProofReplay,
         Self::Volume,
+        Self::ImpossibleTravel,
     ];
 
     /// Its id.
@@ -70,6 +75,7 @@ impl Rule {
             Self::UsedAfterRevocation => "used_after_revocation",
             Self::ProofReplay => "proof_replay",
             Self::Volume => "volume",
+            Self::ImpossibleTravel => "impossible_travel",
         }
     }
 
@@ -77,7 +83,7 @@ impl Rule {
     pub const fn reach(self) -> Option<Reach> {
         match self {
             Self::TokenNetworks | Self::TokenKeys => Some(Reach::Token),
-            Self::Volume => Some(Reach::Subject),
+            Self::Volume | Self::ImpossibleTravel => Some(Reach::Subject),
             Self::AudienceProbing
             | Self::InvalidBurst
             | Self::IssuerBurst
@@ -111,6 +117,10 @@ pub struct Limits {
     pub prefix_v6: u8,
     /// Networks behind which one token may come from anywhere.
     pub exempt: Vec<Block>,
+    /// Where networks are; without any, nobody is held to travel.
+    pub places: Vec<Place>,
+    /// Kilometres an hour that nobody travels faster than.
+    pub max_kmh: u32,
     /// Rules that revoke; each has a [`Rule::reach`].
     pub revoke: Vec<Rule>,
 }
@@ -152,6 +162,7 @@ struct Held {
     tokens: HashMap<u64, Seen>,
     counts: HashMap<u64, Count>,
     told: HashMap<Rule, Count>,
+    travellers: HashMap<Arc<str>, travel::Seen>,
 }
 
 /// Where a token was seen last. The two families are apart: one client may have both.

@@ -13,6 +13,8 @@ fn limits() -> Limits {
         prefix_v4: 24,
         prefix_v6: 48,
         exempt: vec!["198.51.100.0/24".parse().unwrap()],
+        places: Vec::new(),
+        max_kmh: 1000,
         revoke: Vec::new(),
     }
 }
@@ -141,7 +143,13 @@ fn tok_19_only_what_is_verified_may_revoke() {
         .filter(|rule| rule.reach().is_some())
         .map(|rule| rule.name())
         .collect();
-    assert_eq!(may, ["token_networks", "token_keys", "volume"]);
+    let expected = [
+        "token_networks",
+        "token_keys",
+        "volume",
+        "impossible_travel",
+    ];
+    assert_eq!(may, expected);
     for (text, address, expected) in [
         ("192.0.2.0/24", "192.0.2.255", true),
         ("192.0.2.9/24", "192.0.2.1", true),
@@ -164,5 +172,37 @@ fn tok_19_only_what_is_verified_may_revoke() {
         "192.0.2.0/-1",
     ] {
         assert!(text.parse::<Block>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn tok_19_nobody_is_at_two_places_faster_than_one_travels() {
+    let place = |networks: &str, at: &str| Place {
+        networks: vec![networks.parse().unwrap()],
+        at: at.parse().unwrap(),
+    };
+    let limits = Limits {
+        places: vec![
+            place("192.0.2.0/25", "52.52, 13.405"),
+            place("192.0.2.128/25", "52.39, 13.06"),
+            place("203.0.113.0/24", "40.71, -74.01"),
+        ],
+        ..limits()
+    };
+    let misuse = Misuse::default();
+    let travel = Some(Rule::ImpossibleTravel);
+    for (peer, seconds, expected) in [
+        ("192.0.2.1", 0, None),
+        ("192.0.2.129", 1, None),  // near
+        ("198.51.100.7", 2, None), // exempt
+        ("10.0.0.1", 3, None),     // who knows where
+        ("::ffff:203.0.113.1", 60, travel),
+        ("203.0.113.2", 61, None),
+        ("192.0.2.1", 62, None),              // told a moment ago
+        ("203.0.113.1", 62 + 8 * 3600, None), // by aeroplane
+        ("192.0.2.1", 62 + 9 * 3600, travel),
+    ] {
+        let told = misuse.travels(&caller(None), ip(peer), &limits, at(seconds));
+        assert_eq!(told, expected, "{peer} {seconds}");
     }
 }

@@ -131,6 +131,7 @@ pub(super) const REGISTERED: Range<Span> =
 pub(super) const OF_NETWORK: Range<Count> = counts(20, 1, 10_000);
 pub(super) const WINDOW: Range<Span> = spans(Span::secs(60), Span::secs(1), Span::secs(3600));
 pub(super) const INVALID: Range<Count> = counts(50, 1, 1_000_000);
+pub(super) const KMH: Range<Count> = counts(1000, 100, 100_000);
 pub(super) const PROBED: Range<Count> = counts(3, 2, 64);
 pub(super) const SEVERITY: &str = "medium";
 pub(super) const ALERTS: Range<Count> = counts(60, 1, 10_000);

@@ -28,8 +28,26 @@ pub(super) struct Misuse {
     /// `198.51.100.0/24`.
     #[serde(default)]
     pub(super) exempt: Vec<String>,
-    /// Rules that also revoke: `token_networks` and `token_keys` the token, `volume` what the subject holds.
+    /// Where networks are, for `impossible_travel`: at most 256.
     #[serde(default)]
-    #[schemars(extend("items" = {"type": "string", "enum": ["token_networks", "token_keys", "volume"]}))]
+    pub(super) places: Vec<Place>,
+    /// Kilometres an hour that nobody travels faster than.
+    #[schemars(extend("default" = bounds::KMH.default.0, "minimum" = bounds::KMH.least.0, "maximum" = bounds::KMH.most.0))]
+    pub(super) max_kmh: Option<i64>,
+    /// Rules that also revoke: `token_networks` and `token_keys` the token, `volume` and `impossible_travel` what the
+    /// subject holds.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "enum": ["token_networks", "token_keys", "volume", "impossible_travel"]}))]
     pub(super) revoke: Vec<String>,
+}
+
+/// Networks that are at one place.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    /// Addresses and ranges, such as `198.51.100.0/24`. Required.
+    #[serde(default)]
+    pub(super) networks: Vec<String>,
+    /// Latitude and longitude in degrees, north and east: `52.52, 13.405`. Required.
+    pub(super) at: Option<String>,
 }

@@ -1258,7 +1258,7 @@ const BAD_PRESETS: &[Row] = &[
 
 #[rustfmt::skip]
 const BAD_FACTS: &[(&str, usize, usize, &str, &str)] = &[
-    ("[zones.a]", 1, 8, "zones.a", "a zone without `networks`"),
+    ("[zones.a]", 1, 8, "zones.a", "no `networks`"),
     ("[zones.\"a b\"]\nnetworks = [\"10.0.0.0/8\"]", 1, 8, "zones.a b", "letters, digits"),
     ("[zones.a]\nnetworks = [\"10.1.0.0/8\"]", 2, 13, "zones.a.networks[0]", "write \"10.0.0.0/8\""),
     ("[zones.a]\nnetworks = [\"::ffff:10.0.0.0/104\"]", 2, 13, "zones.a.networks[0]", "an address within a network"),

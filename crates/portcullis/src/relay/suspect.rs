@@ -29,7 +29,10 @@ impl Gateway {
         let found = self
             .misuse
             .known(caller, peer.ip(), &live.misuse, clock::now());
-        if let Some(rule) = found {
+        let travelled = self
+            .misuse
+            .travels(caller, peer.ip(), &live.misuse, clock::now());
+        for rule in found.into_iter().chain(travelled) {
             self.suspect(live, (rule, Some(caller)), peer, exchange);
         }
     }
@@ -75,7 +78,8 @@ impl Gateway {
             | Rule::InvalidBurst
             | Rule::IssuerBurst
             | Rule::UsedAfterRevocation
-            | Rule::ProofReplay => "token.misuse",
+            | Rule::ProofReplay
+            | Rule::ImpossibleTravel => "token.misuse",
         });
         record.reason = Some(rule.name().into());
         record.peer = Some(peer);

@@ -1,15 +1,17 @@
 //! What of tokens counts as misuse.
 
 use super::desk::Desk;
+use super::zones::networks;
 use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::raw_misuse;
-use portcullis_core::misuse::{Block, Limits, Rule};
+use portcullis_core::misuse::{Block, Limits, NotPosition, Rule};
 
 const RULES: &[(&str, Rule)] = &[
     ("token_networks", Rule::TokenNetworks),
     ("token_keys", Rule::TokenKeys),
     ("volume", Rule::Volume),
+    ("impossible_travel", Rule::ImpossibleTravel),
 ];
 
 pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
@@ -36,6 +38,8 @@ pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
             Err(problem) => desk.refuse(&place.key("exempt").at(index), &problem.to_string()),
         }
     }
+    let places = places(desk, &place.key("places"), raw.places);
+    let max_kmh = desk.count(&place.key("max_kmh"), raw.max_kmh, &bounds::KMH);
     let mut revoke = Vec::new();
     for (index, text) in raw.revoke.iter().enumerate().take(RULES.len()) {
         let place = place.key("revoke").at(index);
@@ -58,6 +62,38 @@ pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
         prefix_v4,
         prefix_v6,
         exempt,
+        places,
+        max_kmh,
         revoke,
     }
+}
+
+fn places(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Vec<raw_misuse::Place>,
+) -> Vec<portcullis_core::misuse::Place> {
+    if raw.len() > bounds::MAX_ALLOWED {
+        let reason = format!("too many places: at most {}", bounds::MAX_ALLOWED);
+        desk.refuse(place, &reason);
+    }
+    let mut places = Vec::new();
+    for (index, raw) in raw.into_iter().enumerate().take(bounds::MAX_ALLOWED) {
+        let place = place.at(index);
+        let networks = networks(desk, &place, &raw.networks);
+        match raw.at.as_deref().map(str::parse) {
+            Some(Ok(at)) => places.push(portcullis_core::misuse::Place { networks, at }),
+            Some(Err(problem)) => {
+                let problem: NotPosition = problem;
+                let fix = "write it as in \"52.52, 13.405\"";
+                desk.refuse_with(&place.key("at"), &problem.to_string(), fix);
+            }
+            None => desk.refuse_missing(
+                &place,
+                "a place without `at`",
+                "write at = \"52.52, 13.405\"",
+            ),
+        }
+    }
+    places
 }

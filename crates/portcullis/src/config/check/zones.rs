@@ -33,14 +33,10 @@ pub(super) fn zones(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Zone>) -> Ve
     zones
 }
 
-fn networks(desk: &mut Desk<'_>, zone: &Place, texts: &[String]) -> Vec<Block> {
+pub(super) fn networks(desk: &mut Desk<'_>, zone: &Place, texts: &[String]) -> Vec<Block> {
     let place = zone.key("networks");
     if texts.is_empty() {
-        desk.refuse_missing(
-            zone,
-            "a zone without `networks`",
-            "write networks = [\"10.0.0.0/8\"]",
-        );
+        desk.refuse_missing(zone, "no `networks`", "write networks = [\"10.0.0.0/8\"]");
     }
     if texts.len() > bounds::MAX_ALLOWED {
         let reason = format!("too many networks: at most {}", bounds::MAX_ALLOWED);

@@ -238,6 +238,38 @@ fn tok_19_each_misuse_is_one_signed_alert_within_seconds_and_usual_traffic_is_no
 }
 
 #[test]
+fn tok_19_nobody_is_at_two_places_at_once() {
+    let (kept, receiver) = (Kept::new(), Receiver::start());
+    let places = "revoke = [\"impossible_travel\"]\n\
+        [[misuse.places]]\nnetworks = [\"127.0.0.0/24\"]\nat = \"52.52, 13.405\"\n\
+        [[misuse.places]]\nnetworks = [\"127.0.8.0/24\"]\nat = \"52.39, 13.06\"\n\
+        [[misuse.places]]\nnetworks = [\"127.0.9.0/24\"]\nat = \"40.71, -74.01\"\n";
+    let hook = kept.webhook("siem", &receiver.host.url(), "");
+    let scene = watched(&format!("{places}{hook}"));
+    let calls = |subject: &str, from: [u8; 4]| {
+        let request = call("echo").token(&scene.token(subject)); // a token of its own each time
+        assert_eq!(request.send_from(from, scene.gateway.address).status, 200);
+        request
+    };
+    // The next town, and another person far away.
+    calls("alice", HERE);
+    calls("alice", [127, 0, 8, 1]);
+    calls("bob", ELSEWHERE);
+    let request = calls("alice", ELSEWHERE);
+    let finding = receiver.expect(Instant::now(), &mut Vec::new(), "impossible_travel");
+    assert_eq!(finding["evidences"][0]["actor"]["user"]["uid"], "alice");
+    let told = scene
+        .gateway
+        .expect("token.misuse", Some("impossible_travel"));
+    assert_eq!(told["detail"]["response"], "revoked", "{told}");
+    wait_for("her tokens to be refused", || {
+        (scene.send(&request).status == 401).then_some(())
+    });
+    scene.unauthenticated(&request, "revoked");
+    calls("bob", ELSEWHERE);
+}
+
+#[test]
 fn tok_19_no_alert_is_lost_while_nobody_takes_them_or_the_gateway_is_killed() {
     let (kept, port) = (Kept::new(), free_port());
     let address = format!("127.0.0.1:{port}");
