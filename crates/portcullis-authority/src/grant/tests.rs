@@ -68,6 +68,7 @@ fn resource() -> Resource {
         url: TARGET.to_owned(),
         issuers: vec![ISSUER.to_owned()],
         scopes_supported: vec!["notes:read".to_owned(), "notes:write".to_owned()],
+        dpop: Binding::Accepted,
         ..Resource::default()
     }
 }

@@ -192,9 +192,8 @@ impl Durable {
                 None => Taken::Over(family),
                 Some(Err(why)) => Taken::Refused(family, why),
                 Some(Ok((good, next))) => {
-                    if let Some(next) = next {
-                        insert(&change, (Voucher::Refresh, &family.id), &next, now)?;
-                    }
+                    let next = next.as_ref();
+                    next.map_or(Ok(()), |next| renew(&change, &family.id, next, now))?;
                     Taken::Good(family, good)
                 }
             };
@@ -293,6 +292,10 @@ fn insert(
         ":until": Micros(next.until),
     };
     change.execute(sql, parameters).map(drop)
+}
+
+fn renew(change: &Connection, family: &str, next: &Next, now: Timestamp) -> rusqlite::Result<()> {
+    insert(change, (Voucher::Refresh, family), next, now)
 }
 
 fn find(connection: &Connection, voucher: Voucher, digest: &str) -> rusqlite::Result<Option<Row>> {

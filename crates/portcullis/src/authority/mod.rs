@@ -97,7 +97,7 @@ impl Authority {
     /// Where answers to clients may go that have registered themselves.
     pub(crate) fn redirects_of_strangers(&self) -> Policy {
         Policy {
-            hosts: Some(self.redirects.hosts.clone().unwrap_or_else(BTreeSet::new)),
+            hosts: Some(self.redirects.hosts.clone().unwrap_or_default()),
             schemes: BTreeSet::new(),
             loopback: self.redirects.loopback,
         }

@@ -80,7 +80,7 @@ impl Gateway {
             .revocations
             .durable()
             .register(client.clone(), registration.per_network);
-        if !kept.await.map_err(failed)? {
+        if !kept.await.map_err(|error| failed(&error))? {
             let told = error(
                 429,
                 "temporarily_unavailable",
@@ -89,7 +89,11 @@ impl Gateway {
             return Ok(ended("oauth.dcr_rejected", Some("quota"), told));
         }
         let mut told = told(authority, &client, metadata);
-        told["registration_access_token"] = json!(token.expose());
+        add(
+            &mut told,
+            "registration_access_token",
+            json!(token.expose()),
+        );
         Ok(ended(
             "oauth.client_registered",
             Some("made"),
@@ -107,7 +111,7 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         let durable = self.revocations.durable();
         let found = durable.registered(id.to_owned(), clock::now()).await;
-        let found = found.map_err(failed)?;
+        let found = found.map_err(|error| failed(&error))?;
         let Some(client) = found.filter(|client| is_its_own(parts, client)) else {
             let told = error(401, "invalid_token", "not the token of this registration");
             return Ok(ended("oauth.dcr_rejected", Some("token"), told));
@@ -136,14 +140,17 @@ impl Gateway {
                 durable
                     .restate(client.id.clone(), text)
                     .await
-                    .map_err(failed)?;
+                    .map_err(|error| failed(&error))?;
                 Ok(registered(
                     "replaced",
                     oauth(200, &told(authority, &client, &metadata)),
                 ))
             }
             Method::DELETE => {
-                durable.unregister(client.id).await.map_err(failed)?;
+                durable
+                    .unregister(client.id)
+                    .await
+                    .map_err(|error| failed(&error))?;
                 Ok(registered("removed", plain(204)))
             }
             _ => Err(Unacceptable::Method.into()),
@@ -155,7 +162,7 @@ fn registered(reason: &'static str, response: Response<Body>) -> Ended {
     ended("oauth.client_registered", Some(reason), response)
 }
 
-fn failed(error: Failed) -> Refusal {
+fn failed(error: &Failed) -> Refusal {
     tracing::error!(%error, "a registration was not kept");
     Unavailable::State.into()
 }
@@ -201,10 +208,16 @@ fn told(authority: &Authority, client: &Registered, metadata: &Metadata) -> Valu
         "dpop_bound_access_tokens": metadata.dpop_bound_access_tokens,
     });
     if let Some(name) = &metadata.client_name {
-        told["client_name"] = json!(name);
+        add(&mut told, "client_name", json!(name));
     }
     if let Some(jwks) = &metadata.jwks {
-        told["jwks"] = jwks.clone();
+        add(&mut told, "jwks", jwks.clone());
     }
     told
+}
+
+fn add(told: &mut Value, name: &str, value: Value) {
+    if let Some(members) = told.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }

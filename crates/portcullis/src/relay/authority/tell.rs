@@ -77,15 +77,15 @@ impl Gateway {
         }
         self.revocations.known()?;
         let now = clock::now();
-        let told = match self.family(&client, &token, now).await? {
-            Some((family, until)) => refresh_told(&family, until),
-            None => {
-                let access = access(authority, &client, &token);
-                let told = access.map(|access| access.told(&self.issuers.trust(), now));
-                told.unwrap_or_else(|| json!({ "active": false }))
-            }
+        let family = self.family(&client, &token, now).await?;
+        let told = if let Some((family, until)) = family {
+            refresh_told(&family, until)
+        } else {
+            let access = access(authority, &client, &token);
+            let told = access.map(|access| access.told(&self.issuers.trust(), now));
+            told.unwrap_or_else(|| json!({ "active": false }))
         };
-        let reason = if told["active"] == true {
+        let reason = if told.get("active") == Some(&Value::Bool(true)) {
             "active"
         } else {
             "inactive"

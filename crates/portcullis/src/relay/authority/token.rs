@@ -49,7 +49,10 @@ impl Gateway {
         };
         let (voucher, shown) = match shown(&form) {
             Ok(shown) => shown,
-            Err(told) => return Ok(told),
+            Err([code, reason, why]) => {
+                let told = error(400, code, why);
+                return Ok(ended("oauth.token_refused", Some(reason), told));
+            }
         };
         let known = self.authenticated(authority, &form, (parts, peer), exchange);
         let client = match known.await? {
@@ -129,9 +132,10 @@ impl Gateway {
             }
             Taken::Refused(family, why) => {
                 known(&family, exchange);
-                let event = match why {
-                    NoGrant::Verifier => "oauth.pkce_rejected",
-                    _ => "oauth.token_refused",
+                let event = if why == NoGrant::Verifier {
+                    "oauth.pkce_rejected"
+                } else {
+                    "oauth.token_refused"
                 };
                 Ok(refused(event, why))
             }
@@ -209,27 +213,16 @@ async fn issue(
     Ok(told)
 }
 
-/// What is shown, of which kind.
-fn shown(form: &Form) -> Result<(Voucher, String), Ended> {
+/// What is shown, of which kind; else error code, reason and words.
+fn shown(form: &Form) -> Result<(Voucher, String), [&'static str; 3]> {
     let (voucher, name) = match form.value("grant_type") {
         Some("authorization_code") => (Voucher::Code, "code"),
         Some("refresh_token") => (Voucher::Refresh, "refresh_token"),
-        Some(_) => {
-            let told = error(400, "unsupported_grant_type", "no such grant here");
-            return Err(ended("oauth.token_refused", Some("grant_type"), told));
-        }
-        None => {
-            let told = error(400, "invalid_request", "grant_type is missing");
-            return Err(ended("oauth.token_refused", Some("grant_type"), told));
-        }
+        Some(_) => return Err(["unsupported_grant_type", "grant_type", "no such grant here"]),
+        None => return Err(["invalid_request", "grant_type", "grant_type is missing"]),
     };
-    match form.value(name) {
-        Some(shown) => Ok((voucher, shown.to_owned())),
-        None => {
-            let told = error(400, "invalid_request", "there is nothing to exchange");
-            Err(ended("oauth.token_refused", Some("missing"), told))
-        }
-    }
+    let shown = form.value(name).map(|shown| (voucher, shown.to_owned()));
+    shown.ok_or(["invalid_request", "missing", "there is nothing to exchange"])
 }
 
 /// What was shown was given by us, whoever shows it.

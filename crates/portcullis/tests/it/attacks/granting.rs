@@ -467,7 +467,7 @@ fn cd_11_a_crash_leaves_a_code_as_good_as_it_was() {
 fn cd_11_a_thousand_at_once_lose_and_double_none() {
     let scene = Granting::start("");
     let codes: Vec<String> = (0..1000).map(|index| format!("code-{index}")).collect();
-    scene.approve_all(&codes, &json!({}), &json!({}));
+    scene.approve_all(&codes, [json!({}), json!({})]);
     let given: Vec<Value> = std::thread::scope(|scope| {
         let scene = &scene;
         let show = |codes: &[String]| {

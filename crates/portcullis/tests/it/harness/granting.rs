@@ -61,11 +61,11 @@ redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/call
 
     /// Lays down a code for alice; `granted` and `bound` change what is granted, and what the code is bound to.
     pub(crate) fn approve(&self, code: &str, granted: Value, bound: Value) {
-        self.approve_all(&[code.to_owned()], &granted, &bound);
+        self.approve_all(&[code.to_owned()], [granted, bound]);
     }
 
     /// The same for many.
-    pub(crate) fn approve_all(&self, codes: &[String], granted: &Value, bound: &Value) {
+    pub(crate) fn approve_all(&self, codes: &[String], [granted, bound]: [Value; 2]) {
         let mut grant = json!({
             "user": {
                 "subject": "alice", "issuer": "https://idp.example", "name": null,
@@ -77,8 +77,11 @@ redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/call
         });
         let mut binding = json!({ "redirect": CALLBACK, "challenge": CHALLENGE, "key": null });
         for (whole, part) in [(&mut grant, granted), (&mut binding, bound)] {
-            for (name, value) in part.as_object().unwrap() {
-                whole[name] = value.clone();
+            let Value::Object(members) = part else {
+                panic!("not an object")
+            };
+            for (name, value) in members {
+                whole[name] = value;
             }
         }
         let made = Timestamp::from_seconds(now());
@@ -184,9 +187,12 @@ fn changed<'a>(
 fn form(pairs: &[(&str, &str)]) -> String {
     let escaped = |text: &str| -> String {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        let one = |byte: u8| match plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
+        let one = |byte: u8| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
         };
         text.bytes().map(one).collect()
     };
