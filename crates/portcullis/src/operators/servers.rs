@@ -3,11 +3,14 @@
 use super::{Answer, Asked, Trouble};
 use portcullis_core::authorize::Gate;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) fn all(asked: &Asked) -> Result<Answer, Trouble> {
+    let counts = counts(asked);
     let gates = asked.live.rules.servers.values().map(|server| &server.gate);
     let own = gates.filter(|gate| is_theirs(asked, gate));
-    let all = own.map(|gate| (gate.resource.server.to_string(), told(asked, gate)));
+    let all = own.map(|gate| (gate.resource.server.to_string(), told(asked, gate, &counts)));
     asked.page("servers", all.collect())
 }
 
@@ -16,18 +19,25 @@ pub(super) fn one(asked: &Asked) -> Result<Answer, Trouble> {
     let gate = server.map(|server| &server.gate);
     let gate = gate.filter(|gate| is_theirs(asked, gate));
     let gate = gate.ok_or(Trouble::NotFound("there is no server of this name"))?;
-    Ok(Answer::ok(told(asked, gate)))
+    Ok(Answer::ok(told(asked, gate, &counts(asked))))
 }
 
 fn is_theirs(asked: &Asked, gate: &Gate) -> bool {
     !gate.is_aggregate && asked.mandate.over().covers(&gate.tenants)
 }
 
-fn told(asked: &Asked, gate: &Gate) -> Value {
+/// How many sessions there are with each server: all are looked at once.
+fn counts(asked: &Asked) -> BTreeMap<Arc<str>, usize> {
+    let mut counts = BTreeMap::new();
+    for session in asked.gateway.state.sessions.listed() {
+        *counts.entry(session.server).or_default() += 1;
+    }
+    counts
+}
+
+fn told(asked: &Asked, gate: &Gate, counts: &BTreeMap<Arc<str>, usize>) -> Value {
     let name = &gate.resource.server;
     let upstream = asked.live.upstreams.get(name);
-    let sessions = asked.gateway.state.sessions.listed();
-    let own = sessions.iter().filter(|session| session.server == *name);
     let tenants: Vec<&str> = gate.tenants.iter().map(|tenant| &**tenant).collect();
     json!({
         "name": &**name,
@@ -37,6 +47,6 @@ fn told(asked: &Asked, gate: &Gate) -> Value {
         "tenants": tenants,
         "transport": upstream.and_then(|upstream| upstream.transport()),
         "processes": upstream.map(|upstream| upstream.processes()),
-        "sessions": own.count(),
+        "sessions": counts.get(name).copied().unwrap_or_default(),
     })
 }
