@@ -1,7 +1,7 @@
 // Drives Chromium by lines of JSON: {"do": NAME, ...} in, {"ok": VALUE} or {"failed": TEXT} out, one after the other.
 //
 // A profile is a browser of its own: cookies, passkeys and all. Every command but `open` names one.
-//   open {script, dark, width, height}     a profile with a page, gives its number
+//   open {script, dark, width, height}     a profile with a page, gives its number; with `profile`, another tab of that
 //   goto {url}                             gives {status, headers, url}; answers of redirects are left out
 //   click {selector} | fill {selector, value} | press {key} | wait {selector} | arrive {path}
 //   text {} | html {} | url {} | cookies {} | evaluate {expression}
@@ -38,8 +38,8 @@ const browser = await chromium.launch({
 const profiles = [];
 
 const COMMANDS = {
-  async open({ script = true, dark = false, width = 1000, height = 800 }) {
-    const context = await browser.newContext({
+  async open({ script = true, dark = false, width = 1000, height = 800 }, beside) {
+    const context = beside?.context ?? await browser.newContext({
       javaScriptEnabled: script,
       colorScheme: dark ? 'dark' : 'light',
       viewport: { width, height },

@@ -1,7 +1,8 @@
 //! The public conformance suites: a server of both eras, directly and through the gateway with
-//! authentication on, where the gateway must not be noticed; and the suites' own servers, of which
-//! the gateway is the client.
+//! authentication on, where the gateway must not be noticed; the suites' own servers, of which
+//! the gateway is the client; and the suite's own client, of which it is the authorization server.
 
+mod authorization;
 mod served;
 mod suite;
 
@@ -49,6 +50,9 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         shell::say(&format!("{suite:18} gateway {run}"));
         faults.extend(suite::judge_client(suite, *least, &run));
     }
+    let run = authorization::judge(workspace, &gateway)?;
+    shell::say(&format!("{:18} gateway {run}", "authorization"));
+    faults.extend(suite::judge_authorization(&run));
     if !faults.is_empty() {
         bail!(
             "conformance:\n{}\nthe gateway's log is {}",
@@ -194,6 +198,9 @@ data = "{data}"
 [issuers.local]
 embedded = true
 
+[authority.clients.{client}]
+redirect_uris = ["http://127.0.0.1/callback"]
+
 [servers.{SERVER}]
 url = "http://127.0.0.1:{fixture}/mcp"
 allow = ["*", "resource:*", "prompt:*", "ask:*"]
@@ -205,6 +212,7 @@ concurrency = 10000
 bytes_per_minute = "1024GiB"
 tool_requests_per_minute = 1000000
 upstream_concurrency = 10000
-"#
+"#,
+        client = authorization::CLIENT
     ))
 }

@@ -17,6 +17,9 @@ pub(super) const SUITES: &[(&str, u64)] = &[
 pub(super) const CLIENTS: &[(&str, u64)] =
     &[("client-2025-11-25", 280), ("client-2026-07-28", 440)];
 
+/// The checks of the suite for authorization servers, all of which must pass.
+const AUTHORIZATION: u64 = 3;
+
 /// Scenarios for clients that do not count and that the gateway does not pass. docs/conformance.md says why.
 const NOT_OURS: &[&str] = &[
     "auth/dpop",
@@ -127,6 +130,17 @@ pub(super) fn judge_client(suite: &str, least: u64, run: &Verdict) -> Vec<String
             format!("{suite}: {own} passes: take it out of the list of those that do not")
         }),
     );
+    faults
+}
+
+/// What is wrong with a run in which the gateway was the authorization server.
+pub(super) fn judge_authorization(run: &Verdict) -> Vec<String> {
+    let mut faults = Vec::new();
+    if run.passed < AUTHORIZATION || run.rc != 0 || run.warnings > 0 {
+        faults.push(format!("authorization: ended with {}: {run}", run.rc));
+    }
+    let failures = run.failures.iter();
+    faults.extend(failures.map(|failure| format!("authorization: fails: {failure}")));
     faults
 }
 

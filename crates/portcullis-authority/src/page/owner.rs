@@ -17,6 +17,8 @@ pub struct OwnerSignIn<'a> {
     pub passkey: Option<&'a Value>,
     /// What did not work; a text of ours.
     pub said: Option<&'static str>,
+    /// Where browsers may be sent from here, as the policy writes it.
+    pub targets: &'a [&'a str],
 }
 
 /// Where the owner sees the passkeys.
@@ -65,7 +67,7 @@ impl OwnerSignIn<'_> {
 <form method=\"post\" action=\"/account/passkey\">{}<button>I have signed in: go on</button></form>",
             hidden("token", self.token)
         );
-        scripted("Sign in", body)
+        scripted("Sign in", body, self.targets)
     }
 }
 
@@ -99,7 +101,7 @@ your device, and there is no password.</p>"
             );
         }
         body.push_str("</ul><p><a href=\"/account\">Your account</a></p>");
-        scripted("Your passkeys", body)
+        scripted("Your passkeys", body, &[])
     }
 }
 
@@ -121,9 +123,9 @@ fn form(body: &mut String, (action, button): (&str, &str), (token, options): (&s
     );
 }
 
-fn scripted(title: &str, mut body: String) -> Page {
+fn scripted(title: &str, mut body: String, targets: &[&str]) -> Page {
     body.push_str("<script src=\"/account/passkey.js\" defer></script>");
-    let mut page = page(title, &body, &[]);
+    let mut page = page(title, &body, targets);
     page.policy.push_str("; script-src 'self'");
     page
 }

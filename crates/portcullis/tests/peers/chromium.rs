@@ -102,6 +102,15 @@ impl Drop for Chromium {
 }
 
 impl Profile<'_> {
+    /// Another tab of the same browser.
+    pub(crate) fn beside(&self) -> Self {
+        let number = self.does("open", json!({}));
+        Self {
+            chromium: self.chromium,
+            number: number.as_u64().unwrap(),
+        }
+    }
+
     /// The status, the headers and the URL of the page that was reached in the end.
     pub(crate) fn goto(&self, url: &str) -> Value {
         self.does("goto", json!({ "url": url }))

@@ -45,4 +45,6 @@ mod wrap;
 mod acme;
 mod chromium;
 mod consent;
+mod clients;
 mod owner;
+mod agreeing;

@@ -1,7 +1,8 @@
 //! The owner of a machine signs in without an identity provider: by a link from the terminal, then by a passkey.
 
 use crate::chromium::{Chromium, Profile, Sight};
-use crate::harness::{Gateway, Upstream, free_port, portcullis};
+use crate::clients::link;
+use crate::harness::{Gateway, Upstream, free_port};
 use serde_json::{Value, json};
 
 /// A gateway without an identity provider, which browsers find by this host.
@@ -13,14 +14,6 @@ fn gateway(host: &str, upstream: &Upstream) -> (Gateway, String) {
         upstream.url()
     );
     (Gateway::start_at(port, &config), origin)
-}
-
-fn link(gateway: &Gateway) -> String {
-    let data = gateway.data();
-    let file = data.with_file_name("portcullis.toml");
-    let said = portcullis(&["owner", "link", "--config", file.to_str().unwrap()]);
-    assert!(said.status.success(), "{said:?}");
-    String::from_utf8(said.stdout).unwrap().trim().to_owned()
 }
 
 /// Signs in with a new link; gives it.

@@ -297,7 +297,7 @@ pub(super) fn tell(asked: &Asked, exchange: &mut Exchange) {
 }
 
 /// A redirect URI as the policy of a page names it: an origin, or the scheme of a native application.
-fn target_of(redirect: &str) -> String {
+pub(super) fn target_of(redirect: &str) -> String {
     match Target::parse(redirect) {
         Ok(target) => target.origin(),
         Err(_) => redirect

@@ -1,5 +1,6 @@
 //! The owner of the machine signs in where there is no identity provider: with a link from the terminal, or a passkey.
 
+use super::asking::target_of;
 use super::{Ended, STALE, Visit, ended, refused, set_browser, unkept};
 use crate::authority::browser::{There, mark};
 use crate::authority::front::{Form, Next, Waiting};
@@ -88,11 +89,16 @@ impl Gateway {
         let asked = place.as_ref().map(|_| ask(Purpose::SignIn)).transpose()?;
         let options = place.as_ref().zip(asked.as_ref());
         let options = options.map(|(place, asked)| asked.options(place, &known));
+        let client = match &next {
+            Next::Asked(asked) => target_of(&asked.back().redirect),
+            Next::Account | Next::Passkeys => String::new(),
+        };
         let token = self.waits(browser, Form::Owner { asked, next })?;
         let page = OwnerSignIn {
             token: &token,
             passkey: options.as_ref(),
             said,
+            targets: &[client.as_str()],
         };
         let mut page = shown(200, page.page());
         set_browser(&mut page, visit, fresh.as_ref());
