@@ -172,7 +172,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
     Ok(Rules {
         policy: Policy::compile(&sources)?.into(),
         servers: HashMap::from([("notes".into(), server())]),
-        elevations: std::sync::Arc::default(),
+        elevations: Arc::default(),
         sessions: session::Limits {
             idle: Duration::from_mins(1),
             absolute: Duration::from_hours(1),

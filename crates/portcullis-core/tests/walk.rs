@@ -83,7 +83,7 @@ fn rules(scopes: &[&str]) -> Rules {
     Rules {
         policy: Policy::compile(&sources).unwrap().into(),
         servers: HashMap::from([("notes".into(), server(scopes))]),
-        elevations: std::sync::Arc::default(),
+        elevations: Arc::default(),
         sessions: session::Limits {
             idle: Duration::from_mins(1),
             absolute: Duration::from_hours(1),

@@ -46,9 +46,7 @@ fn cd_12_a_document_is_about_its_own_url() {
     let client = read.client(ID.to_owned(), Kind::Document).unwrap();
     assert_eq!(client.name.as_deref(), Some("An app"));
     assert!(client.refreshes && !client.is_local() && !client.is_confidential());
-    let long = "x".repeat(metadata::MAX_BYTES);
-    let twice = good().to_string().replacen('{', "{\"client_id\":\"x\",", 1);
-    for (bytes, why) in [
+    refuses([
         (
             with("client_id", json!("https://app.example/other.json")),
             BadClient::OtherClient,
@@ -59,6 +57,12 @@ fn cd_12_a_document_is_about_its_own_url() {
         ),
         (with("client_id", json!(7)), BadClient::Malformed),
         (with("client_id", Value::Null), BadClient::OtherClient),
+    ]);
+}
+
+#[test]
+fn cd_12_a_document_says_nothing_that_is_not_done_here() {
+    refuses([
         (with("client_secret", json!("s3cret")), BadClient::Secret),
         (
             with("token_endpoint_auth_method", json!("client_secret_basic")),
@@ -78,6 +82,14 @@ fn cd_12_a_document_is_about_its_own_url() {
         ),
         (with("grant_types", json!(["implicit"])), BadClient::Grant),
         (with("response_types", json!(["token"])), BadClient::Grant),
+    ]);
+}
+
+#[test]
+fn cd_12_a_document_has_one_reading_and_places_where_answers_may_go() {
+    let long = "x".repeat(metadata::MAX_BYTES);
+    let twice = good().to_string().replacen('{', "{\"client_id\":\"x\",", 1);
+    refuses([
         (
             with("redirect_uris", json!([])),
             BadClient::Redirect(BadRedirect::Missing),
@@ -107,7 +119,11 @@ fn cd_12_a_document_is_about_its_own_url() {
         (b"[]".to_vec(), BadClient::Malformed),
         (b"<html>".to_vec(), BadClient::Malformed),
         (b"\xff".to_vec(), BadClient::Malformed),
-    ] {
+    ]);
+}
+
+fn refuses(documents: impl IntoIterator<Item = (Vec<u8>, BadClient)>) {
+    for (bytes, why) in documents {
         let read = Metadata::of_document(ID, &bytes, &policy());
         assert_eq!(read, Err(why), "{}", String::from_utf8_lossy(&bytes));
     }

@@ -230,6 +230,10 @@ fn cd_03_refuses_what_proves_nothing() {
             assert_eq!(refused, Err(reason), "{purpose}");
         }
     }
+}
+
+#[test]
+fn cd_03_refuses_keys_that_are_not_known_and_not_whole() {
     for (refused, reason) in [
         (
             registers(|says| says.named = b"two".to_vec()),

@@ -47,7 +47,7 @@ fn cd_01_a_name_is_a_text_and_nothing_else() {
             !html.contains("<script") && !html.contains("<img"),
             "{html}"
         );
-        assert!(!html.chars().any(|letter| is_hidden(letter)), "{html}");
+        assert!(!html.chars().any(is_hidden), "{html}");
     }
     let long = "n".repeat(4000);
     let html = consent(&long, Origin::Unverified, &[]).page().html;

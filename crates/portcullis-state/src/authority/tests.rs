@@ -40,13 +40,13 @@ async fn keep(durable: &Durable, id: &str) {
     durable.keep_code(code).await.unwrap();
 }
 
-fn next(digest: &str) -> Option<Next> {
+fn next(digest: &str) -> Next {
     let (digest, until) = (digest.to_owned(), NOW.plus(HOUR));
-    Some(Next {
+    Next {
         digest,
         bound: String::new(),
         until,
-    })
+    }
 }
 
 async fn show(
@@ -74,7 +74,7 @@ async fn cd_11_a_code_is_used_once_and_then_betrays_whoever_comes() {
     let (_folder, durable) = durable().await;
     keep(&durable, "a").await;
     let code = (Voucher::Code, "code-a");
-    let taken = show(&durable, code, Ok(next("r1")), NOW).await;
+    let taken = show(&durable, code, Ok(Some(next("r1"))), NOW).await;
     assert_eq!(taken, Taken::Good(family("a"), "bound".to_owned()));
     assert!(revoked(&durable).await.is_empty());
     let again = show(&durable, code, Ok(None), NOW).await;
@@ -101,12 +101,12 @@ async fn cd_11_of_many_at_once_one_gets_it() {
         let durable = instances[index % 3].clone();
         tasks.spawn(async move {
             let code = (Voucher::Code, "code-a");
-            let taken = show(&durable, code, Ok(next(&format!("r{index}"))), NOW).await;
-            match taken {
-                Taken::Good(..) => 1,
-                Taken::Again(_) => 0,
-                other => panic!("{other:?}"),
-            }
+            let taken = show(&durable, code, Ok(Some(next(&format!("r{index}")))), NOW).await;
+            assert!(
+                matches!(taken, Taken::Good(..) | Taken::Again(_)),
+                "{taken:?}"
+            );
+            i32::from(matches!(taken, Taken::Good(..)))
         });
     }
     let won: i32 = tasks.join_all().await.into_iter().sum();
@@ -126,13 +126,19 @@ async fn cd_07_a_code_that_is_refused_is_burnt_and_a_refresh_token_is_not() {
         Taken::Again(family("a"))
     );
     keep(&durable, "b").await;
-    show(&durable, (Voucher::Code, "code-b"), Ok(next("r1")), NOW).await;
+    show(
+        &durable,
+        (Voucher::Code, "code-b"),
+        Ok(Some(next("r1"))),
+        NOW,
+    )
+    .await;
     let refresh = (Voucher::Refresh, "r1");
     assert_eq!(
         show(&durable, refresh, Err(()), NOW).await,
         Taken::Refused(family("b"), ())
     );
-    let good = show(&durable, refresh, Ok(next("r2")), NOW).await;
+    let good = show(&durable, refresh, Ok(Some(next("r2"))), NOW).await;
     assert_eq!(good, Taken::Good(family("b"), String::new()));
 }
 
@@ -140,12 +146,30 @@ async fn cd_07_a_code_that_is_refused_is_burnt_and_a_refresh_token_is_not() {
 async fn tok_11_a_refresh_token_that_is_shown_again_ends_its_family() {
     let (_folder, durable) = durable().await;
     keep(&durable, "a").await;
-    show(&durable, (Voucher::Code, "code-a"), Ok(next("r1")), NOW).await;
-    show(&durable, (Voucher::Refresh, "r1"), Ok(next("r2")), NOW).await;
+    show(
+        &durable,
+        (Voucher::Code, "code-a"),
+        Ok(Some(next("r1"))),
+        NOW,
+    )
+    .await;
+    show(
+        &durable,
+        (Voucher::Refresh, "r1"),
+        Ok(Some(next("r2"))),
+        NOW,
+    )
+    .await;
     let held = durable.family_of("r2".to_owned(), NOW).await.unwrap();
     assert_eq!(held.map(|(family, _)| family.id).as_deref(), Some("a"));
     assert_eq!(durable.family_of("r1".to_owned(), NOW).await.unwrap(), None);
-    let again = show(&durable, (Voucher::Refresh, "r1"), Ok(next("r3")), NOW).await;
+    let again = show(
+        &durable,
+        (Voucher::Refresh, "r1"),
+        Ok(Some(next("r3"))),
+        NOW,
+    )
+    .await;
     assert_eq!(again, Taken::Again(family("a")));
     let over = show(&durable, (Voucher::Refresh, "r2"), Ok(None), NOW).await;
     assert_eq!(over, Taken::Over(family("a")));
@@ -174,10 +198,16 @@ async fn cd_11_time_ends_codes_whichever_way_it_jumps() {
     }
     // A refresh token goes on after a jump back, and ends with its time and its family.
     keep(&durable, "f").await;
-    show(&durable, (Voucher::Code, "code-f"), Ok(next("r1")), NOW).await;
+    show(
+        &durable,
+        (Voucher::Code, "code-f"),
+        Ok(Some(next("r1"))),
+        NOW,
+    )
+    .await;
     let before = Timestamp::from_seconds(NOW.seconds() - 3600);
     let refresh = |digest| (Voucher::Refresh, digest);
-    let good = show(&durable, refresh("r1"), Ok(next("r2")), before).await;
+    let good = show(&durable, refresh("r1"), Ok(Some(next("r2"))), before).await;
     assert!(matches!(good, Taken::Good(..)));
     let over = show(&durable, refresh("r2"), Ok(None), NOW.plus(HOUR)).await;
     assert_eq!(over, Taken::Over(family("f")));
