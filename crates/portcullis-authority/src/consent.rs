@@ -65,22 +65,22 @@ pub struct Open {
 /// request that wants the user asked, or wants it not asked (`prompt`).
 ///
 /// # Errors
-/// The request, and what is open.
+/// What is open.
 pub fn weigh(
     user: &User,
-    asked: Asked,
+    asked: &Asked,
     given: &[Given],
     now: Timestamp,
-) -> Result<Approved, (Asked, Open)> {
-    let open = open(&asked, given, now);
+) -> Result<Approved, Open> {
+    let open = open(asked, given, now);
     let prompt = asked.prompt();
     let may_be_covered = match asked.client().kind {
         Kind::Registered | Kind::Document => !prompt.none && !prompt.consent,
         Kind::Dynamic => false,
     };
     match open {
-        None if may_be_covered => Ok(Approved::by(user.clone(), asked)),
-        open => Err((asked, open.unwrap_or_default())),
+        None if may_be_covered => Ok(Approved::by(user.clone(), asked.clone())),
+        open => Err(open.unwrap_or_default()),
     }
 }
 
@@ -208,9 +208,7 @@ mod tests {
 
     #[track_caller]
     fn check(asked: Asked, given: &[Given], now: Timestamp, expected: Result<(), (&[&str], bool)>) {
-        let open = weigh(&user(), asked, given, now)
-            .map(drop)
-            .map_err(|(_, open)| open);
+        let open = weigh(&user(), &asked, given, now).map(drop);
         let expected = expected.map_err(|(new, is_more)| Open {
             new: new.iter().map(|scope| (*scope).to_owned()).collect(),
             is_more,

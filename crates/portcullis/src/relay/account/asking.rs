@@ -51,12 +51,12 @@ impl Gateway {
         };
         known(&user, exchange);
         let given = self.given(&user).await?;
-        match weigh(&user, asked, &given, now) {
+        match weigh(&user, &asked, &given, now) {
             Ok(approved) => {
                 let location = self.code(visit.authority, &approved, exchange).await?;
                 Ok(ended("consent.remembered", None, moved(&location)))
             }
-            Err((asked, open)) => {
+            Err(open) => {
                 let who = Some((user, session));
                 self.ask_user(visit, asked, (who, open), exchange).await
             }
