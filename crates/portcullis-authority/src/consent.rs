@@ -207,8 +207,13 @@ mod tests {
     const CB: &str = "redirect_uri=https://app.example/cb";
 
     #[track_caller]
-    fn check(asked: Asked, given: &[Given], now: Timestamp, expected: Result<(), (&[&str], bool)>) {
-        let open = weigh(&user(), &asked, given, now).map(drop);
+    fn check(
+        asked: &Asked,
+        given: &[Given],
+        now: Timestamp,
+        expected: Result<(), (&[&str], bool)>,
+    ) {
+        let open = weigh(&user(), asked, given, now).map(drop);
         let expected = expected.map_err(|(new, is_more)| Open {
             new: new.iter().map(|scope| (*scope).to_owned()).collect(),
             is_more,
@@ -220,26 +225,36 @@ mod tests {
     fn cd_09_an_agreement_covers_just_what_was_agreed_to() {
         let known = client("Notes", Kind::Document);
         let both = [given(&["read", "write"])];
-        check(asked(&known, "notes", "read", CB), &both, NOW, Ok(()));
-        check(asked(&known, "notes", "read+write", CB), &both, NOW, Ok(()));
+        check(&asked(&known, "notes", "read", CB), &both, NOW, Ok(()));
+        check(
+            &asked(&known, "notes", "read+write", CB),
+            &both,
+            NOW,
+            Ok(()),
+        );
         let one = [given(&["read"])];
         check(
-            asked(&known, "notes", "read+write", CB),
+            &asked(&known, "notes", "read+write", CB),
             &one,
             NOW,
             Err((&["write"], true)),
         );
         let nothing: Result<(), (&[&str], bool)> = Err((&["read"], false));
-        check(asked(&known, "notes", "read", CB), &[], NOW, nothing);
+        check(&asked(&known, "notes", "read", CB), &[], NOW, nothing);
         let later = NOW.plus(Duration::from_secs(1));
-        check(asked(&known, "notes", "read", CB), &both, later, nothing);
-        check(asked(&known, "files", "read", CB), &both, NOW, nothing);
+        check(&asked(&known, "notes", "read", CB), &both, later, nothing);
+        check(&asked(&known, "files", "read", CB), &both, NOW, nothing);
         let other = "redirect_uri=https://app.example/other";
-        check(asked(&known, "notes", "read", other), &both, NOW, nothing);
+        check(&asked(&known, "notes", "read", other), &both, NOW, nothing);
         let renamed = client("Your Bank", Kind::Document);
-        check(asked(&renamed, "notes", "read", CB), &both, NOW, nothing);
+        check(&asked(&renamed, "notes", "read", CB), &both, NOW, nothing);
         let registered = client("Notes", Kind::Registered);
-        check(asked(&registered, "notes", "read", CB), &both, NOW, nothing);
+        check(
+            &asked(&registered, "notes", "read", CB),
+            &both,
+            NOW,
+            nothing,
+        );
     }
 
     #[test]
@@ -248,7 +263,7 @@ mod tests {
         let both = [given(&["read", "write"])];
         for prompt in ["prompt=none", "prompt=consent"] {
             let asked = asked(&known, "notes", "read", &format!("{CB}&{prompt}"));
-            check(asked, &both, NOW, Err((&[], false)));
+            check(&asked, &both, NOW, Err((&[], false)));
         }
         let dynamic = client("Notes", Kind::Dynamic);
         let same = Given {
@@ -256,7 +271,7 @@ mod tests {
             ..given(&["read"])
         };
         check(
-            asked(&dynamic, "notes", "read", CB),
+            &asked(&dynamic, "notes", "read", CB),
             &[same],
             NOW,
             Err((&[], false)),

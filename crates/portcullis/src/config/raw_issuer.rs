@@ -101,6 +101,7 @@ pub(super) struct Issuer {
 /// A claim with a type. A token that has it as something else is refused.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the keys are named so")]
 pub(super) struct Claim {
     /// What it is: `bool`, `long` (a whole number), `string` (of at most 256 bytes) or `strings` (a list of at most 64 of
     /// them). Required; the same for each issuer that has NAME.

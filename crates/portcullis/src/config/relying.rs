@@ -95,7 +95,8 @@ pub(super) fn relying(desk: &mut Desk<'_>, raw: Raw, issuers: &Issuers) -> Optio
             );
         }
     }
-    let identification = identification(desk, &place, raw.client_secret, raw.client_auth)?;
+    let identification =
+        identification(desk, &place, raw.client_secret, raw.client_auth.as_deref())?;
     let mut scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     scopes.insert("profile".to_owned());
     scopes.remove("openid");
@@ -111,7 +112,7 @@ fn identification(
     desk: &mut Desk<'_>,
     place: &Place,
     secret: Option<Reference>,
-    way: Option<String>,
+    way: Option<&str>,
 ) -> Option<Identification> {
     type Made = fn(Secret<String>) -> Identification;
     let ways: [(&str, Made); 2] = [
@@ -130,7 +131,7 @@ fn identification(
     };
     let way = desk.choose(
         &place.key("client_auth"),
-        way.as_deref().unwrap_or(bounds::CLIENT_AUTH),
+        way.unwrap_or(bounds::CLIENT_AUTH),
         &ways,
     );
     let secret = desk.text(&place.key("client_secret"), Text::Reference(secret))?;

@@ -917,6 +917,11 @@ fn tok_15_sign_in_is_whole_or_refused() {
         "servers.a.sign_in.client_document",
         "keep one of them",
     );
+}
+
+#[test]
+fn tok_15_sign_in_is_for_servers_and_browsers_that_can() {
+    let url = "[servers.a]\nurl = \"https://a.example\"\n";
     let other = "[servers.a]\ncommand = \"x\"\n[servers.a.sign_in]\n";
     refuses(
         other,

@@ -148,9 +148,13 @@ impl Granting {
     /// The identity provider's word for this caller. Its no is told apart from that of the authorization server.
     async fn grant(&self, want: &Want, now: Timestamp) -> Result<IdentityGrant, NoCredential> {
         let form = self.jag.form(want, now)?;
-        let answer = self.at.ask(&form, now).await.map_err(|why| match why {
-            NoCredential::Refused => NoCredential::Ungranted,
-            other => other,
+        let answer = self.at.ask(&form, now).await;
+        let answer = answer.map_err(|why| {
+            if why == NoCredential::Refused {
+                NoCredential::Ungranted
+            } else {
+                why
+            }
         })?;
         self.jag.believe(want, &answer, clock::now())
     }

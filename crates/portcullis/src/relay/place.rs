@@ -171,6 +171,35 @@ mod tests {
                 "/.well-known/oauth-protected-resource/.well-known/jwks.json",
                 Place::Nowhere,
             ),
+            ("/connect/x/go", Place::Connect("x/go")),
+            ("/connect", Place::Nowhere),
+            ("/account", Place::Account("")),
+            ("/account/callback", Place::Account("/callback")),
+            ("/accounts", Place::Nowhere),
+            ("/signals", Place::Nowhere),
+            ("/scim/idp/v2/Users", Place::Scim("idp", "/Users")),
+            ("/scim/idp/v2/Users/0a", Place::Scim("idp", "/Users/0a")),
+            ("/scim/idp/v2", Place::Nowhere),
+            ("/scim/idp/v20/Users", Place::Nowhere),
+            ("/scim/idp/Users", Place::Nowhere),
+            ("/scim/idp", Place::Nowhere),
+            (
+                "/.well-known/oauth-protected-resource/scim/idp/v2/Users",
+                Place::Nowhere,
+            ),
+            ("/servers/*/mcp", Place::Nowhere),
+            ("/servers/a/b/mcp", Place::Nowhere),
+            ("/Servers/demo/mcp", Place::Nowhere),
+            ("/servers/demo/mcp/", Place::Nowhere),
+            ("/", Place::Nowhere),
+        ] {
+            assert_eq!(Place::of(path), place, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_of_the_authority_lead_where_they_say() {
+        for (path, place) in [
             (
                 "/.well-known/oauth-authorization-server",
                 Place::Authority(AuthorityPage::Metadata),
@@ -196,27 +225,6 @@ mod tests {
                 "/.well-known/oauth-protected-resource/.well-known/openid-configuration",
                 Place::Nowhere,
             ),
-            ("/connect/x/go", Place::Connect("x/go")),
-            ("/connect", Place::Nowhere),
-            ("/account", Place::Account("")),
-            ("/account/callback", Place::Account("/callback")),
-            ("/accounts", Place::Nowhere),
-            ("/signals", Place::Nowhere),
-            ("/scim/idp/v2/Users", Place::Scim("idp", "/Users")),
-            ("/scim/idp/v2/Users/0a", Place::Scim("idp", "/Users/0a")),
-            ("/scim/idp/v2", Place::Nowhere),
-            ("/scim/idp/v20/Users", Place::Nowhere),
-            ("/scim/idp/Users", Place::Nowhere),
-            ("/scim/idp", Place::Nowhere),
-            (
-                "/.well-known/oauth-protected-resource/scim/idp/v2/Users",
-                Place::Nowhere,
-            ),
-            ("/servers/*/mcp", Place::Nowhere),
-            ("/servers/a/b/mcp", Place::Nowhere),
-            ("/Servers/demo/mcp", Place::Nowhere),
-            ("/servers/demo/mcp/", Place::Nowhere),
-            ("/", Place::Nowhere),
         ] {
             assert_eq!(Place::of(path), place, "{path}");
         }

@@ -76,11 +76,8 @@ impl Gateway {
             settled.map_err(Refusal::Unavailable)?;
             return Ok(Walked::Whole(preflight()));
         }
-        exchange.server = live
-            .rules
-            .servers
-            .get_key_value(server)
-            .map(|(name, _)| Arc::clone(name));
+        let known = live.rules.servers.get_key_value(server);
+        exchange.server = known.map(|(name, _)| Arc::clone(name));
         let mut seen = seen(parts)?;
         seen.carried.ledger = exchange.ledger.clone();
         let network = peer.ip().to_string();

@@ -221,7 +221,7 @@ fn rec_03_gets_and_renews_its_certificate_from_an_acme_server() {
     });
     assert_eq!(
         gateway.records("tls.renewal_failed", None),
-        Vec::<serde_json::Value>::new()
+        Vec::<Value>::new()
     );
     gateway.restart();
     let (third, answer) = ask(&gateway, &root).expect("a certificate from the start");

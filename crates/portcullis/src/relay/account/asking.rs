@@ -113,7 +113,7 @@ impl Gateway {
             .keep(Waiting { browser, form }, clock::now());
         let token = token.ok_or(Unavailable::Entropy)?;
         let user = who.as_ref().map(|(user, _)| &**user);
-        let page = self.consent_page(visit, &asked, (user, &open), &token);
+        let page = consent_page(visit, &asked, (user, &open), &token);
         let mut page = shown(200, page);
         set_browser(&mut page, visit, fresh.as_ref());
         Ok(ended("consent.required", None, page))
@@ -129,79 +129,6 @@ impl Gateway {
         note_in_turn(&self.recorder, record).await;
     }
 
-    fn consent_page(
-        &self,
-        visit: Visit<'_>,
-        asked: &Asked,
-        (user, open): (Option<&User>, &Open),
-        token: &Secret<String>,
-    ) -> Page {
-        let client = asked.client();
-        let place = Target::parse(&client.id).ok();
-        let host = place
-            .map(|place| place.host().to_string())
-            .unwrap_or_default();
-        let origin = match client.kind {
-            Kind::Registered => Origin::Registered,
-            Kind::Document => Origin::Document(&host),
-            Kind::Dynamic => Origin::Unverified,
-        };
-        let (back, redirect_host) = (asked.back(), asked.host());
-        let next = target_of(&back.redirect);
-        let mut targets = vec!["https:", next.as_str()];
-        let there = provider(visit).map(|relying| relying.written.origin());
-        targets.extend(there.as_deref());
-        let scopes = self.scopes(visit, asked, open);
-        let days = visit.authority.remembered.as_secs() / DAY;
-        page::Consent {
-            client: page::Client {
-                name: client.name.as_deref(),
-                id: &client.id,
-                origin,
-            },
-            redirect: &back.redirect,
-            redirect_host: &redirect_host,
-            is_local: asked.is_local(),
-            server: asked.server(),
-            scopes: &scopes,
-            is_more: open.is_more,
-            user: user.map(|user| (name_of(user), user.issuer.as_str())),
-            provider: visit.authority.signs_in_at(),
-            days: (client.kind != Kind::Dynamic).then_some(days.max(1)),
-            action: "/account/consent",
-            token: token.expose(),
-            targets: &targets,
-        }
-        .page()
-    }
-
-    /// Each scope, in the operator's words and with the tools that need it.
-    fn scopes(&self, visit: Visit<'_>, asked: &Asked, open: &Open) -> Vec<Scope> {
-        let servers = &visit.live.rules.servers;
-        let is_meant = |name: &str| {
-            name == &**asked.server()
-                || servers
-                    .get(asked.server())
-                    .is_some_and(|server| server.gate.is_aggregate)
-        };
-        let tools = |scope: &String| {
-            let meant = servers.iter().filter(|(name, _)| is_meant(name));
-            let tools = meant.flat_map(|(_, server)| &server.gate.tool_scopes);
-            let needing = tools.filter(|(_, scopes)| scopes.contains(scope));
-            let mut names: Vec<String> = needing.map(|(tool, _)| tool.clone()).collect();
-            names.sort_unstable();
-            names.dedup();
-            names
-        };
-        let scopes = asked.scopes().iter().map(|scope| Scope {
-            name: scope.clone(),
-            words: visit.authority.words.get(scope).cloned(),
-            tools: tools(scope),
-            is_new: open.new.contains(scope),
-        });
-        scopes.collect()
-    }
-
     /// The user has said yes or no.
     pub(super) async fn decided(
         &self,
@@ -214,7 +141,7 @@ impl Gateway {
             Ok(Form::SignIn | Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
                 return Ok(refused("form.refused", "token", (403, STALE)));
             }
-            Err(ended) => return Ok(ended),
+            Err(ended) => return Ok(*ended),
         };
         tell(&asked, exchange);
         // Whoever the page named must be who decides.
@@ -274,6 +201,78 @@ impl Gateway {
         let approved = Approved::by(user, asked);
         Ok(self.code(visit.authority, &approved, exchange).await?)
     }
+}
+
+fn consent_page(
+    visit: Visit<'_>,
+    asked: &Asked,
+    (user, open): (Option<&User>, &Open),
+    token: &Secret<String>,
+) -> Page {
+    let client = asked.client();
+    let place = Target::parse(&client.id).ok();
+    let host = place
+        .map(|place| place.host().to_string())
+        .unwrap_or_default();
+    let origin = match client.kind {
+        Kind::Registered => Origin::Registered,
+        Kind::Document => Origin::Document(&host),
+        Kind::Dynamic => Origin::Unverified,
+    };
+    let (back, redirect_host) = (asked.back(), asked.host());
+    let next = target_of(&back.redirect);
+    let mut targets = vec!["https:", next.as_str()];
+    let there = provider(visit).map(|relying| relying.written.origin());
+    targets.extend(there.as_deref());
+    let scopes = scopes(visit, asked, open);
+    let days = visit.authority.remembered.as_secs() / DAY;
+    page::Consent {
+        client: page::Client {
+            name: client.name.as_deref(),
+            id: &client.id,
+            origin,
+        },
+        redirect: &back.redirect,
+        redirect_host: &redirect_host,
+        is_local: asked.is_local(),
+        server: asked.server(),
+        scopes: &scopes,
+        is_more: open.is_more,
+        user: user.map(|user| (name_of(user), user.issuer.as_str())),
+        provider: visit.authority.signs_in_at(),
+        days: (client.kind != Kind::Dynamic).then_some(days.max(1)),
+        action: "/account/consent",
+        token: token.expose(),
+        targets: &targets,
+    }
+    .page()
+}
+
+/// Each scope, in the operator's words and with the tools that need it.
+fn scopes(visit: Visit<'_>, asked: &Asked, open: &Open) -> Vec<Scope> {
+    let servers = &visit.live.rules.servers;
+    let is_meant = |name: &str| {
+        name == &**asked.server()
+            || servers
+                .get(asked.server())
+                .is_some_and(|server| server.gate.is_aggregate)
+    };
+    let tools = |scope: &String| {
+        let meant = servers.iter().filter(|(name, _)| is_meant(name));
+        let tools = meant.flat_map(|(_, server)| &server.gate.tool_scopes);
+        let needing = tools.filter(|(_, scopes)| scopes.contains(scope));
+        let mut names: Vec<String> = needing.map(|(tool, _)| tool.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let scopes = asked.scopes().iter().map(|scope| Scope {
+        name: scope.clone(),
+        words: visit.authority.words.get(scope).cloned(),
+        tools: tools(scope),
+        is_new: open.new.contains(scope),
+    });
+    scopes.collect()
 }
 
 /// Whether the sign-in that there was is what the client wants.

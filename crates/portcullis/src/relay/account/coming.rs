@@ -33,7 +33,7 @@ impl Gateway {
             Ok(Form::Consent(..) | Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
                 Ok(refused("form.refused", "token", (403, STALE)))
             }
-            Err(ended) => Ok(ended),
+            Err(ended) => Ok(*ended),
         }
     }
 
@@ -104,7 +104,7 @@ impl Gateway {
             .await;
         let signed_in = match finished {
             Ok(signed_in) => signed_in,
-            Err(error) => return Ok(self.gave_up(visit, &under_way.next, &error, exchange)),
+            Err(error) => return Ok(gave_up(visit, &under_way.next, &error, exchange)),
         };
         let user = User::of(&signed_in, &relying.claims);
         let there = There {
@@ -152,28 +152,22 @@ impl Gateway {
         record.trace = Some(exchange.trace.as_str().into());
         note_in_turn(&self.recorder, record).await;
     }
+}
 
-    /// The client is told no where the provider said no, and nothing where something is wrong.
-    fn gave_up(
-        &self,
-        visit: Visit<'_>,
-        next: &Next,
-        error: &NoUser,
-        exchange: &mut Exchange,
-    ) -> Ended {
-        let is_no = matches!(
-            error,
-            NoUser::NotSignedIn(NotSignedIn::Disbelieved(Disbelieved::Refused))
-        );
-        match next {
-            Next::Asked(asked) if is_no => {
-                let back = asked
-                    .back()
-                    .refused(Wrong::Declined, &visit.authority.issuer);
-                ended("login.refused", Some("refused"), moved(&back))
-            }
-            Next::Asked(_) | Next::Account | Next::Passkeys => unsuccessful(error, exchange),
+/// The client is told no where the provider said no, and nothing where something is wrong.
+fn gave_up(visit: Visit<'_>, next: &Next, error: &NoUser, exchange: &mut Exchange) -> Ended {
+    let is_no = matches!(
+        error,
+        NoUser::NotSignedIn(NotSignedIn::Disbelieved(Disbelieved::Refused))
+    );
+    match next {
+        Next::Asked(asked) if is_no => {
+            let back = asked
+                .back()
+                .refused(Wrong::Declined, &visit.authority.issuer);
+            ended("login.refused", Some("refused"), moved(&back))
         }
+        Next::Asked(_) | Next::Account | Next::Passkeys => unsuccessful(error, exchange),
     }
 }
 

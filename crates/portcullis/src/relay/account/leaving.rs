@@ -16,7 +16,7 @@ use portcullis_core::refusal::{Refusal, Unacceptable};
 
 impl Gateway {
     /// The user signs out here.
-    pub(super) async fn signs_out(
+    pub(super) fn signs_out(
         &self,
         visit: Visit<'_>,
         fields: &Fields,

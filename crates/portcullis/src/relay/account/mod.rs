@@ -134,7 +134,7 @@ impl Gateway {
             "/passkey" => self.uses_passkey(visit, fields, exchange).await,
             "/passkeys/add" => self.adds_passkey(visit, fields, exchange).await,
             "/passkeys/remove" => self.removes_passkey(visit, fields, exchange).await,
-            "/sign-out" => self.signs_out(visit, fields, exchange).await,
+            "/sign-out" => self.signs_out(visit, fields, exchange),
             "/revoke" => self.takes_back(visit, fields, exchange).await,
             _ => self.ended_there(visit, fields, exchange).await,
         }
@@ -177,13 +177,13 @@ impl Gateway {
     }
 
     /// What this form brings along, once, in the browser that was shown it.
-    fn awaited(&self, visit: Visit<'_>, fields: &Fields) -> Result<Form, Ended> {
+    fn awaited(&self, visit: Visit<'_>, fields: &Fields) -> Result<Form, Box<Ended>> {
         let token = fields.value("token").unwrap_or_default();
         let Some(waiting) = self.front.waiting.take(token, clock::now()) else {
-            return Err(refused("form.refused", "token", (403, STALE)));
+            return Err(refused("form.refused", "token", (403, STALE)).into());
         };
         if visit.browser() != Some(waiting.browser) {
-            return Err(refused("form.refused", "browser", (403, ELSEWHERE)));
+            return Err(refused("form.refused", "browser", (403, ELSEWHERE)).into());
         }
         Ok(waiting.form)
     }

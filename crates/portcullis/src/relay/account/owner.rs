@@ -62,7 +62,7 @@ impl Gateway {
         let link = match self.awaited(visit, fields) {
             Ok(Form::Link(link)) => link,
             Ok(_) => return Ok(refused("form.refused", "token", (403, STALE))),
-            Err(ended) => return Ok(ended),
+            Err(ended) => return Ok(*ended),
         };
         let taken = self.revocations.durable().take_owner_link(link);
         let taken = taken.await.map_err(|error| unkept(&error))?;
@@ -116,7 +116,7 @@ impl Gateway {
         let (asked, next) = match self.awaited(visit, fields) {
             Ok(Form::Owner { asked, next }) => (asked, next),
             Ok(_) => return Ok(refused("form.refused", "token", (403, STALE))),
-            Err(ended) => return Ok(ended),
+            Err(ended) => return Ok(*ended),
         };
         let Some(answer) = fields.value("answer") else {
             return match self.who(visit.authority, visit.headers)? {

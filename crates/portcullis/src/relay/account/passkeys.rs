@@ -72,7 +72,7 @@ impl Gateway {
         let asked = match self.awaited(visit, fields) {
             Ok(Form::NewPasskey(asked)) => asked,
             Ok(_) => return Ok(refused("form.refused", "token", (403, STALE))),
-            Err(ended) => return Ok(ended),
+            Err(ended) => return Ok(*ended),
         };
         let Some((user, _)) = self.who(visit.authority, visit.headers)? else {
             return Ok(refused("form.refused", "session", (403, SIGNED_OUT)));

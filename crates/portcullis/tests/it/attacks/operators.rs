@@ -89,6 +89,7 @@ struct Office {
     api: SocketAddr,
     idp: Idp,
     beta: Idp,
+    _upstream: Upstream,
 }
 
 impl Office {
@@ -106,13 +107,12 @@ impl Office {
             .replace("{port}", &port.to_string())
             .replace("{more}", more);
         let gateway = Gateway::start(&format!("{config}{AMPLE}"));
-        // It is as long there as the gateway is.
-        std::mem::forget(upstream);
         Self {
             gateway,
             api: SocketAddr::from(([127, 0, 0, 1], port)),
             idp,
             beta,
+            _upstream: upstream,
         }
     }
 

@@ -6,7 +6,7 @@ use super::http::{Answer, Host, Seen};
 use super::jwt::{Draft, Key, encode};
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
@@ -16,13 +16,19 @@ pub(crate) const RELYING_SECRET: &str = "relying-secret-0123456789";
 
 type Change = Arc<dyn Fn(Draft) -> Draft + Send + Sync>;
 
+/// What answers say as `iss`.
+enum Posed {
+    Truth,
+    Nothing,
+    As(String),
+}
+
 struct State {
     /// Who signs in next; nobody, if the provider says no.
     user: Option<String>,
     /// What is done to ID tokens.
     change: Change,
-    /// What the answer says as `iss`, if not the truth.
-    iss: Option<Option<String>>,
+    iss: Posed,
     codes: HashMap<String, HashMap<String, String>>,
     count: u64,
 }
@@ -40,7 +46,7 @@ impl Login {
         let state = Arc::new(Mutex::new(State {
             user: Some("alice".to_owned()),
             change: Arc::new(|draft| draft),
-            iss: None,
+            iss: Posed::Truth,
             codes: HashMap::new(),
             count: 0,
         }));
@@ -90,7 +96,8 @@ provider = \"corp\"\nclient_id = \"gateway\"\nclient_secret = {{ file = '{}' }}\
 
     /// Says this as `iss` in its answers; nothing, if none.
     pub(crate) fn poses(&self, iss: Option<&str>) {
-        self.state.lock().unwrap().iss = Some(iss.map(str::to_owned));
+        self.state.lock().unwrap().iss =
+            iss.map_or(Posed::Nothing, |iss| Posed::As(iss.to_owned()));
     }
 
     /// A token of its own with these claims, for the gateway.
@@ -162,8 +169,9 @@ fn answer(seen: &Seen, state: &mut State, (key, url): (&Key, &str)) -> Answer {
         "/authorize" => {
             let mut asked = pairs(query);
             let iss = match &state.iss {
-                None => Some(url.to_owned()),
-                Some(said) => said.clone(),
+                Posed::Truth => Some(url.to_owned()),
+                Posed::Nothing => None,
+                Posed::As(said) => Some(said.clone()),
             };
             let iss = iss
                 .map(|iss| format!("&iss={}", encoded(&iss)))
@@ -216,7 +224,7 @@ fn token(seen: &Seen, state: &mut State, (key, url): (&Key, &str)) -> Answer {
 /// A browser: it keeps the cookies of the gateway, sends its forms, and stops before it goes elsewhere.
 #[derive(Default, Clone)]
 pub(crate) struct Surfer {
-    pub(crate) cookies: HashMap<String, String>,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl Surfer {
