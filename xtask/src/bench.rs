@@ -25,6 +25,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[&str]) -> anyhow::Result<()> {
         let peer = tools::install(workspace, PEER, Build::Release)?;
         bench.arg("--rungs").arg("--mcp-proxy").arg(peer);
         bench.arg("--gateway").arg(release.join("portcullis"));
+        bench.arg("--dpop");
     }
     shell::run(bench.args(args))
 }

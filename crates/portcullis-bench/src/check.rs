@@ -12,6 +12,8 @@ enum Measure {
     Cpu(&'static str),
     /// Calls a second by those of direct calls, in a cell; at least.
     Throughput(&'static str),
+    /// Calls a second by those of another target in the same rounds of a cell; at least.
+    Beside(&'static str, &'static str),
     /// Microseconds added to the latency at the half, in a cell; at most.
     AddedMedian(&'static str),
     /// MiB resident before the first call; at most.
@@ -31,6 +33,8 @@ const LIMITS: &[(&str, Measure, f64)] = &[
     ("L2", Measure::Cpu("2026-json-16c-16KiB"), 2.5),
     ("L2", Measure::Throughput("2026-json-16c-64B"), 0.30),
     ("L2", Measure::Throughput("2025-json-16c-64B"), 0.30),
+    ("L2 DPoP", Measure::Beside("2026-json-16c-64B", "L2"), 0.60),
+    ("L2 DPoP", Measure::Beside("2025-json-16c-64B", "L2"), 0.60),
     ("L2", Measure::AddedMedian("2026-json-1c-64B"), 60.0),
     ("L2", Measure::IdleMemory, 40.0),
     ("L2", Measure::Session, 10.0),
@@ -87,7 +91,10 @@ pub fn check(results: &Results) -> Verdict {
 impl Measure {
     const fn cell(self) -> Option<&'static str> {
         match self {
-            Self::Cpu(cell) | Self::Throughput(cell) | Self::AddedMedian(cell) => Some(cell),
+            Self::Cpu(cell)
+            | Self::Throughput(cell)
+            | Self::Beside(cell, _)
+            | Self::AddedMedian(cell) => Some(cell),
             Self::IdleMemory | Self::Session => None,
         }
     }
@@ -110,6 +117,12 @@ impl Measure {
         match self {
             Self::Cpu(_) => Some(self.versus(results, target)?.cpu_ratio),
             Self::Throughput(_) => Some(self.versus(results, target)?.throughput_ratio),
+            Self::Beside(cell, other) => {
+                let own = self.row(results, target)?.requests_per_second;
+                let other = results.row(cell, other)?.requests_per_second;
+                // Nothing by nothing keeps no limit.
+                Some(if other > 0.0 { own / other } else { 0.0 })
+            }
             Self::AddedMedian(_) => Some(self.versus(results, target)?.added_p50_us),
             Self::IdleMemory => Some(footprint()?.idle_mib()),
             Self::Session => footprint()?.session_kib,
@@ -117,7 +130,7 @@ impl Measure {
     }
 
     const fn is_floor(self) -> bool {
-        matches!(self, Self::Throughput(_))
+        matches!(self, Self::Throughput(_) | Self::Beside(..))
     }
 
     fn noise(self, results: &Results, target: &str) -> &'static str {
@@ -152,6 +165,7 @@ impl fmt::Display for Measure {
         match self {
             Self::Cpu(cell) => write!(out, "CPU ratio in {cell}"),
             Self::Throughput(cell) => write!(out, "throughput ratio in {cell}"),
+            Self::Beside(cell, other) => write!(out, "throughput by {other}'s in {cell}"),
             Self::AddedMedian(cell) => write!(out, "added p50 µs in {cell}"),
             Self::IdleMemory => out.write_str("idle MiB"),
             Self::Session => out.write_str("KiB an idle session"),
@@ -213,6 +227,24 @@ mod tests {
         ] {
             assert_eq!(check(&results).failed, failed, "{}", check(&results));
         }
+    }
+
+    #[test]
+    fn a_target_is_held_against_another_of_the_same_cell() {
+        for (own, other, failed) in [
+            (600.0, 1000.0, false),
+            (599.0, 1000.0, true),
+            (600.0, 0.0, true),
+        ] {
+            let mut all = results("L2 DPoP", 9.0, 0);
+            all.rows.extend(results("L2", 1.0, 0).rows);
+            for (row, rate) in all.rows.iter_mut().zip([own, other]) {
+                row.requests_per_second = rate;
+            }
+            assert_eq!(check(&all).failed, failed, "{}", check(&all));
+        }
+        // Alone it is not compared.
+        assert!(check(&results("L2 DPoP", 1.0, 0)).failed);
     }
 
     #[test]

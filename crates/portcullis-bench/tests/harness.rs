@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use portcullis_bench::load::{self, Endpoint, Load, Span, Window};
+use portcullis_bench::load::{self, Endpoint, Line, Load, Span, Window};
 use portcullis_bench::meter::Meter;
 use portcullis_bench::target::{Running, Target};
 use portcullis_bench::wire::{Era, Shape};
@@ -129,6 +129,21 @@ fn the_rung_above_the_floor_asks_for_its_token() -> anyhow::Result<()> {
         let refused = load::closed(&endpoint, LOAD, SPAN, &meter()).await;
         let why = refused.err().context("it was let in without one")?;
         assert!(format!("{why:#}").contains("401"), "{why:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_request_with_a_bound_token_has_a_proof_or_is_not_sent() -> anyhow::Result<()> {
+    on_one_thread(async {
+        let mut bound = target(&["upstream"])?;
+        bound.bearer = ["echo", "{jkt}"].map(str::to_owned).to_vec();
+        let upstream = Running::start(bound, "").await?;
+        let endpoint = upstream.endpoint().await?;
+        let unprepared = Line::open(&endpoint, Era::Handshake).await;
+        let why = unprepared.err().context("it was sent without one")?;
+        assert!(format!("{why:#}").contains("used up"), "{why:#}");
+        check(&load::closed(&endpoint, LOAD, SPAN, &meter()).await?);
         Ok(())
     })
 }

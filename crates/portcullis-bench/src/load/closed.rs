@@ -22,6 +22,7 @@ pub async fn closed(
     meter: &Meter,
 ) -> anyhow::Result<Window> {
     let tally = Tally::new()?;
+    endpoint.prepare_window(span, load.connections)?;
     let first = first_id();
     let mut lines = JoinSet::new();
     for number in 0..load.connections {

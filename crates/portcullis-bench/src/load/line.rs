@@ -17,6 +17,7 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -66,8 +67,8 @@ impl Line {
         headers.insert(header::HOST, self.endpoint.host.clone());
         headers.insert(header::CONTENT_TYPE, JSON);
         headers.insert(header::ACCEPT, BOTH);
-        if let Some(bearer) = &self.endpoint.bearer {
-            headers.insert(header::AUTHORIZATION, bearer.clone());
+        if let Some(authorization) = &self.endpoint.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         headers.insert(REVISION, HeaderValue::from_static(self.era.revision()));
     }
@@ -150,6 +151,9 @@ impl Line {
 
     async fn send(&mut self, body: Bytes) -> anyhow::Result<Response<Incoming>> {
         self.sender.ready().await?;
+        if let Some(proofs) = &self.endpoint.proofs {
+            self.headers.insert(DPOP, proofs.take()?);
+        }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.path.clone();

@@ -3,6 +3,7 @@
 mod closed;
 mod line;
 mod open;
+mod proofs;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ pub use self::closed::closed;
 pub use self::line::Line;
 pub(crate) use self::line::count;
 pub use self::open::open;
+pub use self::proofs::Key;
+use self::proofs::Proofs;
 use crate::meter::Spent;
 use crate::wire::{Era, Shape};
 
@@ -26,7 +29,8 @@ pub struct Endpoint {
     address: SocketAddr,
     host: HeaderValue,
     path: Uri,
-    bearer: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+    proofs: Option<Rc<Proofs>>,
     tool_prefix: String,
 }
 
@@ -40,24 +44,55 @@ impl Endpoint {
     pub fn new(url: &str, bearer: Option<&str>, tool_prefix: &str) -> anyhow::Result<Self> {
         let url: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
         let authority = url.authority().context("the URL has no host")?;
-        let bearer = bearer.map(|token| {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
-            value.set_sensitive(true);
-            anyhow::Ok(value)
-        });
+        let bearer = bearer.map(|token| authorization("Bearer", token));
         Ok(Self {
             address: authority.as_str().parse().context("a numeric address")?,
             host: HeaderValue::try_from(authority.as_str())?,
             path: Uri::builder().path_and_query(url.path()).build()?,
-            bearer: bearer.transpose()?,
+            authorization: bearer.transpose()?,
+            proofs: None,
             tool_prefix: tool_prefix.to_owned(),
         })
+    }
+
+    /// The same endpoint, to be called with a token that is bound to `key`, and a proof of its own for each request.
+    ///
+    /// # Errors
+    /// If the token cannot be a header.
+    pub fn bound(mut self, token: &str, key: Key) -> anyhow::Result<Self> {
+        let url = format!("http://{}{}", self.host.to_str()?, self.path);
+        self.authorization = Some(authorization("DPoP", token)?);
+        self.proofs = Some(Rc::new(Proofs::new(key, url, token)));
+        Ok(self)
+    }
+
+    /// Makes the proofs for so many requests, if they need any.
+    ///
+    /// # Errors
+    /// If they are more than one key may make.
+    pub(crate) fn prepare(&self, requests: usize) -> anyhow::Result<()> {
+        let proofs = self.proofs.as_ref();
+        proofs.map_or(Ok(()), |proofs| proofs.make(requests))
+    }
+
+    /// Makes the proofs for a window, if its requests need any.
+    fn prepare_window(&self, span: Span, connections: usize) -> anyhow::Result<()> {
+        if self.proofs.is_none() {
+            return Ok(());
+        }
+        self.prepare(proofs::needed(span, connections)?)
     }
 
     /// The address that is connected to.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn authorization(scheme: &str, token: &str) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("{scheme} {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What is asked, and by how many at once.

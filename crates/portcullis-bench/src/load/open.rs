@@ -54,6 +54,7 @@ pub async fn open(
 ) -> anyhow::Result<Window> {
     ensure!((0.1..=1e7).contains(&rate), "a rate of {rate}");
     let tally = Tally::new()?;
+    endpoint.prepare_window(span, load.connections)?;
     let first = first_id();
     let mut ready = Vec::new();
     for number in 0..load.connections {

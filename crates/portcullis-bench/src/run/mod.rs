@@ -22,6 +22,10 @@ use crate::wire::Era;
 
 /// What to weigh, and how long.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Options {
     /// Few, short rounds of few cells: to see that it works, not to publish.
     #[arg(long)]
@@ -29,6 +33,9 @@ pub struct Options {
     /// The gateway's binary; it is weighed as L2, with all controls.
     #[arg(long, value_name = "PROGRAM")]
     gateway: Option<PathBuf>,
+    /// Weigh the gateway once more as "L2 DPoP": only bound tokens, a fresh proof with each request.
+    #[arg(long, requires = "gateway")]
+    dpop: bool,
     /// The binary of the crate mcp-proxy.
     #[arg(long, value_name = "PROGRAM")]
     mcp_proxy: Option<PathBuf>,
@@ -166,13 +173,12 @@ fn targets(options: &Options) -> anyhow::Result<Vec<Target>> {
         let target = serde_json::from_slice(&text);
         targets.push(target.with_context(|| format!("read {}", file.display()))?);
     }
-    targets.extend(
-        options
-            .gateway
-            .as_deref()
-            .map(Target::gateway)
-            .transpose()?,
-    );
+    if let Some(program) = &options.gateway {
+        targets.push(Target::gateway(program)?);
+        if options.dpop {
+            targets.push(Target::gateway_dpop(program)?);
+        }
+    }
     targets.extend(
         options
             .mcp_proxy

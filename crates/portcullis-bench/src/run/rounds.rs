@@ -127,6 +127,8 @@ impl Table<'_> {
 
 /// Opens sessions and leaves them idle, on as few connections as may be.
 pub(super) async fn leave_sessions(endpoint: &Endpoint, count: usize) -> anyhow::Result<()> {
+    // Two messages open a session.
+    endpoint.prepare(2 * count)?;
     let mut line = load::Line::open(endpoint, crate::wire::Era::Handshake).await?;
     for _ in 1..count {
         line.open_session().await?;

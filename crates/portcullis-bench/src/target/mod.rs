@@ -1,21 +1,20 @@
 //! What is weighed: a command to start, a URL to call, and perhaps a token.
 
-use std::ffi::OsStr;
+mod places;
+
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use self::places::Places;
 use crate::clock;
-use crate::load::Endpoint;
+use crate::load::{Endpoint, Key};
 use crate::wire::Era;
 
 /// A target, as a JSON file describes it.
@@ -37,7 +36,8 @@ pub struct Target {
     /// The end of that file's name, which some programs go by.
     #[serde(default = "toml")]
     pub config_extension: String,
-    /// A command whose standard output is a bearer token; it is run anew before each window.
+    /// A command whose standard output is a bearer token; it is run anew before each window. With `{jkt}` in it, which
+    /// stands for the thumbprint of a key of that window, the token is bound to it and each request has a proof.
     #[serde(default)]
     pub bearer: Vec<String>,
     /// What it puts before the names of tools.
@@ -116,15 +116,30 @@ impl Target {
     /// # Errors
     /// If the path is no text.
     pub fn gateway(program: &Path) -> anyhow::Result<Self> {
+        // What a server without the key has too.
+        Self::gateway_of("L2", program, "accepted")
+    }
+
+    /// The same, with a server that takes only bound tokens with a proof of possession.
+    ///
+    /// # Errors
+    /// If the path is no text.
+    pub fn gateway_dpop(program: &Path) -> anyhow::Result<Self> {
+        let mut target = Self::gateway_of("L2 DPoP", program, "required")?;
+        target.bearer.extend(owned(&["--jkt", THUMBPRINT]));
+        Ok(target)
+    }
+
+    fn gateway_of(name: &str, program: &Path, dpop: &str) -> anyhow::Result<Self> {
         let program = text(program)?;
         let command = owned(&[&program, "serve", "--config", "{config}"]);
         Ok(Self {
             url: "http://127.0.0.1:{port}/servers/bench/mcp".to_owned(),
-            config: GATEWAY.to_owned(),
+            config: GATEWAY.replace("{dpop}", dpop),
             bearer: owned(&[
                 &program, "token", "--data", "{data}", "--config", "{config}", "--server", "bench",
             ]),
-            ..Self::plain("L2", command)
+            ..Self::plain(name, command)
         })
     }
 
@@ -159,6 +174,8 @@ impl Target {
 
 /// The relay in the shape of the gateway's own.
 const SHAPE: &str = "sharded-own-buffer";
+/// What stands for the thumbprint of a window's key.
+const THUMBPRINT: &str = "{jkt}";
 /// Where the rung L1 leaves its token.
 const TOKEN: &str = "{data}/token";
 
@@ -173,6 +190,7 @@ embedded = true
 [servers.bench]
 url = "{upstream}"
 allow = ["*"]
+dpop = "{dpop}"
 
 [sessions]
 max = 100000
@@ -264,9 +282,15 @@ impl Running {
         if self.target.bearer.is_empty() {
             return Ok(self.endpoint.clone());
         }
+        let key = Key::generate()?;
+        let thumbprint = key.thumbprint();
+        let words = self.target.bearer.iter();
+        let words: Vec<_> = words
+            .map(|word| word.replace(THUMBPRINT, &thumbprint))
+            .collect();
         let start = clock::now();
         let token = loop {
-            let output = self.places.command(&self.target.bearer)?.output()?;
+            let output = self.places.command(&words)?.output()?;
             if output.status.success() {
                 break String::from_utf8(output.stdout)?;
             }
@@ -274,6 +298,9 @@ impl Running {
             ensure!(start.elapsed() < MAX_START, "no token: {said}");
             sleep(Duration::from_millis(100)).await;
         };
+        if words != self.target.bearer {
+            return self.endpoint.clone().bound(token.trim(), key);
+        }
         Endpoint::new(
             &self.places.fill(&self.target.url),
             Some(token.trim()),
@@ -313,74 +340,6 @@ impl Drop for Running {
     }
 }
 
-/// What the placeholders stand for.
-#[derive(Debug)]
-struct Places {
-    directory: TempDir,
-    extension: String,
-    upstream: String,
-    port: u16,
-    admin_port: u16,
-}
-
-impl Places {
-    fn new(upstream: &str, extension: &str) -> anyhow::Result<Self> {
-        let directory = TempDir::with_prefix("portcullis-bench-")?;
-        // For its owner alone: it will hold keys.
-        let data = directory.path().join("data");
-        fs::DirBuilder::new().mode(0o700).create(data)?;
-        // Both at once, so that they differ.
-        let ports = [free()?, free()?];
-        let [port, admin_port] = ports.each_ref().map(TcpListener::local_addr);
-        Ok(Self {
-            directory,
-            extension: extension.to_owned(),
-            upstream: upstream.to_owned(),
-            port: port?.port(),
-            admin_port: admin_port?.port(),
-        })
-    }
-
-    fn config(&self) -> std::path::PathBuf {
-        let name = format!("config.{}", self.extension);
-        self.directory.path().join(name)
-    }
-
-    fn log(&self) -> std::path::PathBuf {
-        self.directory.path().join("log")
-    }
-
-    fn fill(&self, text: &str) -> String {
-        text.replace("{upstream}", &self.upstream)
-            .replace("{port}", &self.port.to_string())
-            .replace("{admin_port}", &self.admin_port.to_string())
-            .replace("{config}", &self.config().to_string_lossy())
-            .replace(
-                "{data}",
-                &self.directory.path().join("data").to_string_lossy(),
-            )
-    }
-
-    fn command(&self, words: &[String]) -> anyhow::Result<Command> {
-        let (program, arguments) = words.split_first().context("an empty command")?;
-        let mut command = program_of(self.fill(program).as_ref());
-        command.args(arguments.iter().map(|word| self.fill(word)));
-        Ok(command)
-    }
-}
-
-fn free() -> std::io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the harness starts what it weighs, and weighs it outside of any sandbox"
-)]
-fn program_of(program: &OsStr) -> Command {
-    Command::new(program)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,14 +354,5 @@ mod tests {
         assert!(
             serde_json::from_str::<Target>(r#"{"name":"L1","command":[],"url":"","x":1}"#).is_err()
         );
-    }
-
-    #[test]
-    fn every_placeholder_is_filled() {
-        let places = Places::new("http://127.0.0.1:1/mcp", "toml").unwrap();
-        for text in [GATEWAY, MCP_PROXY, "{config}{data}{upstream}"] {
-            assert!(!places.fill(text).contains('{'), "{text}");
-        }
-        assert_ne!(places.port, places.admin_port);
     }
 }
