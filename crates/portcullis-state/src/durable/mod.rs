@@ -124,6 +124,9 @@ pub enum Failed {
     /// There are as many grants as may be.
     #[error("there are too many grants at servers already")]
     TooMany,
+    /// There are as many open requests as may be.
+    #[error("too many requests are open already: somebody must decide about them first")]
+    ManyOpen,
     /// A name or a reason is empty or too long.
     #[error("a name or a reason is empty or too long")]
     Unfit,

@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("0010.sql"),
     include_str!("0011.sql"),
     include_str!("0012.sql"),
+    include_str!("0013.sql"),
 ];
 
 /// `PRAGMA application_id` of our databases: "PORT".

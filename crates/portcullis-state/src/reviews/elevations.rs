@@ -12,11 +12,11 @@ use std::time::Duration;
 const OPEN: Duration = Duration::from_hours(24);
 /// What is over is kept for so long.
 const KEPT: Duration = Duration::from_hours(24 * 30);
-/// Requests that may be open at once.
+/// Requests that may be open at once, and those of one person.
 const MAX_OPEN: i64 = 1000;
+const MAX_OWN: i64 = 20;
 
-const COLUMNS: &str =
-    "number, issuer, subject, server, tool, why, asked, verdict, by_issuer, by_subject, until";
+const COLUMNS: &str = "number, issuer, subject, server, tool, why, asked, verdict, by_issuer, by_subject, until, tenant";
 
 /// A request that is to be made.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct NewElevation {
     pub server: String,
     /// For which tool.
     pub tool: String,
+    /// To which tenant they belong, if to any.
+    pub tenant: Option<String>,
     /// Why, in their words.
     pub why: Option<String>,
 }
@@ -42,6 +44,8 @@ pub struct Elevation {
     pub server: String,
     /// For which tool.
     pub tool: String,
+    /// The tenant of whoever has asked, if there is one.
+    pub tenant: Option<String>,
     /// Why.
     pub why: Option<String>,
     /// When it was asked for.
@@ -87,12 +91,9 @@ impl Durable {
                 "DELETE FROM elevations WHERE coalesce(until, asked) < ?",
                 [Micros(before)],
             )?;
-            let sql = "SELECT count(*) FROM elevations WHERE verdict IS NULL";
-            if change.query_row(sql, [], |row| row.get::<_, i64>(0))? >= MAX_OPEN {
-                return Err(Failed::Full);
-            }
-            let sql = "INSERT INTO elevations (issuer, subject, server, tool, why, asked)
-                 VALUES (:issuer, :subject, :server, :tool, :why, :now) RETURNING number";
+            expect_room(&change, &new.person, now)?;
+            let sql = "INSERT INTO elevations (issuer, subject, server, tool, why, asked, tenant)
+                 VALUES (:issuer, :subject, :server, :tool, :why, :now, :tenant) RETURNING number";
             let parameters = named_params! {
                 ":issuer": new.person.issuer,
                 ":subject": new.person.subject,
@@ -100,6 +101,7 @@ impl Durable {
                 ":tool": new.tool,
                 ":why": new.why,
                 ":now": Micros(now),
+                ":tenant": new.tenant,
             };
             let number: i64 = change.query_row(sql, parameters, |row| row.get(0))?;
             let mut event = Event::new("elevation.requested", None, Some(new.person));
@@ -182,6 +184,24 @@ impl Durable {
     }
 }
 
+/// Only what can be decided about still counts, and nobody takes the place of all others.
+fn expect_room(change: &Connection, person: &Person, now: Timestamp) -> Result<(), Failed> {
+    let after = Timestamp::from_micros(now.micros().saturating_sub(micros(OPEN)));
+    let sql = "SELECT count(*), count(*) FILTER (WHERE issuer = :issuer AND subject = :subject)
+         FROM elevations WHERE verdict IS NULL AND asked > :after";
+    let parameters = named_params! {
+        ":issuer": person.issuer,
+        ":subject": person.subject,
+        ":after": Micros(after),
+    };
+    let counted = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let (all, own) = change.query_row(sql, parameters, counted)?;
+    if all >= MAX_OPEN || own >= MAX_OWN {
+        return Err(Failed::ManyOpen);
+    }
+    Ok(())
+}
+
 /// Those that are approved; whether they are over, whoever asks decides.
 pub(super) fn approved(look: &Connection) -> rusqlite::Result<Vec<Elevation>> {
     let mut all = all(look)?;
@@ -212,6 +232,7 @@ fn elevation(row: &Row<'_>) -> rusqlite::Result<Elevation> {
         verdict: row.get(7)?,
         by: by.map(|(issuer, subject)| Person { issuer, subject }),
         until: row.get::<_, Option<Micros>>(10)?.map(|until| until.0),
+        tenant: row.get(11)?,
     })
 }
 

@@ -151,3 +151,27 @@ async fn authz_05_a_review_has_bounds() {
     }
     assert_eq!(durable.review(Some(1)).await.unwrap(), None);
 }
+
+fn wish(subject: &str) -> NewElevation {
+    NewElevation {
+        person: actor(subject, "").person,
+        server: "notes".to_owned(),
+        tool: "delete_all".to_owned(),
+        tenant: None,
+        why: None,
+    }
+}
+
+#[tokio::test]
+async fn tok_16_whoever_asks_for_much_does_not_keep_others_from_asking() {
+    let (_folder, durable) = durable().await;
+    let mut refused = false;
+    for _ in 0..1_001 {
+        refused |= durable.ask_elevation(wish("eve"), NOW).await.is_err();
+    }
+    assert!(refused, "somebody may ask for any number");
+    durable.ask_elevation(wish("alice"), NOW).await.unwrap();
+    // What nobody can decide about any more is in nobody's way.
+    let day = NOW.plus(std::time::Duration::from_hours(25));
+    durable.ask_elevation(wish("eve"), day).await.unwrap();
+}

@@ -47,6 +47,9 @@ impl From<Failed> for Trouble {
         if matches!(error, Failed::Unfit) {
             return Self::Unreadable("a name or a reason is too long or missing".to_owned());
         }
+        if matches!(error, Failed::ManyOpen) {
+            return Self::Conflict(error.to_string());
+        }
         Self::Failed(error.to_string())
     }
 }

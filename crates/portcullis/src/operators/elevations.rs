@@ -8,6 +8,7 @@ use portcullis_core::authorize::may_approve;
 use portcullis_state::{Approval, Elevation, NewElevation};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Deserialize)]
@@ -28,9 +29,10 @@ struct Said {
 
 pub(super) async fn all(asked: &Asked) -> Result<Answer, Trouble> {
     let all = asked.gateway.revocations.durable().elevations().await?;
-    let own = all
-        .into_iter()
-        .filter(|one| longest(asked, &one.server, &one.tool).is_some());
+    let own = all.into_iter().filter(|one| {
+        let is_own = one.person == person(&asked.principal);
+        (is_own || is_theirs(asked, one)) && longest(asked, &one.server, &one.tool).is_some()
+    });
     let key = |one: &Elevation| format!("{:020}", one.number);
     asked.page(
         "elevations",
@@ -47,6 +49,7 @@ pub(super) async fn ask(asked: &Asked) -> Result<Answer, Trouble> {
         person: person(&asked.principal),
         server: wish.server,
         tool: wish.tool,
+        tenant: asked.principal.tenant.as_deref().map(str::to_owned),
         why: wish.reason,
     };
     let durable = asked.gateway.revocations.durable();
@@ -61,10 +64,10 @@ pub(super) async fn decide(asked: &Asked) -> Result<Answer, Trouble> {
     let number: Option<u64> = asked.name().parse().ok();
     let all = durable.elevations().await?;
     let wish = all.into_iter().find(|one| Some(one.number) == number);
-    let wish = wish.ok_or(NOTHING)?;
+    let wish = wish.filter(|one| is_theirs(asked, one)).ok_or(NOTHING)?;
     let longest = longest(asked, &wish.server, &wish.tool).ok_or(NOTHING)?;
-    let whose = (wish.person.issuer.as_str(), wish.person.subject.as_str());
-    may_approve(&asked.principal, whose).map_err(|why| Trouble::Objection(why.to_string()))?;
+    let may = may_approve(&asked.principal, &wish.person.subject);
+    may.map_err(|why| Trouble::Objection(why.to_string()))?;
     let now = clock::now();
     let span = said
         .seconds
@@ -92,6 +95,12 @@ fn longest(asked: &Asked, server: &str, tool: &str) -> Option<Duration> {
     is_theirs
         .then(|| gate.privileged.get(tool).copied())
         .flatten()
+}
+
+/// A server may be several tenants'; what one of their callers asks for is not the others'.
+fn is_theirs(asked: &Asked, one: &Elevation) -> bool {
+    let tenant = one.tenant.as_deref().map(Arc::from);
+    asked.mandate.over().covers(tenant.as_ref())
 }
 
 fn json_of(one: &Elevation) -> Value {

@@ -9,6 +9,7 @@ use hyper::http::request::Parts;
 use portcullis_core::authenticate::{Claimed, Principal, Trust, verify};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::secret::Secret;
+use std::sync::Arc;
 
 /// The token that was presented.
 pub(super) fn token(parts: &Parts) -> Secret<String> {
@@ -21,7 +22,7 @@ pub(super) fn token(parts: &Parts) -> Secret<String> {
 impl Gateway {
     /// Verifies the token and counts the request.
     pub(super) async fn operator(
-        &self,
+        self: &Arc<Self>,
         visit: &Visit<'_>,
         exchange: &mut Exchange,
     ) -> Result<Principal, Trouble> {
@@ -56,11 +57,16 @@ impl Gateway {
             Ok(principal) => principal,
             Err(refusal) => {
                 exchange.trail.claimed = Claimed::of(&credentials);
+                self.watch_refused(visit.live, &refusal, visit.peer, exchange);
                 return Err(Trouble::Refused(refusal));
             }
         };
         exchange.trail.principal = Some(principal.clone());
-        self.admits(&principal).map_err(Trouble::Refused)?;
+        if let Err(refusal) = self.admits(&principal) {
+            self.watch_refused(visit.live, &refusal, visit.peer, exchange);
+            return Err(Trouble::Refused(refusal));
+        }
+        self.watch_known(visit.live, &principal, visit.peer, exchange);
         let counted = self
             .operating
             .take_request(&principal, &visit.office.quota, clock::now());

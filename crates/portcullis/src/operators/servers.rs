@@ -26,10 +26,12 @@ fn is_theirs(asked: &Asked, gate: &Gate) -> bool {
     !gate.is_aggregate && asked.mandate.over().covers(&gate.tenants)
 }
 
-/// How many sessions there are with each server: all are looked at once.
+/// How many sessions there are with each server, of callers that the operator is over: all are looked at once.
 fn counts(asked: &Asked) -> BTreeMap<Arc<str>, usize> {
     let mut counts = BTreeMap::new();
-    for session in asked.gateway.state.sessions.listed() {
+    let over = asked.mandate.over();
+    let all = asked.gateway.state.sessions.listed().into_iter();
+    for session in all.filter(|session| over.covers(session.opener.tenant.as_ref())) {
         *counts.entry(session.server).or_default() += 1;
     }
     counts
@@ -38,7 +40,10 @@ fn counts(asked: &Asked) -> BTreeMap<Arc<str>, usize> {
 fn told(asked: &Asked, gate: &Gate, counts: &BTreeMap<Arc<str>, usize>) -> Value {
     let name = &gate.resource.server;
     let upstream = asked.live.upstreams.get(name);
-    let tenants: Vec<&str> = gate.tenants.iter().map(|tenant| &**tenant).collect();
+    // Of a server that several share, only what the caller is over.
+    let tenants = gate.tenants.iter();
+    let tenants = tenants.filter(|tenant| asked.mandate.over().covers([*tenant]));
+    let tenants: Vec<&str> = tenants.map(|tenant| &**tenant).collect();
     json!({
         "name": &**name,
         "url": gate.resource.url,

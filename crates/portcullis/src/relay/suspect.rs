@@ -18,7 +18,7 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 
 impl Gateway {
     /// Counts a caller who is known by a token, and looks at both.
-    pub(super) fn watch_known(
+    pub(crate) fn watch_known(
         self: &Arc<Self>,
         live: &Live,
         caller: &Identity,
@@ -38,7 +38,7 @@ impl Gateway {
     }
 
     /// Looks at a request that was refused.
-    pub(super) fn watch_refused(
+    pub(crate) fn watch_refused(
         self: &Arc<Self>,
         live: &Live,
         why: &Refusal,

@@ -272,7 +272,7 @@ fn not_kept(error: &Failed, exchange: &mut Exchange) -> Dismissed {
     tracing::error!(%error, "what a directory told was not kept");
     exchange.fact("error", &error.to_string());
     match error {
-        Failed::Full | Failed::TooMany => Problem::Full.into(),
+        Failed::Full | Failed::TooMany | Failed::ManyOpen => Problem::Full.into(),
         Failed::Unfit => Problem::Value.into(),
         Failed::Lost(_) | Failed::Database(_) | Failed::Interrupted => Unavailable::State.into(),
     }

@@ -658,6 +658,7 @@ fn authz_03_a_row_that_is_inserted_above_the_boundary_gives_nothing() {
                 person: person.clone(),
                 server: server.to_owned(),
                 tool: "delete_all".to_owned(),
+                tenant: None,
                 why: None,
             };
             let number = durable.ask_elevation(new, now).await.unwrap();
@@ -718,4 +719,98 @@ fn authz_03_the_api_counts_requests_and_takes_bound_tokens_with_their_proof_only
         apart.status, 200,
         "what is used up here is not used up there"
     );
+}
+
+#[test]
+fn authz_03_a_server_of_two_tenants_shows_nobody_the_other_tenant() {
+    let office = Office::with(
+        r#"
+[tenants.acme]
+servers = ["files"]
+issuers = ["idp"]
+
+[[admin.roles]]
+role = "approver"
+who = ["role:second"]
+tenant = "beta"
+"#,
+    );
+    let wish = json!({ "server": "files", "tool": "delete_all", "reason": "ours alone" });
+    let asked = office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    office.done(&asked, ("alice", "role:viewer"));
+    let of_beta = |subject: &str| {
+        let draft = office.beta.draft(subject, &office.audience());
+        let draft = draft.claim("scope", "gate");
+        draft.claim("roles", json!(["second"])).sign()
+    };
+    // Another tenant's wish is neither shown nor decided about.
+    let seen = office.get("/api/v1/elevations", &of_beta("ben")).json();
+    assert_eq!(seen["elevations"], json!([]), "{seen}");
+    let path = "/api/v1/elevations/1/decision";
+    let decided = office.post(path, &of_beta("ben"), &json!({ "approve": true }));
+    office.refused(&decided, 404, ("admin.failed", "not_found"));
+    is_low(&office, &cleaner(&office, &office.idp, "alice", "files"));
+    // Whoever has asked sees it, as does a colleague who approves.
+    let own = office
+        .get("/api/v1/elevations", &office.token("alice"))
+        .json();
+    assert_eq!(own["elevations"][0]["subject"], "alice", "{own}");
+    let approved = office.post(path, &office.chief("pat"), &json!({ "approve": true }));
+    office.done(&approved, ("pat", "role:approver"));
+    // Nor does a server tell of the other tenant and its sessions.
+    let token = office
+        .idp
+        .draft("alice", &office.gateway.url("files"))
+        .sign();
+    let opened = initialize(&token)
+        .to("/servers/files/mcp")
+        .send(office.gateway.address);
+    assert_eq!(opened.status, 200, "{opened:?}");
+    let vera = office.beta.draft("vic", &office.audience());
+    let vera = vera.claim("scope", "gate").sign();
+    let shown = office.get("/api/v1/servers/files", &vera).json();
+    assert_eq!(shown["tenants"], json!(["beta"]), "{shown}");
+    assert_eq!(shown["sessions"], 0, "{shown}");
+    let shown = office
+        .get("/api/v1/servers/files", &office.token("vic"))
+        .json();
+    assert_eq!(
+        (&shown["tenants"], &shown["sessions"]),
+        (&json!(["acme"]), &json!(1))
+    );
+}
+
+#[test]
+fn tok_16_one_name_at_two_issuers_is_no_second_person() {
+    let office = Office::new();
+    let wish = json!({ "server": "notes", "tool": "delete_all" });
+    let asked = office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    office.done(&asked, ("alice", "role:viewer"));
+    let wish = json!({ "server": "files", "tool": "delete_all" });
+    let token = office.beta.draft("alice", &office.audience());
+    let token = token.claim("scope", "gate").sign();
+    let asked = office.post("/api/v1/elevations", &token, &wish);
+    office.done(&asked, ("alice", "role:viewer"));
+    let path = "/api/v1/elevations/2/decision";
+    let yes = json!({ "approve": true });
+    let own = office.post(path, &office.chief("alice"), &yes);
+    office.refused(&own, 403, ("admin.denied", "second_person"));
+    office.done(
+        &office.post(path, &office.chief("pat"), &yes),
+        ("pat", "role:approver"),
+    );
+}
+
+#[test]
+fn tok_19_a_stolen_token_of_an_operator_is_told_of_too() {
+    let office = Office::new();
+    let token = office.draft("vic").claim("jti", "stolen").sign();
+    let look = Request::new("GET", "/api/v1/servers").token(&token);
+    for from in [[127, 0, 1, 1], [127, 0, 2, 1]] {
+        assert_eq!(look.send_from(from, office.api).status, 200);
+    }
+    let told = office
+        .gateway
+        .expect("token.misuse", Some("token_networks"));
+    assert_eq!(told["principal"]["sub"], "vic", "{told}");
 }
