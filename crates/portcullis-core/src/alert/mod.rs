@@ -120,7 +120,11 @@ impl Told {
             return Verdict::Repeated;
         }
         if !self.admits(seen.time, wanted.per_minute) {
-            return Verdict::TooMany;
+            return if is_about_alerts(seen.event) {
+                Verdict::Repeated
+            } else {
+                Verdict::TooMany
+            };
         }
         let held = Held {
             until: seen.time.plus(wanted.repeat_after),
@@ -153,6 +157,12 @@ impl Told {
         self.minute = Some((began, count.saturating_add(1)));
         count < most
     }
+}
+
+/// Whether an event, or the rule of an alert, is about alerts themselves: that one is left out is not recorded, or each
+/// record would be the next one.
+pub fn is_about_alerts(event: &str) -> bool {
+    event.starts_with("alert.")
 }
 
 /// Its id, its title and how grave it is; none if it is no alert.

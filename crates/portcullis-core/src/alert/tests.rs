@@ -134,3 +134,29 @@ fn tok_19_an_hour_of_usual_records_is_no_alert() {
         }
     }
 }
+
+#[test]
+fn tok_19_that_alerts_were_left_out_does_not_make_alerts_for_ever() {
+    let wanted = Wanted {
+        per_minute: 1,
+        repeat_after: Duration::ZERO,
+        ..wanted()
+    };
+    let mut told = Told::default();
+    let mut left_out = 0;
+    for about in 0..3 {
+        let verdict = told.judge(&seen("oauth.refresh_reuse", None, (about, 0)), &wanted);
+        left_out += u32::from(verdict == Verdict::TooMany);
+    }
+    // Every ten seconds it is recorded that some were left out, which is judged as any record is.
+    let mut records = 0;
+    for tens in 1..60 {
+        if left_out > 0 {
+            (left_out, records) = (0, records + 1);
+            let dropped = seen("alert.dropped", Some("too_many"), (9, tens * 10));
+            let verdict = told.judge(&dropped, &wanted);
+            left_out += u32::from(verdict == Verdict::TooMany);
+        }
+    }
+    assert_eq!(records, 1);
+}

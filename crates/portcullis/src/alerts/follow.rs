@@ -8,6 +8,7 @@ use crate::record::note;
 use crate::relay::Gateway;
 use crate::{clock, random};
 use portcullis_audit::Record;
+use portcullis_core::alert::is_about_alerts;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -129,7 +130,7 @@ impl Course {
         loop {
             let destination = &self.destination;
             if clock::now().since(due.at) > destination.give_up_after {
-                self.dropped("too_old", 1);
+                self.too_old(due);
                 return Came::Done;
             }
             let sent = tokio::select! {
@@ -187,6 +188,15 @@ impl Course {
             self.dropped("too_many", self.too_many);
             self.too_many = 0;
             self.told = Some(Instant::now());
+        }
+    }
+
+    fn too_old(&self, due: &Due) {
+        if is_about_alerts(&due.rule) {
+            let name = &self.destination.name;
+            self.gateway.counters.alerted(name, "dropped", 1);
+        } else {
+            self.dropped("too_old", 1);
         }
     }
 

@@ -137,8 +137,8 @@ fn to(checked: &Checked, (name, to): (&str, &AlertsTo), report: &Report) -> anyh
             port: *port,
             own: checked.gateway.public_url.host().to_owned(),
         }),
-        AlertsTo::File(path) => To::Lines(Lines::File(path.clone())),
-        AlertsTo::Stdout => To::Lines(Lines::Stdout),
+        AlertsTo::File(path) => To::Lines(Lines::file(path.clone())),
+        AlertsTo::Stdout => To::Lines(Lines::stdout()),
     })
 }
 
