@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The most families of one user.
 pub const MAX_FAMILIES: u32 = 10_000;
+/// The most refresh tokens of one family: one every minute, for two weeks.
+const MAX_RENEWALS: u32 = 20_000;
 /// How long it is known of what is over that it was there: longer than any access token lives.
 const REMEMBERED: Duration = Duration::from_hours(1);
 /// By so much a clock may be set back before codes of what is then the future are refused.
@@ -179,7 +181,11 @@ impl Durable {
                 return Ok(Taken::Again(family));
             }
             let is_early = voucher == Voucher::Code && row.made > now.plus(BACK);
-            let is_over = row.has_ended || row.until <= now || family.until <= now || is_early;
+            let is_over = row.has_ended
+                || row.until <= now
+                || family.until <= now
+                || is_early
+                || renewals(&change, &family.id)? >= MAX_RENEWALS;
             let decided = (!is_over).then(|| decide(&row.presented));
             if voucher == Voucher::Code || matches!(decided, Some(Ok(_))) {
                 let sql = "UPDATE vouchers SET used = :now WHERE digest = :digest";
@@ -296,6 +302,12 @@ fn insert(
 
 fn renew(change: &Connection, family: &str, next: &Next, now: Timestamp) -> rusqlite::Result<()> {
     insert(change, (Voucher::Refresh, family), next, now)
+}
+
+/// How many vouchers of this family are kept, since it must be known that they were used.
+fn renewals(connection: &Connection, family: &str) -> rusqlite::Result<u32> {
+    let sql = "SELECT count(*) FROM vouchers WHERE family = ?";
+    connection.query_row(sql, [family], |row| row.get(0))
 }
 
 fn find(connection: &Connection, voucher: Voucher, digest: &str) -> rusqlite::Result<Option<Row>> {

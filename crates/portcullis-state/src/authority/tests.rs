@@ -177,6 +177,27 @@ async fn tok_11_a_refresh_token_that_is_shown_again_ends_its_family() {
 }
 
 #[tokio::test]
+async fn tok_11_a_family_is_not_renewed_without_end() {
+    let (_folder, durable) = durable().await;
+    keep(&durable, "a").await;
+    let first = Ok(Some(next("r1")));
+    show(&durable, (Voucher::Code, "code-a"), first, NOW).await;
+    // As if it had been renewed that often.
+    let filled = durable.run(|connection| {
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 19998)
+             INSERT INTO vouchers SELECT 'x' || i, kind, family, bound, made, until, made
+             FROM n, vouchers WHERE digest = 'r1'",
+            [],
+        )?;
+        Ok(())
+    });
+    filled.await.unwrap();
+    let over = show(&durable, (Voucher::Refresh, "r1"), Ok(None), NOW).await;
+    assert_eq!(over, Taken::Over(family("a")));
+}
+
+#[tokio::test]
 async fn cd_11_time_ends_codes_whichever_way_it_jumps() {
     let (_folder, durable) = durable().await;
     for (id, at, is_good) in [
