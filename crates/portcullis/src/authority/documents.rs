@@ -81,7 +81,7 @@ impl fmt::Debug for Cache {
 
 impl Cache {
     /// The client of that id, if its document is fresh.
-    pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<Arc<Client>> {
+    fn find(&self, id: &str, now: Timestamp) -> Option<Arc<Client>> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (until, client) = held.get(id)?;
         (*until > now).then(|| Arc::clone(client))
@@ -92,13 +92,29 @@ impl Cache {
         if held.len() >= MAX {
             held.retain(|_, (until, _)| *until > now);
         }
-        if held.len() < MAX {
-            held.insert(client.id.clone(), (until, Arc::clone(client)));
+        // Whoever fills it with documents that last must not keep others out: any one makes room.
+        if held.len() >= MAX
+            && let Some(any) = held.keys().next().cloned()
+        {
+            held.remove(&any);
         }
+        held.insert(client.id.clone(), (until, Arc::clone(client)));
     }
 }
 
 impl Documents {
+    /// Whether the operator has named whose count.
+    pub(crate) const fn are_named(&self) -> bool {
+        self.hosts.is_some()
+    }
+
+    /// The client of that id, if its document is kept and still counts.
+    pub(crate) fn kept(&self, id: &str, (cache, now): (&Cache, Timestamp)) -> Option<Arc<Client>> {
+        let client = cache.find(id, now)?;
+        let target = place(id).ok()?;
+        self.expect_host(&target).ok().map(|()| client)
+    }
+
     /// Fetches the document at this id, and keeps it.
     ///
     /// # Errors
@@ -175,6 +191,27 @@ fn freshness(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
     use hyper::header::HeaderValue;
+
+    #[test]
+    fn cd_12_a_flood_of_documents_keeps_no_other_out() {
+        let (cache, now) = (Cache::default(), Timestamp::from_seconds(1_800_000_000));
+        let policy = Policy {
+            hosts: None,
+            schemes: BTreeSet::new(),
+            loopback: true,
+        };
+        for number in 0..=MAX {
+            let id = format!("https://app.example/{number}");
+            let text = format!(
+                r#"{{"client_id":"{id}","redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"none"}}"#
+            );
+            let read = Metadata::of_document(&id, text.as_bytes(), &policy).unwrap();
+            let client = Arc::new(read.client(id.clone(), Kind::Document).unwrap());
+            cache.keep(&client, (now.plus(MAX_AGE), now));
+            assert!(cache.find(&id, now).is_some(), "{id}");
+        }
+        assert_eq!(cache.0.lock().unwrap().len(), MAX);
+    }
 
     #[test]
     fn cd_12_a_document_is_kept_as_long_as_http_says() {

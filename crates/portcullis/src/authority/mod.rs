@@ -76,6 +76,8 @@ pub(crate) struct Held {
     pub(crate) proofs: Proofs,
     /// What networks have asked for.
     pub(crate) asked: Networks,
+    /// What networks have pushed.
+    pub(crate) pushing: Networks,
     /// What networks have had us fetch.
     pub(crate) fetched: Networks,
     /// What networks have registered.

@@ -1,25 +1,34 @@
 //! What a client asks for in a user's name: by the user's browser, or pushed beforehand (RFC 9126).
 
 use super::{Asking, Ended, Gateway, Live, back, ended, error, form, page, resources};
-use crate::authority::{Authority, LIFETIME, mark, voucher};
+use crate::authority::{Authority, Documents, LIFETIME, mark, voucher};
 use crate::listener::oauth;
 use crate::record::Exchange;
 use crate::relay::account::Visit;
 use crate::{authority, clock};
 use hyper::Method;
 use portcullis_authority::Form;
+use portcullis_authority::client::{Client, Kind};
 use portcullis_authority::consent::Approved;
 use portcullis_authority::grant::{CODE, Granted};
-use portcullis_authority::request::{Asked, NotAsked, Terms, Wrong, location};
+use portcullis_authority::request::{Asked, NotAsked, Return, Terms, Wrong, location};
 use portcullis_core::authenticate::Resource;
+use portcullis_core::quota::Rate;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_state::{Family, NewCode};
 use serde_json::json;
+
+/// How fast one network may push requests: few of all that can wait at once.
+const PUSHES: Rate = Rate {
+    per_minute: 300,
+    burst: 300,
+};
 
 const UNREADABLE: &str = "The application has sent you here with a request that cannot be read.";
 const UNKNOWN: &str = "The application that has sent you here is not known, or what it says of itself is not believed.";
 const REDIRECT: &str = "The application that has sent you here wants the answer at a place that is not its own. \
 Nothing was sent there.";
+const WRONG: &str = "The application that has sent you here asks for something that it cannot have. Nothing was sent to it.";
 const GONE: &str =
     "The application's request is too old, or was used already. Begin again in the application.";
 
@@ -77,10 +86,11 @@ impl Gateway {
         Ok(match asked {
             Ok(asked) => return self.considered(visit, asked, exchange).await,
             Err(NotAsked::Page(why)) => page("oauth.redirect_rejected", why.reason(), REDIRECT),
-            Err(NotAsked::Back(place, wrong)) => {
+            Err(NotAsked::Back(place, wrong)) if may_move(authority, &client, &place) => {
                 let location = place.refused(wrong, &authority.issuer);
                 back(event(wrong), wrong.reason(), &location)
             }
+            Err(NotAsked::Back(_, wrong)) => page(event(wrong), wrong.reason(), WRONG),
         })
     }
 
@@ -104,6 +114,8 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
         let Asking { parts, body, peer } = asking;
+        let rated = self.authority.pushing.take(peer.ip(), PUSHES, clock::now());
+        rated.map_err(Refusal::from)?;
         let form = match form(live, parts, body, exchange).await? {
             Ok(form) => form,
             Err(told) => return Ok(told),
@@ -186,6 +198,19 @@ impl Gateway {
         let code = [("code", code.expose().as_str())];
         Ok(location(back, &code, &authority.issuer))
     }
+}
+
+/// Whether the browser may go there although nobody has been asked: not to a place on the net that only a stranger's own
+/// document names, for which we would be an open redirector (RFC 9700 section 4.11.2).
+fn may_move(authority: &Authority, client: &Client, place: &Return) -> bool {
+    let is_chosen = match client.kind {
+        Kind::Registered | Kind::Dynamic => true,
+        Kind::Document => {
+            let documents = authority.documents.as_ref();
+            authority.redirects.hosts.is_some() || documents.is_some_and(Documents::are_named)
+        }
+    };
+    is_chosen || !place.redirect.starts_with("https:")
 }
 
 fn terms<'a>(authority: &'a Authority, resources: &'a [&'a Resource]) -> Terms<'a> {

@@ -70,7 +70,7 @@ impl Gateway {
         let Some(documents) = &authority.documents else {
             return Ok(Err(NoClient::Unknown));
         };
-        if let Some(client) = held.documents.find(id, now) {
+        if let Some(client) = documents.kept(id, (&held.documents, now)) {
             return Ok(Ok(client));
         }
         let rated = held.fetched.take(peer.ip(), FETCHES, now);

@@ -542,3 +542,71 @@ fn tok_11_what_is_given_back_is_over() {
     };
     wait_for("the end of the other", || (works() == 401).then_some(()));
 }
+
+#[test]
+fn cd_04_no_stranger_has_us_send_browsers_anywhere_unasked() {
+    let publisher = Publisher::start();
+    let mut document = publisher.document();
+    document["redirect_uris"] = json!(["https://evil.example/cb", "http://localhost/callback"]);
+    publisher.says(200, "", &document.to_string());
+    let scene = publisher.scene("[egress]\nallow = [\"127.0.0.1\"]\n");
+    let id = publisher.id();
+    let wrong = |redirect: &str| {
+        scene.authorize(&[
+            ("client_id", &id),
+            ("redirect_uri", redirect),
+            ("response_type", "token"),
+        ])
+    };
+    let answer = wrong("https://evil.example/cb");
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (400, None),
+        "{answer:?}"
+    );
+    scene.refused(&answer, ("oauth.request_refused", "response_type"));
+    let local = wrong(CALLBACK);
+    let location = local.header("location").unwrap_or_default();
+    assert!(location.starts_with(CALLBACK), "{local:?}");
+}
+
+#[test]
+fn cd_12_a_document_that_is_kept_counts_only_while_its_host_does() {
+    let publisher = Publisher::start();
+    publisher.says(
+        200,
+        "cache-control: max-age=86400\r\n",
+        &publisher.document().to_string(),
+    );
+    let scene = publisher.scene("[egress]\nallow = [\"127.0.0.1\"]\n");
+    let id = publisher.id();
+    believed(&scene, &scene.authorize(&[("client_id", &id)]));
+    scene.gateway.reload(
+        "[authority]\n",
+        "[authority]\ndocument_hosts = [\"app.example\"]\n",
+    );
+    let answer = scene.authorize(&[("client_id", &id)]);
+    scene.refused(&answer, ("oauth.cimd_rejected", "host"));
+}
+
+#[test]
+fn cd_12_one_network_leaves_room_for_what_others_push() {
+    let scene = Granting::start("");
+    let resource = scene.resource();
+    let pairs = [
+        ("response_type", "code"),
+        ("client_id", "app"),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("resource", &*resource),
+    ];
+    let flooded = (0..1000).find_map(|_| {
+        let answer = scene.post("/par", &pairs);
+        (answer.status != 201).then_some(answer)
+    });
+    let flooded = flooded.expect("an end");
+    assert_eq!(flooded.status, 429, "{flooded:?}");
+    let other = posted("/par", &pairs).send_from([127, 0, 0, 9], scene.gateway.address);
+    assert_eq!(other.status, 201, "{other:?}");
+}
