@@ -251,7 +251,15 @@ impl Gateway {
     /// The subjects of whom everything ends. Whom a claim means is known of those who came of late.
     fn subjects(&self, whom: &Whom) -> Vec<Arc<str>> {
         match (whom.kind, whom.claim()) {
-            (Kind::Subject, _) => vec![key_of(&whom.issuer, &whom.name)],
+            (Kind::Subject, _) => {
+                // Users of a provider are known by its name, and may be revoked by ours.
+                let is_meant = |identity: &Identity| {
+                    identity.issuer == whom.issuer && identity.subject == whom.name
+                };
+                let mut keys = self.state.verified.keys_of(is_meant);
+                keys.insert(key_of(&whom.issuer, &whom.name));
+                keys.into_iter().collect()
+            }
             (Kind::Claim, Some((claim, value))) => {
                 let is_meant = |identity: &Identity| {
                     let mut claims = identity.claims.iter();

@@ -89,7 +89,7 @@ pub enum NoGrant {
     /// A key is needed, and none was proven.
     #[error("a proof of possession is needed")]
     NoKey,
-    /// The user or the client was revoked.
+    /// The user or the client was revoked, or whoever vouched for the user is not believed any more.
     #[error("access was revoked")]
     Revoked,
 }
@@ -159,8 +159,10 @@ pub struct Against<'a> {
 pub struct Given {
     /// What the access token says of scopes.
     pub scopes: Vec<String>,
-    /// What tokens are bound to.
+    /// What the access token is bound to.
     pub key: Option<Thumbprint>,
+    /// What refresh tokens are: also where the server takes no bound access tokens.
+    pub sealed: Option<Thumbprint>,
     /// The longest life that the server allows.
     pub lifetime: Option<Duration>,
 }
@@ -255,16 +257,18 @@ impl Granted {
         if resource.mtls == Binding::Required || (needs_key && key.is_none()) {
             return Err(NoGrant::NoKey);
         }
-        if self.is_revoked(against) {
+        // Nobody is what a provider says of them that is not believed any more.
+        let is_vouched = against.trust.issuers.contains_key(&self.user.issuer);
+        if !is_vouched || self.is_revoked(against) {
             return Err(NoGrant::Revoked);
         }
-        // What such a server is shown with a key, it refuses.
-        let key = key.filter(|_| resource.dpop != Binding::Off);
         let known = &resource.scopes_supported;
         let scopes = self.scopes.iter().filter(|scope| known.contains(scope));
         Ok(Given {
             scopes: scopes.cloned().collect(),
-            key,
+            // What such a server is shown with a key, it refuses.
+            key: key.filter(|_| resource.dpop != Binding::Off),
+            sealed: key,
             lifetime: resource.max_lifetime,
         })
     }

@@ -87,8 +87,13 @@ fn trust(revoked: Revoked) -> Trust {
         lookalikes: Vec::new(),
         introspection: Introspection::Never,
     };
+    let provider = Issuer {
+        issuer: IDP.to_owned(),
+        claims: Claims::default(),
+        ..own.clone()
+    };
     Trust {
-        issuers: HashMap::from([(ISSUER.to_owned(), own)]),
+        issuers: HashMap::from([(IDP.to_owned(), provider), (ISSUER.to_owned(), own)]),
         keys: Keys::default(),
         revoked: Arc::new(revoked),
         generation: 1,
@@ -209,6 +214,14 @@ fn cd_07_a_key_that_was_said_has_to_be_proven() {
     assert_eq!(try_it(Some(key)).unwrap().key, Some(key));
     assert_eq!(try_it(Some(other)), Err(NoGrant::Key));
     assert_eq!(try_it(None), Err(NoGrant::Key));
+    // Where no bound access tokens are taken, the refresh token is bound all the same.
+    let taking_none = Resource {
+        dpop: Binding::Off,
+        ..resource()
+    };
+    let held = (&said, Some(&taking_none));
+    let given = redeem((&own, Some(key)), &good(), held, none()).unwrap();
+    assert_eq!((given.key, given.sealed), (None, Some(key)));
     let strict = client("app", true);
     let refused = redeem((&strict, None), &good(), (&bound(), Some(&server)), none());
     assert_eq!(refused, Err(NoGrant::NoKey));
@@ -280,10 +293,32 @@ fn auth_03_what_is_revoked_at_the_provider_is_revoked_here() {
 }
 
 #[test]
+fn auth_03_nobody_is_vouched_for_by_a_provider_that_was_removed() {
+    let (own, server, bound) = (client("app", false), resource(), bound());
+    let form = form(&good());
+    let mut trust = trust(Revoked::default());
+    trust.issuers.remove(IDP);
+    let request = Request {
+        client: &own,
+        key: None,
+        form: &form,
+    };
+    let against = Against {
+        issuer: ISSUER,
+        resource: Some(&server),
+        trust: &trust,
+        made: MADE,
+    };
+    let refused = granted().redeem(&bound, &request, &against);
+    assert_eq!(refused, Err(NoGrant::Revoked));
+}
+
+#[test]
 fn cd_07_a_token_says_who_for_what_and_how_they_signed_in() {
     let given = Given {
         scopes: vec!["notes:read".to_owned()],
         key: Some(Thumbprint::of(b"key")),
+        sealed: Some(Thumbprint::of(b"key")),
         lifetime: None,
     };
     let said = Said {

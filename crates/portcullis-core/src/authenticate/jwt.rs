@@ -214,8 +214,11 @@ pub(super) fn identify(
     let subject = names.subject(&claims, client.as_deref())?;
     let groups = names.groups(&claims)?;
     let (scopes, implied) = names.all_scopes(&claims)?;
+    let provider = names.provider.as_ref();
+    let provider = provider.and_then(|named| text(&claims, named));
     Ok(Identity {
-        key: key_of(&issuer.issuer, &subject),
+        // Users of a provider are theirs: what the issuer itself calls by the same name is somebody else.
+        key: key_of(provider.as_deref().unwrap_or(&issuer.issuer), &subject),
         issuer: issuer.issuer.clone(),
         subject,
         client,

@@ -106,11 +106,11 @@ impl Revoked {
         })
     }
 
-    /// The same for what is revoked by the names of the provider at whom the user has signed in: `provider` is that.
-    fn find_at(&self, provider: &str, identity: &Identity, skew: Duration) -> Option<Cause> {
+    /// The same for what is revoked by the names of `issuer`, who may be the provider at whom the user has signed in.
+    fn find_at(&self, issuer: &str, identity: &Identity, skew: Duration) -> Option<Cause> {
         let theirs = Identity {
-            issuer: provider.to_owned(),
-            key: key_of(provider, &identity.subject),
+            issuer: issuer.to_owned(),
+            key: key_of(issuer, &identity.subject),
             token_id: None,
             client: None,
             ..identity.clone()
@@ -131,11 +131,13 @@ impl Trust {
         }
         let issuer = self.issuers.get(&identity.issuer);
         let skew = issuer.map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
-        let at_provider = || {
+        // By the provider's name for them, and by the issuer's own.
+        let by_names = || {
             let provider = issuer.and_then(|issuer| issuer.provider(identity))?;
-            self.revoked.find_at(provider, identity, skew)
+            let mut named = [provider, &identity.issuer].into_iter();
+            named.find_map(|named| self.revoked.find_at(named, identity, skew))
         };
-        match self.revoked.find(identity, skew).or_else(at_provider) {
+        match self.revoked.find(identity, skew).or_else(by_names) {
             Some(cause) => Err(Unauthenticated::Revoked { cause }),
             None => Ok(()),
         }

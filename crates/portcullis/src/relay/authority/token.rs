@@ -170,7 +170,7 @@ impl Deciding {
             Voucher::Refresh => granted.refresh(&presented.bound, &request, &against)?,
         };
         let next = Next {
-            bound: given.key.map(|key| key.to_string()).unwrap_or_default(),
+            bound: given.sealed.map(|key| key.to_string()).unwrap_or_default(),
             ..self.next
         };
         let next = granted.refreshes.then_some(next);

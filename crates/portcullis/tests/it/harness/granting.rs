@@ -31,8 +31,8 @@ impl Granting {
     pub(crate) fn beside(tables: &str, more: &str) -> Self {
         let upstream = Upstream::start();
         let config = format!(
-            "{tables}[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\nscopes = [\"notes:read\"]\n\
-[servers.other]\nurl = \"{}\"\nallow = [\"*\"]\n[authority]\n{more}\n[authority.clients.app]\n\
+            "{tables}[issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\nissuers = [\"local\"]\nscopes = [\"notes:read\"]\n\
+[servers.other]\nurl = \"{}\"\nallow = [\"*\"]\nissuers = [\"local\"]\n[authority]\n{more}\n[authority.clients.app]\n\
 redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/callback\"]\n",
             upstream.url(),
             upstream.url()
@@ -45,6 +45,13 @@ redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/call
     /// The server for which tokens are asked.
     pub(crate) fn resource(&self) -> String {
         self.gateway.url("notes")
+    }
+
+    /// What the gateway calls itself in tokens.
+    pub(crate) fn issuer(&self) -> String {
+        let path = "/.well-known/oauth-authorization-server";
+        let document = Request::new("GET", path).send(self.gateway.address).json();
+        document["issuer"].as_str().unwrap().to_owned()
     }
 
     /// What a client asks for; `changes` replace parameters, and empty ones are left out.
@@ -68,7 +75,7 @@ redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/call
     pub(crate) fn approve_all(&self, codes: &[String], [granted, bound]: [Value; 2]) {
         let mut grant = json!({
             "user": {
-                "subject": "alice", "issuer": "https://idp.example", "name": null,
+                "subject": "alice", "issuer": self.issuer(), "name": null,
                 "groups": ["writers"], "roles": ["editor"], "acr": "gold", "amr": ["pwd"],
                 "auth_time": now(), "claims": [],
             },
@@ -94,8 +101,8 @@ redirect_uris = [\"https://app.example/oauth/callback\", \"http://localhost/call
             for code in codes {
                 let family = Family {
                     id: format!("family-{code}"),
-                    issuer: "https://idp.example".to_owned(),
-                    subject: "alice".to_owned(),
+                    issuer: grant["user"]["issuer"].as_str().unwrap().to_owned(),
+                    subject: grant["user"]["subject"].as_str().unwrap().to_owned(),
                     client: grant["client"].as_str().unwrap().to_owned(),
                     granted: grant.to_string(),
                     made,
