@@ -81,7 +81,11 @@ impl Target {
                 let mut options = OpenOptions::new();
                 let mut file = options.append(true).create(true).mode(0o600).open(path)?;
                 file.write_all(line)?;
-                file.sync_data()
+                // Of a pipe nothing can be synchronised: what it took is taken.
+                if file.metadata()?.is_file() {
+                    file.sync_data()?;
+                }
+                Ok(())
             }
             Self::Stdout => {
                 let mut out = io::stdout().lock();
