@@ -40,8 +40,8 @@ pub use recorder::{
 };
 pub use retention::{Keep, REMOVED, Removal, due};
 pub use search::{
-    Cursor, Filter, Found, MAX_SINCE_BYTES, MAX_TAIL_LINES, Search, Unsearchable, newest_first,
-    oldest_first, read_line, since, tail,
+    Cursor, Filter, Found, MAX_SINCE_BYTES, MAX_TAIL_LINES, Search, Unsearchable, newest_before,
+    newest_first, oldest_first, read_line, since, tail,
 };
 pub use time::time_text;
 pub use verify::{Broken, Sound, Unknown, Verdict, Why, verify};

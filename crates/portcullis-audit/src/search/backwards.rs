@@ -34,7 +34,13 @@ struct Tail {
 impl Backwards {
     /// Begins at the last whole line of the log.
     pub(super) fn new(dir: &Path) -> io::Result<Self> {
-        let segments = segments(dir)?.firsts;
+        Self::before(dir, u64::MAX)
+    }
+
+    /// Begins at the last line of the segments that begin before record `before`.
+    pub(super) fn before(dir: &Path, before: u64) -> io::Result<Self> {
+        let mut segments = segments(dir)?.firsts;
+        segments.retain(|first| *first < before);
         let end = Cursor {
             segment: segments.last().copied().unwrap_or(0),
             offset: 0,

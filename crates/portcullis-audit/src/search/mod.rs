@@ -130,7 +130,16 @@ pub fn oldest_first(dir: &Path, filter: Filter) -> io::Result<Search> {
 /// # Errors
 /// If the directory cannot be read.
 pub fn newest_first(dir: &Path, filter: Filter) -> io::Result<Search> {
-    Ok(Search::new(Source::Newest(Backwards::new(dir)?), filter))
+    newest_before(dir, u64::MAX, filter)
+}
+
+/// The same from record `before` back, perhaps with some of its segment that come after it; later segments are not read.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn newest_before(dir: &Path, before: u64, filter: Filter) -> io::Result<Search> {
+    let backwards = Backwards::before(dir, before)?;
+    Ok(Search::new(Source::Newest(backwards), filter))
 }
 
 impl Search {

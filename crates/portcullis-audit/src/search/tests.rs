@@ -28,6 +28,29 @@ fn siem_05_both_directions_find_the_same() {
 }
 
 #[test]
+fn siem_05_what_comes_before_a_record_is_found_without_what_comes_after() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &settings(), 400);
+    let firsts = segments(dir.path()).unwrap().firsts;
+    let last = *firsts.last().unwrap();
+    // Whoever reads this finds that it is no record.
+    std::fs::write(dir.path().join(segment_name(last)), "no record\n").unwrap();
+    assert!(
+        newest_first(dir.path(), Filter::default())
+            .unwrap()
+            .next()
+            .unwrap()
+            .is_err()
+    );
+    let found = newest_before(dir.path(), last, Filter::default()).unwrap();
+    let found: Vec<u64> = found.map(|found| found.unwrap().seq).collect();
+    assert_eq!(
+        (found.len(), found.first()),
+        (usize::try_from(last).unwrap(), Some(&(last - 1)))
+    );
+}
+
+#[test]
 fn siem_04_a_filter_asks_for_all_it_has() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &settings(), 3);

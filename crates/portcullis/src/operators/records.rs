@@ -5,7 +5,7 @@ use super::{Answer, Asked, Trouble};
 use crate::checkpoints;
 use crate::clock;
 use crate::moment;
-use portcullis_audit::{Effect, Filter, MAX_BACKWARDS_MICROS, newest_first};
+use portcullis_audit::{Effect, Filter, MAX_BACKWARDS_MICROS, newest_before};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -48,7 +48,7 @@ pub(super) async fn search(asked: &Asked) -> Result<Answer, Trouble> {
 
 fn found(log: &Path, filter: &Filter, (before, limit): (u64, usize)) -> Result<Answer, Trouble> {
     let failed = |error: &dyn std::fmt::Display| Trouble::Failed(error.to_string());
-    let search = newest_first(log, Filter::default()).map_err(|error| failed(&error))?;
+    let search = newest_before(log, before, Filter::default()).map_err(|error| failed(&error))?;
     let (mut records, mut looked_at, mut next) = (Vec::new(), 0_usize, None);
     for found in search {
         let found = found.map_err(|error| failed(&error))?;
