@@ -45,6 +45,7 @@ pub(super) const ORDER: &[&str] = &[
     "azure_key_vault",
     "pkcs11",
     "issuers",
+    "authority",
     "servers",
     "policy",
     "zones",
