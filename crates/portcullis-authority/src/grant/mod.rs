@@ -257,9 +257,7 @@ impl Granted {
         if resource.mtls == Binding::Required || (needs_key && key.is_none()) {
             return Err(NoGrant::NoKey);
         }
-        // Nobody is what a provider says of them that is not believed any more.
-        let is_vouched = against.trust.issuers.contains_key(&self.user.issuer);
-        if !is_vouched || self.is_revoked(against) {
+        if self.is_revoked(against.issuer, against.trust, against.made) {
             return Err(NoGrant::Revoked);
         }
         let known = &resource.scopes_supported;
@@ -273,14 +271,18 @@ impl Granted {
         })
     }
 
-    /// Whether the user, as we or the provider call them, or the client was revoked since.
-    fn is_revoked(&self, against: &Against<'_>) -> bool {
+    /// Whether the user, as we (`own`) or the provider call them, or the client was revoked since it was made; or the provider
+    /// that vouches for the user is not believed any more.
+    pub fn is_revoked(&self, own: &str, trust: &Trust, made: Timestamp) -> bool {
         let user = &self.user;
+        if !trust.issuers.contains_key(&user.issuer) {
+            return true;
+        }
         let mut claims = user.claims.clone();
         claims.push(("sub".to_owned(), user.subject.clone()));
         claims.push((PROVIDER.to_owned(), user.issuer.clone()));
         let identity = Identity {
-            issuer: against.issuer.to_owned(),
+            issuer: own.to_owned(),
             subject: user.subject.clone(),
             client: Some(self.client.clone()),
             token_id: None,
@@ -293,14 +295,14 @@ impl Granted {
             declared: Vec::new(),
             own_declared: None,
             authentication: Authentication::default(),
-            issued: against.made,
+            issued: made,
             bound: None,
-            expires: against.made,
+            expires: made,
             lifetime: Duration::ZERO,
             tenant: None,
-            key: key_of(against.issuer, &user.subject),
+            key: key_of(own, &user.subject),
         };
-        against.trust.check_revoked(&identity).is_err()
+        trust.check_revoked(&identity).is_err()
     }
 }
 

@@ -7,8 +7,8 @@ use crate::listener::{oauth, plain};
 use crate::record::Exchange;
 use portcullis_authority::Form;
 use portcullis_authority::client::{Client, NotItself};
-use portcullis_authority::grant::Access;
-use portcullis_core::authenticate::KeySet;
+use portcullis_authority::grant::{Access, Granted};
+use portcullis_core::authenticate::{KeySet, Trust};
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::time::Timestamp;
 use portcullis_state::{Failed, Family, Kind, Revocation, Source, Whom};
@@ -79,7 +79,7 @@ impl Gateway {
         let now = clock::now();
         let family = self.family(&client, &token, now).await?;
         let told = if let Some((family, until)) = family {
-            refresh_told(&family, until)
+            refresh_told(authority, &family, (until, &self.issuers.trust()))
         } else {
             let access = access(authority, &client, &token);
             let told = access.map(|access| access.told(&self.issuers.trust(), now));
@@ -136,7 +136,16 @@ fn access(authority: &Authority, client: &Client, token: &str) -> Option<Access>
     Access::read(token, &keys, &authority.issuer).filter(|access| access.client() == client.id)
 }
 
-fn refresh_told(family: &Family, until: Timestamp) -> Value {
+fn refresh_told(
+    authority: &Authority,
+    family: &Family,
+    (until, trust): (Timestamp, &Trust),
+) -> Value {
+    let granted: Option<Granted> = serde_json::from_str(&family.granted).ok();
+    let is_over = |granted: Granted| granted.is_revoked(&authority.issuer, trust, family.made);
+    if granted.is_none_or(is_over) {
+        return json!({ "active": false });
+    }
     json!({
         "active": true,
         "client_id": family.client,

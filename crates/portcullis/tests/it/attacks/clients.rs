@@ -433,6 +433,18 @@ fn cd_12_a_client_with_keys_shows_that_it_has_them() {
         ask(text(&theirs["refresh_token"])).json(),
         json!({ "active": false })
     );
+    // Of whom was revoked, neither counts.
+    let own = given.json();
+    let refresh = text(&own["refresh_token"]);
+    assert_eq!(ask(refresh).json()["active"], true);
+    let whom = ["--issuer", &*scene.issuer(), "--subject", "alice"];
+    scene.gateway.runs("revoke", &whom);
+    scene.gateway.expect("access.revoked", Some("subject"));
+    for token in [refresh, &access] {
+        wait_for("the end of both", || {
+            (ask(token).json() == json!({ "active": false })).then_some(())
+        });
+    }
 }
 
 #[test]
