@@ -30,6 +30,11 @@ impl Block {
         self.address
     }
 
+    /// How many bits its addresses have in common.
+    pub(super) const fn bits(&self) -> u8 {
+        self.bits
+    }
+
     /// Whether an address is one of it.
     pub fn contains(&self, address: IpAddr) -> bool {
         let other = Self::of(address, (self.bits, self.bits));

@@ -176,6 +176,34 @@ fn tok_19_only_what_is_verified_may_revoke() {
 }
 
 #[test]
+fn tok_19_of_networks_within_networks_the_smallest_says_where_it_is() {
+    let place = |networks: &str, at: &str| Place {
+        networks: vec![networks.parse().unwrap()],
+        at: at.parse().unwrap(),
+    };
+    let limits = Limits {
+        places: vec![
+            place("10.0.0.0/8", "52.52, 13.405"),
+            place("10.1.0.0/16", "40.71, -74.01"),
+        ],
+        ..limits()
+    };
+    for (from, to, expected) in [
+        ("10.2.0.1", "10.1.0.1", Some(Rule::ImpossibleTravel)),
+        ("10.1.0.1", "10.1.0.2", None),
+        ("10.2.0.1", "10.3.0.1", None),
+    ] {
+        let misuse = Misuse::default();
+        let told = |peer, seconds| misuse.travels(&caller(None), ip(peer), &limits, at(seconds));
+        assert_eq!(
+            (told(from, 0), told(to, 1)),
+            (None, expected),
+            "{from} {to}"
+        );
+    }
+}
+
+#[test]
 fn tok_19_nobody_is_at_two_places_faster_than_one_travels() {
     let place = |networks: &str, at: &str| Place {
         networks: vec![networks.parse().unwrap()],

@@ -93,8 +93,13 @@ impl Misuse {
             return None;
         }
         let peer = peer.to_canonical();
-        let holds = |place: &&Place| place.networks.iter().any(|block| block.contains(peer));
-        let at = limits.places.iter().find(holds)?.at;
+        let here = limits.places.iter().flat_map(|place| {
+            let blocks = place.networks.iter();
+            let blocks = blocks.filter(|block| block.contains(peer));
+            blocks.map(|block| (block.bits(), place.at))
+        });
+        // Of networks within networks, the smallest.
+        let (_, at) = here.max_by_key(|(bits, _)| *bits)?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.travellers.len() >= MAX_HELD && !held.travellers.contains_key(&caller.key) {
             held.travellers.clear();
