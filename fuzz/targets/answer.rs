@@ -17,7 +17,7 @@ use portcullis_core::session;
 use portcullis_core::time::Timestamp;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -66,6 +66,8 @@ fn rules() -> Rules {
             tool_scopes: HashMap::new(),
             strengths: Strengths::default(),
             is_aggregate: false,
+            privileged: HashMap::new(),
+            tenants: Vec::new(),
         },
         quota: Limits {
             requests: wide,
@@ -86,6 +88,7 @@ fn rules() -> Rules {
         .expect("policies")
         .into(),
         servers: HashMap::from([("notes".into(), server)]),
+        elevations: Arc::default(),
         sessions: session::Limits {
             idle: Duration::MAX,
             absolute: Duration::MAX,

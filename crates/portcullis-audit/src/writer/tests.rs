@@ -584,9 +584,9 @@ fn tok_17_a_key_that_does_not_sign_ends_recording_in_time_and_loses_nothing() {
     });
     assert!(!recorder.is_healthy() && recorder.anchored() == 1 && count > 1);
     is_there.store(true, Ordering::Relaxed);
-    until(|| recorder.is_healthy());
-    record(recorder);
+    until(|| recorder.anchored() == count && recorder.is_healthy());
     is_there.store(false, Ordering::Relaxed);
+    record(recorder);
     // The last checkpoint is missing, and nothing else.
     assert!(opened.writer.finish(PATIENCE).is_err());
     let Verdict::Sound(sound) = check(dir.path(), &[]) else {

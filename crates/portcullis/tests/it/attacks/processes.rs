@@ -232,7 +232,10 @@ fn tok_01_leaves_no_process_of_an_initialize_that_opened_nothing() {
         initialize_as("silent", &alice).send_and_leave(scene.gateway.address);
         scene.has_children(1);
     }
-    assert_eq!(scene.gateway.records("exchange.abandoned", None).len(), 3);
+    wait_for("the record of each client that left", || {
+        let left = scene.gateway.records("exchange.abandoned", None);
+        (left.len() == 3).then_some(())
+    });
     // What was opened lives on, and there is room for more.
     assert!(scene.says(&open, &bob).contains("nothing of"));
     let more = scene.session(&alice);
