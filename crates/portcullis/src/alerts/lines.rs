@@ -101,6 +101,7 @@ mod tests {
     use super::*;
     use portcullis_core::alert::Severity;
     use portcullis_core::time::Timestamp;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     fn due(seq: u64) -> Due {
         Due {
@@ -117,8 +118,7 @@ mod tests {
     async fn tok_19_a_reader_that_does_not_read_holds_one_thread_and_is_told_once() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.unwrap().success());
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let lines = Lines::file(pipe.clone());
         for _ in 0..2 {
             assert_eq!(lines.send(&due(1)).await, Err(Undelivered::Unwritable));
