@@ -143,7 +143,8 @@ fn a_request_with_a_bound_token_has_a_proof_or_is_not_sent() -> anyhow::Result<(
         let unprepared = Line::open(&endpoint, Era::Handshake).await;
         let why = unprepared.err().context("it was sent without one")?;
         assert!(format!("{why:#}").contains("used up"), "{why:#}");
-        check(&load::closed(&endpoint, LOAD, SPAN, &meter()).await?);
+        // As many as it likes, an upstream without a gate answers too many.
+        check(&load::open(&endpoint, LOAD, 500.0, SPAN, &meter()).await?);
         Ok(())
     })
 }

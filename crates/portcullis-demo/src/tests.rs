@@ -759,7 +759,8 @@ fn slow_calls_stop_no_other_and_end_with_the_input() {
 #[test]
 fn a_cancelled_call_stops_and_is_not_answered() {
     let mut client = Client::new();
-    for round in 0..20 {
+    let (mut rounds, mut busy) = (0, 0);
+    while rounds < 20 {
         client.send(&slow(1, 60.0));
         client.send(&notification(
             "notifications/cancelled",
@@ -767,7 +768,16 @@ fn a_cancelled_call_stops_and_is_not_answered() {
         ));
         client.send(&modern(2, "tools/call", tool("clock", &json!({}))));
         let answer = client.receive();
-        assert_eq!(answer["id"], 2, "{round}: {answer}");
+        if answer["error"]["code"] == -32000 {
+            // Those before are on their way out still.
+            busy += 1;
+            assert!(busy < 1000, "{answer}");
+            assert_eq!(client.receive()["id"], 2);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            continue;
+        }
+        assert_eq!(answer["id"], 2, "{rounds}: {answer}");
+        rounds += 1;
     }
     assert_eq!(client.end(), "");
 }

@@ -74,7 +74,9 @@ async function run() {
   return { rc, output: out + err };
 }
 
-const injected = () => ({ PEER_BEARER: bearer, PEER_ORIGIN: new URL(given).origin });
+function injected() {
+  return { PEER_BEARER: bearer, PEER_ORIGIN: new URL(given).origin };
+}
 
 /** The server that is tried, or the client. */
 function peer() {

@@ -221,6 +221,13 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     }
     note(&gateway.recorder, started(checked, &running));
     gateway.keep_polling();
+    // Whoever is answered may send a signal: it is heard from here on.
+    let (files, reread) = start.source.unzip();
+    let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
+    let told = told_to_end(hangup)?;
+    if let (Some(files), Some(reread)) = (files, reread) {
+        reload::keep_up(&running, files, reread);
+    }
     let sockets = serving::Sockets {
         clients: start.listener,
         health: start.admin,
@@ -255,12 +262,6 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);
-    let (files, reread) = start.source.unzip();
-    let hangup = files.as_ref().map_or(Hangup::Ends, |_| Hangup::Reloads);
-    let told = told_to_end(hangup)?;
-    if let (Some(files), Some(reread)) = (files, reread) {
-        reload::keep_up(&running, files, reread);
-    }
     ready();
     told.await;
     end(&running, checked.gateway.drain).await

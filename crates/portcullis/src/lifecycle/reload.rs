@@ -15,9 +15,10 @@ use crate::upstream::Upstream;
 use futures_util::future::join_all;
 use portcullis_audit::Record;
 use portcullis_core::session::Closed;
+use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,9 @@ pub(super) fn keep_up(running: &Arc<Running>, files: Files, reread: Reread) {
         changed: Arc::clone(&changed),
         drain: gateway.drain.clone(),
     }));
-    let told = (changed, gateway.drain.clone());
+    // It is heard from now on, not from when the task gets its turn.
+    let hangup = signal(SignalKind::hangup());
+    let told = (changed, gateway.drain.clone(), hangup);
     let watching = watch(Arc::clone(running), files, reread, told);
     gateway.tasks.spawn(watching);
 }
@@ -46,9 +49,9 @@ async fn watch(
     running: Arc<Running>,
     files: Files,
     reread: Reread,
-    (changed, drain): (Arc<Notify>, CancellationToken),
+    (changed, drain, hangup): (Arc<Notify>, CancellationToken, io::Result<Signal>),
 ) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+    let Ok(mut hangup) = hangup else {
         return tracing::error!("SIGHUP cannot be heard: no reload");
     };
     let mut ticks = interval(DEBOUNCE);

@@ -330,7 +330,8 @@ fn tok_17_the_key_of_the_log_moves_into_a_token_and_back() {
         .iter()
         .enumerate()
     {
-        assert!(gateway.stop().success());
+        let ended = gateway.stop();
+        assert!(ended.success(), "{count} {ended:?} {}", gateway.stderr());
         std::fs::write(config(&gateway), format!("{text}{}", hsm.table(keys))).unwrap();
         gateway.restart();
         let told = wait_for("the new key", || {
@@ -340,12 +341,14 @@ fn tok_17_the_key_of_the_log_moves_into_a_token_and_back() {
     }
     let token = gateway.token("notes");
     assert_eq!(call("echo").token(&token).send(gateway.address).status, 200);
-    assert!(gateway.stop().success());
+    let ended = gateway.stop();
+    assert!(ended.success(), "{ended:?} {}", gateway.stderr());
     sound(&gateway, &first, 3);
     // The old key of the token is not needed any more.
     std::fs::write(config(&gateway), &text).unwrap();
     gateway.restart();
-    assert!(gateway.stop().success());
+    let ended = gateway.stop();
+    assert!(ended.success(), "{ended:?} {}", gateway.stderr());
     // One that has signed before does not come back.
     std::fs::write(
         config(&gateway),
