@@ -1,11 +1,10 @@
 //! Who has signed in, in the words of whoever vouches for them.
 
-use portcullis_core::authenticate::{Authentication, Identity, Trust, key_of};
+use portcullis_core::authenticate::{Named, Trust, key_of};
 use portcullis_core::openid::SignedIn;
 use portcullis_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A user who has signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,28 +71,16 @@ impl User {
     /// Whether the user was revoked after having signed in then.
     pub fn is_revoked(&self, since: Timestamp, trust: &Trust) -> bool {
         let person = &self.0;
-        let identity = Identity {
-            key: self.key(),
-            issuer: person.issuer.clone(),
-            subject: person.subject.clone(),
+        let named = Named {
+            issuer: &person.issuer,
+            subject: &person.subject,
+            key: &self.key(),
             client: None,
             token_id: None,
-            scopes: Vec::new(),
-            implied: Vec::new(),
-            roles: Vec::new(),
-            groups: Vec::new(),
-            has_unknown_groups: false,
-            claims: person.claims.clone(),
-            declared: Vec::new(),
-            own_declared: None,
-            authentication: Authentication::default(),
+            claims: &person.claims,
             issued: since,
-            bound: None,
-            expires: since,
-            lifetime: Duration::ZERO,
-            tenant: None,
         };
-        trust.check_revoked(&identity).is_err()
+        trust.check_named(&named).is_err()
     }
 }
 

@@ -1,11 +1,9 @@
 //! An access token of ours that is shown again by its client.
 
-use portcullis_core::authenticate::{
-    Algorithm, Authentication, Identity, KeySet, Trust, key_of, signed_by,
-};
+use super::PROVIDER;
+use portcullis_core::authenticate::{Algorithm, KeySet, Named, Trust, key_of, signed_by};
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// A token that we have signed; whether it is still good is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,32 +73,22 @@ impl Access {
         };
         let text = |name: &str| {
             let text = self.claims.get(name).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
+            text.unwrap_or_default()
         };
         let plain =
             |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
         let (issuer, subject) = (text("iss"), text("sub"));
-        let identity = Identity {
-            key: key_of(&issuer, &subject),
+        let vouching = self.claims.get(PROVIDER).and_then(Value::as_str);
+        let claims: Vec<(String, String)> = self.claims.iter().filter_map(plain).collect();
+        let named = Named {
             issuer,
             subject,
-            client: Some(self.client.clone()),
-            token_id: Some(self.id.clone()),
-            scopes: Vec::new(),
-            implied: Vec::new(),
-            roles: Vec::new(),
-            groups: Vec::new(),
-            has_unknown_groups: false,
-            claims: self.claims.iter().filter_map(plain).collect(),
-            declared: Vec::new(),
-            own_declared: None,
-            authentication: Authentication::default(),
+            key: &key_of(vouching.unwrap_or(issuer), subject),
+            client: Some(&self.client),
+            token_id: Some(&self.id),
+            claims: &claims,
             issued: moment("iat"),
-            bound: None,
-            expires: moment("exp"),
-            lifetime: Duration::ZERO,
-            tenant: None,
         };
-        moment("exp") > now && trust.check_revoked(&identity).is_ok()
+        moment("exp") > now && trust.check_named(&named).is_ok()
     }
 }

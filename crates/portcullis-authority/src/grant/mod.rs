@@ -15,9 +15,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis_core::authenticate::{
-    Authentication, Binding, Identity, Resource, Thumbprint, Trust, key_of,
-};
+use portcullis_core::authenticate::{Binding, Named, Resource, Thumbprint, Trust};
 use portcullis_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -281,28 +279,16 @@ impl Granted {
         let mut claims = user.claims.clone();
         claims.push(("sub".to_owned(), user.subject.clone()));
         claims.push((PROVIDER.to_owned(), user.issuer.clone()));
-        let identity = Identity {
-            issuer: own.to_owned(),
-            subject: user.subject.clone(),
-            client: Some(self.client.clone()),
+        let named = Named {
+            issuer: own,
+            subject: &user.subject,
+            key: &user.key(),
+            client: Some(&self.client),
             token_id: None,
-            scopes: Vec::new(),
-            implied: Vec::new(),
-            roles: Vec::new(),
-            groups: Vec::new(),
-            has_unknown_groups: false,
-            claims,
-            declared: Vec::new(),
-            own_declared: None,
-            authentication: Authentication::default(),
+            claims: &claims,
             issued: made,
-            bound: None,
-            expires: made,
-            lifetime: Duration::ZERO,
-            tenant: None,
-            key: key_of(own, &user.subject),
         };
-        trust.check_revoked(&identity).is_err()
+        trust.check_named(&named).is_err()
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) use jwt::{check_audience, moment, open, signed_in};
 pub use keys::{Algorithm, BadKeys, KeySet, Keys, UnknownAlgorithm};
 pub use login::Authentication;
 pub use resource::{Binding, Resource};
-pub use revoked::{Cause, Revoked};
+pub use revoked::{Cause, Named, Revoked};
 pub use said::{Said, Topic};
 pub use tenant::Membership;
 
@@ -95,7 +95,8 @@ pub struct Identity {
     pub lifetime: Duration,
     /// The tenant to which the caller belongs, if to any.
     pub tenant: Option<Arc<str>>,
-    /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both.
+    /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both. Of a user who has signed
+    /// in at a provider it has the provider, not the issuer of the token.
     pub key: Arc<str>,
 }
 
@@ -204,10 +205,9 @@ pub struct Issuer {
 
 impl Issuer {
     /// Who vouches for this user, if not the issuer itself.
-    fn provider<'a>(&self, identity: &'a Identity) -> Option<&'a str> {
+    fn provider<'a>(&self, claims: &'a [(String, String)]) -> Option<&'a str> {
         let named = self.claims.provider.as_deref()?;
-        let mut claims = identity.claims.iter();
-        let found = claims.find(|(name, _)| name == named);
+        let found = claims.iter().find(|(name, _)| name == named);
         found.map(|(_, provider)| provider.as_str())
     }
 }

@@ -40,6 +40,39 @@ impl Until {
     }
 }
 
+/// By what a caller can be revoked.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The token's `iss`.
+    pub issuer: &'a str,
+    /// Its `sub`, or the claim that stands for it.
+    pub subject: &'a str,
+    /// [`Identity::key`].
+    pub key: &'a str,
+    /// The client.
+    pub client: Option<&'a str>,
+    /// Its `jti`.
+    pub token_id: Option<&'a str>,
+    /// Its claims that are plain texts.
+    pub claims: &'a [(String, String)],
+    /// When it was issued.
+    pub issued: Timestamp,
+}
+
+impl<'a> From<&'a Identity> for Named<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self {
+            issuer: &identity.issuer,
+            subject: &identity.subject,
+            key: &identity.key,
+            client: identity.client.as_deref(),
+            token_id: identity.token_id.as_deref(),
+            claims: &identity.claims,
+            issued: identity.issued,
+        }
+    }
+}
+
 impl Revoked {
     /// The token of that `jti`.
     pub fn token(&mut self, issuer: &str, id: &str, cause: Cause) {
@@ -81,41 +114,31 @@ impl Revoked {
     }
 
     /// Why this caller's token is refused, if it is. An issuer's clock may be ahead of ours by `skew`: in doubt a token was
-    /// issued before.
-    fn find(&self, identity: &Identity, skew: Duration) -> Option<Cause> {
-        let issuer = &identity.issuer;
-        let token = || {
-            let id = identity.token_id.as_ref()?;
-            self.tokens.get(issuer)?.get(id).cloned()
-        };
-        let is_before = |until: &&Until| identity.issued <= until.moment.plus(skew);
-        let subject = || self.subjects.get(&identity.key).filter(is_before);
+    /// issued before. A user who has signed in at a provider is looked for by its names and by the issuer's own.
+    fn find(&self, named: &Named<'_>, provider: Option<&str>, skew: Duration) -> Option<Cause> {
+        let issuer = named.issuer;
+        let token = || self.tokens.get(issuer)?.get(named.token_id?).cloned();
+        let is_before = |until: &&Until| named.issued <= until.moment.plus(skew);
+        let subject = || self.subjects.get(named.key).filter(is_before);
         let client = || {
             let clients = self.clients.get(issuer)?;
-            clients.get(identity.client.as_ref()?).filter(is_before)
+            clients.get(named.client?).filter(is_before)
         };
-        let claim = || {
+        let claim = |issuer| {
             let refused = self.claims.get(issuer)?;
-            let named = identity.claims.iter();
-            let mut found = named.filter_map(|(claim, value)| refused.get(claim)?.get(value));
+            let claims = named.claims.iter();
+            let mut found = claims.filter_map(|(claim, value)| refused.get(claim)?.get(value));
             found.find(is_before)
         };
-        token().or_else(|| {
-            let until = subject().or_else(client).or_else(claim)?;
-            Some(until.cause.clone())
-        })
-    }
-
-    /// The same for what is revoked by the names of `issuer`, who may be the provider at whom the user has signed in.
-    fn find_at(&self, issuer: &str, identity: &Identity, skew: Duration) -> Option<Cause> {
-        let theirs = Identity {
-            issuer: issuer.to_owned(),
-            key: key_of(issuer, &identity.subject),
-            token_id: None,
-            client: None,
-            ..identity.clone()
+        let at_provider = || {
+            let provider = provider?;
+            let own = self.subjects.get(&key_of(issuer, named.subject));
+            own.filter(is_before).or_else(|| claim(provider))
         };
-        self.find(&theirs, skew)
+        token().or_else(|| {
+            let until = subject().or_else(client).or_else(|| claim(issuer));
+            Some(until.or_else(at_provider)?.cause.clone())
+        })
     }
 }
 
@@ -126,18 +149,21 @@ impl Trust {
     /// # Errors
     /// [`Unauthenticated::Revoked`].
     pub fn check_revoked(&self, identity: &Identity) -> Result<(), Unauthenticated> {
+        self.check_named(&identity.into())
+    }
+
+    /// The same of whom only the names are known.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::Revoked`].
+    pub fn check_named(&self, named: &Named<'_>) -> Result<(), Unauthenticated> {
         if self.revoked.is_empty() {
             return Ok(());
         }
-        let issuer = self.issuers.get(&identity.issuer);
+        let issuer = self.issuers.get(named.issuer);
         let skew = issuer.map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
-        // By the provider's name for them, and by the issuer's own.
-        let by_names = || {
-            let provider = issuer.and_then(|issuer| issuer.provider(identity))?;
-            let mut named = [provider, &identity.issuer].into_iter();
-            named.find_map(|named| self.revoked.find_at(named, identity, skew))
-        };
-        match self.revoked.find(identity, skew).or_else(by_names) {
+        let provider = issuer.and_then(|issuer| issuer.provider(named.claims));
+        match self.revoked.find(named, provider, skew) {
             Some(cause) => Err(Unauthenticated::Revoked { cause }),
             None => Ok(()),
         }

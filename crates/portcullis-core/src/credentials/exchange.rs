@@ -160,8 +160,7 @@ impl Exchange {
     ) -> Result<Token, NoCredential> {
         let answer = parse(answer).ok_or(NoCredential::Broken)?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
-        let token = text("access_token").filter(|token| is_token(token));
-        let token = token.ok_or(NoCredential::Broken)?;
+        let token = token_in(&answer)?;
         if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
             return Err(NoCredential::Type);
         }
@@ -317,9 +316,13 @@ pub(super) fn whole_seconds(value: &Value) -> Option<u64> {
 }
 
 /// `b64token` of RFC 6750 section 2.1.
-pub(super) fn is_token(text: &str) -> bool {
+/// The token of an answer, which can stand in a header.
+pub(super) fn token_in(answer: &Map<String, Value>) -> Result<&str, NoCredential> {
     let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    (1..=MAX_TOKEN_BYTES).contains(&text.len()) && text.bytes().all(is_inside)
+    let is_token =
+        |text: &&str| (1..=MAX_TOKEN_BYTES).contains(&text.len()) && text.bytes().all(is_inside);
+    let token = answer.get("access_token").and_then(Value::as_str);
+    token.filter(is_token).ok_or(NoCredential::Broken)
 }
 
 pub(super) fn is_id(text: &str) -> bool {

@@ -3,7 +3,7 @@
 //! It says to one authorization server which user comes, and through which client. What it is worth is that server's to
 //! judge; here it is held against what was asked, so that none goes to a place that it was not made for.
 
-use super::exchange::{ACCESS_TOKEN, Form, claims_of, is_id, is_token, parse, whole_seconds};
+use super::exchange::{ACCESS_TOKEN, Form, claims_of, is_id, parse, token_in, whole_seconds};
 use super::{NoCredential, Want};
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -83,8 +83,7 @@ impl Jag {
     ) -> Result<Grant, NoCredential> {
         let answer = parse(answer).ok_or(NoCredential::Broken)?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
-        let token = text("access_token").filter(|token| is_token(token));
-        let token = token.ok_or(NoCredential::Broken)?;
+        let token = token_in(&answer)?;
         let is_kind = text("issued_token_type") == Some(ID_JAG)
             && text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("N_A"));
         if !is_kind {

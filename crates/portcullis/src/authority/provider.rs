@@ -64,10 +64,7 @@ impl NoUser {
     /// For the audit record.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
-            Self::Unsent(NoAnswer::Denied { why, .. }) => why.reason(),
-            Self::Unsent(
-                NoAnswer::Unreachable | NoAnswer::Timeout | NoAnswer::Broken | NoAnswer::Tls,
-            ) => "unreachable",
+            Self::Unsent(why) => why.reason(),
             Self::NotSignedIn(why) => why.reason(),
             Self::Status(_) => "status",
             Self::Secret => "secret",

@@ -68,6 +68,16 @@ pub(crate) enum NoAnswer {
     Tls,
 }
 
+impl NoAnswer {
+    /// For the audit record.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Denied { why, .. } => why.reason(),
+            Self::Unreachable | Self::Timeout | Self::Broken | Self::Tls => "unreachable",
+        }
+    }
+}
+
 /// What was answered.
 #[derive(Debug)]
 pub(crate) struct Answer {

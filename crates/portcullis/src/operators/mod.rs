@@ -18,7 +18,7 @@ mod records;
 mod keys;
 
 use crate::listener::{Body, Edge, metadata, set_nonce, trace};
-use crate::record::{Caller, Came, Exchange, note};
+use crate::record::{Caller, Came, Exchange};
 use crate::relay::{Gateway, Live, read_most};
 use answer::{Answer, Trouble};
 use asked::{Asked, Query};
@@ -26,7 +26,6 @@ use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
-use portcullis_audit::Record;
 use portcullis_core::authenticate::{Resource, Scheme};
 use portcullis_core::operate::{Endpoint, NoRoute, Operators, find};
 use portcullis_core::quota;
@@ -74,9 +73,7 @@ impl Gateway {
             .catch_unwind()
             .await;
         answered.unwrap_or_else(|_| {
-            let mut record = Record::new("gateway.panic");
-            record.peer = Some(peer);
-            note(&self.recorder, record);
+            self.panicked(peer);
             Trouble::Failed("internal error".to_owned()).response("")
         })
     }

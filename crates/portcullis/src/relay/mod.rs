@@ -176,11 +176,16 @@ impl Gateway {
             .catch_unwind()
             .await;
         answered.unwrap_or_else(|_| {
-            let mut record = Record::new("gateway.panic");
-            record.peer = Some(peer);
-            note(&self.recorder, record);
+            self.panicked(peer);
             unavailable(Unavailable::Bug)
         })
+    }
+
+    /// Records that a bug has ended a request.
+    pub(crate) fn panicked(&self, peer: SocketAddr) {
+        let mut record = Record::new("gateway.panic");
+        record.peer = Some(peer);
+        note(&self.recorder, record);
     }
 
     /// The bracket around the walk: a place in the audit log first, the record last.

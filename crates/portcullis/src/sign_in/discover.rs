@@ -49,10 +49,7 @@ impl NoSignIn {
     /// For the audit record.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
-            Self::Unsent(NoAnswer::Denied { why, .. }) => why.reason(),
-            Self::Unsent(
-                NoAnswer::Unreachable | NoAnswer::Timeout | NoAnswer::Broken | NoAnswer::Tls,
-            ) => "unreachable",
+            Self::Unsent(why) => why.reason(),
             Self::Disbelieved(why) => why.reason(),
             Self::Status(_) => "status",
             Self::Spent => "spent",

@@ -133,12 +133,9 @@ impl Gateway {
             Ok(client) => client,
             Err(told) => return Ok(told),
         };
-        let proven = match self.proven(parts, authority) {
+        let proven = match self.proven(parts, authority, "oauth.request_refused") {
             Ok(proven) => proven,
-            Err(why) => {
-                let told = error(400, "invalid_dpop_proof", &why.to_string());
-                return Ok(ended("oauth.request_refused", Some(why.reason()), told));
-            }
+            Err(told) => return Ok(*told),
         };
         let resources = resources(live);
         let asked = Asked::admit(&form, &client, &terms(authority, &resources), proven);

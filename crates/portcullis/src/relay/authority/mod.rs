@@ -106,22 +106,32 @@ impl Gateway {
         }
     }
 
-    /// The key that the sender has proven, if it has sent a proof (RFC 9449 section 5).
-    fn proven(&self, parts: &Parts, authority: &Authority) -> Result<Option<Thumbprint>, BadProof> {
+    /// The key that the sender has proven, if it has sent a proof (RFC 9449 section 5). A bad one is recorded as `event`.
+    fn proven(
+        &self,
+        parts: &Parts,
+        authority: &Authority,
+        event: &'static str,
+    ) -> Result<Option<Thumbprint>, Box<Ended>> {
         let mut proofs = parts.headers.get_all(PROOF).iter();
-        let Some(proof) = proofs.next() else {
-            return Ok(None);
+        let proof = match (proofs.next(), proofs.next()) {
+            (None, _) => return Ok(None),
+            (Some(proof), None) => proof,
+            (Some(_), Some(_)) => return Err(unproven(BadProof::Duplicate, event)),
         };
-        if proofs.next().is_some() {
-            return Err(BadProof::Duplicate);
-        }
         let proved = Proved {
             proof: proof.as_bytes(),
             method: parts.method.as_str(),
             url: &authority.at(parts.uri.path()),
         };
-        prove(&proved, (&self.authority.proofs, clock::now())).map(Some)
+        let key = prove(&proved, (&self.authority.proofs, clock::now()));
+        key.map(Some).map_err(|why| unproven(why, event))
     }
+}
+
+fn unproven(why: BadProof, event: &'static str) -> Box<Ended> {
+    let told = error(400, "invalid_dpop_proof", &why.to_string());
+    ended(event, Some(why.reason()), told).into()
 }
 
 /// Reads the form of a `POST`.

@@ -59,12 +59,9 @@ impl Gateway {
             Ok(client) => client,
             Err(told) => return Ok(told),
         };
-        let key = match self.proven(parts, authority) {
+        let key = match self.proven(parts, authority, "oauth.token_refused") {
             Ok(key) => key,
-            Err(why) => {
-                let told = error(400, "invalid_dpop_proof", &why.to_string());
-                return Ok(ended("oauth.token_refused", Some(why.reason()), told));
-            }
+            Err(told) => return Ok(*told),
         };
         let wanted = Wanted {
             client,
