@@ -108,6 +108,8 @@ impl Running {
         make(&findings)?;
         let mut command = shell::program(programs.join(name));
         command
+            // The same of one state of the tree for everybody; a long hunt takes others (`fuzz/README.md`).
+            .arg("-seed=1")
             .arg(format!("-max_total_time={SECONDS}"))
             .args(["-timeout=10", "-rss_limit_mb=4096", "-print_final_stats=1"])
             .arg(format!("-artifact_prefix={}", findings.display()))

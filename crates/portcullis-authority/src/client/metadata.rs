@@ -3,7 +3,7 @@
 use super::{Authentication, Client, Kind};
 use crate::redirect::{BadRedirect, Policy, Redirect};
 use portcullis_core::authenticate::KeySet;
-use portcullis_core::protocol::check_strict;
+use portcullis_core::protocol::read_strict;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -227,14 +227,11 @@ impl Metadata {
 }
 
 fn parse(bytes: &[u8]) -> Result<(Raw, Map<String, Value>), BadClient> {
-    let malformed = |_| BadClient::Malformed;
     if bytes.len() > MAX_BYTES {
         return Err(BadClient::Malformed);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| BadClient::Malformed)?;
-    check_strict(text).map_err(|_| BadClient::Malformed)?;
-    let members: Map<String, Value> = serde_json::from_str(text).map_err(malformed)?;
-    let raw = serde_json::from_str(text).map_err(malformed)?;
+    let members = read_strict(bytes).map_err(|_| BadClient::Malformed)?;
+    let raw = serde_json::from_slice(bytes).map_err(|_| BadClient::Malformed)?;
     Ok((raw, members))
 }
 

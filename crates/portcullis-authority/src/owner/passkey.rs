@@ -5,6 +5,7 @@ use super::public_key::{ALGORITHMS, PublicKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_core::protocol::read_strict;
 use portcullis_core::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -231,7 +232,7 @@ impl Asked {
         client: &[u8],
         (purpose, now): (Purpose, Timestamp),
     ) -> Result<(), Unproved> {
-        let client: Client = serde_json::from_slice(client).map_err(|_| Unproved::Malformed)?;
+        let client: Client = read_strict(client).map_err(|_| Unproved::Malformed)?;
         let kind = match purpose {
             Purpose::Register => "webauthn.create",
             Purpose::SignIn => "webauthn.get",
@@ -291,7 +292,7 @@ impl Answer {
         if body.len() > MAX_ANSWER_BYTES {
             return Err(Unproved::Malformed);
         }
-        let sent: Sent<'_> = serde_json::from_slice(body).map_err(|_| Unproved::Malformed)?;
+        let sent: Sent<'_> = read_strict(body).map_err(|_| Unproved::Malformed)?;
         let bytes = |text: &str| {
             URL_SAFE_NO_PAD
                 .decode(text)

@@ -57,6 +57,8 @@ struct Says {
     flags: u8,
     counter: u32,
     id: Vec<u8>,
+    /// What a later version says, as it is written.
+    later: &'static str,
     /// The id that our script names.
     named: Vec<u8>,
     key: Vec<u8>,
@@ -81,8 +83,9 @@ impl Says {
         Self {
             client: json!({
                 "type": kind, "challenge": URL_SAFE_NO_PAD.encode([7; 32]), "origin": ORIGIN, "crossOrigin": false,
-                "later": { "versions": "say more" },
+                "later": "LATER",
             }),
+            later: r#"{ "versions": "say more" }"#,
             site: "localhost",
             flags: if kind == "webauthn.get" {
                 SIGN_IN
@@ -113,7 +116,7 @@ impl Says {
     }
 
     fn body(&self, held: Option<&Held>) -> Vec<u8> {
-        let client = self.client.to_string();
+        let client = self.client.to_string().replace(r#""LATER""#, self.later);
         let authenticator = self.authenticator();
         let signed = [&authenticator, digest(&SHA256, client.as_bytes()).as_ref()].concat();
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -226,6 +229,15 @@ fn cd_03_refuses_what_proves_nothing() {
             (tries(&|says| says.flags &= !4), Unproved::Unverified),
             (tries(&|says| says.flags |= 0x10), Unproved::Malformed),
             (tries(&|says| says.named = Vec::new()), Unproved::Malformed),
+            // Read by others, it would be no JSON, or something else.
+            (
+                tries(&|says| says.later = r#""\ud800""#),
+                Unproved::Malformed,
+            ),
+            (
+                tries(&|says| says.later = r#"{"a":1,"a":2}"#),
+                Unproved::Malformed,
+            ),
         ] {
             assert_eq!(refused, Err(reason), "{purpose}");
         }

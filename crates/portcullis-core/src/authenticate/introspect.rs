@@ -6,7 +6,7 @@ use super::{
     Confirmation, Credentials, Identity, Issuer, MAX_SKEW, Principal, Resource, Trust,
     Unauthenticated, Verified, cache,
 };
-use crate::protocol::check_strict;
+use crate::protocol::read_strict;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -264,9 +264,7 @@ fn parse(answer: &[u8]) -> Option<Map<String, Value>> {
     if answer.len() > MAX_ANSWER_BYTES {
         return None;
     }
-    let text = std::str::from_utf8(answer).ok()?;
-    check_strict(text).ok()?;
-    serde_json::from_str(text).ok()
+    read_strict(answer).ok()
 }
 
 /// A value of a form (`application/x-www-form-urlencoded`).

@@ -5,7 +5,7 @@ use super::{
     Algorithm, Identity, Issuer, KeySet, MAX_SKEW, Principal, Resource, Trust, Unauthenticated,
     key_of,
 };
-use crate::protocol::check_strict;
+use crate::protocol::read_strict;
 use crate::time::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -165,9 +165,7 @@ pub(super) fn decode(part: &str) -> Result<Map<String, Value>, Unauthenticated> 
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| Unauthenticated::Malformed)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unauthenticated::Malformed)?;
-    check_strict(text).map_err(|_| Unauthenticated::Malformed)?;
-    serde_json::from_str(text).map_err(|_| Unauthenticated::Malformed)
+    read_strict(&bytes).map_err(|_| Unauthenticated::Malformed)
 }
 
 /// A header parameter that must be a text where it is there.

@@ -2,7 +2,7 @@
 
 use super::{NoCredential, Want};
 use crate::authenticate::encode;
-use crate::protocol::check_strict;
+use crate::protocol::read_strict;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use aws_lc_rs::digest;
@@ -295,9 +295,7 @@ pub(super) fn parse(answer: &[u8]) -> Option<Map<String, Value>> {
     if answer.len() > MAX_ANSWER_BYTES {
         return None;
     }
-    let text = std::str::from_utf8(answer).ok()?;
-    check_strict(text).ok()?;
-    serde_json::from_str(text).ok()
+    read_strict(answer).ok()
 }
 
 /// Header and claims of a token that has the form of a JWT; its signature is for others to verify.

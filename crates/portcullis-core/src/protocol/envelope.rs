@@ -1,6 +1,7 @@
 //! The JSON-RPC 2.0 envelope, borrowed from the bytes, under a grammar with one reading.
 
 use super::{MAX_DEPTH, Malformed};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -214,6 +215,16 @@ pub fn check_strict(text: &str) -> Result<(), Malformed> {
     outcome
         .and_then(|()| deserializer.end())
         .map_err(|_| Malformed::Json)
+}
+
+/// Reads bytes of others as JSON that has one reading ([`check_strict`]).
+///
+/// # Errors
+/// As [`check_strict`]; [`Malformed::Encoding`] for what is not UTF-8, [`Malformed::Json`] also for what is no `T`.
+pub fn read_strict<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::Encoding)?;
+    check_strict(text)?;
+    serde_json::from_str(text).map_err(|_| Malformed::Json)
 }
 
 #[derive(Clone, Copy)]

@@ -19,7 +19,7 @@ mod sse;
 
 pub use call::{Call, Kind, Places, Target};
 pub(crate) use change::{Members, with_meta, with_params};
-pub use envelope::{Envelope, Id, check_strict};
+pub use envelope::{Envelope, Id, check_strict, read_strict};
 pub use filter::Filter;
 pub(crate) use filter::META_SUBSCRIPTION;
 pub use headers::{Headers, decode_mirrored, encode_mirrored};

@@ -3,7 +3,7 @@
 //! Names are compared without case there. What is spelled twice in different case has two readings, and is refused.
 
 use super::{Attribute, Draft, MAX_BODY_BYTES, MAX_OPERATIONS, MAX_TEXT_BYTES, Problem};
-use crate::protocol::check_strict;
+use crate::protocol::read_strict;
 use serde_json::{Map, Value};
 
 pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -156,9 +156,7 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Problem::TooLarge);
     }
-    let text = std::str::from_utf8(body).map_err(|_| Problem::Syntax)?;
-    check_strict(text).map_err(|_| Problem::Syntax)?;
-    serde_json::from_str(text).map_err(|_| Problem::Syntax)
+    read_strict(body).map_err(|_| Problem::Syntax)
 }
 
 /// The message says what it is, and beside that at most which extensions it uses.

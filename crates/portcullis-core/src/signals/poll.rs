@@ -1,7 +1,7 @@
 //! What a transmitter is asked that does not push (RFC 8936), and what it answers.
 
 use super::{MAX_ID_BYTES, Unheard};
-use crate::protocol::check_strict;
+use crate::protocol::read_strict;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,9 +55,7 @@ pub struct BadAnswer;
 /// # Errors
 /// [`BadAnswer`].
 pub fn answer(body: &[u8]) -> Result<Vec<(String, String)>, BadAnswer> {
-    let text = std::str::from_utf8(body).map_err(|_| BadAnswer)?;
-    check_strict(text).map_err(|_| BadAnswer)?;
-    let mut answer: Map<String, Value> = serde_json::from_str(text).map_err(|_| BadAnswer)?;
+    let mut answer: Map<String, Value> = read_strict(body).map_err(|_| BadAnswer)?;
     if !answer.get("moreAvailable").is_none_or(Value::is_boolean) {
         return Err(BadAnswer);
     }

@@ -173,6 +173,19 @@ fn claims(token: &Value) -> Value {
 }
 
 #[test]
+fn trn_02_a_new_sign_in_ends_the_one_before_it() {
+    let scene = Scene::new();
+    let mut alice = Surfer::default();
+    alice.signs_in(&scene.gateway);
+    let mut copied = alice.clone();
+    assert!(copied.is_signed_in(&scene.gateway));
+    scene.agrees(&mut alice, &scene.usual().with("prompt", "login"));
+    assert!(alice.is_signed_in(&scene.gateway));
+    assert!(!copied.is_signed_in(&scene.gateway));
+    assert_eq!(scene.count("login.succeeded"), 2);
+}
+
+#[test]
 fn man_4_a_user_agrees_signs_in_and_the_client_gets_its_token() {
     let scene = Scene::new();
     let (ask, mut alice) = (scene.usual(), Surfer::default());
