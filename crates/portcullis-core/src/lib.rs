@@ -9,6 +9,7 @@ pub mod session;
 pub mod protocol;
 pub mod quota;
 pub mod authorize;
+pub mod catalog;
 pub mod inspect;
 pub mod route;
 pub mod credentials;

@@ -1,0 +1,10 @@
+//! Is it still what was approved? What servers define, by digest.
+//!
+//! A definition is all that a server says of one tool, prompt, resource or template, or of itself: every member
+//! counts, known or not. Its canonical form (RFC 8785) is what is approved, kept and served.
+
+mod definition;
+
+pub use definition::{
+    Definition, Digest, Kind, MAX_DEFINITION_BYTES, NoDigest, NoKind, Unreadable,
+};
