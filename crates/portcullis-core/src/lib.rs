@@ -30,5 +30,6 @@ pub mod refusal;
 pub mod secret;
 pub mod time;
 
+mod rules;
 mod trail;
 mod hexadecimal;

@@ -20,61 +20,20 @@
 //! }
 //! ```
 
-use crate::authenticate::{self, Claimed, Credentials, Principal, Proofs, Trust, Verified};
-use crate::authorize::{self, Circumstances, Elevations, Forbidden, Gate, policy::Policy};
-use crate::inspect::{self, Released, Said, View};
-use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, ServerHeaders, Target};
-use crate::quota::{self, Quota, Slot};
-use crate::refusal::{Refusal, Unacceptable, Unanswered};
+use crate::authenticate::{self, Claimed, Credentials, Principal, Trust};
+use crate::authorize::{self, Circumstances, Forbidden, Gate, Permit};
+use crate::inspect::{self, Released, Said};
+use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
+use crate::quota::Slot;
+use crate::refusal::{Refusal, Unanswered};
 use crate::review;
 use crate::route::{self, Dispatch, Ticket};
-use crate::session::{self, Closed, NoSession, Session, SessionId, Sessions, Tasks};
+pub use crate::rules::{Rules, Server, State};
+use crate::session::{self, Closed, NoSession, Session, SessionId};
 use crate::time::Timestamp;
 pub use crate::trail::Trail;
 use bytes::Bytes;
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What was decided beforehand: immutable, swapped whole.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// The policies.
-    pub policy: Arc<Policy>,
-    /// The servers, by name.
-    pub servers: HashMap<Arc<str>, Server>,
-    /// Who was raised to privileged tools.
-    pub elevations: Arc<Elevations>,
-    /// How long sessions live.
-    pub sessions: session::Limits,
-    /// How much of the arguments a record holds.
-    pub view: View,
-}
-
-/// What was decided about one server.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Who may do what with it.
-    pub gate: Gate,
-    /// How much.
-    pub quota: quota::Limits,
-}
-
-/// What changes while exchanges go by: bounded.
-#[derive(Debug, Default)]
-pub struct State {
-    /// Open sessions.
-    pub sessions: Sessions,
-    /// Whose tasks there are.
-    pub tasks: Tasks,
-    /// What was used up.
-    pub quota: Arc<Quota>,
-    /// Tokens that verified.
-    pub verified: Verified,
-    /// Which arguments the servers want in headers too.
-    pub mirrored: ServerHeaders,
-    /// Proofs of possession that were used.
-    pub proofs: Proofs,
-}
 
 /// A request before its body was read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,18 +44,6 @@ pub struct Head<'a> {
     pub credentials: Credentials<'a>,
     /// `Mcp-Session-Id`, and a hash of `User-Agent`.
     pub session: Option<(&'a str, u64)>,
-}
-
-impl Rules {
-    /// The server of that name.
-    ///
-    /// # Errors
-    /// [`Unacceptable::Path`] if there is none.
-    pub fn server(&self, name: &str) -> Result<&Server, Refusal> {
-        self.servers
-            .get(name)
-            .ok_or(Refusal::Unacceptable(Unacceptable::Path))
-    }
 }
 
 /// Who is calling, and in which conversation?
@@ -150,6 +97,10 @@ pub fn converse(
     if let Some(open) = session.open() {
         trail.session = Some(open.id.fingerprint());
         trail.context_changed = open.changed;
+        if session.is_outgrown() {
+            trail.outgrown = state.sessions.close(&session, session::OUTGROWN);
+            return Err(NoSession::Outgrown.into());
+        }
     }
     Ok(session)
 }
@@ -176,12 +127,12 @@ pub fn admit(
         .take_call(&session, &call, &server.quota, circumstances.now)?;
     let slot = state.quota.take_slot(&session, &server.quota)?;
     let asked = (session, call, slot);
-    decide((rules, server, &state.tasks), asked, circumstances, trail)
+    decide((rules, server, state), asked, circumstances, trail)
 }
 
 /// The last steps of every admission.
 fn decide(
-    (rules, server, tasks): (&Rules, &Server, &Tasks),
+    (rules, server, state): (&Rules, &Server, &State),
     asked: (Session, Call, Slot),
     circumstances: Circumstances<'_>,
     trail: &mut Trail,
@@ -201,10 +152,25 @@ fn decide(
         })
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
+    expect_raised(gate, state, &permit)?;
     if !server.gate.is_aggregate {
-        tasks.expect_named(permit.session(), permit.call())?;
+        state.tasks.expect_named(permit.session(), permit.call())?;
     }
     Ok(route::resolve(inspect::request(permit)))
+}
+
+/// What an elevation opens, it opens to no session of before: those have ended by now, also where a message of theirs
+/// is still under way (SES-12).
+fn expect_raised(gate: &Gate, state: &State, permit: &Permit) -> Result<(), NoSession> {
+    let Some(open) = permit.session().open() else {
+        return Ok(());
+    };
+    let owner = &permit.session().principal().key;
+    let is_raised = gate.is_privileged(permit.call().target());
+    if is_raised && !state.sessions.is_open(owner, open.id) {
+        return Err(NoSession::Unknown);
+    }
+    Ok(())
 }
 
 /// From an exchange with all servers together to the door of one of them, which decides for itself.
@@ -237,7 +203,7 @@ pub fn admit_member(
     quota.take_tool(&session, &call, &server.quota, circumstances.now)?;
     let slot = quota.take_member_slot(&session, &server.quota)?;
     let asked = (session, call, slot);
-    decide((rules, server, &state.tasks), asked, circumstances, trail)
+    decide((rules, server, state), asked, circumstances, trail)
 }
 
 /// From a `GET` to the upstream's door: the stream on which the server speaks unasked, up to 2025-11-25.

@@ -287,6 +287,7 @@ pub const POINTS: [Point; 34] = [
             "elevation.approved",
             "elevation.refused",
             "elevation.requested",
+            "elevation.withdrawn",
         ],
     },
     Point {

@@ -285,7 +285,7 @@ impl Refusal {
                 (503, 503, "too many proofs")
             }
             Self::Unauthenticated(_) => (401, 401, "authentication required"),
-            Self::NoSession(NoSession::Unknown | NoSession::NotYours) => {
+            Self::NoSession(NoSession::Unknown | NoSession::NotYours | NoSession::Outgrown) => {
                 (404, 404, "session not found")
             }
             Self::NoSession(NoSession::Missing) => (400, -32600, "mcp-session-id required"),

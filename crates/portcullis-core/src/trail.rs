@@ -5,6 +5,7 @@ use crate::authorize::Forbidden;
 use crate::inspect::{self, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
 use crate::refusal::Refusal;
+use crate::session::Closed;
 use std::sync::Arc;
 
 /// What is known of an exchange so far, for its audit record.
@@ -24,6 +25,8 @@ pub struct Trail {
     pub hint: Option<&'static str>,
     /// Under which session ([`crate::session::SessionId::fingerprint`]).
     pub session: Option<String>,
+    /// The session that has ended, since its caller has other rights now.
+    pub outgrown: Option<Closed>,
     /// Whether the client's software changed in mid-session.
     pub context_changed: bool,
     /// Asked for what.

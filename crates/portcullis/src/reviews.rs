@@ -5,8 +5,10 @@ use crate::lifecycle::Home;
 use crate::record::{note, note_in_turn};
 use crate::relay::{Gateway, Live};
 use portcullis_audit::{Principal as Named, Record, time_text};
+use portcullis_core::authenticate::key_of;
 use portcullis_core::authorize::Elevations;
 use portcullis_core::authorize::policy::PolicyError;
+use portcullis_core::route::aggregate::AGGREGATE;
 use portcullis_core::time::Timestamp;
 use portcullis_state::{Elevation, Event, Failed, HeldGrant, Standing};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +29,7 @@ const WORDS: &[&str] = &[
     "elevation.approved",
     "elevation.refused",
     "elevation.requested",
+    "elevation.withdrawn",
     "for",
     "grant",
     "groups_unknown",
@@ -139,6 +142,10 @@ impl Gateway {
         let mut standing = standing.unwrap_or_else(PoisonError::into_inner);
         let is_held = new.held != standing.held;
         if is_held || new.elevations != standing.elevations {
+            // No session id of before may be worth more than it was.
+            for raised in added(&standing.elevations, &new.elevations) {
+                self.replace_sessions(raised);
+            }
             let mut live = Live::clone(&self.live.load());
             if is_held {
                 live = live.without(&new.held)?;
@@ -150,6 +157,18 @@ impl Gateway {
         drop(standing);
         self.reviews.has_events.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Ends the sessions of somebody who is about to be raised (SES-12): clients begin new ones, under new ids.
+    fn replace_sessions(&self, raised: &Elevation) {
+        let person = &raised.person;
+        let owner = key_of(&person.issuer, &person.subject);
+        let servers = [raised.server.as_str(), AGGREGATE];
+        let live = self.live.load_full();
+        for closed in self.state.sessions.end_outgrown(&owner, servers) {
+            self.ended(&live, closed);
+        }
+        self.revocations.wake(); // their streams look whether they are open
     }
 
     /// Lets lapse what is due, records what has happened, and says once if a review is overdue.
@@ -214,6 +233,11 @@ impl Gateway {
         }
         note(&self.recorder, record);
     }
+}
+
+/// What is approved now and was not before.
+fn added<'a>(before: &'a [Elevation], now: &'a [Elevation]) -> impl Iterator<Item = &'a Elevation> {
+    now.iter().filter(|one| !before.contains(one))
 }
 
 /// What was approved, as decisions look at it; what is over, they notice themselves.

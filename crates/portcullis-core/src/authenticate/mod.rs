@@ -17,6 +17,7 @@ mod keys;
 mod login;
 mod resource;
 mod revoked;
+mod rights;
 mod said;
 
 use crate::secret::Secret;

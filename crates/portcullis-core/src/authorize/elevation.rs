@@ -43,6 +43,14 @@ pub fn may_approve(identity: &Identity, subject: &str) -> Result<(), OwnRequest>
 }
 
 impl Gate {
+    /// Whether what is called needs an elevation.
+    pub(crate) fn is_privileged(&self, target: &Target) -> bool {
+        match target {
+            Target::Tool(tool) => self.privileged.contains_key(&**tool),
+            Target::Resource(_) | Target::Prompt(_) | Target::Task(_) | Target::Server => false,
+        }
+    }
+
     /// Whether what is called needs no elevation, or the caller has one.
     ///
     /// # Errors

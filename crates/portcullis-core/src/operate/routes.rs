@@ -45,6 +45,8 @@ const ACCESS: &[Role] = &[
 /// Whoever may take access away and give it back.
 const OPERATE: &[Role] = &[Role::Operator, Role::Admin];
 const APPROVE: &[Role] = &[Role::Approver];
+/// Whoever may give or take away what a privileged tool needs.
+const WITHDRAW: &[Role] = &[Role::Operator, Role::Approver, Role::Admin];
 const AUDIT: &[Role] = &[Role::Auditor];
 const ADMINISTER: &[Role] = &[Role::Admin];
 /// What every list takes.
@@ -95,6 +97,7 @@ endpoints! {
     Elevations: "GET" "/api/v1/elevations" "Elevations to privileged tools: asked for, approved, refused." ACCESS Tenant PAGE;
     AskElevation: "POST" "/api/v1/elevations" "Ask for an elevation, for oneself." ACCESS Tenant &[];
     DecideElevation: "POST" "/api/v1/elevations/{number}/decision" "Approve or refuse, as a second person." APPROVE Tenant &[];
+    WithdrawElevation: "DELETE" "/api/v1/elevations/{number}" "Withdraw an elevation, or a request for one." WITHDRAW Tenant &[];
     Policy: "GET" "/api/v1/policy" "The hash and the rules of the policy." ACCESS Everything &[];
     Records: "GET" "/api/v1/audit/records" "Records of the audit log, the newest first." AUDIT Everything &["event", "subject", "server", "target", "trace", "effect", "since", "until", "limit", "before"];
     Checkpoint: "GET" "/api/v1/audit/checkpoint" "The newest signed checkpoint of the audit log." AUDIT Everything &[];

@@ -16,12 +16,17 @@ pub(crate) use table::Opening;
 pub use table::{Closed, Limits, Listed, Sessions};
 pub use tasks::{NoTask, Tasks};
 
+/// The caller has other rights than when the session began.
+pub(crate) const OUTGROWN: &str = "rights_changed";
+
 /// Proof that the request belongs to a known conversation of its caller (or to none). Only this room makes one.
 #[derive(Debug)]
 pub struct Session {
     principal: Principal,
     server: Arc<str>,
     open: Option<Open>,
+    /// Whether the caller has other rights than when it was opened.
+    is_outgrown: bool,
 }
 
 /// What is known of an open session.
@@ -44,7 +49,13 @@ impl Session {
             principal,
             server,
             open: None,
+            is_outgrown: false,
         }
+    }
+
+    /// Whether the caller has other rights than when the session was opened: then it has to end.
+    pub(crate) const fn is_outgrown(&self) -> bool {
+        self.is_outgrown
     }
 
     /// Whose it is.
@@ -72,6 +83,9 @@ pub enum NoSession {
     /// Somebody else's: the client is told what it is told of an unknown one.
     #[error("session of another principal")]
     NotYours,
+    /// The caller has other rights than when it began: its id is of the time before (SES-12).
+    #[error("the session is of before the caller's rights changed")]
+    Outgrown,
     /// The request names none, where its revision needs one.
     #[error("no session named")]
     Missing,
@@ -86,6 +100,7 @@ impl NoSession {
         match self {
             Self::Unknown => "unknown",
             Self::NotYours => "principal_mismatch",
+            Self::Outgrown => OUTGROWN,
             Self::Missing => "missing",
             Self::Full => "full",
         }

@@ -1,6 +1,6 @@
 //! The sessions of this process: bounded, expiring, keyed by owner.
 
-use super::{NoSession, Open, Session, SessionId};
+use super::{NoSession, OUTGROWN, Open, Session, SessionId};
 use crate::authenticate::{Principal, Trust};
 use crate::protocol::Revision;
 use crate::time::Timestamp;
@@ -35,7 +35,8 @@ pub struct Closed {
     pub upstream: Option<Arc<str>>,
     /// Whoever opened it, by the token of that moment.
     pub opener: Principal,
-    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded`, `revoked`, `operator` or `stopped`.
+    /// `idle`, `absolute`, `evicted`, `deleted`, `upstream`, `reloaded`, `revoked`, `rights_changed`, `operator` or
+    /// `stopped`.
     pub reason: &'static str,
 }
 
@@ -139,6 +140,7 @@ impl Sessions {
                 principal,
                 server: Arc::clone(server),
                 open: None,
+                is_outgrown: false,
             });
         };
         let id = SessionId::parse(text).ok_or(NoSession::Unknown)?;
@@ -164,11 +166,13 @@ impl Sessions {
             revision: record.revision,
             changed: std::mem::replace(&mut record.agent, agent) != agent,
         };
+        let is_outgrown = !record.opener.has_rights_of(&principal);
         drop(table);
         Ok(Session {
             principal,
             server: Arc::clone(server),
             open: Some(open),
+            is_outgrown,
         })
     }
 
@@ -259,6 +263,13 @@ impl Sessions {
     /// Takes out every session with that server.
     pub fn end_of(&self, server: &str, reason: &'static str) -> Vec<Closed> {
         self.end_where(|record| *record.server == *server, reason)
+    }
+
+    /// Takes out every session of a principal with one of two servers, before it may do more there (SES-12).
+    pub fn end_outgrown(&self, owner: &str, servers: [&str; 2]) -> Vec<Closed> {
+        let is_theirs =
+            |record: &Record| *record.opener.key == *owner && servers.contains(&&*record.server);
+        self.end_where(is_theirs, OUTGROWN)
     }
 
     /// Takes out every session that was opened with a token that is revoked now.

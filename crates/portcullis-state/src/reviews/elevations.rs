@@ -175,6 +175,48 @@ impl Durable {
         .await
     }
 
+    /// Takes a request or what was approved back; `None` if it is neither open nor approved, or over. From then on it
+    /// counts as refused.
+    ///
+    /// # Errors
+    /// [`Failed`]; then nothing has changed.
+    pub async fn withdraw_elevation(
+        &self,
+        number: u64,
+        by: Person,
+        now: Timestamp,
+    ) -> Result<Option<Elevation>, Failed> {
+        self.run(move |connection| {
+            let change = begin(connection)?;
+            let sql = format!(
+                "UPDATE elevations SET verdict = 'refuse', decided = :now, by_issuer = :issuer,
+                 by_subject = :subject, until = NULL
+                 WHERE number = :number AND (verdict IS NULL OR (verdict = 'approve' AND until > :now))
+                 RETURNING {COLUMNS}"
+            );
+            let parameters = named_params! {
+                ":now": Micros(now),
+                ":issuer": by.issuer,
+                ":subject": by.subject,
+                ":number": i64::try_from(number).unwrap_or(i64::MAX),
+            };
+            let withdrawn = change.query_row(&sql, parameters, elevation).optional()?;
+            let Some(withdrawn) = withdrawn else {
+                return Ok(None);
+            };
+            let mut event = Event::new("elevation.withdrawn", None, Some(by));
+            event.fact("elevation", &number.to_string());
+            event.fact("for", &withdrawn.person.subject);
+            event.fact("server", &withdrawn.server);
+            event.fact("tool", &withdrawn.tool);
+            tell(&change, &event)?;
+            next_epoch(&change)?;
+            change.commit()?;
+            Ok(Some(withdrawn))
+        })
+        .await
+    }
+
     /// All that there are, the oldest first.
     ///
     /// # Errors

@@ -116,6 +116,7 @@ fn body(endpoint: Endpoint) -> Option<Value> {
         | Endpoint::Review
         | Endpoint::StartReview
         | Endpoint::Elevations
+        | Endpoint::WithdrawElevation
         | Endpoint::Policy
         | Endpoint::Records
         | Endpoint::Checkpoint

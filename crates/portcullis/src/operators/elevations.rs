@@ -86,6 +86,27 @@ pub(super) async fn decide(asked: &Asked) -> Result<Answer, Trouble> {
     Ok(Answer::ok(json_of(&decided)))
 }
 
+/// Whoever may take access away may take this away too; it needs no second person.
+pub(super) async fn withdraw(asked: &Asked) -> Result<Answer, Trouble> {
+    asked.is_about(format!("elevation {}", asked.name()));
+    let durable = asked.gateway.revocations.durable();
+    let number: Option<u64> = asked.name().parse().ok();
+    let mut all = durable.elevations().await?.into_iter();
+    let known = all.find(|one| Some(one.number) == number);
+    let is_over = |one: &Elevation| {
+        let server = asked.live.rules.servers.get(&*one.server);
+        server.is_none_or(|server| asked.mandate.over().covers(&server.gate.tenants))
+    };
+    let known = known.filter(|one| is_theirs(asked, one) && is_over(one));
+    let known = known.ok_or(NOTHING)?;
+    let by = person(&asked.principal);
+    let withdrawn = durable.withdraw_elevation(known.number, by, clock::now());
+    let withdrawn = withdrawn.await?;
+    let withdrawn =
+        withdrawn.ok_or_else(|| Trouble::Conflict("it is over, or was refused".to_owned()))?;
+    Ok(Answer::ok(json_of(&withdrawn)))
+}
+
 const NOTHING: Trouble = Trouble::NotFound("there is no such privileged tool, or no such request");
 
 /// How long an elevation to this tool may last; nothing for a tool that needs none, or that the caller is not over.
@@ -103,7 +124,7 @@ fn is_theirs(asked: &Asked, one: &Elevation) -> bool {
     asked.mandate.over().covers(tenant.as_ref())
 }
 
-fn json_of(one: &Elevation) -> Value {
+pub(crate) fn json_of(one: &Elevation) -> Value {
     json!({
         "elevation": one.number,
         "issuer": one.person.issuer,

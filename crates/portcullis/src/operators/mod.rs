@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use elevations::json_of as elevation;
 pub(crate) use revocations::json_of as revocation;
 
 /// Where the metadata of the API is (RFC 9728 section 3).
@@ -207,6 +208,7 @@ async fn perform(asked: &Asked) -> Result<Answer, Trouble> {
         Endpoint::Elevations => elevations::all(asked).await,
         Endpoint::AskElevation => elevations::ask(asked).await,
         Endpoint::DecideElevation => elevations::decide(asked).await,
+        Endpoint::WithdrawElevation => elevations::withdraw(asked).await,
         Endpoint::Policy => Ok(health::policy(asked)),
         Endpoint::Records => records::search(asked).await,
         Endpoint::Checkpoint => records::checkpoint(asked).await,

@@ -32,8 +32,12 @@ impl Gateway {
             pipeline::identify((rules, trust), &self.state, &head, now, trail)
         };
         let resource = &step.live.rules.server(server)?.gate.resource;
-        self.known((&step.seen.credentials, resource, step.peer), ask)
-            .await
+        let known = self.known((&step.seen.credentials, resource, step.peer), ask);
+        let known = known.await;
+        if let Some(closed) = exchange.trail.outgrown.take() {
+            self.ended(step.live, closed);
+        }
+        known
     }
 
     /// Asks who has these credentials; once more, when keys were fetched or the issuer was asked.

@@ -7,6 +7,7 @@ mod reviewer;
 mod start;
 mod decide;
 mod show;
+mod elevations;
 
 use super::{Ending, out};
 use clap::{Args, Subcommand};
@@ -21,6 +22,8 @@ pub(super) struct Access {
 enum Command {
     /// List every grant with its last use, and what of rules and scopes is of no use; or have grants reviewed.
     Review(Review),
+    /// List who was raised to a privileged tool, or has asked for it, and take that back.
+    Elevation(elevations::Elevations),
 }
 
 #[derive(Debug, Args)]
@@ -44,7 +47,10 @@ enum Step {
 
 impl Access {
     pub(super) fn run(self) -> Ending {
-        let Command::Review(review) = self.command;
+        let review = match self.command {
+            Command::Review(review) => review,
+            Command::Elevation(elevations) => return elevations.run(),
+        };
         match review.step {
             None => review.report.run(),
             Some(Step::Start(start)) => start.run(),

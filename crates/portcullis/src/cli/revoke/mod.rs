@@ -135,7 +135,7 @@ impl Revocations {
 }
 
 /// Does something with the database of that data directory.
-pub(super) fn with<T>(
+pub(in crate::cli) fn with<T>(
     home: &Home,
     work: impl AsyncFnOnce(&Durable) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {

@@ -814,3 +814,139 @@ fn tok_19_a_stolen_token_of_an_operator_is_told_of_too() {
         .expect("token.misuse", Some("token_networks"));
     assert_eq!(told["principal"]["sub"], "vic", "{told}");
 }
+
+/// A session of a caller at a server, and a call of the privileged tool in it.
+fn session_of(office: &Office, token: &str) -> (String, Request) {
+    let opened = initialize(token).send(office.gateway.address);
+    let session = opened.header("mcp-session-id").unwrap().to_owned();
+    let body = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+        "params": { "name": "delete_all", "arguments": {} } });
+    let call = call_in(&session, token).body(&body.to_string());
+    (session, call)
+}
+
+#[test]
+fn ses_12_an_elevation_is_of_no_use_in_a_session_of_before() {
+    let office = Office::new();
+    let token = office.idp.draft("alice", &office.gateway.url("notes"));
+    let token = token.claim("roles", json!(["cleaner"])).sign();
+    let other = office.idp.draft("bob", &office.gateway.url("notes")).sign();
+    let (fixed, in_fixed) = session_of(&office, &token);
+    let (bobs, _) = session_of(&office, &other);
+    is_low(&office, &in_fixed);
+    let wish = json!({ "server": "notes", "tool": "delete_all" });
+    office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    let yes = json!({ "approve": true });
+    let approved = office.post("/api/v1/elevations/1/decision", &office.chief("pat"), &yes);
+    office.done(&approved, ("pat", "role:approver"));
+    // At no moment does the old id open anything.
+    let late = wait_for("the end of the session", || {
+        let answer = in_fixed.send(office.gateway.address);
+        assert_ne!(answer.status, 200, "{answer:?}");
+        (answer.status == 404).then_some(answer)
+    });
+    assert_eq!(office.gateway.record_of(&late)["reason"], "unknown");
+    office
+        .gateway
+        .expect("session.terminated", Some("rights_changed"));
+    let (own, in_own) = session_of(&office, &token);
+    assert_ne!(own, fixed);
+    assert_eq!(in_own.send(office.gateway.address).status, 200);
+    // Nobody else's session ends.
+    let go_on = call_in(&bobs, &other).send(office.gateway.address);
+    assert_eq!(go_on.status, 200, "{go_on:?}");
+}
+
+#[test]
+fn tok_16_an_elevation_can_be_withdrawn_by_whoever_may_take_access_away() {
+    let office = Office::new();
+    let alice = cleaner(&office, &office.idp, "alice", "notes");
+    let wish = json!({ "server": "notes", "tool": "delete_all", "reason": "spring" });
+    let raise = |number: u64| {
+        office.post("/api/v1/elevations", &office.token("alice"), &wish);
+        let path = format!("/api/v1/elevations/{number}/decision");
+        let yes = json!({ "approve": true });
+        office.done(
+            &office.post(&path, &office.chief("pat"), &yes),
+            ("pat", "role:approver"),
+        );
+        wait_for("the elevation", || {
+            (alice.send(office.gateway.address).status == 200).then_some(())
+        });
+    };
+    let is_over = || {
+        wait_for("its end", || {
+            (alice.send(office.gateway.address).status == 403).then_some(())
+        });
+        is_low(&office, &alice);
+    };
+    raise(1);
+    let withdraw = |number: u64, token: &str| {
+        let path = format!("/api/v1/elevations/{number}");
+        office.send(&Request::new("DELETE", &path).token(token))
+    };
+    for nobody in ["vic", "aud", "alice", "eve"] {
+        let refused = withdraw(1, &office.token(nobody));
+        office.refused(&refused, 403, ("admin.denied", "role"));
+    }
+    assert_eq!(alice.send(office.gateway.address).status, 200);
+    let done = withdraw(1, &office.token("oli"));
+    office.done(&done, ("oli", "role:operator"));
+    assert_eq!(done.json()["until"], Value::Null, "{done:?}");
+    let told = office.gateway.expect("elevation.withdrawn", None);
+    assert_eq!(told["principal"]["sub"], "oli", "{told}");
+    assert_eq!(told["detail"]["for"], "alice", "{told}");
+    is_over();
+    let again = withdraw(1, &office.token("oli"));
+    office.refused(&again, 409, ("admin.failed", "conflict"));
+    let none = withdraw(7, &office.token("oli"));
+    office.refused(&none, 404, ("admin.failed", "not_found"));
+    // Another tenant's administrator knows nothing of it.
+    let ben = office.beta.draft("ben", &office.audience());
+    let ben = ben
+        .claim("scope", "gate")
+        .claim("roles", json!(["second"]))
+        .sign();
+    let refused = withdraw(1, &ben);
+    assert!([403, 404].contains(&refused.status), "{refused:?}");
+    // The same at the machine.
+    raise(2);
+    let data = office.gateway.data();
+    let data = data.to_str().unwrap();
+    let step = |more: &[&str]| {
+        let ran = portcullis(&[&["access", "elevation"], more, &["--data", data]].concat());
+        let out = String::from_utf8(ran.stdout).unwrap();
+        (
+            ran.status.code(),
+            out,
+            String::from_utf8(ran.stderr).unwrap(),
+        )
+    };
+    let (code, out, _) = step(&["list"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        out.contains("1: \"delete_all\" of \"notes\" for \"alice\""),
+        "{out}"
+    );
+    assert!(out.contains("refused or withdrawn by \"oli\""), "{out}");
+    assert!(out.contains("approved by \"pat\" until 20"), "{out}");
+    let (code, out, _) = step(&["withdraw", "2"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.starts_with("withdrawn: 2: \"delete_all\""), "{out}");
+    is_over();
+    let told = wait_for("its record", || {
+        let all = office.gateway.records("elevation.withdrawn", None);
+        all.into_iter()
+            .find(|one| one["detail"]["elevation"] == "2")
+    });
+    assert_eq!(told["principal"]["iss"], "os", "{told}");
+    let (code, _, err) = step(&["withdraw", "2"]);
+    assert_eq!(code, Some(1), "{err}");
+    let (code, out, _) = step(&["list", "--json"]);
+    let all: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &all[1]["verdict"]),
+        (Some(0), &json!("refuse")),
+        "{all}"
+    );
+}

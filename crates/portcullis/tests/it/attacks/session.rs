@@ -3,6 +3,7 @@
 use crate::harness::{Idp, Request, Scene, call, call_in, encode, hex, initialize, now};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
 use std::collections::HashSet;
 
 /// Enough for a thousand sessions without a pause.
@@ -279,4 +280,70 @@ fn ses_04_never_takes_an_id_that_a_client_chose() {
     assert_ne!(own, mallory);
     scene.permits(&call_in(&own, &token));
     scene.permits(&call("echo").token(&token).set("mcp-session-id", NEVER)); // of no meaning where there are no sessions
+}
+
+#[test]
+fn ses_12_a_session_of_before_other_rights_is_worth_nothing_after_them() {
+    let scene = Scene::new();
+    let draft = || {
+        let draft = scene.draft("alice").claim("scope", "notes.read");
+        let draft = draft.claim("roles", json!(["viewer", "editor"]));
+        draft.claim("groups", json!(["staff"]))
+    };
+    let low = draft().sign();
+    for (raised, what) in [
+        (draft().claim("acr", "urn:example:gold"), "a stronger login"),
+        (
+            draft().claim("roles", json!(["viewer", "admin"])),
+            "another role",
+        ),
+        (draft().claim("roles", json!(["viewer"])), "one role less"),
+        (
+            draft().claim("groups", json!(["staff", "board"])),
+            "a group",
+        ),
+        (draft().claim("scope", "notes.read notes.write"), "a scope"),
+    ] {
+        // As an attacker would, who has fixed the id before the victim steps up.
+        let fixed = scene.session(&low);
+        scene.permits(&call_in(&fixed, &low));
+        let raised = raised.sign();
+        for request in three(&fixed, &raised) {
+            let fixed = scene.session(&low);
+            let request = request.set("mcp-session-id", &fixed);
+            // The server hears that the session is over, and nothing else.
+            let refused = scene.send(&request);
+            assert_eq!(refused.status, 404, "{what} {refused:?}");
+            let record = scene.gateway.record_of(&refused);
+            let told = (&record["event"], &record["reason"]);
+            assert_eq!(told, (&json!("session.reject"), &json!("rights_changed")));
+            assert!(!refused.body.contains(&fixed), "{what}");
+            // It is over, for whoever has it, and with whatever token.
+            for token in [&raised, &low] {
+                let late = call_in(&fixed, token);
+                let late = scene.send(&late);
+                assert_eq!(late.status, 404, "{what} {late:?}");
+                assert_eq!(scene.gateway.record_of(&late)["reason"], "unknown");
+            }
+        }
+        let own = scene.session(&raised);
+        assert_ne!(own, fixed, "{what}");
+        scene.permits(&call_in(&own, &raised));
+    }
+    let over = scene
+        .gateway
+        .expect("session.terminated", Some("rights_changed"));
+    assert!(
+        over["detail"]["owner"]
+            .as_str()
+            .unwrap()
+            .ends_with("|alice")
+    );
+    // A new token of the same rights, told in another order, goes on in the same session.
+    let session = scene.session(&low);
+    let same = draft()
+        .claim("roles", json!(["editor", "viewer", "editor"]))
+        .sign();
+    scene.permits(&call_in(&session, &same));
+    scene.permits(&call_in(&session, &low));
 }

@@ -1,0 +1,23 @@
+//! What a caller's token gives, held against what another one of the same caller gave.
+
+use super::Principal;
+use std::sync::Arc;
+
+impl Principal {
+    /// Whether another token of the same caller gives the same rights: scopes, roles and groups, by a login of the same class.
+    pub(crate) fn has_rights_of(&self, other: &Self) -> bool {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return true;
+        }
+        let same = |one: &[String], other: &[String]| {
+            let holds =
+                |whole: &[String], part: &[String]| part.iter().all(|name| whole.contains(name));
+            one == other || (holds(one, other) && holds(other, one))
+        };
+        self.authentication.class == other.authentication.class
+            && self.has_unknown_groups == other.has_unknown_groups
+            && same(&self.scopes, &other.scopes)
+            && same(&self.roles, &other.roles)
+            && same(&self.groups, &other.groups)
+    }
+}

@@ -1,0 +1,65 @@
+//! What every step of the walk looks at: what was decided beforehand, and what changes meanwhile.
+
+use crate::authenticate::{Proofs, Verified};
+use crate::authorize::policy::Policy;
+use crate::authorize::{Elevations, Gate};
+use crate::inspect::View;
+use crate::protocol::ServerHeaders;
+use crate::quota::{self, Quota};
+use crate::refusal::{Refusal, Unacceptable};
+use crate::session::{self, Sessions, Tasks};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What was decided beforehand: immutable, swapped whole.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The policies.
+    pub policy: Arc<Policy>,
+    /// The servers, by name.
+    pub servers: HashMap<Arc<str>, Server>,
+    /// Who was raised to privileged tools.
+    pub elevations: Arc<Elevations>,
+    /// How long sessions live.
+    pub sessions: session::Limits,
+    /// How much of the arguments a record holds.
+    pub view: View,
+}
+
+/// What was decided about one server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Who may do what with it.
+    pub gate: Gate,
+    /// How much.
+    pub quota: quota::Limits,
+}
+
+/// What changes while exchanges go by: bounded.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Open sessions.
+    pub sessions: Sessions,
+    /// Whose tasks there are.
+    pub tasks: Tasks,
+    /// What was used up.
+    pub quota: Arc<Quota>,
+    /// Tokens that verified.
+    pub verified: Verified,
+    /// Which arguments the servers want in headers too.
+    pub mirrored: ServerHeaders,
+    /// Proofs of possession that were used.
+    pub proofs: Proofs,
+}
+
+impl Rules {
+    /// The server of that name.
+    ///
+    /// # Errors
+    /// [`Unacceptable::Path`] if there is none.
+    pub fn server(&self, name: &str) -> Result<&Server, Refusal> {
+        self.servers
+            .get(name)
+            .ok_or(Refusal::Unacceptable(Unacceptable::Path))
+    }
+}
