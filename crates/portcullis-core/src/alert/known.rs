@@ -47,6 +47,11 @@ pub const KNOWN: &[(&str, Severity, &str)] = &[
         "An issuer's security events do not arrive",
     ),
     ("key.unavailable", Severity::High, "A key cannot be used"),
+    (
+        "key.overdue",
+        Severity::Medium,
+        "A key is not replaced in time",
+    ),
     ("key.rejected", Severity::High, "A new key was not taken up"),
     (
         "secret.unavailable",

@@ -71,8 +71,28 @@ pub(super) fn find_or_make(
     Ok(key)
 }
 
-/// Wraps all data keys anew under a new key.
+/// Wraps all data keys anew under a new key. If that fails, the new one is destroyed again.
 pub(super) fn rewrap(
+    connection: &mut Connection,
+    wrapping: &WrappingKeys,
+) -> Result<Rewrapped, NotSealed> {
+    let done = wrapped_anew(connection, wrapping);
+    if done.is_err() {
+        // What cannot be cleared away now is at the next start.
+        drop(clear(connection, wrapping));
+    }
+    done
+}
+
+fn clear(connection: &mut Connection, wrapping: &WrappingKeys) -> Result<(), NotSealed> {
+    let step = begin(connection)?;
+    match current(&step)? {
+        Some((_, name)) => wrapping.keep_only(&name),
+        None => Ok(()),
+    }
+}
+
+fn wrapped_anew(
     connection: &mut Connection,
     wrapping: &WrappingKeys,
 ) -> Result<Rewrapped, NotSealed> {
@@ -92,10 +112,7 @@ pub(super) fn rewrap(
         .map_err(Failed::from)?;
     step.commit().map_err(Failed::from)?;
     // The old one is needed by nothing now. If this is cut short, the next start does it.
-    let step = begin(connection)?;
-    if let Some((_, name)) = current(&step)? {
-        wrapping.keep_only(&name)?;
-    }
+    clear(connection, wrapping)?;
     Ok(Rewrapped {
         name,
         keys: held.len(),

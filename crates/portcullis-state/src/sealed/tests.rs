@@ -199,6 +199,27 @@ fn tok_12_a_rewrapping_that_broke_off_leaves_a_sound_state() {
 }
 
 #[test]
+fn tok_12_a_rewrapping_that_fails_leaves_the_old_key_only() {
+    let home = Home::new();
+    run(async {
+        let sealer = home.sealer().await.unwrap();
+        let token = sealer.seal(slot("acme", "1"), &canary()).await.unwrap();
+        let old = home.keys();
+        // What was wrapped does not open with what is there now.
+        let own = std::fs::read(&old[0]).unwrap();
+        std::fs::write(&old[0], [7; 32]).unwrap();
+        for _ in 0..3 {
+            assert!(sealer.rewrap().await.is_err());
+            assert_eq!(home.keys(), old);
+        }
+        std::fs::write(&old[0], own).unwrap();
+        sealer.rewrap().await.unwrap();
+        let opened = sealer.reveal(slot("acme", "1"), &token).await.unwrap();
+        assert_eq!(opened.expose(), CANARY);
+    });
+}
+
+#[test]
 fn tok_12_bounds_hold() {
     let home = Home::new();
     run(async {

@@ -19,7 +19,7 @@ mod office;
 use crate::config::{self, Checked};
 use crate::egress::Egress;
 use crate::issuers::{Source, Trusted};
-use crate::keys::Signers;
+use crate::keys::{Signers, Turns};
 use crate::relay::Live;
 use crate::secrets::{Lease, Leases};
 use crate::sign_in::SignIns;
@@ -52,7 +52,7 @@ use std::time::Duration;
 use strengths::{privileged, strengths};
 use tenants::{membership, tenants_of};
 use tokio_util::task::TaskTracker;
-use upstreams::{client_for, fingerprint, upstream};
+use upstreams::{by_name, client_for, fingerprint, upstream};
 
 /// A token of our own issuer is never accepted with more clock skew than this.
 const OWN_SKEW: Duration = Duration::from_secs(5);
@@ -140,6 +140,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         directories: Arc::new(directories(checked, workshop)),
         authority: authority::authority(checked, (workshop, &egress))?,
         published: published(checked, workshop.signers),
+        turns: Arc::new(Turns::of(checked)),
         misuse: checked.misuse.clone(),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
@@ -228,13 +229,6 @@ fn rules_of(
         },
         quota: quota_of(&checked.quota, &server.tools),
     }
-}
-
-fn by_name(upstreams: &Upstreams) -> BTreeMap<Arc<str>, Arc<Upstream>> {
-    let named = upstreams.iter();
-    named
-        .map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream)))
-        .collect()
 }
 
 /// All servers together as one upstream, which every reload keeps.

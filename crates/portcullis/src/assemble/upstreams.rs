@@ -16,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::header::{HeaderName, HeaderValue};
 use portcullis_sandbox::Spec;
 use rustls::pki_types::ServerName;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -199,4 +200,11 @@ pub(super) fn fingerprint(
         }
     }
     URL_SAFE_NO_PAD.encode(hash.finish())
+}
+
+pub(super) fn by_name(upstreams: &super::Upstreams) -> BTreeMap<Arc<str>, Arc<Upstream>> {
+    let named = upstreams.iter();
+    named
+        .map(|(name, (_, upstream))| (Arc::clone(name), Arc::clone(upstream)))
+        .collect()
 }

@@ -119,6 +119,12 @@ pub(super) const REVIEW_EVERY: Range<Span> = spans(
 );
 pub(super) const REVIEW_WITHIN: Range<Span> =
     spans(Span::secs(14 * DAY), Span::secs(1), Span::secs(90 * DAY));
+/// Shorter, and too many of before could count.
+pub(super) const ROTATE_EVERY: Range<Span> = spans(
+    Span::secs(90 * DAY),
+    Span::secs(DAY),
+    Span::secs(3650 * DAY),
+);
 pub(super) const ACCESS: Range<Span> = spans(Span::secs(600), Span::secs(10), Span::secs(900));
 pub(super) const REFRESH: Range<Span> =
     spans(Span::secs(7 * DAY), Span::secs(60), Span::secs(90 * DAY));

@@ -4,6 +4,7 @@ use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
 pub(crate) use super::granted::{Admin, Appointed, Boundary, Grant, Review, Tenant, Who};
 use super::provider::Provider;
+use super::rotate::RotateEvery;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
 use super::trust::{Pins, Tls, Trust};
@@ -66,6 +67,8 @@ pub(crate) struct Checked {
     pub(crate) borrowing: Borrowing,
     /// Where keys of our own are that are no files.
     pub(crate) pkcs11: Option<Pkcs11>,
+    /// How often keys of our own are replaced.
+    pub(crate) rotate_every: RotateEvery,
     /// The vaults that it may be read of.
     pub(crate) vaults: Vec<Arc<Vault>>,
     /// INVARIANT: made by `check::file` only, when there was no problem.

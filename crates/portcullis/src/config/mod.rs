@@ -17,6 +17,8 @@ mod raw_tenant;
 mod raw_trust;
 mod raw_secrets;
 mod raw_pkcs11;
+mod raw_keys;
+mod rotate;
 mod bounds;
 mod quantity;
 mod shape;

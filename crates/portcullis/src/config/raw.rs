@@ -3,6 +3,7 @@
 use super::bounds;
 use super::raw_credentials::Credentials;
 use super::raw_issuer::Issuer;
+use super::raw_keys::Keys;
 use super::raw_pkcs11::Pkcs11;
 pub(super) use super::raw_quota::Quota;
 pub(super) use super::raw_secrets::{
@@ -45,6 +46,8 @@ pub(super) struct Raw {
     pub(super) vaults: BTreeMap<String, Vault>,
     pub(super) azure_key_vault: Option<AzureKeyVault>,
     pub(super) pkcs11: Option<Pkcs11>,
+    #[serde(default)]
+    pub(super) keys: Keys,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]
     pub(super) issuers: BTreeMap<String, Issuer>,

@@ -44,6 +44,7 @@ pub(super) const ORDER: &[&str] = &[
     "vaults",
     "azure_key_vault",
     "pkcs11",
+    "keys",
     "issuers",
     "authority",
     "servers",

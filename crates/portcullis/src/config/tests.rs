@@ -1321,6 +1321,23 @@ fn auth_02_refuses_presets_that_would_let_others_in() {
 }
 
 #[test]
+fn tok_15_ages_of_keys_are_checked() {
+    let line = |text: &str| format!("[keys.rotate_every]\n{text}\n");
+    for (text, column, words) in [
+        ("issuer = \"23h\"", 10, "1d to 3650d"),
+        ("audit = \"9999d\"", 9, "out of range"),
+        ("wrapping = \"soon\"", 12, "not a duration"),
+    ] {
+        let key = text.split(' ').next().unwrap();
+        let key = format!("keys.rotate_every.{key}");
+        refuses(&line(text), 2, column, &key, words);
+    }
+    let checked = reads(&format!("{}{REST}", line("client = \"30d\""))).unwrap();
+    assert_eq!(checked.rotate_every.signing.len(), 1);
+    assert!(checked.rotate_every.wrapping.is_none());
+}
+
+#[test]
 fn tok_06_each_server_of_entra_has_an_audience_of_its_own() {
     let entra = format!("[issuers.a]\nprovider = \"entra\"\ntenant = \"{TENANT}\"\n");
     let rest = "[servers.rest]\nurl = \"https://rest.example/mcp\"\n";

@@ -4,8 +4,8 @@
 //! lock, and each step of it is durable before the next begins. One that was cut short is finished, or undone, by whoever
 //! opens the ring.
 
-use super::standing::{Next, Retired, Rotation, Standing};
-use super::{Public, Purpose, read_private, replace_private, write_private};
+use super::standing::{Next, Retired, Standing};
+use super::{Public, Purpose, read_private, replace_private};
 use anyhow::{Context as _, bail};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
@@ -15,8 +15,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The most keys of before that still count.
-const MAX_RETIRED: usize = 16;
 /// The longest file of a ring, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -110,62 +108,6 @@ impl Ring {
         Ok(opened)
     }
 
-    /// Makes a new key, which signs when its time has come.
-    ///
-    /// # Errors
-    /// As [`Ring::open`]; also if another one waits already, or too many of before still count.
-    pub(crate) fn rotate(&self, rotation: Rotation, now: Timestamp) -> anyhow::Result<Opened> {
-        let _alone = self.lock()?;
-        let mut standing = self.recovered(now)?.standing;
-        if let Some(next) = standing.next.take() {
-            if !rotation.lead.is_zero() {
-                bail!("the key {} waits already to be the next one", next.key.kid);
-            }
-            // Whoever has seen our keys has seen that one too.
-            self.write(&standing)?;
-            std::fs::remove_file(self.next_file())?;
-        }
-        if standing.retired.len() >= MAX_RETIRED {
-            bail!("{MAX_RETIRED} keys of before still count: wait until one of them does not");
-        }
-        self.make_next(&mut standing, rotation, now)?;
-        self.recovered(now)
-    }
-
-    /// Makes a key that signs at once, and whose file takes the place of whatever is there.
-    ///
-    /// # Errors
-    /// As [`Ring::open`].
-    pub(super) fn renew(&self, now: Timestamp) -> anyhow::Result<()> {
-        let _alone = self.lock()?;
-        let mut standing = self.standing()?;
-        if standing.next.is_some() {
-            return Ok(());
-        }
-        remove(&self.next_file())?;
-        let rotation = Rotation {
-            lead: Duration::ZERO,
-            overlap: Duration::ZERO,
-            by: "configuration".to_owned(),
-        };
-        self.make_next(&mut standing, rotation, now)
-    }
-
-    fn make_next(
-        &self,
-        standing: &mut Standing,
-        rotation: Rotation,
-        now: Timestamp,
-    ) -> anyhow::Result<()> {
-        let key = self.purpose.fresh()?;
-        write_private(&self.next_file(), key.expose())
-            .with_context(|| format!("cannot write {}", self.next_file().display()))?;
-        self.sync()?;
-        let key = Public::of(self.purpose, &key)?;
-        standing.next = Some(Next::of(key, rotation, now));
-        self.write(standing)
-    }
-
     /// The next key signs from now on, as the log says.
     ///
     /// # Errors
@@ -217,7 +159,7 @@ impl Ring {
     }
 
     /// Finishes or undoes what was begun, then reads.
-    fn recovered(&self, now: Timestamp) -> anyhow::Result<Opened> {
+    pub(super) fn recovered(&self, now: Timestamp) -> anyhow::Result<Opened> {
         if let Some((key, overlap)) = &self.elsewhere {
             return self.adopted(key, *overlap, now);
         }
@@ -273,7 +215,7 @@ impl Ring {
     }
 
     /// What the ring says; a key without one is taken as it is.
-    fn standing(&self) -> anyhow::Result<Standing> {
+    pub(super) fn standing(&self) -> anyhow::Result<Standing> {
         if let Some(standing) = self.look()? {
             return Ok(standing);
         }
@@ -337,7 +279,7 @@ impl Ring {
     }
 
     /// Puts it in the place of the old one, whole.
-    fn write(&self, standing: &Standing) -> anyhow::Result<()> {
+    pub(super) fn write(&self, standing: &Standing) -> anyhow::Result<()> {
         let path = self.ring_file();
         let written = serde_json::to_vec_pretty(standing)
             .map_err(std::io::Error::from)
@@ -345,28 +287,19 @@ impl Ring {
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn sync(&self) -> std::io::Result<()> {
+    pub(super) fn sync(&self) -> std::io::Result<()> {
         File::open(&self.directory)?.sync_all()
     }
 
-    /// Until it is dropped, nobody else changes keys here.
-    fn lock(&self) -> anyhow::Result<File> {
-        let path = self.directory.join("lock");
-        let open = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let locked = open.and_then(|file| file.lock().map(|()| file));
-        locked.with_context(|| format!("cannot lock {}", path.display()))
+    pub(super) fn lock(&self) -> anyhow::Result<File> {
+        alone(&self.directory)
     }
 
     fn file(&self) -> PathBuf {
         self.directory.join(self.purpose.file())
     }
 
-    fn next_file(&self) -> PathBuf {
+    pub(super) fn next_file(&self) -> PathBuf {
         self.beside(".next")
     }
 
@@ -384,8 +317,21 @@ const fn holds(is_there: bool) -> &'static str {
     if is_there { "is not" } else { "has lost" }
 }
 
+/// Until it is dropped, nobody else changes keys in this directory.
+pub(super) fn alone(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join("lock");
+    let open = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    let locked = open.and_then(|file| file.lock().map(|()| file));
+    locked.with_context(|| format!("cannot lock {}", path.display()))
+}
+
 /// Sees to it that there is no such file.
-fn remove(path: &Path) -> std::io::Result<()> {
+pub(super) fn remove(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         done => done,
@@ -394,6 +340,8 @@ fn remove(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Rotation;
+    use super::super::another::MAX_RETIRED;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
@@ -542,6 +490,53 @@ mod tests {
             ring.rotate(rotation(0, 360), NOW).unwrap();
         }
         assert!(ring.rotate(rotation(0, 360), NOW).is_err());
+    }
+
+    #[test]
+    fn tok_15_a_key_is_replaced_by_its_age_once_whoever_looks() {
+        const DAY: Duration = Duration::from_hours(24);
+        let directory = tempfile::tempdir().unwrap();
+        let ring = ring(&directory);
+        let turn = |now| ring.rotate_if_old(DAY, rotation(0, 360), now).unwrap();
+        turn(NOW);
+        assert!(ring.look().unwrap().is_none(), "there is none yet");
+        let made = ring.open(NOW).unwrap().standing.made;
+        let at = |seconds: u64| Timestamp::from_seconds(made + seconds);
+        let first = ring.look().unwrap().unwrap().signs.kid;
+        turn(at(86_399));
+        assert_eq!(ring.look().unwrap().unwrap().signs.kid, first);
+        // A year has passed, and many look at the same time.
+        std::thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| turn(at(365 * 86_400)));
+            }
+        });
+        let standing = ring.open(at(365 * 86_400)).unwrap().standing;
+        assert_eq!(standing.retired.len(), 1);
+        assert_ne!(standing.signs.kid, first);
+        // The clock goes back: what was made in the future is as old as nobody knows, once.
+        for _ in 0..3 {
+            turn(at(0));
+        }
+        assert_eq!(ring.open(at(0)).unwrap().standing.retired.len(), 2);
+        // A little may happen to any clock.
+        turn(Timestamp::from_seconds(made - 3600));
+        assert_eq!(ring.open(at(0)).unwrap().standing.retired.len(), 2);
+    }
+
+    #[test]
+    fn tok_15_a_key_that_waits_is_not_replaced_by_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let ring = ring(&directory);
+        let made = ring.open(NOW).unwrap().standing.made;
+        let due = Timestamp::from_seconds(made + 86_400);
+        for _ in 0..2 {
+            let every = Duration::from_hours(24);
+            ring.rotate_if_old(every, rotation(300, 360), due).unwrap();
+        }
+        let next = ring.look().unwrap().unwrap().next.unwrap().key.kid;
+        let then = Timestamp::from_seconds(made + 86_700);
+        assert_eq!(ring.open(then).unwrap().standing.signs.kid, next);
     }
 
     fn fresh_bytes() -> Vec<u8> {

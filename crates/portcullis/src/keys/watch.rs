@@ -1,6 +1,7 @@
 //! Keeps a running gateway up with its keys: what has changed on the disk, and what changes because its time has come.
 
 use super::ring::Change;
+use super::schedule::Schedule;
 use super::wrapping::only;
 use super::{LogKey, Purpose, Signer, Unready};
 use crate::clock;
@@ -73,14 +74,15 @@ pub(crate) fn keep_up(
         why: None,
         unready: None,
     };
-    let watching = watch(Arc::clone(gateway), (watched, log), wrapping);
+    let by_age = (wrapping, Schedule::new(home.keys()));
+    let watching = watch(Arc::clone(gateway), (watched, log), by_age);
     gateway.tasks.spawn(watching);
 }
 
 async fn watch(
     gateway: Arc<Gateway>,
     (mut watched, mut log): ([Watched; 3], WatchedLog),
-    mut wrapping: Wrapping,
+    (mut wrapping, mut schedule): (Wrapping, Schedule),
 ) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,12 +99,13 @@ async fn watch(
             log.ask(&within);
             wrapping.look(&within);
             wrapping.ask(&within);
-            (watched, log, wrapping)
+            schedule.look(&within);
+            (watched, log, wrapping, schedule)
         });
         let Ok(back) = looked.await else {
             return tracing::error!("keys are not watched any more");
         };
-        (watched, log, wrapping) = back;
+        (watched, log, wrapping, schedule) = back;
     }
 }
 
@@ -174,16 +177,21 @@ impl WatchedLog {
     }
 }
 
-fn tell_rejected(gateway: &Gateway, word: &str, (before, now): (&Option<String>, &Option<String>)) {
+fn tell_rejected(gateway: &Gateway, word: &str, why: (&Option<String>, &Option<String>)) {
+    tell_once(gateway, ("key.rejected", word), why);
+}
+
+/// Tells why the old key stays, if it was not told before.
+pub(super) fn tell_once(
+    gateway: &Gateway,
+    (event, word): (&'static str, &str),
+    (before, now): (&Option<String>, &Option<String>),
+) {
     let Some(why) = now.as_ref().filter(|_| before != now) else {
         return;
     };
-    tracing::error!(
-        key = word,
-        why,
-        "the key was not taken up, the old one stays"
-    );
-    let mut record = Record::new("key.rejected");
+    tracing::error!(key = word, event, why, "the old key stays");
+    let mut record = Record::new(event);
     record.detail.set("key", word);
     record.detail.set("problem", why.as_str());
     note(&gateway.recorder, record);

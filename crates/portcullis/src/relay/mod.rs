@@ -29,7 +29,7 @@ use crate::clock;
 use crate::export::Export;
 use crate::flood::Floods;
 use crate::issuers::Issuers;
-use crate::keys::Signer;
+use crate::keys::{Signer, Turns};
 use crate::listener::{Body, Edge, Refused, Unread, refuse, set_nonce};
 use crate::operators::Office;
 use crate::record::{Caller, Exchange, note, note_stranger};
@@ -109,6 +109,8 @@ pub(crate) struct Live {
     pub(crate) published: Published,
     /// The authorization server that clients see, if there is one.
     pub(crate) authority: Option<Arc<Authority>>,
+    /// Which keys of ours are replaced by their age.
+    pub(crate) turns: Arc<Turns>,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
     /// What the policy is made of, as reviews hold back some of it.

@@ -177,6 +177,17 @@ impl Keyring {
         }
     }
 
+    /// Another key wraps those under which grants are sealed.
+    ///
+    /// # Errors
+    /// [`NotSealed`]; then the old one does.
+    pub(super) async fn rewrap(&self) -> Result<(), NotSealed> {
+        match &self.kept {
+            Some((_, sealer)) => sealer.rewrap().await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets a grant on the disk.
     pub(super) async fn forget(&self, server: &str, principal: &str) {
         let Some((durable, _)) = &self.kept else {

@@ -136,6 +136,14 @@ impl SignIns {
         self.keyring.lock_up();
     }
 
+    /// Another key wraps those under which something is sealed.
+    ///
+    /// # Errors
+    /// [`NotSealed`]; then the old one does.
+    pub(crate) async fn rewrap(&self) -> Result<(), NotSealed> {
+        self.keyring.rewrap().await
+    }
+
     /// One that keeps nothing, to judge a configuration by.
     pub(crate) fn nowhere() -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! Who can read and change the files of an installation, and are the keys those that they should be?
 
 use super::Findings;
+use crate::clock;
 use crate::config::Checked;
-use crate::keys::{Purpose, Ring};
+use crate::keys::{Overdue, Purpose, Ring, Turns};
 use crate::lifecycle::{Home, LOG_NAME};
 use portcullis_audit::{SigningKey, VerifierKey, signer};
 use portcullis_core::secret::Secret;
@@ -90,6 +91,9 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
         let place = checked.and_then(|checked| checked.pkcs11.as_ref());
         place.and_then(|place| purpose.label(place)).is_none()
     };
+    if let Some(checked) = checked {
+        ages(checked, &directory, findings);
+    }
     let needed = [Purpose::Issuer, Purpose::Audit];
     for purpose in needed.iter().filter(|purpose| is_here(purpose)) {
         let path = directory.join(purpose.file());
@@ -123,6 +127,20 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
                 "restore the key and its ring from your backup",
             ),
         }
+    }
+}
+
+/// Whatever replaces keys by their age has not.
+fn ages(checked: &Checked, directory: &Path, findings: &mut Findings) {
+    // What cannot be read is told elsewhere.
+    let overdue = Turns::of(checked).overdue(directory, clock::now());
+    for Overdue { key, every } in overdue.unwrap_or_default() {
+        let days = every.as_secs() / 86_400;
+        findings.warning(
+            "keys.overdue",
+            format!("the key {key:?} is older than the {days} days of keys.rotate_every"),
+            "see that the gateway runs, and look for key.overdue in its log: it says what is in the way",
+        );
     }
 }
 

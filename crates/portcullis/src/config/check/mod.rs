@@ -27,6 +27,7 @@ mod authority;
 mod secrets;
 mod keepers;
 mod pkcs11;
+mod keys;
 mod desk;
 
 use super::checked::{Checked, Proof};
@@ -68,6 +69,7 @@ pub(super) fn file(
     let audit = audit.map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
     let collector = raw.telemetry.pins.and_then(|raw| collector(&mut desk, raw));
     let pkcs11 = raw.pkcs11.and_then(|raw| pkcs11::pkcs11(&mut desk, raw));
+    let rotate_every = keys::keys(&mut desk, raw.keys, pkcs11.as_ref());
     let egress = egress(&mut desk, raw.egress);
     let misuse = misuse::misuse(&mut desk, raw.misuse);
     let alerts = alerts::alerts(&mut desk, raw.alerts);
@@ -103,6 +105,7 @@ pub(super) fn file(
             audit,
             collector,
             pkcs11,
+            rotate_every,
             egress,
             misuse,
             alerts,

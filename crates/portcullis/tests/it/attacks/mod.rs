@@ -24,6 +24,7 @@ mod signed_in;
 mod agreed;
 mod lifetime;
 mod proof;
+mod scheduled;
 mod scope;
 mod step_up;
 mod revocation;
