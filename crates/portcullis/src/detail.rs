@@ -17,6 +17,10 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
         record.detail.set(name, fact.as_str());
     }
     let principal = trail.principal.as_ref();
+    if let Some(principal) = principal.filter(|principal| principal.provider.is_some()) {
+        // The record names whoever vouches; `jti` is one of who has made the token.
+        record.detail.set("token_iss", principal.issuer.as_str());
+    }
     if principal.is_some_and(|principal| principal.has_unknown_groups) {
         record.detail.set("groups", "unknown");
     }

@@ -209,7 +209,7 @@ impl Exchange {
         record.reason = came.reason.map(Into::into);
         if let Some(principal) = &self.trail.principal {
             record.principal = Some(Principal {
-                iss: principal.issuer.as_str().into(),
+                iss: principal.vouched_by().into(),
                 sub: principal.subject.as_str().into(),
             });
             record.client = principal.client.as_deref().map(Into::into);

@@ -27,7 +27,7 @@ impl Refused {
 
 pub(crate) fn person(identity: &Identity) -> Person {
     Person {
-        issuer: identity.issuer.clone(),
+        issuer: identity.vouched_by().to_owned(),
         subject: identity.subject.clone(),
     }
 }

@@ -181,6 +181,9 @@ impl Gateway {
     pub(crate) fn admits(&self, principal: &Principal) -> Result<(), Refusal> {
         self.revocations.known()?;
         self.feeds.known(&principal.issuer)?;
+        if let Some(provider) = &principal.provider {
+            self.feeds.known(provider)?;
+        }
         Ok(self.issuers.check_revoked(principal)?)
     }
 
@@ -263,7 +266,7 @@ impl Gateway {
             (Kind::Claim, Some((claim, value))) => {
                 let is_meant = |identity: &Identity| {
                     let mut claims = identity.claims.iter();
-                    identity.issuer == whom.issuer
+                    [identity.vouched_by(), &identity.issuer].contains(&&*whom.issuer)
                         && claims.any(|(own, text)| own == claim && text == value)
                 };
                 let keys = self.state.verified.keys_of(is_meant);

@@ -269,11 +269,13 @@ impl Granted {
         })
     }
 
-    /// Whether the user, as we (`own`) or the provider call them, or the client was revoked since it was made; or the provider
-    /// that vouches for the user is not believed any more.
+    /// Whether the user, as we (`own`) or the provider call them, or the client was revoked since it was made; or users
+    /// do not sign in any more where this one did.
     pub fn is_revoked(&self, own: &str, trust: &Trust, made: Timestamp) -> bool {
         let user = &self.user;
-        if !trust.issuers.contains_key(&user.issuer) {
+        let own_issuer = trust.issuers.get(own);
+        let vouching = own_issuer.and_then(|own| own.claims.provider.as_ref());
+        if vouching.is_none_or(|vouching| vouching.by != user.issuer) {
             return true;
         }
         let mut claims = user.claims.clone();

@@ -4,7 +4,7 @@ use super::*;
 use crate::client::{Kind, Metadata};
 use crate::redirect::Policy;
 use crate::user::Person;
-use portcullis_core::authenticate::{Claims, Introspection, Issuer, Keys, Revoked};
+use portcullis_core::authenticate::{Claims, Introspection, Issuer, Keys, Revoked, Vouching};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -81,7 +81,10 @@ fn trust(revoked: Revoked) -> Trust {
         max_lifetime: Duration::from_hours(1),
         skew: Duration::ZERO,
         claims: Claims {
-            provider: Some(PROVIDER.to_owned()),
+            provider: Some(Vouching {
+                claim: PROVIDER.to_owned(),
+                by: IDP.to_owned(),
+            }),
             ..Claims::default()
         },
         lookalikes: Vec::new(),
@@ -297,7 +300,12 @@ fn auth_03_nobody_is_vouched_for_by_a_provider_that_was_removed() {
     let (own, server, bound) = (client("app", false), resource(), bound());
     let form = form(&good());
     let mut trust = trust(Revoked::default());
-    trust.issuers.remove(IDP);
+    let signs_in_here = Vouching {
+        claim: PROVIDER.to_owned(),
+        by: ISSUER.to_owned(),
+    };
+    let own_issuer = trust.issuers.get_mut(ISSUER).unwrap();
+    own_issuer.claims.provider = Some(signs_in_here);
     let request = Request {
         client: &own,
         key: None,

@@ -37,8 +37,17 @@ pub struct Claims {
     pub forbidden: Vec<String>,
     /// To which tenant its callers belong.
     pub membership: Membership,
-    /// Names who vouches for the user, where that is not the issuer itself: then what is revoked there is revoked.
-    pub provider: Option<String>,
+    /// Who vouches for users that have not signed in at the issuer itself: theirs they are, and what is revoked there is revoked.
+    pub provider: Option<Vouching>,
+}
+
+/// Who vouches for the users of an issuer that leaves their sign-in to somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vouching {
+    /// The claim that says so.
+    pub claim: String,
+    /// All that it may say. A token in which somebody else vouches is refused.
+    pub by: String,
 }
 
 impl Default for Claims {
@@ -132,6 +141,33 @@ impl Claims {
             Some(first) if !self.one_of.iter().any(is_there) => Err(wrong(first)),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Who vouches for the user, if not the issuer itself.
+    pub(super) fn provider(
+        &self,
+        claims: &Map<String, Value>,
+        issuer: &str,
+    ) -> Result<Option<String>, Unauthenticated> {
+        let Some(vouching) = &self.provider else {
+            return Ok(None);
+        };
+        match claims.get(&vouching.claim) {
+            None => Ok(None),
+            Some(Value::String(named)) if *named == vouching.by => {
+                Ok((named != issuer).then(|| named.clone()))
+            }
+            Some(_) => Err(Unauthenticated::Claim {
+                name: vouching.claim.clone(),
+            }),
+        }
+    }
+
+    /// Who vouches for a user of whom these plain claims are known.
+    pub(super) fn vouching<'a>(&self, claims: &'a [(String, String)]) -> Option<&'a str> {
+        let named = &self.provider.as_ref()?.claim;
+        let found = claims.iter().find(|(name, _)| name == named);
+        found.map(|(_, provider)| provider.as_str())
     }
 
     pub(super) fn client(

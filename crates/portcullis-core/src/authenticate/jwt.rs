@@ -212,11 +212,11 @@ pub(super) fn identify(
     let subject = names.subject(&claims, client.as_deref())?;
     let groups = names.groups(&claims)?;
     let (scopes, implied) = names.all_scopes(&claims)?;
-    let provider = names.provider.as_ref();
-    let provider = provider.and_then(|named| text(&claims, named));
+    let provider = names.provider(&claims, &issuer.issuer)?;
     Ok(Identity {
         // Users of a provider are theirs: what the issuer itself calls by the same name is somebody else.
         key: key_of(provider.as_deref().unwrap_or(&issuer.issuer), &subject),
+        provider,
         issuer: issuer.issuer.clone(),
         subject,
         client,
@@ -255,6 +255,7 @@ pub(crate) fn signed_in(
     Ok(Identity {
         key: key_of(&issuer.issuer, &subject),
         issuer: issuer.issuer.clone(),
+        provider: None,
         subject,
         client: Some(client.to_owned()),
         token_id: None,

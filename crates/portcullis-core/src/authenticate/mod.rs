@@ -32,7 +32,7 @@ pub use cache::Verified;
 pub use challenge::{challenges, metadata, step_up_challenges, wanted};
 pub use claimed::Claimed;
 pub(crate) use claimed::issued_for;
-pub use claims::{ClaimPath, Claims};
+pub use claims::{ClaimPath, Claims, Vouching};
 pub use confirm::{BadCertificate, Confirmation, Thumbprint};
 pub use declared::{ClaimKind, ClaimValue, DeclaredClaim};
 pub use dpop::{BadProof, PROOF_ALGORITHMS, Proofs, Proved, prove};
@@ -59,8 +59,10 @@ pub struct Principal(Arc<Identity>, Option<Arc<Secret<String>>>);
 /// What is known of a caller once the token has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Who vouches: the token's `iss`, or `os` for the operating system.
+    /// Who has made the token: its `iss`, or `os` for the operating system.
     pub issuer: String,
+    /// The provider at which the user has signed in, where that is not the issuer itself.
+    pub provider: Option<String>,
     /// Whom it names: the token's `sub`, or the claim that stands for it, or the numeric user id.
     pub subject: String,
     /// The OAuth client that presented it (`client_id`, else `azp`, unless the issuer calls it otherwise).
@@ -96,12 +98,17 @@ pub struct Identity {
     pub lifetime: Duration,
     /// The tenant to which the caller belongs, if to any.
     pub tenant: Option<Arc<str>>,
-    /// The server-side key of this principal: `<issuer>|<subject>` with `|` and `%` escaped in both. Of a user who has signed
-    /// in at a provider it has the provider, not the issuer of the token.
+    /// The server-side key of this principal: `<who vouches>|<subject>` with `|` and `%` escaped in both.
     pub key: Arc<str>,
 }
 
 impl Identity {
+    /// Who vouches for the caller: whose the subject is, wherever one is named. That is the provider at which a user has signed
+    /// in, and else the issuer of the token.
+    pub fn vouched_by(&self) -> &str {
+        self.provider.as_deref().unwrap_or(&self.issuer)
+    }
+
     /// The scopes that the token itself names.
     pub fn named_scopes(&self) -> Vec<String> {
         let named = self.scopes.iter();
@@ -156,6 +163,7 @@ impl fmt::Debug for Principal {
 pub fn operating_system_user(uid: u32, name: &str, started: Timestamp) -> Principal {
     Principal::new(Identity {
         issuer: "os".to_owned(),
+        provider: None,
         subject: uid.to_string(),
         client: None,
         token_id: None,
@@ -202,15 +210,6 @@ pub struct Issuer {
     pub lookalikes: Vec<Lookalike>,
     /// Which tokens it is asked about.
     pub introspection: Introspection,
-}
-
-impl Issuer {
-    /// Who vouches for this user, if not the issuer itself.
-    fn provider<'a>(&self, claims: &'a [(String, String)]) -> Option<&'a str> {
-        let named = self.claims.provider.as_deref()?;
-        let found = claims.iter().find(|(name, _)| name == named);
-        found.map(|(_, provider)| provider.as_str())
-    }
 }
 
 /// All that a token is verified against: one consistent set, replaced whole.

@@ -162,7 +162,7 @@ impl Trust {
         }
         let issuer = self.issuers.get(named.issuer);
         let skew = issuer.map_or(Duration::ZERO, |issuer| issuer.skew.min(MAX_SKEW));
-        let provider = issuer.and_then(|issuer| issuer.provider(named.claims));
+        let provider = issuer.and_then(|issuer| issuer.claims.vouching(named.claims));
         match self.revoked.find(named, provider, skew) {
             Some(cause) => Err(Unauthenticated::Revoked { cause }),
             None => Ok(()),

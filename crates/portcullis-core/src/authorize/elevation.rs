@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub struct Elevations(HashMap<(String, String, String), Timestamp>);
 
 impl Elevations {
-    /// Raises somebody, by the `iss` and `sub` of their tokens, to a tool of a server.
+    /// Raises somebody, by who vouches for them and their `sub`, to a tool of a server.
     pub fn raise(
         &mut self,
         (issuer, subject): (&str, &str),

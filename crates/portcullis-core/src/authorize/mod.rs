@@ -316,6 +316,7 @@ fn ask(policy: &Policy, question: &Question<'_>) -> Result<String, Forbidden> {
 fn subject(principal: &Principal) -> Subject<'_> {
     Subject {
         issuer: &principal.issuer,
+        vouched_by: principal.vouched_by(),
         subject: &principal.subject,
         client: principal.client.as_deref(),
         roles: &principal.roles,

@@ -147,7 +147,7 @@ pub fn may_decide(
     (issuer, subject): (&str, &str),
     who: Option<&Who>,
 ) -> Result<(), Objection> {
-    if (identity.issuer.as_str(), identity.subject.as_str()) == (issuer, subject) {
+    if (identity.vouched_by(), identity.subject.as_str()) == (issuer, subject) {
         return Err(Objection::Starter);
     }
     let Some(who) = who.filter(|who| **who != Who::Anyone) else {
@@ -166,7 +166,7 @@ pub(crate) fn is_one(who: &Who, identity: &Identity) -> bool {
     match who {
         Who::Anyone => true,
         Who::Subject { issuer, subject } => {
-            let is_theirs = |issuer: &String| *issuer == identity.issuer;
+            let is_theirs = |issuer: &String| *issuer == identity.vouched_by();
             *subject == identity.subject && issuer.as_ref().is_none_or(is_theirs)
         }
         Who::Role(role) => identity.roles.contains(role),
@@ -230,6 +230,19 @@ mod tests {
             let reviewer = identity(subject, &roles);
             let decided = may_decide(&reviewer, starter, who.as_ref());
             assert_eq!(decided, expected, "{subject} {who:?}");
+        }
+        // Who has signed in at a provider is the provider's, whoever has made the token.
+        let signed_in = Identity {
+            issuer: "https://gate.example".to_owned(),
+            provider: Some("https://idp.example".to_owned()),
+            ..identity("bea", &[])
+        };
+        for (user, expected) in [
+            ("user:https://idp.example|bea", Err(Objection::OwnAccess)),
+            ("user:https://gate.example|bea", Ok(())),
+        ] {
+            let who: Who = user.parse().unwrap();
+            assert_eq!(may_decide(&signed_in, starter, Some(&who)), expected);
         }
         let unsure = Identity {
             has_unknown_groups: true,

@@ -2,13 +2,15 @@
 
 use super::credentials::identification;
 use super::upstreams::client_for;
-use super::{Workshop, own_issuer, scopes};
+use super::{Workshop, issuer_name, own_issuer, scopes};
 use crate::authority::{Authority, Documents, Relying};
 use crate::config::{self, Checked, HttpUrl};
 use crate::egress::Egress;
 use crate::tls::{BadTls, Peer};
 use anyhow::Context as _;
+use portcullis_authority::grant::PROVIDER;
 use portcullis_authority::metadata::{Offer, document};
+use portcullis_core::authenticate::{Claims, Vouching};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +66,21 @@ pub(super) fn authority(
         words: configured.scopes.clone(),
         issuer,
     })))
+}
+
+/// What our own tokens say. The users of the provider are the provider's, and nobody else vouches for any.
+pub(super) fn own_claims(checked: &Checked) -> Claims {
+    let configured = checked.authority.as_ref();
+    let relying = configured.and_then(|configured| configured.sign_in.as_ref());
+    let provider = relying.and_then(|relying| checked.issuers.get(&relying.provider));
+    let by = provider.map(|provider| issuer_name(checked, provider));
+    Claims {
+        provider: Some(Vouching {
+            claim: PROVIDER.to_owned(),
+            by: by.unwrap_or_else(|| own_issuer(checked)),
+        }),
+        ..Claims::default()
+    }
 }
 
 fn relying(

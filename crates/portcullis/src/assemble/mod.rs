@@ -34,8 +34,7 @@ use lookalikes::lookalikes;
 use office::office;
 pub(crate) use office::reviewers_of;
 pub(crate) use policy::{Written, grant as grant_of};
-use portcullis_authority::grant::PROVIDER;
-use portcullis_core::authenticate::{Algorithm, Binding, Claims, Introspection, Issuer, Resource};
+use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
 use portcullis_core::authorize::policy::Policy;
 use portcullis_core::authorize::{Gate, Strengths};
 use portcullis_core::inspect::View;
@@ -340,10 +339,7 @@ fn trusted(
                 token_types: vec!["at+jwt".to_owned()],
                 max_lifetime: *max_lifetime,
                 skew: OWN_SKEW,
-                claims: Claims {
-                    provider: checked.authority.as_ref().map(|_| PROVIDER.to_owned()),
-                    ..Claims::default()
-                },
+                claims: authority::own_claims(checked),
                 lookalikes: Vec::new(),
                 introspection: Introspection::Never,
             },

@@ -188,7 +188,7 @@ fn told_of(identity: &Identity) -> String {
     format!(
         "  user {:?} of {:?}\n  client {:?}\n  scopes {:?}{implied}\n  roles {:?}\n  groups {:?}{groups}\n  until {} s from now\n",
         identity.subject,
-        identity.issuer,
+        identity.vouched_by(),
         identity.client.as_deref().unwrap_or_default(),
         identity.named_scopes(),
         identity.roles,

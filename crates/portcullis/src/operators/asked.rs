@@ -103,7 +103,11 @@ impl Asked {
 
     /// Who asks, as what is kept and recorded calls them.
     pub(super) fn by(&self) -> String {
-        format!("{} of {}", self.principal.subject, self.principal.issuer)
+        format!(
+            "{} of {}",
+            self.principal.subject,
+            self.principal.vouched_by()
+        )
     }
 
     /// Takes down what it is about.

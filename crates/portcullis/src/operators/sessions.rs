@@ -40,7 +40,7 @@ fn told(session: &Listed) -> Value {
     let opener = &session.opener;
     json!({
         "session": session.fingerprint,
-        "issuer": opener.issuer,
+        "issuer": opener.vouched_by(),
         "subject": opener.subject,
         "client": opener.client,
         "tenant": opener.tenant.as_deref(),

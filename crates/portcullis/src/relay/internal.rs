@@ -99,7 +99,7 @@ impl Gateway {
         record.server = server.map(Into::into);
         record.trace = (!exchange.trace.is_empty()).then(|| exchange.trace.as_str().into());
         record.principal = Some(Named {
-            iss: caller.issuer.as_str().into(),
+            iss: caller.vouched_by().into(),
             sub: caller.subject.as_str().into(),
         });
         record.client = caller.client.as_deref().map(Into::into);

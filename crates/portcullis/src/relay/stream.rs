@@ -189,7 +189,7 @@ impl Stream {
         let mut record = Record::new("stream.closed");
         record.reason = Some(end.reason().into());
         record.principal = Some(Named {
-            iss: principal.issuer.as_str().into(),
+            iss: principal.vouched_by().into(),
             sub: principal.subject.as_str().into(),
         });
         record.server = Some((&**self.ticket.server()).into());

@@ -87,7 +87,7 @@ impl Gateway {
         record.trace = (!exchange.trace.is_empty()).then(|| exchange.trace.as_str().into());
         if let Some(caller) = caller {
             record.principal = Some(Named {
-                iss: caller.issuer.as_str().into(),
+                iss: caller.vouched_by().into(),
                 sub: caller.subject.as_str().into(),
             });
             record.client = caller.client.as_deref().map(Into::into);
@@ -120,13 +120,14 @@ impl Gateway {
 
 /// Whose access it takes.
 fn meant(rule: Rule, caller: &Identity) -> Option<Whom> {
-    let (kind, name) = match rule.reach()? {
-        Reach::Token => (Kind::Token, caller.token_id.clone()?),
-        Reach::Subject => (Kind::Subject, caller.subject.clone()),
+    // A token is its issuer's, somebody is whose who vouches for them.
+    let (kind, issuer, name) = match rule.reach()? {
+        Reach::Token => (Kind::Token, &*caller.issuer, caller.token_id.clone()?),
+        Reach::Subject => (Kind::Subject, caller.vouched_by(), caller.subject.clone()),
     };
     Some(Whom {
         kind,
-        issuer: caller.issuer.clone(),
+        issuer: issuer.to_owned(),
         name,
     })
 }

@@ -29,7 +29,7 @@ pub(crate) fn invitation(
 <p><b>If that was not you, close this page.</b> Whoever it was would use the server in your name.</p>\
 <p>If it was you, go on to the server's own sign-in page: <a rel=\"noreferrer\" href=\"{}\">continue</a>.</p>",
         shown(&principal.subject),
-        shown(&principal.issuer),
+        shown(principal.vouched_by()),
         shown(client),
         shown(server),
         shown(host),

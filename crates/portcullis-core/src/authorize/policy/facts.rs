@@ -26,7 +26,7 @@ pub(super) struct Names<'q> {
 impl<'q> Names<'q> {
     pub(super) fn of(types: &Types, question: &'q Question<'_>) -> Self {
         let subject = &question.subject;
-        let own = principal_id(subject.issuer, subject.subject);
+        let own = principal_id(subject.vouched_by, subject.subject);
         let roles = subject.roles.iter().map(|role| uid(&types.role, role));
         let groups = subject.groups.iter().map(|group| uid(&types.group, group));
         Self {

@@ -51,7 +51,7 @@ pub enum Who {
     Anyone,
     /// A subject: `user:alice`, or `user:https://idp.example|alice` of that issuer only.
     Subject {
-        /// `iss` of the token; if absent, the subject of any trusted issuer is meant.
+        /// Who vouches for it; if absent, the subject of any trusted issuer is meant.
         issuer: Option<String>,
         /// `sub` of the token.
         subject: String,

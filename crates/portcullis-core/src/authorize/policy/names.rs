@@ -79,7 +79,7 @@ pub(super) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
-/// Names a principal: `issuer|subject`.
+/// Names a principal: `issuer|subject`, of whoever vouches for it.
 ///
 /// INVARIANT: injective. The escaped issuer has no bar, so the first bar ends it, and the rest is
 /// the subject, whatever is in it.

@@ -29,6 +29,8 @@ pub struct Question<'a> {
 pub struct Subject<'a> {
     /// `iss` of the token.
     pub issuer: &'a str,
+    /// Whose the subject is: the provider at which it has signed in, else the issuer of the token.
+    pub vouched_by: &'a str,
     /// `sub` of the token.
     pub subject: &'a str,
     /// The OAuth client that acts for the subject.

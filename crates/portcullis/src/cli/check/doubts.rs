@@ -60,10 +60,19 @@ fn reach(cap: &Boundary, grant: &Grant) -> Reach {
     }
 }
 
+/// Whether users of this issuer sign in there for tokens of our own.
+fn signs_in(checked: &Checked, issuer: &str) -> bool {
+    let configured = checked.authority.as_ref();
+    let relying = configured.and_then(|configured| configured.sign_in.as_ref());
+    relying.is_some_and(|relying| relying.provider == issuer)
+}
+
 /// Whether the boundary certainly holds for everyone who has the grant.
 fn is_for_all(checked: &Checked, cap: &Boundary, who: &Who) -> bool {
     match (&cap.who, who) {
         (Who::Anyone, _) => true,
+        // Users of the provider come with tokens of ours, too.
+        (Who::Issuer(issuer), Who::User(_)) if signs_in(checked, issuer) => false,
         (Who::Issuer(issuer), Who::User(user)) => checked
             .issuers
             .get(issuer)

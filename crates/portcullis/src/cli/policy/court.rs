@@ -12,6 +12,7 @@ use crate::issuers::embedded;
 use crate::keys::{Purpose, Signer};
 use crate::random;
 use anyhow::Context as _;
+use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::{
     Algorithm, Binding, Claims, Credentials, Introspection, Issuer, Keys, Trust,
 };
@@ -178,15 +179,33 @@ impl Court {
             Named::Client(client) => who.client = Some(client.clone()),
             Named::User(user) => {
                 match user.split_once('|').filter(|(iss, _)| iss.contains("://")) {
-                    Some((iss, subject)) => {
-                        who.issuer = Some(self.issuer_name(iss)?.to_owned());
-                        who.user = Some(subject.to_owned());
-                    }
+                    Some(named) => self.named(asked, &mut who, named)?,
                     None => who.user = Some(user.clone()),
                 }
             }
         }
         Some(who)
+    }
+
+    /// Puts somebody else in the caller's place. Who has signed in at a provider comes with a token of ours.
+    fn named(&self, asked: &Asked, who: &mut Who, (iss, subject): (&str, &str)) -> Option<()> {
+        let ours = self.vouched_for(asked, iss);
+        let vouched = ours.map(|_| (PROVIDER.to_owned(), json!(iss)));
+        who.claims.extend(vouched);
+        who.issuer = Some(ours.or_else(|| self.issuer_name(iss))?.to_owned());
+        who.user = Some(subject.to_owned());
+        Some(())
+    }
+
+    /// The issuer of tokens for this server, in which that provider vouches for users.
+    fn vouched_for(&self, asked: &Asked, provider: &str) -> Option<&str> {
+        let server = self.rules.servers.get(&*asked.server)?;
+        let mut found = self.issuers.iter().filter(|(_, issuer)| {
+            let vouching = issuer.claims.provider.as_ref();
+            server.gate.resource.issuers.contains(&issuer.issuer)
+                && vouching.is_some_and(|vouching| vouching.by == provider)
+        });
+        found.next().map(|(name, _)| name.as_str())
     }
 
     /// The caller, in a session where the revision has them.

@@ -7,6 +7,7 @@ use super::said::put;
 use super::verdict::Verdict;
 use anyhow::Context as _;
 use portcullis_audit::{Effect, Filter, Found, newest_first, time_text};
+use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::Claims;
 use portcullis_core::authorize::action_of;
 use portcullis_core::authorize::policy::Action;
@@ -99,7 +100,8 @@ impl Recorded {
             return Err("no rule was asked, the request was refused before".to_owned());
         }
         let who = record.principal.as_ref().ok_or("it names nobody")?;
-        let issuer = court.issuer_name(who.iss.as_str());
+        let made_by = record.detail.get("token_iss").unwrap_or(who.iss.as_str());
+        let issuer = court.issuer_name(made_by);
         let issuer = issuer.ok_or("the configuration has no such issuer")?;
         let server = record.server.as_ref().ok_or("it names no server")?;
         let era = record.detail.get("revision").and_then(Revision::parse);
@@ -111,6 +113,10 @@ impl Recorded {
         let wish = wish(method, target, era)?;
         let (era, what) = Wish { arguments, ..wish }.read()?;
         let mut added = added;
+        if made_by != who.iss.as_str() {
+            let vouched = (PROVIDER.to_owned(), Value::from(who.iss.as_str()));
+            added.claims.extend([vouched]);
+        }
         self.recall(&mut added.claims, court.claims_of(issuer));
         Ok(Asked {
             who: Who {

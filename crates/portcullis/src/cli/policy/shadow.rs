@@ -138,6 +138,7 @@ fn questions<'a>(grant: &'a Grant, roles: &'a [String], groups: &'a [String]) ->
 const fn somebody<'a>(roles: &'a [String], groups: &'a [String]) -> Subject<'a> {
     Subject {
         issuer: UNNAMED,
+        vouched_by: UNNAMED,
         subject: UNNAMED,
         client: None,
         roles,

@@ -15,12 +15,15 @@ use portcullis_core::credentials::{Grant, Subject, SubjectToken};
 use portcullis_core::secret::Secret;
 use std::collections::BTreeMap;
 
+/// How many issuers a server accepts, and how many vouch for callers with tokens of these.
+type Many = (usize, usize);
+
 /// `beside` is how the server is reached, if that is known, and how many issuers it accepts.
 pub(super) fn credentials(
     desk: &mut Desk<'_>,
     place: &Place,
     mut raw: raw::Credentials,
-    beside: (Option<&Upstream>, usize),
+    beside: (Option<&Upstream>, Many),
 ) -> Option<Credentials> {
     expect_room(desk, place, beside.0);
     let kind = kind(desk, place, &mut raw, beside.1);
@@ -75,7 +78,7 @@ fn kind(
     desk: &mut Desk<'_>,
     place: &Place,
     raw: &mut raw::Credentials,
-    issuers: usize,
+    (issuers, vouching): Many,
 ) -> Option<CredentialKind> {
     let Some(kind) = &raw.kind else {
         desk.refuse_missing(place, "no `kind`", "write kind = \"assertion\"");
@@ -89,7 +92,7 @@ fn kind(
                 &keys_of_fetched(raw),
                 "tokens that are fetched",
             );
-            assertion(desk, place, raw, issuers)
+            assertion(desk, place, raw, vouching)
         }
         Some(grant) => {
             if grant.takes_token() && issuers > 1 {
@@ -135,16 +138,16 @@ fn assertion(
     desk: &mut Desk<'_>,
     place: &Place,
     raw: &mut raw::Credentials,
-    issuers: usize,
+    vouching: usize,
 ) -> Option<CredentialKind> {
     let subjects = [("plain", Subject::Plain), ("qualified", Subject::Qualified)];
     let place_of = place.key("subject");
     let subject = raw.subject.as_deref().unwrap_or(bounds::SUBJECT);
     let subject = desk.choose(&place_of, subject, &subjects)?;
-    if subject == Subject::Plain && issuers > 1 {
+    if subject == Subject::Plain && vouching > 1 {
         desk.refuse_with(
             &place_of,
-            "two issuers may give one subject to two people",
+            "two issuers may give one subject to two people (where users sign in for tokens of our own, it is one more)",
             "write subject = \"qualified\", or name one issuer in `issuers` of this server",
         );
     }

@@ -21,9 +21,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(in crate::config) struct Issuers {
     pub(in crate::config) known: BTreeMap<String, Issuer>,
     pub(in crate::config) names: BTreeSet<String>,
+    /// Whether users sign in at one of them for tokens of the embedded one.
+    pub(in crate::config) vouch: bool,
 }
 
 impl Issuers {
+    /// How many these are, and how many vouch for callers with tokens of these: each may call somebody by the same name.
+    pub(super) fn count(&self, names: &BTreeSet<String>) -> (usize, usize) {
+        let is_own = |name: &String| matches!(self.known.get(name), Some(Issuer::Embedded { .. }));
+        let others = usize::from(self.vouch && names.iter().any(is_own));
+        (names.len(), names.len().saturating_add(others))
+    }
+
     /// Whether one of these is Entra, whose tokens never have a server's URL as audience.
     pub(super) fn has_entra(&self, names: &BTreeSet<String>) -> bool {
         let provider = |name| match self.known.get(name) {

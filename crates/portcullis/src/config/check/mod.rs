@@ -73,7 +73,9 @@ pub(super) fn file(
     let egress = egress(&mut desk, raw.egress);
     let misuse = misuse::misuse(&mut desk, raw.misuse);
     let alerts = alerts::alerts(&mut desk, raw.alerts);
-    let issuers = issuers::issuers(&mut desk, raw.issuers);
+    let mut issuers = issuers::issuers(&mut desk, raw.issuers);
+    let authority = raw.authority.as_ref();
+    issuers.vouch = authority.is_some_and(|authority| authority.sign_in.is_some());
     let (servers, mut grants) = servers::servers(
         &mut desk,
         raw.servers,

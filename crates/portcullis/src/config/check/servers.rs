@@ -131,7 +131,7 @@ fn server(
     };
     let has_tls = around.gateway.is_none_or(|gateway| gateway.tls.is_some());
     let bound = bindings(desk, place, &bound, (has_tls, "[gateway.tls]"));
-    let beside = (upstream.as_ref(), issuers.len());
+    let beside = (upstream.as_ref(), around.issuers.count(&issuers));
     let credentials = raw
         .credentials
         .map(|raw| credentials::credentials(desk, &place.key("credentials"), raw, beside));

@@ -189,6 +189,7 @@ fn decided_again(policy: &Policy, record: &Value, scopes: &[String]) -> (&'stati
     let question = Question {
         subject: Subject {
             issuer: &issuer,
+            vouched_by: &issuer,
             subject: &subject,
             client: Some(&client),
             roles: &[],

@@ -1,8 +1,7 @@
 //! ATK-013, ATK-036 to ATK-038: codes and tokens of our own authorization server, and who should not get any.
 
 use crate::harness::{
-    CALLBACK, Draft, Granting, Idp, Kept, Key, Request, call, call_in, initialize, posted,
-    redeeming, wait_for,
+    CALLBACK, Draft, Granting, Kept, Key, Request, call, posted, redeeming, wait_for,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -501,94 +500,10 @@ fn cd_11_a_thousand_at_once_lose_and_double_none() {
 }
 
 #[test]
-fn auth_03_who_is_revoked_gets_no_further_token() {
-    let idp = Idp::start();
-    let scene = of_provider(&idp);
-    scene.approve("good", user("alice", &idp.issuer()), json!({}));
-    let given = scene.redeem("good", &[]).json();
-    assert_eq!(works(&scene, text(&given["access_token"])), 200);
-    let issuer = ["--issuer", &idp.issuer(), "--subject", "alice"];
-    scene.gateway.runs("revoke", &issuer);
-    scene.gateway.expect("access.revoked", Some("subject"));
-    wait_for("the end of the token", || {
-        (works(&scene, text(&given["access_token"])) == 401).then_some(())
-    });
-    let answer = scene.refresh(text(&given["refresh_token"]), &[]);
-    assert_eq!(
-        scene.refused(&answer, ("oauth.token_refused", "revoked")),
-        "invalid_grant"
-    );
-}
-
-#[test]
 fn tok_11_access_tokens_live_as_long_as_is_written() {
     let scene = Granting::start("access_tokens = \"10s\"");
     scene.approve("good", json!({}), json!({}));
     let given = scene.redeem("good", &[]).json();
     let life = Duration::from_secs(given["expires_in"].as_u64().unwrap());
     assert_eq!(life, Duration::from_secs(10));
-}
-
-/// A gateway that believes users of this provider, and a grant of one of them.
-fn of_provider(idp: &Idp) -> Granting {
-    let corp = format!("[issuers.corp]\nissuer = \"{}\"\n", idp.issuer());
-    Granting::beside(&corp, "")
-}
-
-fn user(subject: &str, issuer: &str) -> Value {
-    json!({ "user": {
-        "subject": subject, "issuer": issuer, "name": null, "groups": [], "roles": [],
-        "acr": null, "amr": [], "auth_time": 0, "claims": [],
-    }})
-}
-
-#[test]
-fn ses_08_a_user_of_the_provider_is_not_the_owner_of_the_same_name() {
-    let idp = Idp::start();
-    let scene = of_provider(&idp);
-    let own = scene.issuer();
-    let given = |code: &str, issuer: &str| {
-        scene.approve(code, user("local", issuer), json!({}));
-        let given = scene.redeem(code, &[]);
-        assert_eq!(given.status, 200, "{given:?}");
-        text(&given.json()["access_token"]).to_owned()
-    };
-    let (owner, mallory) = (given("owner", &own), given("mallory", &idp.issuer()));
-    let opened = initialize(&owner).send(scene.gateway.address);
-    let session = opened.header("mcp-session-id").unwrap();
-    let stolen = call_in(session, &mallory).send(scene.gateway.address);
-    assert_eq!(stolen.status, 404, "{stolen:?}");
-    let record = scene.gateway.record_of(&stolen);
-    assert_eq!(record["event"], "session.principal_mismatch", "{record}");
-    assert_eq!(
-        call_in(session, &owner).send(scene.gateway.address).status,
-        200
-    );
-    // Whom the gateway's own name means is revoked by it, whoever vouches.
-    scene
-        .gateway
-        .runs("revoke", &["--issuer", &own, "--subject", "local"]);
-    for token in [owner, mallory] {
-        wait_for("the end of both", || {
-            (works(&scene, &token) == 401).then_some(())
-        });
-    }
-}
-
-#[test]
-fn auth_03_whoever_a_removed_provider_vouches_for_gets_no_further_token() {
-    let idp = Idp::start();
-    let scene = of_provider(&idp);
-    scene.approve("good", user("alice", &idp.issuer()), json!({}));
-    let given = scene.redeem("good", &[]).json();
-    let renewed = scene.refresh(text(&given["refresh_token"]), &[]);
-    assert_eq!(renewed.status, 200, "{renewed:?}");
-    let corp = format!("[issuers.corp]\nissuer = \"{}\"\n", idp.issuer());
-    scene.gateway.reload(&corp, "");
-    let renewed = renewed.json();
-    let answer = scene.refresh(text(&renewed["refresh_token"]), &[]);
-    assert_eq!(
-        scene.refused(&answer, ("oauth.token_refused", "revoked")),
-        "invalid_grant"
-    );
 }

@@ -19,6 +19,7 @@ mod egress;
 mod keeper;
 mod consent;
 mod granting;
+mod provided;
 mod clients;
 mod signed_in;
 mod agreed;

@@ -55,6 +55,7 @@ impl Caller {
     fn subject(&self) -> Subject<'_> {
         Subject {
             issuer: ISSUER,
+            vouched_by: ISSUER,
             subject: self.subject,
             client: self.client,
             roles: &self.roles,
