@@ -3,6 +3,8 @@
 //! A definition is all that a server says of one tool, prompt, resource or template, or of itself: every member
 //! counts, known or not. Its canonical form (RFC 8785) is what is approved, kept and served.
 
+pub mod analyse;
+
 mod definition;
 
 pub use definition::{

@@ -1,0 +1,162 @@
+//! A text as a model understands it: compatibility forms, accents, look-alikes and what is invisible taken away.
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+/// A text in lower case, reduced to what it says, and where its parts came from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Folded {
+    pub(super) text: String,
+    /// Places where the two drift apart: a byte here and the byte of the original.
+    marks: Vec<(usize, usize)>,
+}
+
+impl Folded {
+    /// Folds a text.
+    pub(super) fn of(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self {
+                text: text.to_ascii_lowercase(),
+                marks: Vec::new(),
+            };
+        }
+        let mut folded = Self {
+            text: String::with_capacity(text.len()),
+            marks: Vec::new(),
+        };
+        let is_latin = is_mostly_latin(text);
+        let mut start = 0;
+        for (index, char) in text.char_indices() {
+            if !char.is_whitespace() {
+                continue;
+            }
+            folded.word(text.get(start..index).unwrap_or_default(), start, is_latin);
+            folded.mark(index);
+            let is_end = char == '\n';
+            folded.text.push(if is_end { '\n' } else { ' ' });
+            start = index + char.len_utf8();
+        }
+        folded.word(text.get(start..).unwrap_or_default(), start, is_latin);
+        folded
+    }
+
+    /// The byte of the original near which a byte of the folded text came from.
+    pub(super) fn original(&self, at: usize) -> usize {
+        let after = self.marks.partition_point(|(own, _)| *own <= at);
+        let mark = after.checked_sub(1).and_then(|last| self.marks.get(last));
+        mark.map_or(at, |(own, original)| original + (at - own))
+    }
+
+    fn word(&mut self, word: &str, start: usize, is_latin: bool) {
+        if word.is_ascii() {
+            self.mark(start);
+            self.text
+                .extend(word.chars().map(|char| char.to_ascii_lowercase()));
+            return;
+        }
+        let is_mixed = is_latin || word.bytes().any(|byte| byte.is_ascii_alphabetic());
+        for (index, char) in word.char_indices() {
+            if is_invisible(char) {
+                continue;
+            }
+            self.mark(start + index);
+            match twin(char).filter(|_| is_mixed) {
+                Some(latin) => self.text.push(latin),
+                None => self.plain(char),
+            }
+        }
+    }
+
+    fn plain(&mut self, char: char) {
+        if char.is_ascii() {
+            self.text.push(char.to_ascii_lowercase());
+            return;
+        }
+        for part in std::iter::once(char)
+            .nfkd()
+            .filter(|part| !is_combining_mark(*part))
+        {
+            match part {
+                'ø' | 'Ø' => self.text.push('o'),
+                'æ' | 'Æ' => self.text.push_str("ae"),
+                'ß' => self.text.push_str("ss"),
+                'ł' | 'Ł' => self.text.push('l'),
+                'đ' | 'Đ' | 'ð' => self.text.push('d'),
+                'ı' => self.text.push('i'),
+                '‘' | '’' | 'ʼ' => self.text.push('\''),
+                part => self.text.extend(part.to_lowercase()),
+            }
+        }
+    }
+
+    fn mark(&mut self, original: usize) {
+        let own = self.text.len();
+        if self.original(own) != original {
+            self.marks.push((own, original));
+        }
+    }
+}
+
+/// Whether a character leaves no trace on a screen: zero width, joiners, bidirectional controls, tags,
+/// variation selectors, soft hyphens and fillers.
+pub(super) const fn is_invisible(char: char) -> bool {
+    matches!(char,
+        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The Latin letter or digit that a character of another script cannot be told from.
+pub(super) fn twin(char: char) -> Option<char> {
+    if char.is_ascii() || !char.is_alphanumeric() {
+        return None;
+    }
+    let of_one = |char: char| {
+        let text = char.to_string();
+        let mut skeleton = unicode_security::skeleton(&text);
+        skeleton
+            .next()
+            .filter(|first| first.is_ascii_alphanumeric() && skeleton.next().is_none())
+    };
+    let found = of_one(char).or_else(|| char.to_lowercase().next().and_then(of_one));
+    found.map(|latin| latin.to_ascii_lowercase())
+}
+
+fn is_mostly_latin(text: &str) -> bool {
+    let latin = text.bytes().filter(u8::is_ascii_alphabetic).count();
+    let others = text
+        .chars()
+        .filter(|char| !char.is_ascii() && char.is_alphabetic())
+        .count();
+    latin > others * 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poi_04_what_hides_a_word_is_taken_away() {
+        for (text, expected) in [
+            ("Ignore", "ignore"),
+            ("ig\u{200b}no\u{ad}re ALL", "ignore all"),
+            ("іgnоre all", "ignore all"),
+            ("ｉｇｎｏｒｅ", "ignore"),
+            ("𝐢𝐠𝐧𝐨𝐫𝐞", "ignore"),
+            ("før du går", "for du gar"),
+            ("игнорируй", "игнорируи"),
+        ] {
+            assert_eq!(Folded::of(text).text, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_of_the_folded_text_is_found_in_the_original() {
+        let text = "é\u{200b}\u{200b} a𝐛c read";
+        let folded = Folded::of(text);
+        let at = folded.text.find("read").expect("there");
+        assert_eq!(text.get(folded.original(at)..), Some("read"));
+    }
+}

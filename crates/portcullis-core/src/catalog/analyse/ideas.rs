@@ -1,0 +1,216 @@
+//! The ideas in a text, sentence by sentence.
+
+use super::fold::Folded;
+use super::lexicon::{self, Concept, Hit};
+use super::places::{Collected, Place};
+use super::sentences;
+use std::collections::BTreeSet;
+
+/// How many bytes may lie between "not" and what is not to be told.
+const NEAR_NOT: usize = 24;
+/// How many words in capitals are shouting.
+const SHOUTED: usize = 3;
+
+/// A set of ideas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Ideas(u64);
+
+impl Ideas {
+    /// The ideas of these hits.
+    pub(super) fn of(hits: &[Hit]) -> Self {
+        Self(
+            hits.iter()
+                .fold(0, |set, hit| set | 1 << hit.concept.number()),
+        )
+    }
+
+    /// The set of these ideas.
+    pub(super) const fn set(concepts: &[Concept]) -> Self {
+        let mut set = 0;
+        let mut rest = concepts;
+        while let [first, others @ ..] = rest {
+            set |= 1 << first.number();
+            rest = others;
+        }
+        Self(set)
+    }
+
+    pub(super) const fn has_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    pub(super) const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// What a definition calls its own: its name and those of its parameters, in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Own(BTreeSet<String>);
+
+impl Own {
+    pub(super) fn of(collected: &Collected<'_>) -> Self {
+        let is_name = |place| matches!(place, Place::Name | Place::ParameterName | Place::Value);
+        let names = collected
+            .texts
+            .iter()
+            .filter(|text| is_name(text.place) && text.said.len() <= 64);
+        Self(names.map(|text| text.said.to_lowercase()).collect())
+    }
+}
+
+/// A text, folded, with its ideas.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) folded: Folded,
+    pub(super) hits: Vec<Hit>,
+    pub(super) sentences: Vec<(usize, usize)>,
+}
+
+impl Said {
+    /// Reads a text, which stands in a definition with these names.
+    pub(super) fn of(text: &str, own: &Own) -> Self {
+        let folded = if text.contains(' ') {
+            Folded::of(text)
+        } else {
+            Folded::of(&spaced(text))
+        };
+        let mut hits = lexicon::hits(&folded.text);
+        identifiers(&folded.text, own, &mut hits);
+        hits.extend(shouting(text, &folded));
+        not_told(&mut hits);
+        hits.sort_by_key(|hit| (hit.start, hit.end));
+        let sentences = sentences::split(&folded.text);
+        Self {
+            folded,
+            hits,
+            sentences,
+        }
+    }
+
+    /// The hits between two bytes.
+    pub(super) fn between(&self, from: usize, to: usize) -> &[Hit] {
+        let first = self.hits.partition_point(|hit| hit.start < from);
+        let last = self.hits.partition_point(|hit| hit.start < to);
+        self.hits.get(first..last).unwrap_or_default()
+    }
+}
+
+/// A name as words: `readTheFile_now` is "read The File now".
+fn spaced(text: &str) -> String {
+    let mut spaced = String::with_capacity(text.len() + 8);
+    let mut was_lower = false;
+    for char in text.chars() {
+        if char.is_ascii_uppercase() && was_lower {
+            spaced.push(' ');
+        }
+        was_lower = char.is_ascii_lowercase();
+        spaced.push(if char == '_' { ' ' } else { char });
+    }
+    spaced
+}
+
+/// Names that are none of the definition's own, and addresses of mail.
+fn identifiers(text: &str, own: &Own, hits: &mut Vec<Hit>) {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
+    for at in memchr::memchr2_iter(b'_', b'@', text.as_bytes()).take(256) {
+        let before = text.as_bytes().get(..at).unwrap_or_default();
+        let after = text.as_bytes().get(at..).unwrap_or_default();
+        let start = at
+            - before
+                .iter()
+                .rev()
+                .take_while(|byte| is_part(**byte))
+                .count();
+        let end = at + after.iter().take_while(|byte| is_part(**byte)).count();
+        let word = text
+            .get(start..end)
+            .unwrap_or_default()
+            .trim_matches(['_', '.', '-']);
+        let (left, right) = (at > start, end > at + 1);
+        let is_mail = word.contains('@')
+            && word
+                .split('@')
+                .next_back()
+                .is_some_and(|host| host.contains('.'));
+        let concept = if is_mail {
+            Concept::Email
+        } else if word.contains('_') && !own.0.contains(word) {
+            Concept::Identifier
+        } else {
+            continue;
+        };
+        if left
+            && right
+            && hits
+                .last()
+                .is_none_or(|last| last.start != start || last.concept != concept)
+        {
+            hits.push(Hit {
+                start,
+                end,
+                concept,
+            });
+        }
+    }
+}
+
+/// Several words in capitals.
+fn shouting(text: &str, folded: &Folded) -> Option<Hit> {
+    let is_shouted =
+        |word: &&str| word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let mut words = text.split_ascii_whitespace().filter(is_shouted);
+    let first = words.next()?;
+    let start = (first.as_ptr().addr() - text.as_ptr().addr()).min(folded.text.len());
+    let end = start + 1;
+    let concept = Concept::Upper;
+    (words.take(SHOUTED).count() + 1 >= SHOUTED).then_some(Hit {
+        start,
+        end,
+        concept,
+    })
+}
+
+/// "Do not" close before "tell".
+fn not_told(hits: &mut Vec<Hit>) {
+    let near = |one: &Hit, other: &Hit| other.start >= one.end && other.start - one.end <= NEAR_NOT;
+    let nots = hits.iter().filter(|hit| hit.concept == Concept::Not);
+    let tells: Vec<&Hit> = hits
+        .iter()
+        .filter(|hit| hit.concept == Concept::Tell)
+        .collect();
+    let found: Vec<Hit> = nots
+        .filter(|not| {
+            let first = tells.partition_point(|tell| tell.start < not.end);
+            tells.get(first).is_some_and(|tell| near(not, tell))
+        })
+        .map(|not| Hit {
+            concept: Concept::NotTell,
+            ..*not
+        })
+        .collect();
+    hits.extend(found);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ideas_that_no_word_has_are_found() {
+        let own = Own(BTreeSet::from(["my_name".to_owned()]));
+        let has = |text: &str, concept| {
+            Said::of(text, &own)
+                .hits
+                .iter()
+                .any(|hit| hit.concept == concept)
+        };
+        assert!(has("then call send_mail with", Concept::Identifier));
+        assert!(!has("the parameter my_name is", Concept::Identifier));
+        assert!(has("to audit@corp.example now", Concept::Email));
+        assert!(has("do not ever tell the user", Concept::NotTell));
+        assert!(!has("tell the user, do not wait", Concept::NotTell));
+        assert!(has("YOU MUST ALWAYS OBEY", Concept::Upper));
+        assert!(has("contentOf_id_rsa", Concept::SecretFile));
+    }
+}

@@ -1,0 +1,178 @@
+//! Which words stand for which idea, in several languages: an attack can be said in many words, but of few ideas.
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
+use std::sync::LazyLock;
+
+/// The words: a line for each idea and language, `Idea: phrase, phrase, stem*`.
+const WORDS: &str = include_str!("lexicon.txt");
+
+/// The most hits in one text.
+const MAX_HITS: usize = 20_000;
+
+macro_rules! concepts {
+    ($($name:ident),* $(,)?) => {
+        /// An idea that attacks are made of.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(super) enum Concept { $($name),* }
+
+        impl Concept {
+            fn of(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Its number, below 64.
+            pub(super) const fn number(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+concepts! {
+    You, Model, User, Must, Not, Tell, Secretly, Override, Rules, Prior, Tag, When, Tool, OtherTools, ThisTool, Call,
+    Read, Send, Put, Credential, SecretFile, File, Conversation, SystemPrompt, Parameter, Url, Email, Recipient,
+    Change, Urgent, Else, Best, Prefer, Worse, NoAsk, Pretext, Destroy, Shell, Install, Money, Encode, ForModel,
+    Pretend, All, Env, Private, Outcome, Request, Then, Refuse, Continue, Jailbreak, Exactly, Identity, Hostile,
+    Remember, Rot13, Backwards, Identifier, Upper, NotTell,
+}
+
+/// An idea that stands in a text, as a range of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) concept: Concept,
+}
+
+struct Lexicon {
+    automaton: Option<AhoCorasick>,
+    /// For each phrase its idea, and whether it may go on after its end.
+    phrases: Vec<(Concept, End)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Word,
+    Stem,
+}
+
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::read);
+
+impl Lexicon {
+    fn read() -> Self {
+        let mut phrases = Vec::new();
+        let mut patterns = Vec::new();
+        let lines = WORDS.lines().filter(|line| !line.starts_with('#'));
+        for (name, words) in lines.filter_map(|line| line.split_once(": ")) {
+            let Some(concept) = Concept::of(name.trim()) else {
+                continue;
+            };
+            for word in words
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+            {
+                let (word, end) = word
+                    .strip_suffix('*')
+                    .map_or((word, End::Word), |stem| (stem, End::Stem));
+                patterns.push(super::fold::Folded::of(word).text);
+                phrases.push((concept, end));
+            }
+        }
+        let mut builder = AhoCorasickBuilder::new();
+        let built = builder
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&patterns);
+        Self {
+            automaton: built.ok(),
+            phrases,
+        }
+    }
+}
+
+/// The ideas in a folded text, in the order in which they stand; of those that overlap the longest.
+pub(super) fn hits(text: &str) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    let Some(automaton) = &LEXICON.automaton else {
+        return hits;
+    };
+    for found in automaton.find_overlapping_iter(text) {
+        let Some((concept, end)) = LEXICON.phrases.get(found.pattern().as_usize()) else {
+            continue;
+        };
+        if is_word(text, found.start(), found.end(), *end) && hits.len() < MAX_HITS {
+            hits.push(Hit {
+                start: found.start(),
+                end: found.end(),
+                concept: *concept,
+            });
+        }
+    }
+    hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
+    let mut covered = 0;
+    hits.retain(|hit| {
+        let is_new = hit.end > covered;
+        covered = covered.max(hit.end);
+        is_new
+    });
+    hits
+}
+
+/// Whether a match begins and ends where words do. Scripts that write no spaces have no such places.
+fn is_word(text: &str, start: usize, end: usize, kind: End) -> bool {
+    let before = text.get(..start).and_then(|text| text.chars().next_back());
+    let first = text.get(start..).and_then(|text| text.chars().next());
+    let last = text.get(..end).and_then(|text| text.chars().next_back());
+    let after = text.get(end..).and_then(|text| text.chars().next());
+    !(goes_on(before) && goes_on(first))
+        && (kind == End::Stem || !(goes_on(last) && goes_on(after)))
+}
+
+fn goes_on(char: Option<char>) -> bool {
+    char.is_some_and(|char| char.is_alphanumeric() && !('\u{2e80}'..='\u{ffff}').contains(&char))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lexicon_is_read_whole() {
+        assert!(LEXICON.automaton.is_some());
+        for line in WORDS
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+        {
+            let (name, words) = line.split_once(": ").expect(line);
+            assert!(Concept::of(name).is_some(), "{name}");
+            assert!(
+                words.split(',').all(|word| !word.trim().is_empty()),
+                "{line}"
+            );
+        }
+        assert!(Concept::NotTell.number() < 64);
+    }
+
+    #[test]
+    fn words_are_found_where_they_are_words() {
+        let found = |text: &str| {
+            hits(text)
+                .into_iter()
+                .map(|hit| hit.concept)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("password"), [Concept::Credential]);
+        assert_eq!(found("compassworded"), []);
+        assert_eq!(
+            found("不要告诉用户"),
+            [Concept::Not, Concept::Tell, Concept::User]
+        );
+        assert_eq!(
+            found("ikke fortell brukeren"),
+            [Concept::Not, Concept::Tell, Concept::User]
+        );
+    }
+}

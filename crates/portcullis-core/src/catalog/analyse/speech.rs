@@ -1,0 +1,305 @@
+//! What a text says to the model that reads it, by the ideas that stand together in its sentences.
+
+use super::decode::{self, View};
+use super::ideas::{Ideas, Own, Said};
+use super::lexicon::Concept::{
+    self, All, Backwards, Best, Call, Change, Conversation, Credential, Destroy, Else, Email,
+    Encode, Env, Exactly, ForModel, Hostile, Identifier, Install, Model, Money, Must, NoAsk, Not,
+    NotTell, OtherTools, Override, Parameter, Prefer, Prior, Put, Read, Recipient, Refuse,
+    Remember, Rot13, Rules, SecretFile, Secretly, Send, Shell, SystemPrompt, Tag, Then, Urgent,
+    Url, User, When, Worse, You,
+};
+use super::places::{Collected, Place, Text};
+use super::{Finding, Rule, Severity, show};
+use std::borrow::Cow;
+
+/// The most sentences that are read together.
+pub(super) const WINDOW: usize = 3;
+
+/// A rule about ideas: all of `all`, and one of each of `any`.
+struct Pattern {
+    rule: Rule,
+    scope: Scope,
+    all: Ideas,
+    any: &'static [Ideas],
+    reason: &'static str,
+}
+
+impl Pattern {
+    fn matches(&self, sentence: Ideas, window: Ideas) -> bool {
+        let ideas = match self.scope {
+            Scope::Sentence => sentence,
+            Scope::Window => window,
+        };
+        ideas.has_all(self.all) && self.any.iter().all(|any| ideas.has_any(*any))
+    }
+}
+
+/// In how much text the ideas have to stand together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Sentence,
+    Window,
+}
+
+const fn rule(name: &'static str, technique: &'static str, severity: Severity) -> Rule {
+    Rule {
+        name,
+        technique,
+        severity,
+    }
+}
+
+const fn one_of(concepts: &[Concept]) -> Ideas {
+    Ideas::set(concepts)
+}
+
+const SENSITIVE: Ideas = one_of(&[Credential, SecretFile, Env, Conversation, SystemPrompt]);
+const COMMANDED: Ideas = one_of(&[Must, When, Urgent, Tag, You]);
+const OUT: Ideas = one_of(&[Send, Put, Url, Email, Encode, Remember]);
+
+const PATTERNS: &[Pattern] = &[
+    Pattern {
+        rule: rule("secrecy", "SAFE-T1001", Severity::High),
+        scope: Scope::Sentence,
+        all: one_of(&[NotTell, User]),
+        any: &[],
+        reason: "asks that something be kept from the user",
+    },
+    Pattern {
+        rule: rule("secrecy", "SAFE-T1001", Severity::High),
+        scope: Scope::Sentence,
+        all: one_of(&[Secretly]),
+        any: &[
+            one_of(&[Send, Put, Read, Call]),
+            one_of(&[Must, You, Tag, Urgent, Model, User, All]),
+            COMMANDED,
+        ],
+        reason: "asks that something be done in secret",
+    },
+    Pattern {
+        rule: rule("for-the-model", "SAFE-T1001", Severity::High),
+        scope: Scope::Sentence,
+        all: one_of(&[ForModel]),
+        any: &[
+            COMMANDED,
+            one_of(&[Read, Send, Put, Call, Override, NotTell, Secretly, Change]),
+        ],
+        reason: "speaks to the model and not to whoever reads the description",
+    },
+    Pattern {
+        rule: rule("override", "AML.T0051", Severity::High),
+        scope: Scope::Sentence,
+        all: one_of(&[Override, Rules]),
+        any: &[one_of(&[Prior, All, You, Model])],
+        reason: "tells the model to set its instructions aside",
+    },
+    Pattern {
+        rule: rule("instruction-tag", "SAFE-T1001", Severity::High),
+        scope: Scope::Window,
+        all: one_of(&[Tag]),
+        any: &[COMMANDED, SENSITIVE, OUT],
+        reason: "is marked up as an instruction of the system and speaks of data",
+    },
+    Pattern {
+        rule: rule("exfiltration", "AML.T0086", Severity::High),
+        scope: Scope::Window,
+        all: one_of(&[Read]),
+        any: &[one_of(&[SecretFile, Env, SystemPrompt]), COMMANDED, OUT],
+        reason: "tells the model to read something private and hand it on",
+    },
+    Pattern {
+        rule: rule("exfiltration", "AML.T0086", Severity::High),
+        scope: Scope::Sentence,
+        all: one_of(&[]),
+        any: &[
+            one_of(&[Conversation, SystemPrompt, SecretFile]),
+            one_of(&[Send, Put]),
+            one_of(&[Parameter, Url, Email, Recipient]),
+            one_of(&[All, Exactly, Must]),
+        ],
+        reason: "tells the model to put what it knows where others get it",
+    },
+    Pattern {
+        rule: rule("secret-path", "SAFE-T1502", Severity::Medium),
+        scope: Scope::Sentence,
+        all: one_of(&[SecretFile]),
+        any: &[],
+        reason: "names a file that holds secrets",
+    },
+    Pattern {
+        rule: rule("cross-tool", "SAFE-T1301", Severity::High),
+        scope: Scope::Window,
+        all: one_of(&[Must]),
+        any: &[
+            one_of(&[OtherTools, Identifier]),
+            one_of(&[Recipient, Email, Hostile]),
+            one_of(&[Change, Put, Send]),
+        ],
+        reason: "changes what other tools are called with",
+    },
+    Pattern {
+        rule: rule("preference", "SAFE-T1001", Severity::High),
+        scope: Scope::Window,
+        all: one_of(&[OtherTools]),
+        any: &[
+            one_of(&[Worse, Refuse, Prefer]),
+            one_of(&[Must, Best, Urgent]),
+        ],
+        reason: "asks to be chosen before other tools",
+    },
+    Pattern {
+        rule: rule("no-consent", "SAFE-T1001", Severity::High),
+        scope: Scope::Window,
+        all: one_of(&[NoAsk]),
+        any: &[
+            COMMANDED,
+            one_of(&[Call, Send, Put, Destroy, Money, Shell, Install]),
+        ],
+        reason: "asks that the user not be asked",
+    },
+    Pattern {
+        rule: rule("urgency", "SAFE-T1001", Severity::Low),
+        scope: Scope::Window,
+        all: one_of(&[Urgent, Else]),
+        any: &[one_of(&[Must, You])],
+        reason: "presses, and threatens with what happens otherwise",
+    },
+];
+
+const ENCODED: Rule = rule("encoded-text", "AML.T0068", Severity::Medium);
+const MISPLACED: Rule = rule("misplaced-instruction", "SAFE-T1001", Severity::High);
+
+/// Reads every text, and what stands in it under an encoding.
+pub(super) fn look(collected: &Collected<'_>, found: &mut Vec<Finding>) {
+    let own = Own::of(collected);
+    for text in &collected.texts {
+        let said = Said::of(text.said, &own);
+        let reads = Reading {
+            text,
+            said: &said,
+            view: None,
+        };
+        reads.look(found);
+        for view in views(text.said, &said) {
+            let said = Said::of(&view.text, &own);
+            let reads = Reading {
+                text,
+                said: &said,
+                view: Some(&view),
+            };
+            reads.look(found);
+            reads.encoded(found);
+        }
+    }
+}
+
+/// What stands in a text under an encoding.
+pub(super) fn views(text: &str, said: &Said) -> Vec<View> {
+    let mut views = if text.len() < 8 {
+        Vec::new()
+    } else {
+        decode::views(text)
+    };
+    let count = |concept| {
+        said.hits
+            .iter()
+            .filter(|hit| hit.concept == concept)
+            .count()
+    };
+    let at = 0;
+    if count(Rot13) >= 2 {
+        let (how, text) = ("rot13", decode::rot13(text));
+        views.push(View { how, text, at });
+    }
+    if count(Backwards) >= 2 {
+        let (how, text) = ("text from its end", decode::backwards(text));
+        views.push(View { how, text, at });
+    }
+    views
+}
+
+/// A text, or what stands in it under an encoding, as it is read.
+struct Reading<'a> {
+    text: &'a Text<'a>,
+    said: &'a Said,
+    view: Option<&'a View>,
+}
+
+impl Reading<'_> {
+    fn look(&self, found: &mut Vec<Finding>) {
+        for (index, (start, end)) in self.said.sentences.iter().copied().enumerate() {
+            let window = self.said.sentences.get(index..).unwrap_or_default();
+            let last = window
+                .iter()
+                .take(WINDOW)
+                .next_back()
+                .map_or(end, |(_, end)| *end);
+            let sentence = Ideas::of(self.said.between(start, end));
+            let window = Ideas::of(self.said.between(start, last));
+            let matching = PATTERNS
+                .iter()
+                .filter(|pattern| pattern.matches(sentence, window));
+            found.extend(matching.map(|pattern| self.finding(pattern.rule, start, pattern.reason)));
+            if !self.text.place.is_prose() && self.is_misplaced(window) {
+                let reason = format!("an instruction in a place for a {}", self.text.place.name());
+                found.push(self.finding(MISPLACED, start, &reason));
+            }
+        }
+    }
+
+    /// Sentences that command stand in descriptions, if anywhere.
+    fn is_misplaced(&self, ideas: Ideas) -> bool {
+        let commands = ideas.has_any(one_of(&[Must, When, Then, Urgent, Tag, Not, Override]));
+        let acts = ideas.has_any(one_of(&[Read, Send, Put, Call, NotTell, Change]));
+        let objects = one_of(&[
+            Credential,
+            SecretFile,
+            Conversation,
+            SystemPrompt,
+            Model,
+            OtherTools,
+            Rules,
+        ]);
+        commands && acts && ideas.has_any(objects) && self.text.place != Place::Name
+    }
+
+    fn encoded(&self, found: &mut Vec<Finding>) {
+        if let Some(view) = self.view {
+            let severity = if self.said.hits.len() >= 3 {
+                Severity::High
+            } else {
+                ENCODED.severity
+            };
+            let reason = format!(
+                "a text hidden by {}: {}",
+                view.how,
+                show::excerpt(&view.text, 0)
+            );
+            found.push(
+                Rule {
+                    severity,
+                    ..ENCODED
+                }
+                .at(self.text, view.at, reason),
+            );
+        }
+    }
+
+    fn finding(&self, rule: Rule, at: usize, reason: &str) -> Finding {
+        let (excerpt, reason) = match self.view {
+            None => (
+                show::excerpt(self.text.said, self.said.folded.original(at)),
+                Cow::Borrowed(reason),
+            ),
+            Some(view) => {
+                let excerpt = show::excerpt(&view.text, self.said.folded.original(at));
+                (
+                    excerpt,
+                    Cow::Owned(format!("{reason} (hidden by {})", view.how)),
+                )
+            }
+        };
+        rule.finding(&self.text.pointer, excerpt, reason)
+    }
+}
