@@ -10,11 +10,16 @@ mod grants;
 mod clients;
 mod authority;
 mod reviews;
+mod catalog;
 mod sealed;
 
 pub use authority::{
     Consent, Family, MAX_CONSENTS, MAX_FAMILIES, MAX_REGISTERED, NewCode, Next, OwnerLink,
     OwnerPasskey, Presented, Registered, Taken, Voucher,
+};
+pub use catalog::{
+    Approved, Catalog, Decision, Forged, MAX_EVENTS, MAX_THINGS, Notary, Noticed, Outcome,
+    Sighting, Standings, Undone as NotDecided,
 };
 pub use clients::{MAX_CLIENTS, RegisteredClient};
 pub use durable::{Durable, Examined, Failed, NotOpened, examine};

@@ -6,7 +6,15 @@
 pub mod analyse;
 
 mod definition;
+mod history;
+mod decide;
+mod words;
+mod diff;
 
+pub use decide::{Needed, Undecided};
 pub use definition::{
     Definition, Digest, Kind, MAX_DEFINITION_BYTES, NoDigest, NoKind, Unreadable,
 };
+pub use diff::{Change, MAX_CHANGES, diff};
+pub use history::{Broken, Deed, Event, Head, History, NoDeed, Provenance, Said, Standing, Thing};
+pub use words::{Piece, visible};

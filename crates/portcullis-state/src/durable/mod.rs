@@ -130,6 +130,9 @@ pub enum Failed {
     /// A name or a reason is empty or too long.
     #[error("a name or a reason is empty or too long")]
     Unfit,
+    /// The gateway's own key does not sign.
+    #[error("the gateway's own key for the catalogue does not sign")]
+    Unsigned,
     /// The process is ending.
     #[error("interrupted")]
     Interrupted,

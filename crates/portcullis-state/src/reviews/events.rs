@@ -22,7 +22,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(event: &str, reason: Option<&str>, person: Option<Person>) -> Self {
+    pub(crate) fn new(event: &str, reason: Option<&str>, person: Option<Person>) -> Self {
         Self {
             event: event.to_owned(),
             reason: reason.map(str::to_owned),
@@ -106,7 +106,7 @@ impl Durable {
     }
 }
 
-pub(super) fn tell(change: &Connection, event: &Event) -> rusqlite::Result<()> {
+pub(crate) fn tell(change: &Connection, event: &Event) -> rusqlite::Result<()> {
     let person = event.person.as_ref();
     let sql = "INSERT INTO review_events (event, reason, issuer, subject) VALUES (?, ?, ?, ?)";
     let parameters = (

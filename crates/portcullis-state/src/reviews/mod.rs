@@ -8,7 +8,7 @@ use crate::durable::{Durable, Failed};
 use crate::revocations::{MAX_NAME_BYTES, MAX_REASON_BYTES, Micros, begin, next_epoch};
 pub use elevations::{Approval, Elevation, NewElevation};
 pub use events::Event;
-use events::tell;
+pub(crate) use events::tell;
 use portcullis_core::time::Timestamp;
 pub use read::Standing;
 use rusqlite::{Connection, OptionalExtension as _, named_params};

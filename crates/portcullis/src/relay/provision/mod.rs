@@ -274,7 +274,9 @@ fn not_kept(error: &Failed, exchange: &mut Exchange) -> Dismissed {
     match error {
         Failed::Full | Failed::TooMany | Failed::ManyOpen => Problem::Full.into(),
         Failed::Unfit => Problem::Value.into(),
-        Failed::Lost(_) | Failed::Database(_) | Failed::Interrupted => Unavailable::State.into(),
+        Failed::Lost(_) | Failed::Database(_) | Failed::Unsigned | Failed::Interrupted => {
+            Unavailable::State.into()
+        }
     }
 }
 
