@@ -180,6 +180,13 @@ fn entity(rest: &str) -> Option<(char, usize)> {
 
 /// Letters that stand apart: `i g n o r e`, `i-g-n-o-r-e`.
 fn apart(text: &str) -> Option<View> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
+    let singles = text.as_bytes().windows(3).filter(|three| {
+        matches!(three, [before, middle, after] if !is_letter(before) && is_letter(middle) && !is_letter(after))
+    });
+    if text.is_ascii() && singles.count() + 2 < MIN_APART {
+        return None;
+    }
     let mut joined = String::new();
     let mut first = None;
     let (mut run, mut longest) = (0_usize, 0_usize);
@@ -208,6 +215,14 @@ fn apart(text: &str) -> Option<View> {
 
 /// Digits and signs for letters: `1gn0r3 4ll`.
 fn leet(text: &str) -> Option<View> {
+    let is_sign = |byte: u8| byte.is_ascii_digit() || b"@$!|+".contains(&byte);
+    let mixed = text
+        .as_bytes()
+        .windows(2)
+        .filter(|two| matches!(two, [one, other] if is_sign(*one) && other.is_ascii_alphabetic()));
+    if mixed.count() < 3 {
+        return None;
+    }
     let letter = |char: char| match char {
         '0' => Some('o'),
         '1' | '!' | '|' => Some('i'),

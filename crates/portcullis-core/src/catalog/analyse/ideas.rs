@@ -78,7 +78,8 @@ impl Said {
         let mut hits = lexicon::hits(&folded.text);
         identifiers(&folded.text, own, &mut hits);
         hits.extend(shouting(text, &folded));
-        not_told(&mut hits);
+        negated(&mut hits, Concept::Tell, Concept::NotTell);
+        negated(&mut hits, Concept::Ask, Concept::NoAsk);
         hits.sort_by_key(|hit| (hit.start, hit.end));
         let sentences = sentences::split(&folded.text);
         Self {
@@ -171,21 +172,18 @@ fn shouting(text: &str, folded: &Folded) -> Option<Hit> {
     })
 }
 
-/// "Do not" close before "tell".
-fn not_told(hits: &mut Vec<Hit>) {
+/// "Do not" close before "tell" or "ask".
+fn negated(hits: &mut Vec<Hit>, what: Concept, as_whole: Concept) {
     let near = |one: &Hit, other: &Hit| other.start >= one.end && other.start - one.end <= NEAR_NOT;
     let nots = hits.iter().filter(|hit| hit.concept == Concept::Not);
-    let tells: Vec<&Hit> = hits
-        .iter()
-        .filter(|hit| hit.concept == Concept::Tell)
-        .collect();
+    let those: Vec<&Hit> = hits.iter().filter(|hit| hit.concept == what).collect();
     let found: Vec<Hit> = nots
         .filter(|not| {
-            let first = tells.partition_point(|tell| tell.start < not.end);
-            tells.get(first).is_some_and(|tell| near(not, tell))
+            let first = those.partition_point(|other| other.start < not.end);
+            those.get(first).is_some_and(|other| near(not, other))
         })
         .map(|not| Hit {
-            concept: Concept::NotTell,
+            concept: as_whole,
             ..*not
         })
         .collect();

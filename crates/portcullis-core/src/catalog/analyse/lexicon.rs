@@ -36,7 +36,7 @@ concepts! {
     Read, Send, Put, Credential, SecretFile, File, Conversation, SystemPrompt, Parameter, Url, Email, Recipient,
     Change, Urgent, Else, Best, Prefer, Worse, NoAsk, Pretext, Destroy, Shell, Install, Money, Encode, ForModel,
     Pretend, All, Env, Private, Outcome, Request, Then, Refuse, Continue, Jailbreak, Exactly, Identity, Hostile,
-    Remember, Rot13, Backwards, Identifier, Upper, NotTell,
+    Remember, Rot13, Backwards, Identifier, Upper, NotTell, Ask,
 }
 
 /// An idea that stands in a text, as a range of bytes.
@@ -123,12 +123,18 @@ pub(super) fn hits(text: &str) -> Vec<Hit> {
 
 /// Whether a match begins and ends where words do. Scripts that write no spaces have no such places.
 fn is_word(text: &str, start: usize, end: usize, kind: End) -> bool {
-    let before = text.get(..start).and_then(|text| text.chars().next_back());
-    let first = text.get(start..).and_then(|text| text.chars().next());
-    let last = text.get(..end).and_then(|text| text.chars().next_back());
-    let after = text.get(end..).and_then(|text| text.chars().next());
-    !(goes_on(before) && goes_on(first))
-        && (kind == End::Stem || !(goes_on(last) && goes_on(after)))
+    let byte = |at: usize| text.as_bytes().get(at).copied();
+    let is_plain =
+        |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
+    let is_start = start == 0 || is_plain(byte(start - 1)) || !is_inside(text, start);
+    is_start && (kind == End::Stem || is_plain(byte(end)) || !is_inside(text, end))
+}
+
+/// Whether letters of a script with spaces stand on both sides.
+fn is_inside(text: &str, at: usize) -> bool {
+    let before = text.get(..at).and_then(|text| text.chars().next_back());
+    let after = text.get(at..).and_then(|text| text.chars().next());
+    goes_on(before) && goes_on(after)
 }
 
 fn goes_on(char: Option<char>) -> bool {
@@ -153,7 +159,7 @@ mod tests {
                 "{line}"
             );
         }
-        assert!(Concept::NotTell.number() < 64);
+        assert!(Concept::Ask.number() < 64);
     }
 
     #[test]

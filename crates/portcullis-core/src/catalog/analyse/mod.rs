@@ -16,6 +16,9 @@ mod annotations;
 mod lexicon;
 mod sentences;
 mod ideas;
+mod features;
+pub mod model;
+mod risk;
 mod speech;
 
 use crate::catalog::Kind;
@@ -23,6 +26,8 @@ use places::{Collected, Text};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
+
+pub use risk::{Capabilities, Factor, Risk, capabilities, risk, server_risk};
 
 /// The most texts of a definition that are looked at.
 pub const MAX_TEXTS: usize = 20_000;
@@ -130,6 +135,23 @@ pub fn analyse(kind: Kind, definition: &Value) -> Vec<Finding> {
     found.dedup_by(|one, other| one.rule == other.rule && one.pointer == other.pointer);
     found.truncate(MAX_FINDINGS);
     found
+}
+
+/// A text as it is shown to whoever decides: short, and with what is hidden in it made visible.
+pub fn visible(text: &str) -> String {
+    show::excerpt(text, 0)
+}
+
+/// What two names have in common that look the same: the skeleton of Unicode's confusables (UTS #39), without case.
+pub fn skeleton(name: &str) -> String {
+    let shown: String = name
+        .chars()
+        .filter(|char| !fold::is_invisible(*char))
+        .collect();
+    let lower = shown.to_lowercase();
+    unicode_security::skeleton(&lower)
+        .collect::<String>()
+        .to_lowercase()
 }
 
 const TOO_LARGE: Rule = Rule {

@@ -2,6 +2,7 @@
 
 use super::{Finding, Rule, Severity, show};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep an honest schema goes.
@@ -95,45 +96,38 @@ impl<'a> Seen<'a> {
     }
 
     fn below(&mut self, key: &'a str, value: &'a Value, pointer: &str, reached: Reached) {
-        let at = format!("{pointer}/{}", escaped(key));
+        let at = || format!("{pointer}/{}", escaped(key));
         match (key, value) {
             ("$defs" | "definitions", Value::Object(named)) => {
                 let outside = self.inside;
                 for (name, schema) in named {
                     self.inside = Some(name);
-                    self.node(
-                        schema,
-                        &format!("{at}/{}", escaped(name)),
-                        Reached::Otherwise,
-                    );
+                    let at = format!("{}/{}", at(), escaped(name));
+                    self.node(schema, &at, Reached::Otherwise);
                 }
                 self.inside = outside;
             }
-            ("properties", Value::Object(named)) => {
-                for (name, schema) in named {
-                    self.node(schema, &format!("{at}/{}", escaped(name)), reached);
-                }
-            }
+            ("properties", Value::Object(named)) => self.named(named, &at(), reached),
             ("patternProperties" | "dependentSchemas", Value::Object(named)) => {
-                for (name, schema) in named {
-                    self.node(
-                        schema,
-                        &format!("{at}/{}", escaped(name)),
-                        Reached::Otherwise,
-                    );
-                }
+                self.named(named, &at(), Reached::Otherwise);
             }
-            (_, Value::Object(_)) => self.node(value, &at, Reached::Otherwise),
+            (_, Value::Object(_)) => self.node(value, &at(), Reached::Otherwise),
             (_, Value::Array(items)) => {
-                for (index, item) in items
+                let schemas = items
                     .iter()
                     .enumerate()
-                    .filter(|(_, item)| item.is_object())
-                {
-                    self.node(item, &format!("{at}/{index}"), Reached::Otherwise);
+                    .filter(|(_, item)| item.is_object());
+                for (index, item) in schemas {
+                    self.node(item, &format!("{}/{index}", at()), Reached::Otherwise);
                 }
             }
             (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {}
+        }
+    }
+
+    fn named(&mut self, named: &'a Map<String, Value>, pointer: &str, reached: Reached) {
+        for (name, schema) in named {
+            self.node(schema, &format!("{pointer}/{}", escaped(name)), reached);
         }
     }
 
@@ -245,8 +239,12 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+fn escaped(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) {
+        Cow::Owned(key.replace('~', "~0").replace('/', "~1"))
+    } else {
+        Cow::Borrowed(key)
+    }
 }
 
 /// Whether a repetition stands in a repetition: `(a+)+`.

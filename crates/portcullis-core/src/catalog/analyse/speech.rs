@@ -6,15 +6,16 @@ use super::lexicon::Concept::{
     self, All, Backwards, Best, Call, Change, Conversation, Credential, Destroy, Else, Email,
     Encode, Env, Exactly, ForModel, Hostile, Identifier, Install, Model, Money, Must, NoAsk, Not,
     NotTell, OtherTools, Override, Parameter, Prefer, Prior, Put, Read, Recipient, Refuse,
-    Remember, Rot13, Rules, SecretFile, Secretly, Send, Shell, SystemPrompt, Tag, Then, Urgent,
-    Url, User, When, Worse, You,
+    Remember, Request, Rot13, Rules, SecretFile, Secretly, Send, Shell, SystemPrompt, Tag, Then,
+    Urgent, Url, User, When, Worse, You,
 };
+use super::model;
 use super::places::{Collected, Place, Text};
 use super::{Finding, Rule, Severity, show};
 use std::borrow::Cow;
 
 /// The most sentences that are read together.
-pub(super) const WINDOW: usize = 3;
+pub(super) const WINDOW: usize = 2;
 
 /// A rule about ideas: all of `all`, and one of each of `any`.
 struct Pattern {
@@ -95,6 +96,13 @@ const PATTERNS: &[Pattern] = &[
         reason: "tells the model to set its instructions aside",
     },
     Pattern {
+        rule: rule("override", "AML.T0051", Severity::High),
+        scope: Scope::Sentence,
+        all: one_of(&[Override, Request, User]),
+        any: &[one_of(&[Call, Send, Put, Read, Refuse])],
+        reason: "tells the model to do something else than the user asks for",
+    },
+    Pattern {
         rule: rule("instruction-tag", "SAFE-T1001", Severity::High),
         scope: Scope::Window,
         all: one_of(&[Tag]),
@@ -167,6 +175,7 @@ const PATTERNS: &[Pattern] = &[
     },
 ];
 
+const SPEAKS: Rule = rule("speaks-to-the-model", "SAFE-T1001", Severity::High);
 const ENCODED: Rule = rule("encoded-text", "AML.T0068", Severity::Medium);
 const MISPLACED: Rule = rule("misplaced-instruction", "SAFE-T1001", Severity::High);
 
@@ -228,6 +237,12 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn look(&self, found: &mut Vec<Finding>) {
+        if let Some((start, over)) = model::over(self.said, self.text.place) {
+            let reason = format!(
+                "reads like an instruction to the model ({over} thousandths over the threshold)"
+            );
+            found.push(self.finding(SPEAKS, start, &reason));
+        }
         for (index, (start, end)) in self.said.sentences.iter().copied().enumerate() {
             let window = self.said.sentences.get(index..).unwrap_or_default();
             let last = window

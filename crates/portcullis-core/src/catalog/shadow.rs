@@ -1,0 +1,350 @@
+//! Does one server pretend to be another, or one tool to be another server's?
+
+use super::Kind;
+use super::analyse::{Finding, Severity, skeleton};
+use std::collections::BTreeMap;
+
+/// The most pairs of names that are compared letter by letter.
+const MAX_PAIRS: usize = 2_000_000;
+/// The fewest characters of names of which one letter may be another.
+const MIN_ONE: usize = 5;
+/// The fewest characters of names of which two letters may be others.
+const MIN_TWO: usize = 10;
+/// How many definitions two servers have in common before one imitates the other.
+const MIN_COMMON: usize = 3;
+/// Of how many of a hundred of its names a server has to share for being an imitation.
+const COMMON: usize = 60;
+
+/// What a server is known by.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The name under which it is configured.
+    pub server: &'a str,
+    /// The name that it gives itself.
+    pub title: &'a str,
+    /// Its kinds of definitions and their names.
+    pub names: &'a [(Kind, &'a str)],
+}
+
+/// What a server has that another had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// The server that had it.
+    pub of: String,
+    /// The name there.
+    pub name: String,
+    /// What it is: rule, place and reason.
+    pub finding: Finding,
+}
+
+/// How two names are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alike {
+    Same,
+    Case,
+    Looks,
+    Letters,
+}
+
+impl Alike {
+    const fn rule(self) -> (&'static str, Severity, &'static str) {
+        match self {
+            Self::Same => (
+                "name-collision",
+                Severity::Medium,
+                "has the same name as one of",
+            ),
+            Self::Case => (
+                "name-near",
+                Severity::High,
+                "differs in case or separators only from one of",
+            ),
+            Self::Looks => (
+                "name-homoglyph",
+                Severity::Critical,
+                "looks the same as one of",
+            ),
+            Self::Letters => (
+                "name-near",
+                Severity::Medium,
+                "differs by a letter or two from one of",
+            ),
+        }
+    }
+}
+
+/// What of a new server is like what the others have, the gravest first. Work is bounded by `MAX_PAIRS`.
+pub fn shadows(new: &Known<'_>, others: &[Known<'_>]) -> Vec<Shadow> {
+    let mut found = Vec::new();
+    let mut pairs = 0_usize;
+    let own: Vec<(Kind, &str, String, String)> = new
+        .names
+        .iter()
+        .map(|(kind, name)| (*kind, *name, plain(name), skeleton(name)))
+        .collect();
+    for other in others.iter().filter(|other| other.server != new.server) {
+        found.extend(imitation(new, other));
+        let mut by_plain: BTreeMap<(Kind, String), &str> = BTreeMap::new();
+        let mut by_look: BTreeMap<(Kind, String), &str> = BTreeMap::new();
+        for (kind, name) in other.names {
+            by_plain.insert((*kind, plain(name)), name);
+            by_look.insert((*kind, skeleton(name)), name);
+        }
+        for (kind, name, plain, look) in &own {
+            let same = by_plain
+                .get(&(*kind, plain.clone()))
+                .or_else(|| by_look.get(&(*kind, look.clone())));
+            let near = || nearest((*kind, plain.as_str()), other.names, &mut pairs);
+            if let Some(theirs) = same.copied().or_else(near) {
+                found.push(shadow((*kind, name), theirs, other.server));
+            }
+        }
+    }
+    found.sort_by_key(|shadow| std::cmp::Reverse(shadow.finding.severity));
+    found
+}
+
+/// Another name, one or two letters away.
+fn nearest<'a>(own: (Kind, &str), names: &[(Kind, &'a str)], pairs: &mut usize) -> Option<&'a str> {
+    let (kind, plain_own) = own;
+    let length = plain_own.chars().count();
+    let most = if length >= MIN_TWO {
+        2
+    } else {
+        usize::from(length >= MIN_ONE)
+    };
+    let all = names
+        .iter()
+        .filter(|(other, _)| *other == kind)
+        .map(|(_, name)| *name);
+    all.take_while(|_| {
+        *pairs += 1;
+        *pairs <= MAX_PAIRS
+    })
+    .find(|name| {
+        let theirs = plain(name);
+        most > 0
+            && !differs_by_number(plain_own, &theirs)
+            && distance(plain_own, &theirs, most) <= most
+    })
+}
+
+fn shadow(own: (Kind, &str), theirs: &str, server: &str) -> Shadow {
+    let (kind, name) = own;
+    let alike = if name == theirs {
+        Alike::Same
+    } else if plain(name) == plain(theirs) {
+        Alike::Case
+    } else if skeleton(name) == skeleton(theirs) {
+        Alike::Looks
+    } else {
+        Alike::Letters
+    };
+    let (rule, severity, reason) = alike.rule();
+    let reason = format!("the {kind} {reason} the server {server}: {theirs}");
+    let finding = Finding {
+        rule,
+        technique: "SAFE-T1301",
+        severity,
+        pointer: "/name".to_owned(),
+        excerpt: super::analyse::visible(name),
+        reason,
+    };
+    let (of, name) = (server.to_owned(), theirs.to_owned());
+    Shadow { of, name, finding }
+}
+
+/// A server that calls itself like another, or has most of its definitions' names from it.
+fn imitation(new: &Known<'_>, other: &Known<'_>) -> Option<Shadow> {
+    let has_title = !new.title.is_empty() && plain(new.title) == plain(other.title);
+    let looks = !new.title.is_empty()
+        && plain(new.title) != plain(other.title)
+        && skeleton(new.title) == skeleton(other.title);
+    let common = new
+        .names
+        .iter()
+        .filter(|name| other.names.contains(name))
+        .count();
+    let is_copy = common >= MIN_COMMON && common * 100 >= new.names.len() * COMMON;
+    if !(has_title || looks || is_copy) {
+        return None;
+    }
+    let severity = if looks {
+        Severity::Critical
+    } else {
+        Severity::High
+    };
+    let reason = if is_copy {
+        format!(
+            "has {common} of its {} names from the server {}",
+            new.names.len(),
+            other.server
+        )
+    } else {
+        format!("calls itself like the server {}", other.server)
+    };
+    let finding = Finding {
+        rule: "server-imitation",
+        technique: "SAFE-T1004",
+        severity,
+        pointer: String::new(),
+        excerpt: super::analyse::visible(new.title),
+        reason,
+    };
+    let (of, name) = (other.server.to_owned(), other.title.to_owned());
+    Some(Shadow { of, name, finding })
+}
+
+/// A name without case and separators.
+fn plain(name: &str) -> String {
+    let is_letter = |char: &char| !matches!(char, '_' | '-' | '.' | ' ' | '/');
+    name.chars()
+        .filter(is_letter)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// `page1` and `page2`, `v1` and `v2` are no imitations.
+fn differs_by_number(one: &str, other: &str) -> bool {
+    let letters = |text: &str| {
+        text.chars()
+            .filter(|char| !char.is_ascii_digit())
+            .collect::<String>()
+    };
+    letters(one) == letters(other)
+}
+
+/// How many letters have to be put in, left out, changed or exchanged with the next; at most one more than `most`.
+fn distance(one: &str, other: &str, most: usize) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (
+        one.chars().take(128).collect(),
+        other.chars().take(128).collect(),
+    );
+    if one.len().abs_diff(other.len()) > most {
+        return most + 1;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, char) in one.iter().enumerate() {
+        let mut next = vec![index + 1];
+        for (place, theirs) in other.iter().enumerate() {
+            let at =
+                |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX / 2);
+            let changed = at(&row, place) + usize::from(char != theirs);
+            let mut least = changed
+                .min(at(&row, place + 1) + 1)
+                .min(at(&next, place) + 1);
+            let is_turned = index.checked_sub(1).and_then(|last| one.get(last)) == Some(theirs)
+                && place.checked_sub(1).and_then(|last| other.get(last)) == Some(char);
+            if is_turned {
+                least = least.min(at(&before, place.saturating_sub(1)) + 1);
+            }
+            next.push(least);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(new: &[&str], known: &[&str]) -> Vec<(&'static str, Severity)> {
+        let names = |names: &[&'static str]| {
+            names
+                .iter()
+                .map(|name| (Kind::Tool, *name))
+                .collect::<Vec<_>>()
+        };
+        let leak = |all: &[&str]| {
+            all.iter()
+                .map(|name| &*name.to_string().leak())
+                .collect::<Vec<&'static str>>()
+        };
+        let (own, theirs) = (names(&leak(new)), names(&leak(known)));
+        let new = Known {
+            server: "new",
+            title: "",
+            names: &own,
+        };
+        let known = Known {
+            server: "known",
+            title: "",
+            names: &theirs,
+        };
+        shadows(&new, &[known])
+            .into_iter()
+            .map(|shadow| (shadow.finding.rule, shadow.finding.severity))
+            .collect()
+    }
+
+    #[test]
+    fn atk_054_poi_01_names_like_those_of_another_server_are_found() {
+        for (name, expected) in [
+            ("send_email", ("name-collision", Severity::Medium)),
+            ("Send_Email", ("name-near", Severity::High)),
+            ("send-email", ("name-near", Severity::High)),
+            ("sendEmail", ("name-near", Severity::High)),
+            ("sеnd_email", ("name-homoglyph", Severity::Critical)),
+            ("send_emai1", ("name-homoglyph", Severity::Critical)),
+            ("send_emial", ("name-near", Severity::Medium)),
+            ("send_emails", ("name-near", Severity::Medium)),
+        ] {
+            assert_eq!(rules(&[name], &["send_email"]), [expected], "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_other_names() {
+        for (name, known) in [
+            ("read_mail", "send_email"),
+            ("get", "set"),
+            ("page1", "page2"),
+            ("list_users_v1", "list_users_v2"),
+        ] {
+            assert_eq!(rules(&[name], &[known]), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn atk_054_a_server_that_imitates_another_is_found() {
+        let names = [
+            (Kind::Tool, "alpha_one"),
+            (Kind::Tool, "beta_two"),
+            (Kind::Tool, "gamma_three"),
+        ];
+        let known = Known {
+            server: "notes",
+            title: "Notes",
+            names: &names,
+        };
+        for (title, names, severity) in [
+            ("NOTES", [].as_slice(), Severity::High),
+            ("Nоtes", [].as_slice(), Severity::Critical),
+            ("Other", names.as_slice(), Severity::High),
+        ] {
+            let new = Known {
+                server: "new",
+                title,
+                names,
+            };
+            let found = shadows(&new, &[known]);
+            let first = found
+                .first()
+                .map(|shadow| (shadow.finding.rule, shadow.finding.severity));
+            assert_eq!(first, Some(("server-imitation", severity)), "{title}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_no_shadow_of_itself() {
+        let names = [(Kind::Tool, "add")];
+        let known = Known {
+            server: "notes",
+            title: "Notes",
+            names: &names,
+        };
+        assert_eq!(shadows(&known, &[known]), []);
+    }
+}
