@@ -4,6 +4,7 @@
 //! counts, known or not. Its canonical form (RFC 8785) is what is approved, kept and served.
 
 pub mod analyse;
+pub mod lock;
 pub mod shadow;
 
 mod definition;
