@@ -1,6 +1,6 @@
 //! `portcullis import`: the file of an MCP client becomes ours; theirs is never changed.
 
-use super::import::{self, Imported, NotImportable};
+use super::import::{self, Format, Imported, NotImportable};
 use super::{Ending, default_data, out};
 use crate::keys;
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FILE is that of Claude Desktop, Claude Code, Cursor, Windsurf or VS Code. Exit codes: 0 \
+    after_help = "FILE is that of Claude Desktop, Claude Code, Cursor, Windsurf, VS Code, Zed or Codex (TOML). Exit codes: 0 \
 done; 1 not done: not such a file, nothing to import, or something is already there; 2 wrong usage or FILE cannot \
 be read."
 )]
@@ -78,7 +78,7 @@ impl ImportFile {
             shown,
             secrets,
             notes,
-        } = match import::import(text, &directory) {
+        } = match import::import(text, Format::of(&self.file), &directory) {
             Ok(imported) => imported,
             Err(why) => return Ok(self.refuse(why)),
         };

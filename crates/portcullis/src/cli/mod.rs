@@ -19,6 +19,7 @@ mod explain;
 mod wrap;
 mod import;
 mod import_file;
+mod scan;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -94,6 +95,35 @@ enum Command {
     Explain(explain::Explain),
     /// Turn the file of an MCP client into a configuration file.
     Import(import_file::ImportFile),
+    /// Tell what MCP servers would have a model believe: a server, a command, or what is found on this machine.
+    Scan(scan::Scan),
+}
+
+impl Command {
+    /// What of the log is shown where `RUST_LOG` does not say; none if it is the usual.
+    const fn level(&self) -> Option<&'static str> {
+        match self {
+            // Servers come and go while they are looked at; what counts is in the report.
+            Self::Scan(_) => Some("warn"),
+            Self::Up(_)
+            | Self::Serve(_)
+            | Self::Token(_)
+            | Self::Owner(_)
+            | Self::Revoke(_)
+            | Self::Reinstate(_)
+            | Self::Revocations(_)
+            | Self::Keys(_)
+            | Self::Wrap(_)
+            | Self::Demo(_)
+            | Self::Check(_)
+            | Self::Policy(_)
+            | Self::Access(_)
+            | Self::Audit(_)
+            | Self::Doctor(_)
+            | Self::Explain(_)
+            | Self::Import(_) => None,
+        }
+    }
 }
 
 /// Parses the arguments and runs the command.
@@ -104,7 +134,7 @@ pub(crate) fn run() -> ExitCode {
         out::error(&format!("secrets cannot be kept in memory alone: {error}"));
         return ExitCode::from(1);
     }
-    telemetry::start(environment("RUST_LOG"));
+    telemetry::start(environment("RUST_LOG").or_else(|| command.level().map(ToOwned::to_owned)));
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
@@ -129,6 +159,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(),
         Command::Explain(explain) => Ok(explain.run()),
         Command::Import(import) => import.run(),
+        Command::Scan(scan) => scan.run(),
     };
     match done {
         Ok(ending) => ending.into(),

@@ -128,7 +128,7 @@ fn adapt(checked: &mut Checked) {
 }
 
 /// A variable as a server can be given it; one that is not UTF-8 is left out.
-fn variable((name, value): (OsString, OsString)) -> Option<(String, Secret<String>)> {
+pub(super) fn variable((name, value): (OsString, OsString)) -> Option<(String, Secret<String>)> {
     let Ok(name) = name.into_string() else {
         tracing::warn!("a variable whose name is not UTF-8 is not passed on");
         return None;

@@ -149,18 +149,7 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
             ));
         }
     };
-    // The keys that would be there are not looked at: any will do to build the rest.
-    let report = Report::new(|_| ());
-    let workshop = Workshop {
-        leases: &Leases::default(),
-        aggregate: Arc::<Aggregate>::default(),
-        signers: &Signers::passing()?,
-        tasks: &TaskTracker::new(),
-        report: &report,
-        sign_ins: &Arc::new(SignIns::nowhere()),
-        kept: Upstreams::new(),
-    };
-    let flaws = match assemble(&checked, &workshop) {
+    let flaws = match built(&checked, &TaskTracker::new()) {
         Ok(assembled) => return Ok(Judged::Good(checked, Box::new(assembled))),
         Err(error) => match error.downcast_ref::<PolicyError>() {
             Some(error) => error
@@ -172,6 +161,22 @@ pub(super) fn judge(file: &Path, text: &str) -> anyhow::Result<Judged> {
         },
     };
     Ok(Judged::Unbuildable(checked, flaws))
+}
+
+/// Builds what a configuration says, with no gateway around it.
+pub(super) fn built(checked: &Checked, tasks: &TaskTracker) -> anyhow::Result<Assembled> {
+    // The keys that would be there are not looked at: any will do to build the rest.
+    let report = Report::new(|_| ());
+    let workshop = Workshop {
+        leases: &Leases::default(),
+        aggregate: Arc::<Aggregate>::default(),
+        signers: &Signers::passing()?,
+        tasks,
+        report: &report,
+        sign_ins: &Arc::new(SignIns::nowhere()),
+        kept: Upstreams::new(),
+    };
+    assemble(checked, &workshop)
 }
 
 fn flaw_of_key(problem: &config::Problem) -> Flaw {

@@ -1,6 +1,7 @@
 //! Import: what do the files of MCP clients say, in our words? And `wrap`, written into them.
 
 mod jsonc;
+mod entries;
 mod names;
 mod translate;
 mod values;
@@ -8,8 +9,9 @@ mod wrap;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use translate::import;
-pub(crate) use wrap::wrap;
+pub(crate) use entries::{Entry, Format, all_entries};
+pub(crate) use translate::{import, import_one};
+pub(crate) use wrap::{unwrapped, wrap};
 
 use crate::config::Secret;
 use serde_json::Value;
@@ -53,8 +55,16 @@ pub(crate) enum NotImportable {
         /// From 1.
         column: usize,
     },
-    /// It has neither `mcpServers`, `servers` nor `mcp.servers`.
-    #[error("no `mcpServers`, `servers` or `mcp.servers` in the file")]
+    /// It is not TOML, which is what Codex writes.
+    #[error("not TOML: line {line}")]
+    Toml {
+        /// From 1.
+        line: usize,
+    },
+    /// It has no list of servers.
+    #[error(
+        "no `mcpServers`, `servers`, `mcp.servers`, `context_servers` or `mcp_servers` in the file"
+    )]
     NoServers,
     /// It has more than [`MAX_IMPORT_BYTES`].
     #[error("the file has more than {MAX_IMPORT_BYTES} bytes")]

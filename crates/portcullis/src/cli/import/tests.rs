@@ -1,13 +1,13 @@
 //! Every dialect, and what never happens.
 
-use super::{Imported, NotImportable, import, wrap};
+use super::{Format, Imported, NotImportable, import, wrap};
 use crate::config::{Checked, Issuer, Problems, Transport, Upstream, read};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::Path;
 
 fn imported(text: &str) -> Imported {
-    import(text, Path::new("secrets")).unwrap()
+    import(text, Format::Json, Path::new("secrets")).unwrap()
 }
 
 /// Reads what was imported, in a world that has every variable and every file.
@@ -125,6 +125,55 @@ fn windsurf_becomes_ours() {
     assert_eq!(reread(&imported).unwrap().servers.len(), 1);
 }
 
+#[test]
+fn zed_becomes_ours() {
+    let imported = imported(
+        r#"{"theme": "x", "context_servers": {
+            "new": {"source": "custom", "command": "uvx", "args": ["a"], "env": {"A": "b"}},
+            "old": {"command": {"path": "uvx", "args": ["a"], "env": {"A": "b"}}, "settings": {}},
+            "remote": {"url": "https://z.example/mcp"}, // no headers
+        }}"#,
+    );
+    let checked = reread(&imported).unwrap();
+    let commands = checked.servers.values().filter_map(|server| {
+        let Upstream::Stdio(stdio) = &server.upstream else {
+            return None;
+        };
+        Some((stdio.command.display().to_string(), stdio.args.clone()))
+    });
+    let expected = ("uvx".to_owned(), vec!["a".to_owned()]);
+    assert_eq!(commands.collect::<Vec<_>>(), vec![expected; 2]);
+    assert_eq!(checked.servers.len(), 3);
+}
+
+#[test]
+fn codex_becomes_ours() {
+    let text = "model = \"x\"\n[mcp_servers.local]\ncommand = \"npx\"\nargs = [\"-y\", \"p@1\"]\n\
+        env = { A = \"b\" }\n[mcp_servers.remote]\nurl = \"https://c.example/mcp\"\n\
+        bearer_token_env_var = \"TOKEN\"\nhttp_headers = { X-Team = \"core\" }\nenv_http_headers = { X-Key = \"KEY\" }\n";
+    let imported = import(text, Format::Toml, Path::new("secrets")).unwrap();
+    assert!(imported.toml.contains("\"Bearer ${TOKEN}\""));
+    assert!(imported.toml.contains("\"X-Key\" = \"${KEY}\""));
+    assert!(imported.toml.contains("\"X-Team\" = \"core\""));
+    assert_eq!(reread(&imported).unwrap().servers.len(), 2);
+    assert_eq!(
+        import("a = 1\nb =\n", Format::Toml, Path::new("")).unwrap_err(),
+        NotImportable::Toml { line: 2 }
+    );
+}
+
+#[test]
+fn claude_code_has_servers_for_single_folders_too() {
+    let text =
+        r#"{"projects": {"/srv/a": {"mcpServers": {"notes": {"command": "x"}}}, "/srv/b": {}}}"#;
+    let found = super::all_entries(text, Format::Json).unwrap();
+    let [entry] = found.as_slice() else { panic!() };
+    assert_eq!(
+        (entry.name.as_str(), entry.project.as_deref()),
+        ("notes", Some("/srv/a"))
+    );
+}
+
 #[rustfmt::skip]
 const LEFT_OUT: &[(&str, &str)] = &[
     (r#"{"url": "http://plain.example/mcp"}"#, "its URL is refused"),
@@ -163,15 +212,15 @@ fn what_is_left_out_is_said() {
 #[test]
 fn refuses_what_is_no_list_of_servers() {
     assert_eq!(
-        import("{", Path::new("")).unwrap_err(),
+        import("{", Format::Json, Path::new("")).unwrap_err(),
         NotImportable::Json { line: 1, column: 1 }
     );
     assert_eq!(
-        import("{}", Path::new("")).unwrap_err(),
+        import("{}", Format::Json, Path::new("")).unwrap_err(),
         NotImportable::NoServers
     );
     assert_eq!(
-        import("[]", Path::new("")).unwrap_err(),
+        import("[]", Format::Json, Path::new("")).unwrap_err(),
         NotImportable::NoServers
     );
     assert_eq!(
@@ -180,7 +229,7 @@ fn refuses_what_is_no_list_of_servers() {
     );
     let large = " ".repeat(super::MAX_IMPORT_BYTES + 1);
     assert_eq!(
-        import(&large, Path::new("")).unwrap_err(),
+        import(&large, Format::Json, Path::new("")).unwrap_err(),
         NotImportable::TooLarge
     );
 }
@@ -268,7 +317,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn import_never_panics(text in "[{}\\[\\]\",:/*\\\\ a\n]{0,40}|\\PC{0,60}") {
-        let is_list = import(&text, Path::new("s")).is_ok();
+        let is_list = import(&text, Format::Json, Path::new("s")).is_ok();
         // What translates can be wrapped.
         prop_assert!(!is_list || wrap(&text, "p").is_ok());
     }

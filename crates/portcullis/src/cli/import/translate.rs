@@ -1,13 +1,17 @@
 //! A client's file becomes a `portcullis.toml`.
 
+use super::entries::{Entry, Format, entries};
 use super::names::Names;
 use super::wrap::unwrapped;
-use super::{Imported, NotImportable, jsonc, not_json, quoted};
+use super::{Imported, NotImportable, quoted};
 use crate::config::{HttpUrl, Secret, header, interpolate, suspect, veil};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+/// Who signs tokens for what was imported.
+const ISSUER: &str = "[issuers.local]\nembedded = true";
 
 /// Keys of an entry that are read; the others are named in a note.
 const KNOWN: &[&str] = &[
@@ -23,40 +27,36 @@ const KNOWN: &[&str] = &[
     "enabled",
 ];
 
-/// Translates the file of Claude Desktop, Cursor, Windsurf or VS Code.
+/// Translates the file of Claude, Cursor, Windsurf, VS Code, Zed or Codex.
 ///
 /// `secrets` is the directory into which the caller will write the secrets, as the new file shall name it.
 /// Nothing is granted: the new file says how.
 ///
 /// # Errors
 /// [`NotImportable`].
-pub(crate) fn import(text: &str, secrets: &Path) -> Result<Imported, NotImportable> {
-    let mut root: Value =
-        serde_json::from_str(&jsonc::plain(text)?).map_err(|error| not_json(&error))?;
-    // By name, as `wrap` does: both give the same names to the same file.
-    root.sort_all_objects();
-    let servers = [&["mcpServers"][..], &["servers"], &["mcp", "servers"]]
-        .iter()
-        .find_map(|path| {
-            path.iter()
-                .try_fold(&root, |value, key| value.get(key))?
-                .as_object()
-        })
-        .ok_or(NotImportable::NoServers)?;
+pub(crate) fn import(
+    text: &str,
+    format: Format,
+    secrets: &Path,
+) -> Result<Imported, NotImportable> {
+    let entries = entries(text, format)?;
     let mut import = Import::new(secrets);
     import.line(
         "# Nothing is allowed until a server has `allow`, or a [[grants]] or a policy names it.",
     );
-    import.line("[issuers.local]\nembedded = true");
-    for (name, entry) in servers {
-        import.entry(name, entry);
+    import.line(ISSUER);
+    for entry in &entries {
+        import.entry(&entry.name, &entry.settings);
     }
-    Ok(Imported {
-        toml: import.toml,
-        shown: import.shown,
-        secrets: import.secrets,
-        notes: import.notes,
-    })
+    Ok(import.done())
+}
+
+/// The same of one entry.
+pub(crate) fn import_one(entry: &Entry, secrets: &Path) -> Imported {
+    let mut import = Import::new(secrets);
+    import.line(ISSUER);
+    import.entry(&entry.name, &entry.settings);
+    import.done()
 }
 
 /// A translation under way.
@@ -79,6 +79,15 @@ impl<'a> Import<'a> {
             secrets: BTreeMap::new(),
             notes: Vec::new(),
             names: Names::default(),
+        }
+    }
+
+    fn done(self) -> Imported {
+        Imported {
+            toml: self.toml,
+            shown: self.shown,
+            secrets: self.secrets,
+            notes: self.notes,
         }
     }
 

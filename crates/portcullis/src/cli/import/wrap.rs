@@ -21,6 +21,7 @@ pub(crate) fn wrap(text: &str, program: &str) -> Result<Wrapped, NotImportable> 
     let servers = root
         .get("mcpServers")
         .or(root.get("servers"))
+        .or(root.get("context_servers"))
         .and_then(|raw| open(raw))
         .or_else(|| open(open(root.get("mcp")?)?.get("servers")?))
         .ok_or(NotImportable::NoServers)?;
@@ -111,7 +112,7 @@ fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
 }
 
 /// The command behind `portcullis wrap … -- COMMAND ARGS`, if it is one.
-pub(super) fn unwrapped(command: &str, args: &[String]) -> Option<Vec<String>> {
+pub(crate) fn unwrapped(command: &str, args: &[String]) -> Option<Vec<String>> {
     let file = command.rsplit(['/', '\\']).next().unwrap_or(command);
     let is_ours = file == "portcullis" || file.eq_ignore_ascii_case("portcullis.exe");
     let at = args.iter().position(|argument| argument == "--")?;

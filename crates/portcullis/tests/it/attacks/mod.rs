@@ -76,3 +76,4 @@ mod answers;
 mod process;
 mod wrapped;
 mod arguments;
+mod scanned;
