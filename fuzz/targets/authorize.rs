@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use portcullis_authority::Form;
 use portcullis_authority::client::{Client, Kind, Metadata};
 use portcullis_authority::redirect::Policy;
-use portcullis_authority::request::{Asked, NotAsked, Terms};
+use portcullis_authority::request::{Asked, NotAsked, Terms, Way};
 use portcullis_core::authenticate::Resource;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -68,9 +68,12 @@ fuzz_target!(|query: &[u8]| {
             assert!(!location.contains(['\r', '\n', ' ', '#']), "{location}");
         }
         Ok(asked) => {
-            assert!(is_its_own(&asked.back().redirect));
+            assert!(is_its_own(asked.redirect()));
+            let Way::Back(_, challenge) = asked.way() else {
+                panic!("no device has asked")
+            };
             assert_eq!(form.value("code_challenge_method"), Some("S256"));
-            assert_eq!(form.value("code_challenge"), Some(asked.challenge()));
+            assert_eq!(form.value("code_challenge"), Some(challenge.as_str()));
             assert_eq!(form.value("resource"), Some(asked.audience()));
             assert!(!asked.scopes().is_empty());
         }

@@ -1,7 +1,7 @@
 //! Has the user agreed? Only what was approved becomes a code.
 
 use crate::client::{Client, Kind};
-use crate::request::Asked;
+use crate::request::{Asked, Way};
 use crate::user::User;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -62,7 +62,7 @@ pub struct Open {
 ///
 /// It is covered only by an agreement with the same client, saying the same of itself, for the same redirect URI and
 /// server, that names every scope and has not ended. Whoever has registered itself is never covered, and neither is a
-/// request that wants the user asked, or wants it not asked (`prompt`).
+/// request that wants the user asked, or wants it not asked (`prompt`). Nor is a device, which anybody may have started.
 ///
 /// # Errors
 /// What is open.
@@ -74,9 +74,9 @@ pub fn weigh(
 ) -> Result<Approved, Open> {
     let open = open(asked, given, now);
     let prompt = asked.prompt();
-    let may_be_covered = match asked.client().kind {
-        Kind::Registered | Kind::Document => !prompt.none && !prompt.consent,
-        Kind::Dynamic => false,
+    let may_be_covered = match (asked.client().kind, asked.way()) {
+        (Kind::Registered | Kind::Document, Way::Back(..)) => !prompt.none && !prompt.consent,
+        (Kind::Dynamic, _) | (_, Way::Device(_)) => false,
     };
     match open {
         None if may_be_covered => Ok(Approved::by(user.clone(), asked.clone())),
@@ -89,7 +89,7 @@ fn open(asked: &Asked, given: &[Given], now: Timestamp) -> Option<Open> {
     let metadata = metadata(asked.client());
     let is_of_this = |given: &&Given| {
         given.client == asked.client().id
-            && given.redirect == asked.back().redirect
+            && given.redirect == asked.redirect()
             && given.server == **asked.server()
             && given.metadata == metadata
             && given.until > now

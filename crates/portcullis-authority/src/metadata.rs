@@ -1,5 +1,6 @@
 //! What the authorization server says of itself (RFC 8414, OpenID Connect Discovery 1.0).
 
+use crate::client::GrantType;
 use portcullis_core::authenticate::PROOF_ALGORITHMS;
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub struct Offer<'a> {
     pub registers: bool,
     /// Whether the URL of a document can be a client's id.
     pub takes_documents: bool,
+    /// What clients may have beside the code flow.
+    pub grants: &'a [GrantType],
 }
 
 /// The document, the same under both names: a client of either specification finds what it must have.
@@ -26,6 +29,8 @@ pub fn document(offer: &Offer<'_>) -> Value {
     let at = |path: &str| format!("{}{path}", offer.base);
     let mut scopes: Vec<&str> = offer.scopes.iter().map(String::as_str).collect();
     scopes.push("offline_access");
+    let mut grants = vec!["authorization_code", "refresh_token"];
+    grants.extend(offer.grants.iter().map(|grant| grant.name()));
     let mut document = json!({
         "issuer": offer.issuer,
         "authorization_endpoint": at("/authorize"),
@@ -37,7 +42,7 @@ pub fn document(offer: &Offer<'_>) -> Value {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": grants,
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
@@ -56,6 +61,11 @@ pub fn document(offer: &Offer<'_>) -> Value {
     if let (true, Some(members)) = (offer.registers, document.as_object_mut()) {
         members.insert("registration_endpoint".to_owned(), json!(at("/register")));
     }
+    let device = offer.grants.contains(&GrantType::Device);
+    if let (true, Some(members)) = (device, document.as_object_mut()) {
+        let endpoint = json!(at("/device_authorization"));
+        members.insert("device_authorization_endpoint".to_owned(), endpoint);
+    }
     document
 }
 
@@ -69,6 +79,7 @@ mod tests {
         scopes: &[],
         registers: false,
         takes_documents: true,
+        grants: &[],
     };
 
     #[test]
@@ -85,6 +96,24 @@ mod tests {
             true
         );
         assert!(document.get("registration_endpoint").is_none());
+    }
+
+    #[test]
+    fn cd_09_devices_are_told_of_where_some_client_may_be_one() {
+        assert!(
+            document(&OFFER)
+                .get("device_authorization_endpoint")
+                .is_none()
+        );
+        let offer = Offer {
+            grants: &[GrantType::Device],
+            ..OFFER
+        };
+        let document = document(&offer);
+        let named = &document["device_authorization_endpoint"];
+        assert_eq!(named, "https://gate.example/device_authorization");
+        let grants = document["grant_types_supported"].as_array().unwrap();
+        assert!(grants.contains(&json!(GrantType::Device.name())));
     }
 
     #[test]

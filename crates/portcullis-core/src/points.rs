@@ -123,6 +123,8 @@ pub const POINTS: [Point; 34] = [
             "oauth.client_rejected",
             "oauth.code_replay",
             "oauth.dcr_rejected",
+            "oauth.device_pending",
+            "oauth.device_started",
             "oauth.introspected",
             "oauth.pkce_rejected",
             "oauth.pushed",

@@ -1,11 +1,12 @@
 //! What a client says of itself (RFC 7591 section 2): read strictly, kept in our own words.
 
-use super::{Authentication, Client, Kind};
+use super::{Authentication, Client, GrantType, Kind};
 use crate::redirect::{BadRedirect, Policy, Redirect};
 use portcullis_core::authenticate::KeySet;
 use portcullis_core::protocol::read_strict;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The largest document or registration, in bytes.
@@ -36,7 +37,7 @@ pub enum BadClient {
     /// Its keys cannot be used.
     #[error("keys that cannot be used")]
     Keys,
-    /// It does not use the code flow.
+    /// It uses no flow that it may use.
     #[error("a flow that is not supported")]
     Grant,
     /// A redirect URI that is not acceptable.
@@ -80,7 +81,7 @@ pub struct Metadata {
     /// `client_name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
-    /// `redirect_uris`; never empty.
+    /// `redirect_uris`; empty of a client that does without the code flow.
     pub redirect_uris: Vec<Redirect>,
     /// `jwks`, of a client that authenticates.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,6 +92,9 @@ pub struct Metadata {
     pub refreshes: bool,
     /// `dpop_bound_access_tokens`.
     pub dpop_bound_access_tokens: bool,
+    /// What else `grant_types` has.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub grants: BTreeSet<GrantType>,
 }
 
 /// Where a client runs (OpenID Connect Dynamic Client Registration 1.0, section 2).
@@ -128,7 +132,9 @@ impl Metadata {
             return Err(BadClient::OtherClient);
         }
         let method = raw.token_endpoint_auth_method.clone();
-        Self::judge(raw, &members, method.as_deref().unwrap_or("none"), policy)
+        let method = method.as_deref().unwrap_or("none");
+        let offered = &GrantType::OF_DOCUMENTS;
+        Self::judge(raw, &members, (method, offered), policy)
     }
 
     /// Reads what a client registers.
@@ -142,13 +148,13 @@ impl Metadata {
             None | Some("client_secret_basic" | "client_secret_post") => "none".to_owned(),
             Some(method) => method.to_owned(),
         };
-        Self::judge(raw, &members, &method, policy)
+        Self::judge(raw, &members, (&method, &[]), policy)
     }
 
     fn judge(
         raw: Raw,
         members: &Map<String, Value>,
-        method: &str,
+        (method, offered): (&str, &[GrantType]),
         policy: &Policy,
     ) -> Result<Self, BadClient> {
         if ["client_secret", "client_secret_expires_at"]
@@ -169,13 +175,16 @@ impl Metadata {
             vec!["authorization_code".to_owned()] // RFC 7591 section 2
         });
         let has = |name: &str| grants.iter().any(|grant| grant == name);
+        let offered = offered.iter().copied();
+        let others: BTreeSet<GrantType> = offered.filter(|grant| has(grant.name())).collect();
         let has_code = raw
             .response_types
             .is_none_or(|types| types.iter().any(|kind| kind == "code"));
-        if !has("authorization_code") || !has_code {
-            return Err(BadClient::Grant);
-        }
-        let redirect_uris = redirects(&raw.redirect_uris, policy)?;
+        let redirect_uris = match (has("authorization_code"), has_code) {
+            (true, true) => redirects(&raw.redirect_uris, policy)?,
+            (false, _) if !others.is_empty() => Vec::new(),
+            (true | false, _) => return Err(BadClient::Grant),
+        };
         let is_native = |redirect: &Redirect| !redirect.as_str().starts_with("https://");
         let application_type = match raw.application_type {
             Some(ApplicationType::Web) if redirect_uris.iter().any(is_native) => {
@@ -199,6 +208,7 @@ impl Metadata {
             application_type,
             refreshes: has("refresh_token"),
             dpop_bound_access_tokens: raw.dpop_bound_access_tokens.unwrap_or_default(),
+            grants: others,
         })
     }
 
@@ -221,6 +231,8 @@ impl Metadata {
             authentication,
             refreshes: self.refreshes,
             is_bound: self.dpop_bound_access_tokens,
+            grants: self.grants,
+            scopes: BTreeSet::new(),
             redirects: self.redirect_uris,
         })
     }

@@ -4,6 +4,7 @@
 //! documents), or has registered itself (RFC 7591). All but the first are other people's words.
 
 mod metadata;
+mod grant_type;
 mod assertion;
 #[cfg(test)]
 mod tests;
@@ -11,10 +12,12 @@ mod tests;
 use crate::redirect::{BadRedirect, Policy, Redirect, admit};
 use portcullis_core::authenticate::KeySet;
 use portcullis_core::egress::Target;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 pub use assertion::{ASSERTION_TYPE, NotItself, Once};
+pub use grant_type::GrantType;
 pub use metadata::{ApplicationType, BadClient, Metadata};
 
 /// The longest id of a client, in bytes.
@@ -35,6 +38,10 @@ pub struct Client {
     pub refreshes: bool,
     /// Whether its tokens must be bound to its key (RFC 9449 section 5.2).
     pub is_bound: bool,
+    /// How it may get tokens beside the code flow.
+    pub grants: BTreeSet<GrantType>,
+    /// What it may ask for itself.
+    pub scopes: BTreeSet<String>,
     redirects: Vec<Redirect>,
 }
 

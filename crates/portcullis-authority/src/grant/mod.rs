@@ -4,12 +4,15 @@
 
 mod access;
 mod token;
+mod own;
+mod enterprise;
 #[cfg(test)]
 mod tests;
 
 use crate::client::Client;
 use crate::consent::Approved;
 use crate::form::Form;
+use crate::request::{Challenge, Return};
 use crate::user::User;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use access::Access;
+pub use own::CLIENTS;
 pub use token::{PROVIDER, Said, claims};
 
 /// How long a code can be used.
@@ -165,24 +169,29 @@ pub struct Given {
     pub lifetime: Option<Duration>,
 }
 
+impl Bound {
+    /// To what the code for this is bound.
+    pub fn of(approved: &Approved, back: &Return, challenge: &Challenge) -> Self {
+        Self {
+            redirect: back.redirect.clone(),
+            challenge: challenge.as_str().to_owned(),
+            key: approved.asked().key().map(|key| key.to_string()),
+        }
+    }
+}
+
 impl Granted {
-    /// What was approved, and what its code is bound to.
-    pub fn by(approved: &Approved) -> (Self, Bound) {
+    /// What was approved.
+    pub fn by(approved: &Approved) -> Self {
         let asked = approved.asked();
-        let granted = Self {
+        Self {
             user: approved.user().clone(),
             client: asked.client().id.clone(),
             server: asked.server().to_string(),
             audience: asked.audience().to_owned(),
             scopes: asked.scopes().to_vec(),
             refreshes: asked.refreshes(),
-        };
-        let bound = Bound {
-            redirect: asked.back().redirect.clone(),
-            challenge: asked.challenge().to_owned(),
-            key: asked.key().map(|key| key.to_string()),
-        };
-        (granted, bound)
+        }
     }
 
     /// What this code gives.
@@ -206,11 +215,11 @@ impl Granted {
         self.give(key, request, against)
     }
 
-    /// What this refresh token gives, which is bound to that key.
+    /// What the client gets that has waited for its user (RFC 8628 section 3.4), and has shown that key before.
     ///
     /// # Errors
     /// [`NoGrant`].
-    pub fn refresh(
+    pub fn collect(
         &self,
         bound: &str,
         request: &Request<'_>,
@@ -221,7 +230,20 @@ impl Granted {
         }
         let bound = (!bound.is_empty()).then_some(bound);
         let key = check_key(bound, request.key)?;
-        let mut given = self.give(key, request, against)?;
+        self.give(key, request, against)
+    }
+
+    /// What this refresh token gives, which is bound to that key.
+    ///
+    /// # Errors
+    /// [`NoGrant`].
+    pub fn refresh(
+        &self,
+        bound: &str,
+        request: &Request<'_>,
+        against: &Against<'_>,
+    ) -> Result<Given, NoGrant> {
+        let mut given = self.collect(bound, request, against)?;
         let mut wanted = request.form.words("scope").peekable();
         if wanted.peek().is_some() {
             let wanted: Vec<&str> = wanted.filter(|scope| *scope != "offline_access").collect();
@@ -275,7 +297,7 @@ impl Granted {
         let user = &self.user;
         let own_issuer = trust.issuers.get(own);
         let vouching = own_issuer.and_then(|own| own.claims.provider.as_ref());
-        if vouching.is_none_or(|vouching| vouching.by != user.issuer) {
+        if vouching.is_none_or(|vouching| !vouching.by.contains(&user.issuer)) {
             return true;
         }
         let mut claims = user.claims.clone();

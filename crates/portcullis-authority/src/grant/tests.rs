@@ -83,7 +83,7 @@ fn trust(revoked: Revoked) -> Trust {
         claims: Claims {
             provider: Some(Vouching {
                 claim: PROVIDER.to_owned(),
-                by: IDP.to_owned(),
+                by: [IDP.to_owned()].into(),
             }),
             ..Claims::default()
         },
@@ -302,7 +302,7 @@ fn auth_03_nobody_is_vouched_for_by_a_provider_that_was_removed() {
     let mut trust = trust(Revoked::default());
     let signs_in_here = Vouching {
         claim: PROVIDER.to_owned(),
-        by: ISSUER.to_owned(),
+        by: [ISSUER.to_owned()].into(),
     };
     let own_issuer = trust.issuers.get_mut(ISSUER).unwrap();
     own_issuer.claims.provider = Some(signs_in_here);

@@ -1,6 +1,6 @@
 //! What an access token says (RFC 9068 section 2.2).
 
-use super::{Given, Granted};
+use super::{CLIENTS, Given, Granted};
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -40,15 +40,18 @@ pub fn claims(granted: &Granted, given: &Given, said: &Said<'_>) -> Value {
         "jti": said.id,
         "grant_id": said.family,
         PROVIDER: user.issuer,
-        "auth_time": user.auth_time,
-        "groups": user.groups,
-        "roles": user.roles,
     });
     let own = own.as_object().cloned().unwrap_or_default();
     for reserved in ["nbf", "cnf", "acr", "amr", "azp", "scp", "act"] {
         claims.remove(reserved);
     }
     claims.extend(own);
+    // A client that comes for itself has not signed in anywhere.
+    if user.issuer != CLIENTS {
+        claims.insert("auth_time".to_owned(), json!(user.auth_time));
+        claims.insert("groups".to_owned(), json!(user.groups));
+        claims.insert("roles".to_owned(), json!(user.roles));
+    }
     if let Some(acr) = &user.acr {
         claims.insert("acr".to_owned(), json!(acr));
     }

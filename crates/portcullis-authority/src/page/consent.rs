@@ -17,6 +17,8 @@ pub struct Consent<'a> {
     pub redirect_host: &'a str,
     /// Whether it goes to a program on the user's own machine.
     pub is_local: bool,
+    /// The code that a device shows, if the answer goes to one.
+    pub device: Option<&'a str>,
     /// The server that is asked for.
     pub server: &'a str,
     /// What is asked for there.
@@ -117,19 +119,34 @@ impl Consent<'_> {
             }
         };
         let name = self.client.name.map_or_else(|| "nothing".to_owned(), shown);
+        let there = match self.device {
+            Some(code) => format!("the device that shows <strong>{}</strong>", shown(code)),
+            None => format!(
+                "<strong>{}</strong><br><code class=\"soft\">{}</code>",
+                shown(self.redirect_host),
+                shown(self.redirect)
+            ),
+        };
         let _written = write!(
             body,
             "<dl><div><dt>The app calls itself</dt><dd>{name}</dd></div>\
 <div><dt>Who it is</dt><dd>{known}</dd></div>\
 <div><dt>Its id</dt><dd><code>{}</code></dd></div>\
-<div><dt>The answer goes to</dt><dd><strong>{}</strong><br><code class=\"soft\">{}</code></dd></div></dl>",
-            shown(self.client.id),
-            shown(self.redirect_host),
-            shown(self.redirect)
+<div><dt>The answer goes to</dt><dd>{there}</dd></div></dl>",
+            shown(self.client.id)
         );
     }
 
     fn warnings(&self, body: &mut String) {
+        if let Some(code) = self.device {
+            let _written = write!(
+                body,
+                "<div class=\"warn\" role=\"note\"><strong>Somebody else may have started this.</strong> Allow it only if you \
+have started it yourself, on a device or in a terminal in front of you that shows <strong>{}</strong>. If the code came by \
+mail, by chat or by telephone, choose Cancel: whoever sent it would get access in your name.</div>",
+                shown(code)
+            );
+        }
         if self.is_local {
             body.push_str(
                 "<div class=\"warn\" role=\"note\"><strong>A program on this computer gets the access.</strong> \

@@ -4,10 +4,12 @@
 mod consent;
 mod account;
 mod owner;
+mod device;
 mod style;
 
 pub use account::{Account, Remembered, Visitor};
 pub use consent::{Client, Consent, Origin, Scope};
+pub use device::DevicePage;
 pub use owner::{OwnerSignIn, Passkeys, SCRIPT, owner_link};
 
 use html_escape::{encode_double_quoted_attribute, encode_safe};

@@ -12,6 +12,7 @@ fn consent<'a>(name: &'a str, origin: Origin<'a>, scopes: &'a [Scope]) -> Consen
         redirect: "https://client.example/cb",
         redirect_host: "client.example",
         is_local: false,
+        device: None,
         server: "notes",
         scopes,
         is_more: false,
@@ -112,4 +113,29 @@ fn cd_01_pages_load_nothing_and_stand_in_no_frame() {
     ] {
         assert!(page.html.contains(one), "{one}");
     }
+}
+
+#[test]
+fn cd_01_says_that_somebody_else_may_have_started_it() {
+    let page = Consent {
+        device: Some("BCDFG-HJKLM"),
+        ..consent("Notes", Origin::Registered, &[])
+    };
+    let html = page.page().html;
+    assert!(
+        html.contains("Somebody else may have started this"),
+        "{html}"
+    );
+    assert!(
+        html.contains("the device that shows <strong><bdi>BCDFG-HJKLM"),
+        "{html}"
+    );
+    let typed = DevicePage {
+        token: "t",
+        code: "\"><script>x</script>",
+        said: None,
+        targets: &[],
+    };
+    let html = typed.page().html;
+    assert!(!html.contains("<script"), "{html}");
 }

@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// The longest redirect URI, in bytes.
 pub const MAX_BYTES: usize = 2048;
 
+/// What stands where a redirect URI does, if the answer goes to a device that asks for it (RFC 8628).
+pub const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// Schemes that browsers act on themselves: nothing of ours ever goes there.
 const NEVER: &[&str] = &[
     "about",
@@ -191,6 +194,9 @@ pub fn is_loopback(redirect: &str) -> bool {
 
 /// What is shown of it to the user: its host, or its scheme where there is none.
 pub fn shown_host(redirect: &str) -> String {
+    if redirect == DEVICE {
+        return "a device".to_owned();
+    }
     match read(redirect) {
         Ok(Kind::Https(host)) => host,
         Ok(Kind::Loopback(host, _)) => host.trim_start_matches("http://").to_owned(),

@@ -62,6 +62,9 @@ pub enum Wrong {
     /// The user has not agreed, and may not be asked.
     #[error("the user has to consent")]
     Consent,
+    /// The client may not ask in this way.
+    #[error("not a way in which this client gets tokens")]
+    Grant,
     /// There is no room, or something is out of order.
     #[error("not now")]
     Unavailable,
@@ -78,6 +81,7 @@ impl Wrong {
             Self::Declined => "access_denied",
             Self::Login => "login_required",
             Self::Consent => "consent_required",
+            Self::Grant => "unauthorized_client",
             Self::Unavailable => "temporarily_unavailable",
             Self::ResponseMode
             | Self::State
@@ -109,6 +113,7 @@ impl Wrong {
             Self::Declined => "declined",
             Self::Login => "login",
             Self::Consent => "consent",
+            Self::Grant => "grant_type",
             Self::Unavailable => "unavailable",
         }
     }

@@ -3,13 +3,15 @@
 //! Until client and redirect URI are known, a wrong request is told to the user on a page of ours, and to nobody else.
 
 mod answer;
+mod device;
 #[cfg(test)]
 mod tests;
 
 use crate::client::Client;
 use crate::form::Form;
-use crate::redirect::{BadRedirect, Policy, is_loopback, shown_host};
+use crate::redirect::{BadRedirect, DEVICE, Policy, is_loopback, shown_host};
 pub use answer::{Return, Wrong, location};
+pub use device::{Device, UserCode};
 use portcullis_core::authenticate::{Binding, Resource, Thumbprint};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,17 +28,29 @@ const OFFLINE: &str = "offline_access";
 #[derive(Debug, Clone)]
 pub struct Asked {
     client: Arc<Client>,
-    back: Return,
+    way: Way,
     server: Arc<str>,
     audience: String,
     scopes: Vec<String>,
-    challenge: String,
     key: Option<Thumbprint>,
     refreshes: bool,
     prompt: Prompt,
     classes: Vec<String>,
     max_age: Option<Duration>,
 }
+
+/// How the client gets what is granted.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// The user's browser brings it, as a code.
+    Back(Return, Challenge),
+    /// It asks for it until the user has decided.
+    Device(Device),
+}
+
+/// The digest of a secret that only the client has (RFC 7636).
+#[derive(Debug, Clone)]
+pub struct Challenge(String);
 
 /// What the client wants the user to be asked (OpenID Connect Core section 3.1.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,16 +120,14 @@ impl Asked {
         if resource.mtls == Binding::Required {
             return Err(Wrong::Target);
         }
-        let wants_offline = form.words("scope").any(|scope| scope == OFFLINE);
         Ok(Self {
             client: Arc::clone(client),
-            back,
+            way: Way::Back(back, challenge),
             server: Arc::clone(&resource.server),
             audience: resource.audience.clone(),
             scopes: scopes(form, resource)?,
-            challenge,
             key,
-            refreshes: client.refreshes || wants_offline,
+            refreshes: client.refreshes || wants_offline(form),
             prompt: prompt(form)?,
             classes: form.words("acr_values").map(str::to_owned).collect(),
             max_age: max_age(form)?,
@@ -127,9 +139,17 @@ impl Asked {
         &self.client
     }
 
-    /// Where the answer goes.
-    pub const fn back(&self) -> &Return {
-        &self.back
+    /// How the client gets what is granted.
+    pub const fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Where the answer goes, or what stands for it ([`DEVICE`]).
+    pub fn redirect(&self) -> &str {
+        match &self.way {
+            Way::Back(back, _) => &back.redirect,
+            Way::Device(_) => DEVICE,
+        }
     }
 
     /// The server that it wants to use: its name, or that of all together.
@@ -145,11 +165,6 @@ impl Asked {
     /// What of the server, sorted.
     pub fn scopes(&self) -> &[String] {
         &self.scopes
-    }
-
-    /// The digest of the secret that only the client has (RFC 7636).
-    pub fn challenge(&self) -> &str {
-        &self.challenge
     }
 
     /// The key of the client that its tokens will be bound to, if it has said so already (RFC 9449 section 10).
@@ -179,12 +194,19 @@ impl Asked {
 
     /// The host that gets the answer, to be shown.
     pub fn host(&self) -> String {
-        shown_host(&self.back.redirect)
+        shown_host(self.redirect())
     }
 
     /// Whether the answer stays on the user's machine, where any program may take it.
     pub fn is_local(&self) -> bool {
-        is_loopback(&self.back.redirect)
+        is_loopback(self.redirect())
+    }
+}
+
+impl Challenge {
+    /// As it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -210,8 +232,12 @@ fn check_form(form: &Form) -> Result<(), Wrong> {
     Ok(())
 }
 
+fn wants_offline(form: &Form) -> bool {
+    form.words("scope").any(|scope| scope == OFFLINE)
+}
+
 /// S256 and nothing else (OAuth 2.1 section 7.5): 32 bytes in base64url.
-fn challenge(form: &Form) -> Result<String, Wrong> {
+fn challenge(form: &Form) -> Result<Challenge, Wrong> {
     let challenge = form.value("code_challenge").ok_or(Wrong::NoChallenge)?;
     if form.value("code_challenge_method") != Some("S256") {
         return Err(Wrong::Method);
@@ -219,12 +245,16 @@ fn challenge(form: &Form) -> Result<String, Wrong> {
     if Thumbprint::parse(challenge).is_none() {
         return Err(Wrong::Challenge);
     }
-    Ok(challenge.to_owned())
+    Ok(Challenge(challenge.to_owned()))
 }
 
 /// The one server for which the token is to be (RFC 8707).
-fn resource<'a>(form: &Form, terms: &Terms<'a>) -> Result<&'a Resource, Wrong> {
-    let named = form.value("resource").ok_or(Wrong::NoTarget)?;
+pub(crate) fn resource<'a>(form: &Form, terms: &Terms<'a>) -> Result<&'a Resource, Wrong> {
+    target(form.value("resource").ok_or(Wrong::NoTarget)?, terms)
+}
+
+/// The server of that name, if there are tokens of ours for it.
+pub(crate) fn target<'a>(named: &str, terms: &Terms<'a>) -> Result<&'a Resource, Wrong> {
     let is_meant = |resource: &&&Resource| resource.audience == named || resource.url == named;
     let found = terms.resources.iter().find(is_meant);
     let trusts_us = |resource: &&&Resource| resource.issuers.iter().any(|one| one == terms.issuer);

@@ -70,7 +70,10 @@ fn cd_07_what_is_asked_for_is_what_was_written() {
     assert_eq!(asked.audience(), TARGET);
     assert_eq!(&**asked.server(), "notes");
     assert_eq!(asked.scopes(), ["notes:read"]);
-    assert_eq!(asked.challenge(), CHALLENGE);
+    let Way::Back(_, challenge) = asked.way() else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(challenge.as_str(), CHALLENGE);
     assert!(asked.refreshes() && asked.is_local());
     assert_eq!(asked.host(), "localhost");
     let all = ask(&[("scope", "")], &resource()).unwrap();

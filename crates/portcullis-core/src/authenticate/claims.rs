@@ -3,6 +3,7 @@
 use super::jwt::text;
 use super::{ClaimValue, DeclaredClaim, Implied, Membership, Unauthenticated, declared};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The most scopes, roles or groups of each; a token with more is refused, since a rule may forbid
 /// what the last of them names.
@@ -47,7 +48,7 @@ pub struct Vouching {
     /// The claim that says so.
     pub claim: String,
     /// All that it may say. A token in which somebody else vouches is refused.
-    pub by: String,
+    pub by: BTreeSet<String>,
 }
 
 impl Default for Claims {
@@ -154,7 +155,7 @@ impl Claims {
         };
         match claims.get(&vouching.claim) {
             None => Ok(None),
-            Some(Value::String(named)) if *named == vouching.by => {
+            Some(Value::String(named)) if vouching.by.contains(named) => {
                 Ok((named != issuer).then(|| named.clone()))
             }
             Some(_) => Err(Unauthenticated::Claim {

@@ -5,6 +5,7 @@
 
 mod provider;
 mod token;
+mod assertion;
 mod logout;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use crate::authenticate::Unauthenticated;
 use crate::sign_in::Disbelieved;
 
+pub use assertion::{Assertion, Enterprise, read_assertion};
 pub use logout::{Ended, LogoutToken, read_logout};
 pub use provider::{Asking, Provider, authorization_url, metadata_urls, redeem};
 pub use token::{Answer, Expected, SignedIn, read_id_token};
@@ -40,6 +42,9 @@ pub enum NotSignedIn {
     /// It does not say when it was issued, or that was long ago.
     #[error("an ID token of another time")]
     Time,
+    /// An assertion without an id.
+    #[error("an assertion without an id")]
+    Id,
     /// A logout token that ends nobody's session, or that could be an ID token.
     #[error("not a logout token")]
     Logout,
@@ -56,6 +61,7 @@ impl NotSignedIn {
             Self::Party => "azp",
             Self::Hash => "hash",
             Self::Time => "iat",
+            Self::Id => "jti",
             Self::Logout => "logout",
         }
     }

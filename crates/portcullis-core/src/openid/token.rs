@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Letters of a name that are kept.
 const MAX_NAME: usize = 128;
 
-/// Who has signed in, as the provider has signed it. Only [`read_id_token`] makes one.
+/// Who has signed in, as the provider has signed it. Only [`read_id_token`] and assertions make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {
     identity: Identity,
@@ -75,6 +75,20 @@ impl Answer {
 }
 
 impl SignedIn {
+    /// Whom the provider has asserted to be signed in there.
+    pub(super) const fn asserted(
+        identity: Identity,
+        name: Option<String>,
+        sub: Option<String>,
+    ) -> Self {
+        Self {
+            identity,
+            name,
+            session: None,
+            sub,
+        }
+    }
+
     /// What is known of the user, groups and roles among it.
     pub const fn identity(&self) -> &Identity {
         &self.identity
@@ -135,18 +149,25 @@ pub fn read_id_token(
     }
     check_hash(&claims, "c_hash", code, algorithm)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-    let shown = ["name", "preferred_username", "email"];
-    let name = shown.into_iter().find_map(text);
+    let name = shown_name(&claims);
     let (session, sub) = (text("sid"), text("sub"));
     let who = (expected.subject, expected.client);
     let identity = signed_in(claims, issuer, who, made)?;
     trust.check_revoked(&identity)?;
     Ok(SignedIn {
         identity,
-        name: name.map(|name| name.chars().take(MAX_NAME).collect()),
+        name,
         session,
         sub,
     })
+}
+
+/// A name to show.
+pub(super) fn shown_name(claims: &Map<String, Value>) -> Option<String> {
+    let shown = ["name", "preferred_username", "email"];
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let name = shown.into_iter().find_map(text);
+    name.map(|name| name.chars().take(MAX_NAME).collect())
 }
 
 /// Of several audiences it must say who is meant; whoever is named must be us.

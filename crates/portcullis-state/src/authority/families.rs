@@ -1,5 +1,6 @@
 //! Codes, refresh tokens, and the families of tokens that began with one code.
 
+use super::devices;
 use crate::durable::{Durable, Failed};
 use crate::revocations::{Kind, Micros, Revocation, Source, Whom, begin, next_epoch, write};
 use portcullis_core::time::Timestamp;
@@ -11,9 +12,9 @@ pub const MAX_FAMILIES: u32 = 10_000;
 /// The most refresh tokens of one family: one every minute, for two weeks.
 const MAX_RENEWALS: u32 = 20_000;
 /// How long it is known of what is over that it was there: longer than any access token lives.
-const REMEMBERED: Duration = Duration::from_hours(1);
+pub(super) const REMEMBERED: Duration = Duration::from_hours(1);
 /// By so much a clock may be set back before codes of what is then the future are refused.
-const BACK: Duration = Duration::from_secs(5);
+pub(super) const BACK: Duration = Duration::from_secs(5);
 
 /// All that came of one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum Voucher {
     Code,
     /// What came with the last tokens.
     Refresh,
+    /// What a device has shown while its user had not decided.
+    Device,
 }
 
 /// What was shown, and to which family it belongs.
@@ -96,12 +99,13 @@ impl Voucher {
         match self {
             Self::Code => "code",
             Self::Refresh => "refresh",
+            Self::Device => "device",
         }
     }
 
     const fn misuse(self) -> &'static str {
         match self {
-            Self::Code => "code_replay",
+            Self::Code | Self::Device => "code_replay",
             Self::Refresh => "refresh_reuse",
         }
     }
@@ -125,27 +129,7 @@ impl Durable {
         self.run(move |connection| {
             let change = begin(connection)?;
             let family = &code.family;
-            let held: u32 = change.query_row(
-                "SELECT count(*) FROM families WHERE issuer = ? AND subject = ?",
-                (&family.issuer, &family.subject),
-                |row| row.get(0),
-            )?;
-            if held >= MAX_FAMILIES {
-                return Err(Failed::TooMany);
-            }
-            change.execute(
-                "INSERT INTO families (id, issuer, subject, client, granted, made, until)
-                 VALUES (:id, :issuer, :subject, :client, :granted, :made, :until)",
-                named_params! {
-                    ":id": family.id,
-                    ":issuer": family.issuer,
-                    ":subject": family.subject,
-                    ":client": family.client,
-                    ":granted": family.granted,
-                    ":made": Micros(family.made),
-                    ":until": Micros(family.until),
-                },
-            )?;
+            begin_family(&change, family)?;
             let next = Next {
                 digest: code.digest,
                 bound: code.bound,
@@ -180,14 +164,14 @@ impl Durable {
                 change.commit()?;
                 return Ok(Taken::Again(family));
             }
-            let is_early = voucher == Voucher::Code && row.made > now.plus(BACK);
+            let is_early = voucher != Voucher::Refresh && row.made > now.plus(BACK);
             let is_over = row.has_ended
                 || row.until <= now
                 || family.until <= now
                 || is_early
                 || renewals(&change, &family.id)? >= MAX_RENEWALS;
             let decided = (!is_over).then(|| decide(&row.presented));
-            if voucher == Voucher::Code || matches!(decided, Some(Ok(_))) {
+            if voucher != Voucher::Refresh || matches!(decided, Some(Ok(_))) {
                 let sql = "UPDATE vouchers SET used = :now WHERE digest = :digest";
                 change.execute(
                     sql,
@@ -281,7 +265,32 @@ impl Durable {
     }
 }
 
-fn insert(
+pub(super) fn begin_family(change: &Connection, family: &Family) -> Result<(), Failed> {
+    let held: u32 = change.query_row(
+        "SELECT count(*) FROM families WHERE issuer = ? AND subject = ?",
+        (&family.issuer, &family.subject),
+        |row| row.get(0),
+    )?;
+    if held >= MAX_FAMILIES {
+        return Err(Failed::TooMany);
+    }
+    change.execute(
+        "INSERT INTO families (id, issuer, subject, client, granted, made, until)
+         VALUES (:id, :issuer, :subject, :client, :granted, :made, :until)",
+        named_params! {
+            ":id": family.id,
+            ":issuer": family.issuer,
+            ":subject": family.subject,
+            ":client": family.client,
+            ":granted": family.granted,
+            ":made": Micros(family.made),
+            ":until": Micros(family.until),
+        },
+    )?;
+    Ok(())
+}
+
+pub(super) fn insert(
     change: &Connection,
     (voucher, family): (Voucher, &str),
     next: &Next,
@@ -377,6 +386,7 @@ pub(crate) fn prune(change: &Connection, now: Timestamp) -> rusqlite::Result<()>
     // Of a family that lives on, what was used long ago need not be kept.
     let used = "DELETE FROM vouchers WHERE until <= :now AND used IS NOT NULL AND used + :remembered <= :now";
     change.execute(used, parameters)?;
+    devices::forget_over(change, now)?;
     for table in ["client_assertions", "registered_clients"] {
         let sql = format!("DELETE FROM {table} WHERE until <= :now");
         change.execute(&sql, named_params! { ":now": Micros(now) })?;

@@ -5,12 +5,14 @@
 mod consents;
 mod clients;
 mod families;
+mod devices;
 mod owner;
 #[cfg(test)]
 mod tests;
 
 pub use clients::{MAX_REGISTERED, Registered};
 pub use consents::{Consent, MAX_CONSENTS};
+pub use devices::{MAX_DEVICES, Polled, Waiting};
 pub(crate) use families::prune;
 pub use families::{Family, MAX_FAMILIES, NewCode, Next, Presented, Taken, Voucher};
 pub use owner::{OwnerLink, OwnerPasskey};

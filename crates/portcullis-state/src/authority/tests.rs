@@ -278,3 +278,94 @@ async fn cd_12_registrations_are_few_and_end() {
     assert!(use_it(NOW).await.unwrap());
     assert!(!use_it(NOW).await.unwrap());
 }
+
+fn device(digest: &str, code: &str, network: &str) -> Waiting {
+    Waiting {
+        digest: digest.to_owned(),
+        user_code: code.to_owned(),
+        client: "app".to_owned(),
+        network: network.to_owned(),
+        asked: "scope=x".to_owned(),
+        made: NOW,
+        until: NOW.plus(MINUTE * 10),
+        pause: Duration::from_secs(5),
+    }
+}
+
+async fn poll(durable: &Durable, digest: &str, at: Timestamp) -> Polled {
+    let polled = durable.poll_device(digest.to_owned(), "app".to_owned(), at);
+    polled.await.unwrap()
+}
+
+#[tokio::test]
+async fn cd_11_a_device_is_decided_about_once_and_collects_once() {
+    let (_folder, durable) = durable().await;
+    assert!(durable.keep_device(device("d", "c", "n")).await.unwrap());
+    assert!(!durable.keep_device(device("e", "c", "n")).await.unwrap());
+    let known = |code: &str, at| durable.device_of(code.to_owned(), at);
+    assert_eq!(known("c", NOW).await.unwrap(), Some(device("d", "c", "n")));
+    assert_eq!(known("d", NOW).await.unwrap(), None);
+    assert_eq!(known("c", NOW.plus(MINUTE * 10)).await.unwrap(), None);
+    let early = Timestamp::from_seconds(NOW.seconds() - 60);
+    assert_eq!(known("c", early).await.unwrap(), None);
+    let voucher = (Voucher::Device, "d");
+    assert_eq!(show(&durable, voucher, Ok(None), NOW).await, Taken::Unknown);
+    let grant = |id: &str| durable.grant_device("d".to_owned(), family(id), String::new());
+    assert!(grant("a").await.unwrap());
+    assert!(!grant("b").await.unwrap());
+    assert!(!durable.deny_device("d".to_owned(), NOW).await.unwrap());
+    assert_eq!(known("c", NOW).await.unwrap(), None);
+    assert_eq!(poll(&durable, "d", NOW).await, Polled::Granted);
+    let other = durable.poll_device("d".to_owned(), "other".to_owned(), NOW);
+    assert_eq!(other.await.unwrap(), Polled::Unknown);
+    let as_code = show(&durable, (Voucher::Code, "d"), Ok(None), NOW).await;
+    assert_eq!(as_code, Taken::Unknown, "another kind of voucher");
+    let taken = show(&durable, voucher, Ok(Some(next("r"))), NOW).await;
+    assert!(matches!(taken, Taken::Good(..)), "{taken:?}");
+    let again = show(&durable, voucher, Ok(None), NOW).await;
+    assert!(matches!(again, Taken::Again(_)), "{again:?}");
+    assert_eq!(revoked(&durable).await, ["grant_id=a"]);
+}
+
+#[tokio::test]
+async fn cd_11_a_device_waits_its_turn_and_not_for_ever() {
+    let (_folder, durable) = durable().await;
+    durable.keep_device(device("d", "c", "n")).await.unwrap();
+    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+    for (seconds, expected) in [
+        (0, Polled::Pending),
+        (4, Polled::TooSoon),
+        (13, Polled::TooSoon),
+        (28, Polled::Pending),
+        (600, Polled::Over),
+    ] {
+        assert_eq!(
+            poll(&durable, "d", at(seconds)).await,
+            expected,
+            "{seconds}"
+        );
+    }
+    let denied = durable.deny_device("d".to_owned(), at(600));
+    assert!(!denied.await.unwrap(), "too late");
+    durable.keep_device(device("f", "g", "n")).await.unwrap();
+    assert!(durable.deny_device("f".to_owned(), NOW).await.unwrap());
+    assert_eq!(poll(&durable, "f", at(1)).await, Polled::Denied);
+    durable.prune(NOW.plus(HOUR * 2)).await.unwrap();
+    assert_eq!(poll(&durable, "f", at(1)).await, Polled::Unknown);
+}
+
+#[tokio::test]
+async fn cd_11_one_network_leaves_room_for_devices_of_others() {
+    let (_folder, durable) = durable().await;
+    for index in 0..256 {
+        let (digest, code) = (format!("d{index}"), format!("c{index}"));
+        assert!(
+            durable
+                .keep_device(device(&digest, &code, "n"))
+                .await
+                .unwrap()
+        );
+    }
+    assert!(!durable.keep_device(device("x", "x", "n")).await.unwrap());
+    assert!(durable.keep_device(device("x", "x", "m")).await.unwrap());
+}

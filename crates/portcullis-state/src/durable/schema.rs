@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     include_str!("0012.sql"),
     include_str!("0013.sql"),
     include_str!("0014.sql"),
+    include_str!("0015.sql"),
 ];
 
 /// `PRAGMA application_id` of our databases: "PORT".

@@ -37,7 +37,7 @@ fn auth_03_a_new_database_is_private_and_durable() {
         ("PRAGMA synchronous", "Integer(2)"),
         ("PRAGMA foreign_keys", "Integer(1)"),
         ("PRAGMA busy_timeout", "Integer(2000)"),
-        ("PRAGMA user_version", "Integer(13)"),
+        ("PRAGMA user_version", "Integer(15)"),
     ] {
         assert_eq!(ask(&durable, pragma).unwrap(), value, "{pragma}");
     }
@@ -49,8 +49,8 @@ fn auth_03_a_new_database_is_private_and_durable() {
     assert_eq!(
         examine(&file).unwrap(),
         Examined {
-            version: 13,
-            known: 13
+            version: 15,
+            known: 15
         }
     );
 }
@@ -66,7 +66,7 @@ fn auth_03_processes_that_start_together_make_one_database() {
             start.join().unwrap().unwrap();
         }
     });
-    assert_eq!(examine(&file).unwrap().version, 13);
+    assert_eq!(examine(&file).unwrap().version, 15);
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn auth_03_what_cannot_be_trusted_is_not_opened() {
     };
     let rows: [(&str, Prepare<'_>); 6] = [
         (
-            "knows versions up to 13",
-            &change("PRAGMA user_version = 14"),
+            "knows versions up to 15",
+            &change("PRAGMA user_version = 16"),
         ),
         (
             "a database of another program",
@@ -140,7 +140,7 @@ fn auth_03_what_was_moved_away_or_replaced_is_not_read_on() {
     std::fs::write(&file, "another").unwrap();
     assert!(ask(&durable, "PRAGMA user_version").is_err());
     std::fs::rename(&aside, &file).unwrap();
-    assert_eq!(ask(&durable, "PRAGMA user_version").unwrap(), "Integer(13)");
+    assert_eq!(ask(&durable, "PRAGMA user_version").unwrap(), "Integer(15)");
 }
 
 #[test]

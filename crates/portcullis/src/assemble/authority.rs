@@ -3,14 +3,16 @@
 use super::credentials::identification;
 use super::upstreams::client_for;
 use super::{Workshop, issuer_name, own_issuer, scopes};
-use crate::authority::{Authority, Documents, Relying};
+use crate::authority::{AtEnterprise, Authority, Documents, Relying};
 use crate::config::{self, Checked, HttpUrl};
 use crate::egress::Egress;
 use crate::tls::{BadTls, Peer};
 use anyhow::Context as _;
-use portcullis_authority::grant::PROVIDER;
+use portcullis_authority::client::{Client, GrantType};
+use portcullis_authority::grant::{CLIENTS, PROVIDER};
 use portcullis_authority::metadata::{Offer, document};
 use portcullis_core::authenticate::{Claims, Vouching};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,12 +30,14 @@ pub(super) fn authority(
     let scopes: Vec<String> = scopes::needed(checked.servers.values())
         .into_iter()
         .collect();
+    let grants = grants(configured);
     let offer = Offer {
         issuer: &issuer,
         base: issuer.trim_end_matches('/'),
         scopes: &scopes,
         registers: configured.registration.is_some(),
         takes_documents: configured.documents.is_some(),
+        grants: &grants,
     };
     let relying = configured.sign_in.as_ref();
     let relying = relying.map(|relying| self::relying(checked, relying, (workshop, egress)));
@@ -62,25 +66,51 @@ pub(super) fn authority(
             .collect(),
         documents: documents.transpose()?,
         registration: configured.registration,
+        enterprises: enterprises(checked, configured)?,
         remembered: configured.consents,
         words: configured.scopes.clone(),
         issuer,
     })))
 }
 
-/// What our own tokens say. The users of the provider are the provider's, and nobody else vouches for any.
+/// What our own tokens say. The users of a provider are the provider's, and nobody else vouches for any.
 pub(super) fn own_claims(checked: &Checked) -> Claims {
     let configured = checked.authority.as_ref();
     let relying = configured.and_then(|configured| configured.sign_in.as_ref());
-    let provider = relying.and_then(|relying| checked.issuers.get(&relying.provider));
-    let by = provider.map(|provider| issuer_name(checked, provider));
+    let signs_in = relying.map(|relying| &relying.provider);
+    let asserts = configured.map(|configured| configured.assertions.keys());
+    let named = |name: &String| Some(issuer_name(checked, checked.issuers.get(name)?));
+    let mut by: BTreeSet<String> = signs_in
+        .into_iter()
+        .chain(asserts.into_iter().flatten())
+        .filter_map(named)
+        .collect();
+    if signs_in.is_none() {
+        by.insert(own_issuer(checked));
+    }
+    if configured.is_some_and(|configured| grants(configured).contains(&GrantType::Client)) {
+        by.insert(CLIENTS.to_owned());
+    }
     Claims {
         provider: Some(Vouching {
             claim: PROVIDER.to_owned(),
-            by: by.unwrap_or_else(|| own_issuer(checked)),
+            by,
         }),
         ..Claims::default()
     }
+}
+
+/// What some client may have beside the code flow.
+fn grants(configured: &config::Authority) -> Vec<GrantType> {
+    let is_had = |grant: &GrantType| {
+        let has = |client: &Arc<Client>| client.grants.contains(grant);
+        let is_asserted = *grant == GrantType::Assertion && !configured.assertions.is_empty();
+        let is_free = GrantType::OF_DOCUMENTS.contains(grant);
+        is_asserted
+            || configured.clients.iter().any(has)
+            || (is_free && configured.documents.is_some())
+    };
+    GrantType::ALL.into_iter().filter(is_had).collect()
 }
 
 fn relying(
@@ -97,12 +127,6 @@ fn relying(
         .context("the provider's URL")?;
     let scopes = configured.scopes.iter().map(String::as_str);
     let scopes: Vec<&str> = std::iter::once("openid").chain(scopes).collect();
-    let declared = external.claims.declared.iter();
-    let declared = declared.filter_map(|one| match one.path.names() {
-        [name] => Some(name.clone()),
-        _ => None,
-    });
-    let scim = external.scim.as_ref().and_then(|scim| scim.claim.clone());
     let peer = Peer::Issuer(external.issuer.clone());
     Ok(Relying {
         issuer: external.issuer.clone(),
@@ -113,12 +137,7 @@ fn relying(
         )?,
         scope: scopes.join(" "),
         subject: config::Relying::subject(external),
-        claims: CLAIMS
-            .into_iter()
-            .map(str::to_owned)
-            .chain(declared)
-            .chain(scim)
-            .collect(),
+        claims: kept(external),
         redirect: checked.gateway.public_url.below("/account/callback"),
         tls: client_for(written.is_https(), &external.trust, peer, workshop.report)?,
         egress: Arc::clone(egress),
@@ -126,6 +145,38 @@ fn relying(
         known: Mutex::default(),
         written,
     })
+}
+
+/// The claims that are kept of a user of this provider.
+fn kept(external: &config::External) -> Vec<String> {
+    let declared = external.claims.declared.iter();
+    let declared = declared.filter_map(|one| match one.path.names() {
+        [name] => Some(name.clone()),
+        _ => None,
+    });
+    let scim = external.scim.as_ref().and_then(|scim| scim.claim.clone());
+    let claims = CLAIMS.into_iter().map(str::to_owned);
+    claims.chain(declared).chain(scim).collect()
+}
+
+/// Providers whose assertions count, by `iss`.
+fn enterprises(
+    checked: &Checked,
+    configured: &config::Authority,
+) -> anyhow::Result<BTreeMap<String, AtEnterprise>> {
+    let mut enterprises = BTreeMap::new();
+    for (name, clients) in &configured.assertions {
+        let Some(config::Issuer::External(external)) = checked.issuers.get(name) else {
+            anyhow::bail!("authority.assertions.{name} is not an issuer");
+        };
+        let enterprise = AtEnterprise {
+            clients: clients.clone(),
+            subject: config::Relying::subject(external),
+            claims: kept(external),
+        };
+        enterprises.insert(external.issuer.clone(), enterprise);
+    }
+    Ok(enterprises)
 }
 
 fn own_lifetime(checked: &Checked) -> Duration {

@@ -54,6 +54,8 @@ pub(crate) enum Form {
     },
     /// The owner adds a passkey.
     NewPasskey(owner::Asked),
+    /// To say which device it is.
+    Device,
     /// To agree; with the session of whoever was signed in.
     Consent(Box<Asked>, Option<BrowserSession>),
 }

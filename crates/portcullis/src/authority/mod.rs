@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use documents::Cache;
 pub(crate) use documents::{Documents, NoDocument};
-use portcullis_authority::client::Client;
+use portcullis_authority::client::{Client, GrantType};
 use portcullis_authority::redirect::Policy;
 use portcullis_core::authenticate::Proofs;
 use portcullis_core::quota::Networks;
@@ -63,6 +63,18 @@ pub(crate) struct Authority {
     pub(crate) documents: Option<Documents>,
     /// How clients register themselves, if they may.
     pub(crate) registration: Option<Registration>,
+    /// Providers whose assertions count, by `iss`.
+    pub(crate) enterprises: BTreeMap<String, AtEnterprise>,
+}
+
+/// A provider whose assertions give tokens, as its enterprise has consented for its users.
+pub(crate) struct AtEnterprise {
+    /// The clients to which it may assert something.
+    pub(crate) clients: BTreeSet<String>,
+    /// The claim that names the user.
+    pub(crate) subject: String,
+    /// The claims that are kept of a user.
+    pub(crate) claims: Vec<String>,
 }
 
 /// What outlives a reload.
@@ -78,6 +90,10 @@ pub(crate) struct Held {
     pub(crate) asked: Networks,
     /// What networks have pushed.
     pub(crate) pushing: Networks,
+    /// What devices of networks have asked for.
+    pub(crate) devices: Networks,
+    /// What codes of devices networks have typed, and all together.
+    pub(crate) typed: [Networks; 2],
     /// What networks have had us fetch.
     pub(crate) fetched: Networks,
     /// What networks have registered.
@@ -89,6 +105,12 @@ impl Authority {
     pub(crate) fn signs_in_at(&self) -> &str {
         let relying = self.relying.as_ref();
         relying.map_or("this computer", |relying| relying.written.host())
+    }
+
+    /// Whether some client may be a device.
+    pub(crate) fn has_devices(&self) -> bool {
+        let may = |client: &Arc<Client>| client.grants.contains(&GrantType::Device);
+        self.documents.is_some() || self.clients.values().any(may)
     }
 
     /// An endpoint's URL.

@@ -30,6 +30,8 @@ pub(crate) struct Authority {
     pub(crate) sign_in: Option<super::relying::Relying>,
     /// How clients register themselves, if they may.
     pub(crate) registration: Option<Registration>,
+    /// To which clients which issuers may assert something, by the names of the latter.
+    pub(crate) assertions: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Whose documents are believed.

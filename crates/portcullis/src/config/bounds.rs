@@ -150,6 +150,8 @@ pub(super) const MAX_WATCHED: usize = 64;
 pub(super) const PREFIX_V4: Range<Count> = counts(24, 8, 32);
 pub(super) const PREFIX_V6: Range<Count> = counts(48, 16, 128);
 
+/// How a client gets tokens, if nothing else is written.
+pub(super) const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
 /// Entries of one list or one table, so that a mistake cannot become a million checks.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 

@@ -50,7 +50,7 @@ mod otlp;
 mod tests;
 
 pub(crate) use alerts::{Alerts, AlertsTo, SyslogBy};
-pub(crate) use authority::Registration;
+pub(crate) use authority::{Authority, Registration};
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{

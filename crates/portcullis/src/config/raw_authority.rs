@@ -41,6 +41,11 @@ pub(super) struct Authority {
     #[schemars(extend("x-name" = "ID"))]
     pub(super) clients: BTreeMap<String, AuthorityClient>,
     pub(super) registration: Option<Registration>,
+    /// Identity providers whose assertions give tokens without asking their users, since the enterprise has consented for them
+    /// there (Identity Assertion JWT Authorization Grant). NAME is one of `[issuers]`.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "NAME"))]
+    pub(super) assertions: BTreeMap<String, Assertions>,
     pub(super) sign_in: Option<super::relying::Raw>,
     /// How long it counts that a user has agreed. Users are asked again after that, and at once where a client asks for
     /// more, or says something else of itself; by clients that have registered themselves, each time.
@@ -59,11 +64,27 @@ pub(super) struct AuthorityClient {
     /// What users are shown. Default: the ID.
     pub(super) name: Option<String>,
     /// Where its answers may go: `https`, `http` on loopback with any port, or a scheme of a native application.
-    /// Required.
+    /// Required with `authorization_code`.
     #[serde(default)]
     pub(super) redirect_uris: Vec<String>,
     /// JSON file with its public keys (a JWK Set), if it authenticates (`private_key_jwt`). Default: it does not.
     pub(super) jwks: Option<String>,
+    /// How it gets tokens: `authorization_code`, `refresh_token`,
+    /// `urn:ietf:params:oauth:grant-type:device_code` (for terminals: RFC 8628), `client_credentials` (for agents that come
+    /// for themselves; with `jwks`).
+    #[schemars(extend("default" = bounds::GRANT_TYPES))]
+    pub(super) grant_types: Option<Vec<String>>,
+    /// The scopes that it may have with `client_credentials`. Default: none.
+    pub(super) scopes: Option<Vec<String>>,
+}
+
+/// A provider whose assertions give tokens.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Assertions {
+    /// The clients that may come with them, by id: of `[authority.clients]` with `jwks`, or URLs of documents. Required.
+    #[serde(default)]
+    pub(super) clients: Vec<String>,
 }
 
 /// Lets clients register themselves (RFC 7591), which anybody can do. Off without this table. Their answers go to

@@ -36,6 +36,8 @@ pub(crate) enum AuthorityPage<'a> {
     Authorize,
     /// Where clients say beforehand what they will ask for (RFC 9126).
     Push,
+    /// Where clients without a browser begin (RFC 8628).
+    Device,
     /// RFC 6749 section 3.2.
     Token,
     /// RFC 7009.
@@ -55,6 +57,7 @@ impl<'a> AuthorityPage<'a> {
             "/.well-known/issuer-jwks.json" => Self::Keys,
             "/authorize" => Self::Authorize,
             "/par" => Self::Push,
+            "/device_authorization" => Self::Device,
             "/token" => Self::Token,
             "/revoke" => Self::Revoke,
             "/introspect" => Self::Introspect,
@@ -94,6 +97,10 @@ impl<'a> Place<'a> {
         }
         if path == "/mcp" {
             return Self::Endpoint(AGGREGATE);
+        }
+        // Users type this one.
+        if path == "/device" {
+            return Self::Account("/device");
         }
         let account = path.strip_prefix("/account");
         if let Some(rest) = account.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -135,6 +142,7 @@ mod tests {
                 AuthorityPage::Metadata | AuthorityPage::Keys => "metadata",
                 AuthorityPage::Authorize
                 | AuthorityPage::Push
+                | AuthorityPage::Device
                 | AuthorityPage::Token
                 | AuthorityPage::Revoke
                 | AuthorityPage::Introspect
@@ -176,6 +184,8 @@ mod tests {
             ("/account", Place::Account("")),
             ("/account/callback", Place::Account("/callback")),
             ("/accounts", Place::Nowhere),
+            ("/device", Place::Account("/device")),
+            ("/device/", Place::Nowhere),
             ("/signals", Place::Nowhere),
             ("/scim/idp/v2/Users", Place::Scim("idp", "/Users")),
             ("/scim/idp/v2/Users/0a", Place::Scim("idp", "/Users/0a")),
@@ -214,6 +224,10 @@ mod tests {
             ),
             ("/authorize", Place::Authority(AuthorityPage::Authorize)),
             ("/authorize/", Place::Nowhere),
+            (
+                "/device_authorization",
+                Place::Authority(AuthorityPage::Device),
+            ),
             ("/register", Place::Authority(AuthorityPage::Register(""))),
             (
                 "/register/x",

@@ -203,7 +203,7 @@ impl Court {
         let mut found = self.issuers.iter().filter(|(_, issuer)| {
             let vouching = issuer.claims.provider.as_ref();
             server.gate.resource.issuers.contains(&issuer.issuer)
-                && vouching.is_some_and(|vouching| vouching.by == provider)
+                && vouching.is_some_and(|vouching| vouching.by.contains(provider))
         });
         found.next().map(|(name, _)| name.as_str())
     }

@@ -9,12 +9,16 @@ use crate::config::problem::Place;
 use crate::config::raw_authority as raw;
 use crate::config::relying::relying;
 use crate::config::trust::Trust;
-use portcullis_authority::client::{ApplicationType, Client, Kind, MAX_ID_BYTES, Metadata, is_url};
+use portcullis_authority::client::{
+    ApplicationType, Client, GrantType, Kind, MAX_ID_BYTES, Metadata, is_url,
+};
 use portcullis_authority::redirect::{Policy, Redirect, is_private_scheme};
 use portcullis_core::egress::{Host, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What may be written of a client. Assertions are of providers, where clients are named.
+const WRITTEN: [GrantType; 2] = [GrantType::Device, GrantType::Client];
 /// Letters that say what a scope means.
 const MAX_WORDS: usize = 128;
 
@@ -67,16 +71,18 @@ pub(super) fn authority(
     );
     let refresh = place.key("refresh_tokens");
     let refresh_tokens = desk.span(&refresh, raw.refresh_tokens, &bounds::REFRESH);
+    let known = clients(desk, &place.key("clients"), raw.clients, &redirects);
     Some(Authority {
         access_tokens: access,
         refresh_tokens,
         sign_ins: desk.span(&place.key("sign_ins"), raw.sign_ins, &bounds::FAMILY),
-        clients: clients(desk, &place.key("clients"), raw.clients, &redirects),
+        clients: known.clone(),
         redirects,
         documents,
         consents: desk.span(&place.key("consents"), raw.consents, &bounds::CONSENTS),
         scopes: words(desk, &place.key("scopes"), raw.scopes),
         sign_in: raw.sign_in.and_then(|raw| relying(desk, raw, issuers)),
+        assertions: assertions(desk, &place, (raw.assertions, issuers, &known)),
         registration: raw.registration.map(|raw| registration(desk, &place, raw)),
     })
 }
@@ -155,18 +161,30 @@ fn clients(
             let fix = "write a word of letters, digits, `-` and `_`";
             desk.refuse_with(&place, "not a name for a client", fix);
         }
-        let redirect_uris = redirects(desk, &place, &raw.redirect_uris, policy);
+        let grants = grants(desk, &place, raw.grant_types);
+        let has_code = grants.contains(bounds::GRANT_TYPES[0]);
+        let redirect_uris = redirects(desk, (&place, has_code), &raw.redirect_uris, policy);
         let jwks = raw.jwks.map(|file| desk.file(&place.key("jwks"), &file));
         let metadata = Metadata {
             client_name: Some(raw.name.unwrap_or_else(|| id.clone())),
             redirect_uris,
             jwks: jwks.flatten().map(|file| keys(&file)),
             application_type: ApplicationType::Native,
-            refreshes: true,
+            refreshes: grants.contains(bounds::GRANT_TYPES[1]),
             dpop_bound_access_tokens: false,
+            grants: grants
+                .iter()
+                .filter_map(|name| GrantType::of(name))
+                .collect(),
         };
+        let scopes = raw.scopes.unwrap_or_default();
         match metadata.client(id, Kind::Registered) {
-            Ok(client) => clients.push(Arc::new(client)),
+            Ok(mut client) => {
+                let comes = client.grants.contains(&GrantType::Client);
+                expect_own(desk, &place, (comes, client.is_confidential(), &scopes));
+                client.scopes = scopes.into_iter().collect();
+                clients.push(Arc::new(client));
+            }
             Err(_) => desk.refuse_with(
                 &place.key("jwks"),
                 "the file is not a JWK Set with public keys",
@@ -177,6 +195,83 @@ fn clients(
     clients
 }
 
+/// Who comes for itself has keys; nobody else has scopes of its own.
+fn expect_own(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    (comes, has_keys, scopes): (bool, bool, &[String]),
+) {
+    if comes && !has_keys {
+        desk.refuse_missing(
+            place,
+            "no `jwks` of a client that comes for itself",
+            "write jwks = \"keys.json\", a file with its public keys",
+        );
+    }
+    if !comes && !scopes.is_empty() {
+        desk.refuse_with(
+            &place.key("scopes"),
+            "scopes of a client that does not come for itself",
+            "add `client_credentials` to `grant_types`, or remove `scopes`",
+        );
+    }
+}
+
+/// Who may assert something, and to whom.
+fn assertions(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    (raw, issuers, known): (BTreeMap<String, raw::Assertions>, &Issuers, &[Arc<Client>]),
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut assertions = BTreeMap::new();
+    for (name, raw) in raw {
+        let place = place.key("assertions").key(&name);
+        if !matches!(issuers.known.get(&name), Some(Issuer::External(_))) {
+            let fix = "name one of [issuers] that is not embedded";
+            desk.refuse_with(&place, "not an identity provider", fix);
+        }
+        if raw.clients.is_empty() {
+            let fix = "write clients = [\"ID\"]";
+            desk.refuse_missing(&place, "no `clients`", fix);
+        }
+        for (index, id) in raw.clients.iter().enumerate().take(bounds::MAX_ENTRIES) {
+            let has_keys = |client: &&Arc<Client>| client.id == *id && client.is_confidential();
+            if !is_url(id) && known.iter().find(has_keys).is_none() {
+                desk.refuse_with(
+                    &place.key("clients").at(index),
+                    "not a client with keys",
+                    "name one of [authority.clients] that has `jwks`",
+                );
+            }
+        }
+        assertions.insert(name, raw.clients.into_iter().collect());
+    }
+    assertions
+}
+
+/// The names of grants, each of which there is.
+fn grants(desk: &mut Desk<'_>, place: &Place, raw: Option<Vec<String>>) -> BTreeSet<String> {
+    let place = place.key("grant_types");
+    let raw = raw.unwrap_or_else(|| bounds::GRANT_TYPES.map(str::to_owned).to_vec());
+    for (index, name) in raw.iter().enumerate().take(bounds::MAX_ENTRIES) {
+        let is_other = WRITTEN.iter().any(|grant| grant.name() == name);
+        if !bounds::GRANT_TYPES.contains(&&**name) && !is_other {
+            let others = WRITTEN.map(GrantType::name).join("`, `");
+            let fix = format!("write `authorization_code`, `refresh_token`, `{others}`");
+            desk.refuse_with(&place.at(index), "not a grant that there is here", &fix);
+        }
+    }
+    let is_one = |name: &String| name != bounds::GRANT_TYPES[1];
+    if !raw.iter().any(is_one) {
+        desk.refuse_with(
+            &place,
+            "no way to get tokens",
+            "name one, or remove the key",
+        );
+    }
+    raw.into_iter().collect()
+}
+
 /// What is no JSON has no keys, which is told where they are read.
 fn keys(file: &TextFile) -> serde_json::Value {
     serde_json::from_str(&file.text).unwrap_or_default()
@@ -184,12 +279,12 @@ fn keys(file: &TextFile) -> serde_json::Value {
 
 fn redirects(
     desk: &mut Desk<'_>,
-    place: &Place,
+    (place, has_code): (&Place, bool),
     texts: &[String],
     policy: &Policy,
 ) -> Vec<Redirect> {
     let place = place.key("redirect_uris");
-    if texts.is_empty() {
+    if texts.is_empty() && has_code {
         let fix = "write redirect_uris = [\"https://…\"]";
         desk.refuse_missing(&place, "no `redirect_uris`", fix);
     }

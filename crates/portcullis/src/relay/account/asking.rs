@@ -3,18 +3,19 @@
 use super::{Ended, STALE, Visit, ended, known, name_of, provider, refused, set_browser, unkept};
 use crate::authority::browser::{BrowserSession, Cookie, secret};
 use crate::authority::front::{Form, Next, Waiting};
-use crate::authority::shown::{moved, onward, shown};
+use crate::authority::shown::{moved, onward, shown, told};
 use crate::clock;
+use crate::listener::Body;
 use crate::record::{Exchange, note_in_turn};
 use crate::relay::Gateway;
-use hyper::Uri;
 use hyper::header::HeaderName;
+use hyper::{Response, Uri};
 use portcullis_audit::Record;
 use portcullis_authority::Form as Fields;
 use portcullis_authority::client::{Client, Kind};
 use portcullis_authority::consent::{Approved, Given, Open, metadata, weigh};
 use portcullis_authority::page::{self, Origin, Page, Scope};
-use portcullis_authority::request::{Asked, Wrong};
+use portcullis_authority::request::{Asked, Way, Wrong};
 use portcullis_authority::user::User;
 use portcullis_core::egress::Target;
 use portcullis_core::refusal::{Refusal, Unavailable};
@@ -26,6 +27,12 @@ use std::sync::Arc;
 /// From where a browser asks (Fetch Metadata).
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const DAY: u64 = 24 * 60 * 60;
+
+const LET_IN: &str = "The device gets access within seconds. You can close this page. Take it back at any time on your \
+account page.";
+const KEPT_OUT: &str = "The device gets no access. You can close this page.";
+const TOO_LATE: &str =
+    "The device does not wait any more. Begin again on the device, and use the new code.";
 
 type Who = Option<(Arc<User>, BrowserSession)>;
 
@@ -53,8 +60,8 @@ impl Gateway {
         let given = self.given(&user).await?;
         match weigh(&user, &asked, &given, now) {
             Ok(approved) => {
-                let location = self.code(visit.authority, &approved, exchange).await?;
-                Ok(ended("consent.remembered", None, moved(&location)))
+                self.granted(visit, &approved, ("consent.remembered", exchange))
+                    .await
             }
             Err(open) => {
                 let who = Some((user, session));
@@ -138,7 +145,13 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         let (asked, session) = match self.awaited(visit, fields) {
             Ok(Form::Consent(asked, session)) => (asked, session),
-            Ok(Form::SignIn | Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
+            Ok(
+                Form::SignIn
+                | Form::Device
+                | Form::Link(_)
+                | Form::Owner { .. }
+                | Form::NewPasskey(_),
+            ) => {
                 return Ok(refused("form.refused", "token", (403, STALE)));
             }
             Err(ended) => return Ok(*ended),
@@ -156,19 +169,57 @@ impl Gateway {
         }
         match (fields.value("decision"), who) {
             (Some("allow"), Some(user)) => {
-                let location = self
-                    .agreed(visit, (*user).clone(), *asked, exchange)
-                    .await?;
-                Ok(ended("consent.granted", None, moved(&location)))
+                self.agreed(visit, (*user).clone(), *asked, exchange).await
             }
             (Some("allow"), None) => self.leaves(visit, Next::Asked(asked), exchange).await,
             (Some("deny"), _) => {
-                let back = asked
-                    .back()
-                    .refused(Wrong::Declined, &visit.authority.issuer);
-                Ok(ended("consent.denied", None, moved(&back)))
+                let page = self.declined(visit, &asked, exchange).await?;
+                Ok(ended("consent.denied", None, page))
             }
             _ => Ok(refused("form.refused", "decision", (400, STALE))),
+        }
+    }
+
+    /// The client is told no.
+    pub(super) async fn declined(
+        &self,
+        visit: Visit<'_>,
+        asked: &Asked,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, Refusal> {
+        match asked.way() {
+            Way::Back(back, _) => {
+                let back = back.refused(Wrong::Declined, &visit.authority.issuer);
+                Ok(moved(&back))
+            }
+            Way::Device(device) => {
+                self.keep_out(device, exchange).await?;
+                Ok(told(200, "Not allowed", KEPT_OUT))
+            }
+        }
+    }
+
+    /// The client gets what was approved, in its way.
+    async fn granted(
+        &self,
+        visit: Visit<'_>,
+        approved: &Approved,
+        (event, exchange): (&'static str, &mut Exchange),
+    ) -> Result<Ended, Refusal> {
+        let authority = visit.authority;
+        match approved.asked().way() {
+            Way::Back(back, challenge) => {
+                let for_code = (approved, back, challenge);
+                let location = self.code(authority, for_code, exchange).await?;
+                Ok(ended(event, None, moved(&location)))
+            }
+            Way::Device(device) => {
+                let for_device = (approved, device);
+                if self.let_in(authority, for_device, exchange).await? {
+                    return Ok(ended(event, None, told(200, "Allowed", LET_IN)));
+                }
+                Ok(refused("form.refused", "device", (400, TOO_LATE)))
+            }
         }
     }
 
@@ -179,7 +230,7 @@ impl Gateway {
         user: User,
         asked: Asked,
         exchange: &mut Exchange,
-    ) -> Result<String, Refusal> {
+    ) -> Result<Ended, Refusal> {
         let now = clock::now();
         let id = secret().ok_or(Unavailable::Entropy)?;
         let client: &Client = asked.client();
@@ -188,7 +239,7 @@ impl Gateway {
             issuer: user.issuer.clone(),
             subject: user.subject.clone(),
             client: client.id.clone(),
-            redirect: asked.back().redirect.clone(),
+            redirect: asked.redirect().to_owned(),
             server: asked.server().to_string(),
             scopes: asked.scopes().to_vec(),
             metadata: metadata(client),
@@ -199,7 +250,8 @@ impl Gateway {
         let kept = self.revocations.durable().keep_consent(consent).await;
         kept.map_err(|error| unkept(&error))?;
         let approved = Approved::by(user, asked);
-        Ok(self.code(visit.authority, &approved, exchange).await?)
+        self.granted(visit, &approved, ("consent.granted", exchange))
+            .await
     }
 }
 
@@ -219,28 +271,33 @@ fn consent_page(
         Kind::Document => Origin::Document(&host),
         Kind::Dynamic => Origin::Unverified,
     };
-    let (back, redirect_host) = (asked.back(), asked.host());
-    let next = target_of(&back.redirect);
+    let (redirect, redirect_host) = (asked.redirect(), asked.host());
+    let (next, code) = match asked.way() {
+        Way::Back(back, _) => (target_of(&back.redirect), None),
+        Way::Device(device) => (String::new(), Some(device.code.to_string())),
+    };
     let mut targets = vec!["https:", next.as_str()];
     let there = provider(visit).map(|relying| relying.written.origin());
     targets.extend(there.as_deref());
     let scopes = scopes(visit, asked, open);
     let days = visit.authority.remembered.as_secs() / DAY;
+    let is_remembered = client.kind != Kind::Dynamic && code.is_none();
     page::Consent {
         client: page::Client {
             name: client.name.as_deref(),
             id: &client.id,
             origin,
         },
-        redirect: &back.redirect,
+        redirect,
         redirect_host: &redirect_host,
         is_local: asked.is_local(),
+        device: code.as_deref(),
         server: asked.server(),
         scopes: &scopes,
         is_more: open.is_more,
         user: user.map(|user| (name_of(user), user.issuer.as_str())),
         provider: visit.authority.signs_in_at(),
-        days: (client.kind != Kind::Dynamic).then_some(days.max(1)),
+        days: is_remembered.then_some(days.max(1)),
         action: "/account/consent",
         token: token.expose(),
         targets: &targets,

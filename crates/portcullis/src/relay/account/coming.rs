@@ -11,7 +11,6 @@ use crate::record::{Exchange, note_in_turn};
 use crate::relay::Gateway;
 use portcullis_audit::Record;
 use portcullis_authority::Form as Fields;
-use portcullis_authority::request::Wrong;
 use portcullis_authority::user::User;
 use portcullis_core::openid::NotSignedIn;
 use portcullis_core::refusal::{Refusal, Unavailable};
@@ -30,9 +29,13 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         match self.awaited(visit, fields) {
             Ok(Form::SignIn) => self.leaves(visit, Next::Account, exchange).await,
-            Ok(Form::Consent(..) | Form::Link(_) | Form::Owner { .. } | Form::NewPasskey(_)) => {
-                Ok(refused("form.refused", "token", (403, STALE)))
-            }
+            Ok(
+                Form::Consent(..)
+                | Form::Device
+                | Form::Link(_)
+                | Form::Owner { .. }
+                | Form::NewPasskey(_),
+            ) => Ok(refused("form.refused", "token", (403, STALE))),
             Err(ended) => Ok(*ended),
         }
     }
@@ -104,7 +107,10 @@ impl Gateway {
             .await;
         let signed_in = match finished {
             Ok(signed_in) => signed_in,
-            Err(error) => return Ok(gave_up(visit, &under_way.next, &error, exchange)),
+            Err(error) => {
+                let next = (&under_way.next, &error);
+                return self.gave_up(visit, next, exchange).await;
+            }
         };
         let user = User::of(&signed_in, &relying.claims);
         let there = There {
@@ -133,14 +139,31 @@ impl Gateway {
         let mut ended = match next {
             Next::Account => arrived("/account"),
             Next::Passkeys => arrived("/account/passkeys"),
-            Next::Asked(asked) => {
-                let location = self.agreed(visit, user, *asked, exchange).await?;
-                ended("consent.granted", None, moved(&location))
-            }
+            Next::Asked(asked) => self.agreed(visit, user, *asked, exchange).await?,
         };
         let headers = ended.page.headers_mut();
         Cookie::Session.set(headers, visit.is_https(), &handle);
         Ok(ended)
+    }
+
+    /// The client is told no where the provider said no, and nothing where something is wrong.
+    async fn gave_up(
+        &self,
+        visit: Visit<'_>,
+        (next, error): (&Next, &NoUser),
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let is_no = matches!(
+            error,
+            NoUser::NotSignedIn(NotSignedIn::Disbelieved(Disbelieved::Refused))
+        );
+        match next {
+            Next::Asked(asked) if is_no => {
+                let page = self.declined(visit, asked, exchange).await?;
+                Ok(ended("login.refused", Some("refused"), page))
+            }
+            Next::Asked(_) | Next::Account | Next::Passkeys => Ok(unsuccessful(error, exchange)),
+        }
     }
 
     async fn note_login(&self, user: &User, exchange: &Exchange) {
@@ -151,23 +174,6 @@ impl Gateway {
         });
         record.trace = Some(exchange.trace.as_str().into());
         note_in_turn(&self.recorder, record).await;
-    }
-}
-
-/// The client is told no where the provider said no, and nothing where something is wrong.
-fn gave_up(visit: Visit<'_>, next: &Next, error: &NoUser, exchange: &mut Exchange) -> Ended {
-    let is_no = matches!(
-        error,
-        NoUser::NotSignedIn(NotSignedIn::Disbelieved(Disbelieved::Refused))
-    );
-    match next {
-        Next::Asked(asked) if is_no => {
-            let back = asked
-                .back()
-                .refused(Wrong::Declined, &visit.authority.issuer);
-            ended("login.refused", Some("refused"), moved(&back))
-        }
-        Next::Asked(_) | Next::Account | Next::Passkeys => unsuccessful(error, exchange),
     }
 }
 

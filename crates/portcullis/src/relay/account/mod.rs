@@ -1,6 +1,7 @@
 //! The pages on which users sign in, see what they have allowed, take it back, and sign out.
 
 mod asking;
+mod device;
 mod coming;
 mod owner;
 mod passkeys;
@@ -99,11 +100,17 @@ impl Gateway {
                 | "/backchannel-logout"
         );
         let ended = match (is_form, &parts.method) {
+            (_, &Method::POST) if rest == "/device" => {
+                let fields = fields(live, (parts, body), exchange).await?;
+                let typed = (&fields, peer);
+                self.types_code(visit, typed, exchange).await?
+            }
             (true, &Method::POST) => {
                 let fields = fields(live, (parts, body), exchange).await?;
                 self.sent(visit, (rest, &fields), exchange).await?
             }
             (false, &Method::GET) => match rest {
+                "/device" => self.device_page(visit, parts.uri.query())?,
                 "" => self.account_page(visit, exchange).await?,
                 "/callback" => {
                     let query = parts.uri.query().unwrap_or_default();

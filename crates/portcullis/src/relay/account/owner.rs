@@ -90,7 +90,7 @@ impl Gateway {
         let options = place.as_ref().zip(asked.as_ref());
         let options = options.map(|(place, asked)| asked.options(place, &known));
         let client = match &next {
-            Next::Asked(asked) => target_of(&asked.back().redirect),
+            Next::Asked(asked) => target_of(asked.redirect()),
             Next::Account | Next::Passkeys => String::new(),
         };
         let token = self.waits(browser, Form::Owner { asked, next })?;

@@ -1,6 +1,6 @@
 //! What a client asks for in a user's name: by the user's browser, or pushed beforehand (RFC 9126).
 
-use super::{Asking, Ended, Gateway, Live, back, ended, error, form, page, resources};
+use super::{Asking, Ended, Gateway, Live, back, ended, error, form, page, resources, terms};
 use crate::authority::{Authority, Documents, LIFETIME, mark, voucher};
 use crate::listener::oauth;
 use crate::record::Exchange;
@@ -10,9 +10,8 @@ use hyper::Method;
 use portcullis_authority::Form;
 use portcullis_authority::client::{Client, Kind};
 use portcullis_authority::consent::Approved;
-use portcullis_authority::grant::{CODE, Granted};
-use portcullis_authority::request::{Asked, NotAsked, Return, Terms, Wrong, location};
-use portcullis_core::authenticate::Resource;
+use portcullis_authority::grant::{Bound, CODE, Granted};
+use portcullis_authority::request::{Asked, Challenge, NotAsked, Return, Wrong, location};
 use portcullis_core::quota::Rate;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_state::{Family, NewCode};
@@ -164,26 +163,16 @@ impl Gateway {
     pub(crate) async fn code(
         &self,
         authority: &Authority,
-        approved: &Approved,
+        (approved, back, challenge): (&Approved, &Return, &Challenge),
         exchange: &mut Exchange,
     ) -> Result<String, Unavailable> {
-        let (code, now) = (voucher()?, clock::now());
-        let (granted, bound) = Granted::by(approved);
-        let text = |value: serde_json::Result<String>| value.map_err(|_| Unavailable::State);
-        let family = Family {
-            id: authority::fresh_id()?,
-            issuer: granted.user.issuer.clone(),
-            subject: granted.user.subject.clone(),
-            client: granted.client.clone(),
-            granted: text(serde_json::to_string(&granted))?,
-            made: now,
-            until: now.plus(authority.sign_ins),
-        };
+        let (code, family) = (voucher()?, family(authority, approved)?);
+        let bound = Bound::of(approved, back, challenge);
         exchange.fact("family", &family.id);
         let new = NewCode {
             digest: mark(code.expose()),
-            bound: text(serde_json::to_string(&bound))?,
-            until: now.plus(CODE),
+            bound: serde_json::to_string(&bound).map_err(|_| Unavailable::State)?,
+            until: family.made.plus(CODE),
             family,
         };
         let kept = self.revocations.durable().keep_code(new).await;
@@ -191,7 +180,6 @@ impl Gateway {
             tracing::error!(%error, "a code was not kept");
             Unavailable::State
         })?;
-        let back = approved.asked().back();
         let code = [("code", code.expose().as_str())];
         Ok(location(back, &code, &authority.issuer))
     }
@@ -210,12 +198,18 @@ fn may_move(authority: &Authority, client: &Client, place: &Return) -> bool {
     is_chosen || !place.redirect.starts_with("https:")
 }
 
-fn terms<'a>(authority: &'a Authority, resources: &'a [&'a Resource]) -> Terms<'a> {
-    Terms {
-        issuer: &authority.issuer,
-        redirects: &authority.redirects,
-        resources,
-    }
+/// What begins with what was approved.
+pub(super) fn family(authority: &Authority, approved: &Approved) -> Result<Family, Unavailable> {
+    let (granted, now) = (Granted::by(approved), clock::now());
+    Ok(Family {
+        id: authority::fresh_id()?,
+        issuer: granted.user.issuer.clone(),
+        subject: granted.user.subject.clone(),
+        client: granted.client.clone(),
+        granted: serde_json::to_string(&granted).map_err(|_| Unavailable::State)?,
+        made: now,
+        until: now.plus(authority.sign_ins),
+    })
 }
 
 const fn event(wrong: Wrong) -> &'static str {

@@ -2,6 +2,8 @@
 
 mod authorize;
 mod clients;
+mod device;
+mod direct;
 mod register;
 mod token;
 mod tell;
@@ -19,6 +21,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use portcullis_authority::Form;
+use portcullis_authority::request::Terms;
 use portcullis_core::authenticate::{BadProof, Proved, Resource, Thumbprint, prove};
 use portcullis_core::quota::Rate;
 use portcullis_core::refusal::{Refusal, Unacceptable};
@@ -97,6 +100,7 @@ impl Gateway {
             }
             AuthorityPage::Authorize => self.authorize(live, authority, asking, exchange).await,
             AuthorityPage::Push => self.push(live, authority, asking, exchange).await,
+            AuthorityPage::Device => self.device(live, authority, asking, exchange).await,
             AuthorityPage::Token => Box::pin(self.token(live, authority, asking, exchange)).await,
             AuthorityPage::Revoke => self.give_back(live, authority, asking, exchange).await,
             AuthorityPage::Introspect => self.look_into(live, authority, asking, exchange).await,
@@ -198,4 +202,13 @@ fn back(event: &'static str, reason: &'static str, location: &str) -> Ended {
 fn resources(live: &Live) -> Vec<&Resource> {
     let servers = live.rules.servers.values();
     servers.map(|server| &server.gate.resource).collect()
+}
+
+/// What requests are held against.
+fn terms<'a>(authority: &'a Authority, resources: &'a [&'a Resource]) -> Terms<'a> {
+    Terms {
+        issuer: &authority.issuer,
+        redirects: &authority.redirects,
+        resources,
+    }
 }

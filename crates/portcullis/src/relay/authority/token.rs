@@ -1,12 +1,13 @@
 //! Codes and refresh tokens become access tokens (RFC 6749 sections 4.1.3 and 6).
 
+use super::direct::Direct;
 use super::{Asking, Ended, Gateway, Live, ended, error, form};
 use crate::authority::{Authority, fresh_id, mark, voucher};
 use crate::clock;
 use crate::listener::oauth;
 use crate::record::Exchange;
 use portcullis_authority::Form;
-use portcullis_authority::client::Client;
+use portcullis_authority::client::{Client, GrantType};
 use portcullis_authority::grant::{Against, Bound, Given, Granted, NoGrant, Request, Said, claims};
 use portcullis_core::authenticate::{Thumbprint, Trust};
 use portcullis_core::refusal::{Refusal, Unavailable};
@@ -47,6 +48,12 @@ impl Gateway {
             Ok(form) => form,
             Err(told) => return Ok(told),
         };
+        if let Some(direct) = Direct::of(&form) {
+            let from = (&form, parts, peer);
+            return self
+                .directly(live, authority, (direct, from), exchange)
+                .await;
+        }
         let (voucher, shown) = match shown(&form) {
             Ok(shown) => shown,
             Err([code, reason, why]) => {
@@ -59,6 +66,12 @@ impl Gateway {
             Ok(client) => client,
             Err(told) => return Ok(told),
         };
+        if voucher == Voucher::Device {
+            let polled = self.polled(&client, &shown, exchange).await?;
+            if let Some(told) = polled {
+                return Ok(told);
+            }
+        }
         let key = match self.proven(parts, authority, "oauth.token_refused") {
             Ok(key) => key,
             Err(told) => return Ok(*told),
@@ -118,7 +131,7 @@ impl Gateway {
             Taken::Again(family) => {
                 known(&family, exchange);
                 let event = match voucher {
-                    Voucher::Code => "oauth.code_replay",
+                    Voucher::Code | Voucher::Device => "oauth.code_replay",
                     Voucher::Refresh => "oauth.refresh_reuse",
                 };
                 Ok(refused(event, NoGrant::Again))
@@ -164,6 +177,7 @@ impl Deciding {
                 let bound: Bound = serde_json::from_str(&presented.bound).map_err(read)?;
                 granted.redeem(&bound, &request, &against)?
             }
+            Voucher::Device => granted.collect(&presented.bound, &request, &against)?,
             Voucher::Refresh => granted.refresh(&presented.bound, &request, &against)?,
         };
         let next = Next {
@@ -176,7 +190,7 @@ impl Deciding {
 }
 
 /// Signs what is given.
-async fn issue(
+pub(super) async fn issue(
     authority: &Authority,
     (granted, given): (&Granted, &Given),
     (family, refresh): (&Family, Option<Secret<String>>),
@@ -215,6 +229,7 @@ fn shown(form: &Form) -> Result<(Voucher, String), [&'static str; 3]> {
     let (voucher, name) = match form.value("grant_type") {
         Some("authorization_code") => (Voucher::Code, "code"),
         Some("refresh_token") => (Voucher::Refresh, "refresh_token"),
+        Some(name) if name == GrantType::Device.name() => (Voucher::Device, "device_code"),
         Some(_) => return Err(["unsupported_grant_type", "grant_type", "no such grant here"]),
         None => return Err(["invalid_request", "grant_type", "grant_type is missing"]),
     };
@@ -236,6 +251,7 @@ const fn reason(voucher: Voucher) -> &'static str {
     match voucher {
         Voucher::Code => "code",
         Voucher::Refresh => "refresh",
+        Voucher::Device => "device",
     }
 }
 

@@ -23,6 +23,8 @@ mod provided;
 mod clients;
 mod signed_in;
 mod agreed;
+mod devices;
+mod headless;
 mod lifetime;
 mod proof;
 mod scheduled;
