@@ -24,6 +24,7 @@ mod clients;
 mod signed_in;
 mod agreed;
 mod devices;
+mod crowd;
 mod headless;
 mod lifetime;
 mod proof;
