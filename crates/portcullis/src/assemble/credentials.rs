@@ -3,7 +3,7 @@
 use super::Workshop;
 use super::sign_in::SignInsByName;
 use super::upstreams::client_for;
-use crate::config::{self, Checked, CredentialKind, Fetched, TokenEndpoint};
+use crate::config::{self, AssertionKey, Checked, CredentialKind, Fetched, TokenEndpoint};
 use crate::credentials::{
     self, Actor, Credentials, Endpoint, Fetching, Granting, Identification, Kept, Kind,
 };
@@ -50,15 +50,27 @@ pub(super) fn credentials(
     });
     let audience: Arc<str> = configured.audience.as_str().into();
     let kind = match &configured.kind {
-        CredentialKind::Assertion { lifetime, subject } => {
+        CredentialKind::Assertion {
+            lifetime,
+            subject,
+            key,
+        } => {
+            let shared = signing_issuer(own);
+            let (issuer, key) = match key {
+                AssertionKey::Shared => (shared, Arc::clone(&workshop.signers.assertions)),
+                AssertionKey::Own => {
+                    let key = workshop.signers.servers.of(name)?;
+                    (format!("{shared}/{name}"), key)
+                }
+            };
             let assertion = Assertion {
-                issuer: signing_issuer(own).into(),
+                issuer: issuer.into(),
                 audience,
                 actor: own.into(),
                 lifetime: *lifetime,
                 subject: *subject,
             };
-            Kind::Assertion(assertion, Arc::clone(&workshop.signers.assertions))
+            Kind::Assertion(assertion, key)
         }
         CredentialKind::Fetched(fetched) => {
             Kind::Fetched(Arc::new(fetching((name, audience), fetched, beside)?))
@@ -153,13 +165,13 @@ pub(super) fn identification(
 }
 
 /// The keys that others verify our word with, where there is anybody who hears it.
-pub(super) fn published(checked: &Checked, signers: &Signers) -> Published {
+pub(super) fn published(checked: &Checked, signers: &Signers) -> anyhow::Result<Published> {
     let (mut is_told, mut is_client) = (false, false);
     for server in checked.servers.values() {
         let kind = server.credentials.as_ref().map(|shown| &shown.kind);
         match kind {
             None => {}
-            Some(CredentialKind::Assertion { .. }) => is_told = true,
+            Some(CredentialKind::Assertion { key, .. }) => is_told |= *key == AssertionKey::Shared,
             Some(CredentialKind::Fetched(fetched)) => {
                 is_told |= fetched.actor;
                 let is_signed =
@@ -174,10 +186,15 @@ pub(super) fn published(checked: &Checked, signers: &Signers) -> Published {
         .and_then(|own| own.sign_in.as_ref());
     is_client |=
         relying.is_some_and(|own| matches!(own.identification, config::Identification::Key));
-    Published {
+    let own = checked.servers_with_own_key().map(|name| {
+        let signer = signers.servers.of(&name)?;
+        Ok((name, signer))
+    });
+    Ok(Published {
+        servers: own.collect::<anyhow::Result<_>>()?,
         assertions: is_told.then(|| Arc::clone(&signers.assertions)),
         client: is_client.then(|| Arc::clone(&signers.client)),
-    }
+    })
 }
 
 /// Whether a caller's token has to be at hand for this server.

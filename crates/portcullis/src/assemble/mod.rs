@@ -138,7 +138,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         sign_ins,
         directories: Arc::new(directories(checked, workshop)),
         authority: authority::authority(checked, (workshop, &egress))?,
-        published: published(checked, workshop.signers),
+        published: published(checked, workshop.signers)?,
         turns: Arc::new(Turns::of(checked)),
         misuse: checked.misuse.clone(),
         body_bytes: checked.limits.body_bytes,

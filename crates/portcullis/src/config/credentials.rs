@@ -1,10 +1,12 @@
 //! What a server is shown of whoever calls, after every check.
 
+use super::checked::Checked;
 use super::trust::Trust;
 use super::url::HttpUrl;
 use portcullis_core::credentials::{Grant, Subject, SubjectToken};
 use portcullis_core::secret::Secret;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a server is shown of whoever calls.
@@ -27,9 +29,20 @@ pub(crate) enum CredentialKind {
         lifetime: Duration,
         /// How they name the caller.
         subject: Subject,
+        /// By which key.
+        key: AssertionKey,
     },
     /// An authorization server gives them.
     Fetched(Box<Fetched>),
+}
+
+/// By which key of ours a server hears of callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AssertionKey {
+    /// The one of all servers.
+    Shared,
+    /// One that signs for this server alone.
+    Own,
 }
 
 /// Where an authorization server gives tokens, and how it is asked.
@@ -99,6 +112,14 @@ impl CredentialKind {
         }
     }
 
+    /// Whether a key signs for this server alone.
+    pub(crate) const fn has_own_key(&self) -> bool {
+        match self {
+            Self::Assertion { key, .. } => matches!(key, AssertionKey::Own),
+            Self::Fetched(_) => false,
+        }
+    }
+
     /// Where an authorization server gives them.
     pub(crate) fn endpoint(&self) -> Option<&HttpUrl> {
         match self {
@@ -127,5 +148,16 @@ impl Credentials {
             Identification::Key => None,
             Identification::Basic(secret) | Identification::Post(secret) => Some(secret),
         })
+    }
+}
+
+impl Checked {
+    /// The servers that hear of callers by a key of their own.
+    pub(crate) fn servers_with_own_key(&self) -> impl Iterator<Item = Arc<str>> {
+        let own = self.servers.iter().filter(|(_, server)| {
+            let kind = server.credentials.as_ref().map(|shown| &shown.kind);
+            kind.is_some_and(CredentialKind::has_own_key)
+        });
+        own.map(|(name, _)| name.as_str().into())
     }
 }

@@ -58,7 +58,9 @@ pub(crate) use checked::{
     Pkcs11, Poll, Quota, Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool, Transport,
     Upstream, Who,
 };
-pub(crate) use credentials::{CredentialKind, Credentials, Fetched, Identification, TokenEndpoint};
+pub(crate) use credentials::{
+    AssertionKey, CredentialKind, Credentials, Fetched, Identification, TokenEndpoint,
+};
 pub(crate) use egress::Egress;
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
 pub(crate) use pattern::{ASKS, Kind, Names, Pattern};

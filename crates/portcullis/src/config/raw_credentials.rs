@@ -31,6 +31,10 @@ pub(super) struct Credentials {
     /// accepts more than one issuer.
     #[schemars(extend("default" = bounds::SUBJECT, "enum" = ["plain", "qualified"]))]
     pub(super) subject: Option<String>,
+    /// Whether a key of the gateway's signs an `assertion` for this server alone: the server trusts the keys at
+    /// `PUBLIC_URL/credentials/NAME/jwks.json` and the issuer `PUBLIC_URL/credentials/NAME`, and no other server does.
+    #[schemars(extend("default" = false))]
+    pub(super) own_key: Option<bool>,
     /// Where the authorization server gives tokens. The caller's token goes there, but for `id-jag` and
     /// `client-credentials`: name no other than its issuer, or one that may have it. Required, but for `assertion`.
     pub(super) token_endpoint: Option<String>,

@@ -631,6 +631,7 @@ const CREDENTIALS: &[(&str, usize, &str, &str)] = &[
     ("credentials = { kind = \"assertion\" }", 1, ".credentials", "no `audience`"),
     ("credentials = { kind = \"assertion\", audience = \"\" }", 1, ".credentials", "no `audience`"),
     ("credentials = { kind = \"assertion\", audience = \"*\" }", 48, ".credentials.audience", "without asterisk"),
+    ("credentials = { kind = \"client-credentials\", audience = \"x\", client_id = \"x\", token_endpoint = \"https://i.example\", own_key = true }", 127, ".credentials.own_key", "only for kind"),
     ("credentials = { kind = \"assertion\", audience = \"x\", lifetime = \"1h\" }", 64, ".credentials.lifetime", "5s to 5m"),
     ("credentials = { kind = \"assertion\", audience = \"x\", scopes = [\"a b\"] }", 63, ".credentials.scopes[0]", "not a scope"),
     ("credentials = { kind = \"assertion\", audience = \"http://127.0.0.1:8848/mcp\" }", 48, ".credentials.audience", "the endpoint for all servers here"),

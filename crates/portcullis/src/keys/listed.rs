@@ -1,6 +1,6 @@
 //! Which keys there are, and nothing of them that is secret.
 
-use super::{Public, Purpose, Ring, Standing, wrapping};
+use super::{Public, Purpose, Ring, Standing, of_servers, wrapping};
 use crate::clock;
 use crate::lifecycle::Home;
 use anyhow::Context as _;
@@ -8,12 +8,16 @@ use portcullis_audit::time_text;
 use portcullis_core::time::Timestamp;
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// A key, and nothing of it that is secret.
 #[derive(Debug, Serialize)]
 pub(crate) struct Listed {
     key: &'static str,
+    /// The server for which alone it signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Arc<str>>,
     id: String,
     algorithm: String,
     /// `signs`, `next`, `counts` or `wraps`.
@@ -34,14 +38,19 @@ impl Listed {
             (_, Some(until)) => format!("counts until {until}"),
             (state, None) => state.to_owned(),
         };
+        let of = self
+            .server
+            .as_ref()
+            .map(|server| format!(" (for {server} alone)"));
         let made = self.made.as_ref().map(|made| format!(", made {made}"));
         format!(
-            "{:<9} {} {} {when}{}: {}\n",
+            "{:<9} {} {} {when}{}: {}{}\n",
             self.key,
             self.id,
             self.algorithm,
             made.unwrap_or_default(),
-            self.used_for
+            self.used_for,
+            of.unwrap_or_default()
         )
     }
 }
@@ -52,24 +61,27 @@ impl Listed {
 /// One of them cannot be read.
 pub(crate) fn listed(home: &Home) -> anyhow::Result<Vec<Listed>> {
     let mut all = Vec::new();
-    for purpose in Purpose::ALL {
-        if let Some(standing) = Ring::new(purpose, &home.keys()).look()? {
-            all.extend(of_ring(purpose, standing));
+    let shared = Purpose::ALL.map(|purpose| Ring::new(purpose, &home.keys()));
+    let single = of_servers(&home.keys())?;
+    for ring in shared.into_iter().chain(single) {
+        if let Some(standing) = ring.look()? {
+            all.extend(of_ring(&ring, standing));
         }
     }
     all.extend(of_wrapping(&home.keys())?);
     Ok(all)
 }
 
-fn of_ring(purpose: Purpose, standing: Standing) -> Vec<Listed> {
+fn of_ring(ring: &Ring, standing: Standing) -> Vec<Listed> {
     let listed = |key: Public, state, (made, until): (Option<u64>, Option<u64>)| Listed {
-        key: purpose.word(),
+        key: ring.purpose.word(),
+        server: ring.server().cloned(),
         id: key.kid,
         algorithm: key.alg,
         state,
         made: made.map(time),
         until: until.map(time),
-        used_for: purpose.signs(),
+        used_for: ring.purpose.signs(),
     };
     let mut all = vec![listed(standing.signs, "signs", (Some(standing.made), None))];
     let next = standing.next;
@@ -85,6 +97,7 @@ fn of_wrapping(directory: &Path) -> anyhow::Result<Vec<Listed>> {
     let all = all.with_context(|| format!("cannot read {}", directory.display()))?;
     let listed = all.into_iter().map(|(name, file)| Listed {
         key: "wrapping",
+        server: None,
         id: name,
         algorithm: "AES-256-GCM-SIV".to_owned(),
         state: "wraps",

@@ -6,6 +6,7 @@
 
 use super::standing::{Next, Retired, Standing};
 use super::{Public, Purpose, read_private, replace_private};
+use crate::config::ServerName;
 use anyhow::{Context as _, bail};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
@@ -13,15 +14,22 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest file of a ring, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
+/// What the file of a server's own key is called, around the server's name.
+const OF_SERVER: &str = "assertion-";
+const AFTER_SERVER: &str = ".es256";
+
 /// Where a key is, and all that belongs to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ring {
     pub(crate) purpose: Purpose,
+    /// Whose it is, if it is of one server alone.
+    server: Option<Arc<str>>,
     directory: PathBuf,
     /// The key, if it is no file, and for how long the one that it replaces counts.
     elsewhere: Option<(Public, Duration)>,
@@ -50,9 +58,23 @@ impl Ring {
     pub(crate) fn new(purpose: Purpose, directory: &Path) -> Self {
         Self {
             purpose,
+            server: None,
             directory: directory.to_owned(),
             elsewhere: None,
         }
+    }
+
+    /// The same, of the key by which one server alone hears of callers.
+    pub(crate) fn of_server(server: &Arc<str>, directory: &Path) -> Self {
+        Self {
+            server: Some(Arc::clone(server)),
+            ..Self::new(Purpose::Assertion, directory)
+        }
+    }
+
+    /// Whose it is, if it is of one server alone.
+    pub(crate) const fn server(&self) -> Option<&Arc<str>> {
+        self.server.as_ref()
     }
 
     /// The same, where this key signs that is no file of ours.
@@ -295,8 +317,8 @@ impl Ring {
         alone(&self.directory)
     }
 
-    fn file(&self) -> PathBuf {
-        self.directory.join(self.purpose.file())
+    pub(super) fn file(&self) -> PathBuf {
+        self.beside("")
     }
 
     pub(super) fn next_file(&self) -> PathBuf {
@@ -308,13 +330,37 @@ impl Ring {
     }
 
     fn beside(&self, end: &str) -> PathBuf {
-        self.directory.join([self.purpose.file(), end].concat())
+        let name = match &self.server {
+            None => self.purpose.file().to_owned(),
+            Some(server) => format!("{OF_SERVER}{server}{AFTER_SERVER}"),
+        };
+        self.directory.join([&name, end].concat())
     }
 }
 
 /// Whether a file has another key, or none.
 const fn holds(is_there: bool) -> &'static str {
     if is_there { "is not" } else { "has lost" }
+}
+
+/// The rings of all servers that have or had a key of their own here.
+///
+/// # Errors
+/// The directory cannot be read.
+pub(crate) fn of_servers(directory: &Path) -> std::io::Result<Vec<Ring>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut all = std::collections::BTreeSet::new();
+    for entry in entries {
+        let file = entry?.file_name();
+        let name = file.to_str().and_then(|name| name.strip_prefix(OF_SERVER));
+        let name = name.and_then(|name| name.strip_suffix(".es256.ring"));
+        all.extend(name.and_then(ServerName::parse));
+    }
+    let ring = |name: ServerName| Ring::of_server(&name.as_str().into(), directory);
+    Ok(all.into_iter().map(ring).collect())
 }
 
 /// Until it is dropped, nobody else changes keys in this directory.

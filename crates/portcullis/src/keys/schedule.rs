@@ -4,7 +4,7 @@
 //! looks, and however far the clock has gone.
 
 use super::ring::alone;
-use super::watch::tell_once;
+use super::watch::{Which, tell_once};
 use super::wrapping::only;
 use super::{Purpose, Ring, Rotation, wrapping};
 use crate::clock;
@@ -13,6 +13,7 @@ use crate::relay::Gateway;
 use portcullis_core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
@@ -22,6 +23,8 @@ const AGAIN_SECONDS: u64 = 10;
 const BACK: Duration = Duration::from_hours(1);
 /// Who wanted it, in the log.
 const BY: &str = "schedule";
+/// What the key that wraps others is called.
+const WRAPPING: &str = "wrapping";
 
 /// Which keys are replaced by their age, as the configuration says.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(crate) struct Turns {
 #[derive(Debug)]
 struct Turn {
     purpose: Purpose,
+    /// Whose it is, if it is of one server alone.
+    server: Option<Arc<str>>,
     every: Duration,
     /// How long what it has signed counts.
     overlap: Duration,
@@ -41,14 +46,14 @@ struct Turn {
 
 /// A key whose time has been over for a while.
 pub(crate) struct Overdue {
-    pub(crate) key: &'static str,
+    pub(crate) key: String,
     pub(crate) every: Duration,
 }
 
 /// Does it.
 pub(super) struct Schedule {
     directory: PathBuf,
-    failed: BTreeMap<&'static str, Failed>,
+    failed: BTreeMap<(&'static str, Option<Arc<str>>), Failed>,
 }
 
 /// What was not done, and when it is tried again.
@@ -60,14 +65,22 @@ struct Failed {
 impl Turns {
     /// Those of a configuration.
     pub(crate) fn of(checked: &Checked) -> Self {
-        let signing = checked.rotate_every.signing.iter();
-        let turn = |&(purpose, every): &(Purpose, Duration)| Turn {
-            purpose,
-            every,
-            overlap: purpose.overlap(checked),
-        };
+        let mut signing = Vec::new();
+        for &(purpose, every) in &checked.rotate_every.signing {
+            let servers = match purpose {
+                Purpose::Assertion => checked.servers_with_own_key().collect(),
+                Purpose::Issuer | Purpose::Client | Purpose::Audit => Vec::new(),
+            };
+            let all = std::iter::once(None).chain(servers.into_iter().map(Some));
+            signing.extend(all.map(|server| Turn {
+                purpose,
+                server,
+                every,
+                overlap: purpose.overlap(checked),
+            }));
+        }
         Self {
-            signing: signing.map(turn).collect(),
+            signing,
             wrapping: checked.rotate_every.wrapping,
         }
     }
@@ -80,13 +93,13 @@ impl Turns {
         let late = |every: Duration| every.saturating_add(BACK);
         let mut all = Vec::new();
         for turn in &self.signing {
-            let standing = Ring::new(turn.purpose, directory).look()?;
+            let standing = turn.ring(directory).look()?;
             let waits = |standing: &super::Standing| {
                 standing.next.is_none() && is_old(standing.made, late(turn.every), now)
             };
             if standing.as_ref().is_some_and(waits) {
                 all.push(Overdue {
-                    key: turn.purpose.word(),
+                    key: turn.name(),
                     every: turn.every,
                 });
             }
@@ -97,7 +110,7 @@ impl Turns {
                 .any(|(_, file)| made(file).is_some_and(|made| is_old(made, late(every), now)))
         {
             all.push(Overdue {
-                key: "wrapping",
+                key: WRAPPING.to_owned(),
                 every,
             });
         }
@@ -117,22 +130,24 @@ impl Schedule {
     pub(super) fn look(&mut self, gateway: &Gateway) {
         let (now, turns) = (clock::now(), gateway.live.load().turns.clone());
         for turn in &turns.signing {
-            let done = self.is_tried(turn.purpose.word(), now).then(|| {
-                let ring = Ring::new(turn.purpose, &self.directory);
-                ring.rotate_if_old(turn.every, turn.rotation(), now)
-            });
-            self.settle(gateway, (turn.purpose.word(), now), done);
+            let which = (turn.purpose.word(), turn.server.as_ref());
+            if self.is_tried(which, now) {
+                let ring = turn.ring(&self.directory);
+                let done = ring.rotate_if_old(turn.every, turn.rotation(), now);
+                self.settle(gateway, (which, now), done);
+            }
         }
-        if let Some(every) = turns.wrapping {
-            let done = self
-                .is_tried("wrapping", now)
-                .then(|| self.rewrap(gateway, every, now));
-            self.settle(gateway, ("wrapping", now), done);
+        let which = (WRAPPING, None);
+        if let Some(every) = turns.wrapping
+            && self.is_tried(which, now)
+        {
+            let done = self.rewrap(gateway, every, now);
+            self.settle(gateway, (which, now), done);
         }
     }
 
-    fn is_tried(&self, key: &'static str, now: Timestamp) -> bool {
-        let failed = self.failed.get(key);
+    fn is_tried(&self, (word, server): Which<'_>, now: Timestamp) -> bool {
+        let failed = self.failed.get(&(word, server.cloned()));
         failed.is_none_or(|failed| failed.again <= now.seconds())
     }
 
@@ -140,25 +155,20 @@ impl Schedule {
     fn settle(
         &mut self,
         gateway: &Gateway,
-        (key, now): (&'static str, Timestamp),
-        done: Option<anyhow::Result<()>>,
+        (which, now): (Which<'_>, Timestamp),
+        done: anyhow::Result<()>,
     ) {
-        match done {
-            None => {}
-            Some(Ok(())) => drop(self.failed.remove(key)),
-            Some(Err(error)) => {
-                let (why, again) = (format!("{error:#}"), now.seconds() + AGAIN_SECONDS);
-                let before = self.failed.insert(
-                    key,
-                    Failed {
-                        why: why.clone(),
-                        again,
-                    },
-                );
-                let before = before.map(|before| before.why);
-                tell_once(gateway, ("key.overdue", key), (&before, &Some(why)));
-            }
-        }
+        let key = (which.0, which.1.cloned());
+        let Err(error) = done else {
+            return drop(self.failed.remove(&key));
+        };
+        let (why, again) = (format!("{error:#}"), now.seconds() + AGAIN_SECONDS);
+        let failed = Failed {
+            why: why.clone(),
+            again,
+        };
+        let before = self.failed.insert(key, failed).map(|before| before.why);
+        tell_once(gateway, ("key.overdue", which), (&before, &Some(why)));
     }
 
     /// The same for the key that wraps others. While it is replaced there are two, and it is somebody else's turn.
@@ -181,6 +191,19 @@ impl Schedule {
 }
 
 impl Turn {
+    fn ring(&self, directory: &Path) -> Ring {
+        match &self.server {
+            None => Ring::new(self.purpose, directory),
+            Some(server) => Ring::of_server(server, directory),
+        }
+    }
+
+    fn name(&self) -> String {
+        let word = self.purpose.word();
+        let of = |server: &Arc<str>| format!("{word} of {server}");
+        self.server.as_ref().map_or_else(|| word.to_owned(), of)
+    }
+
     fn rotation(&self) -> Rotation {
         Rotation {
             lead: self.purpose.lead(),

@@ -16,9 +16,10 @@ use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// All that this process signs with for others, and for itself.
 #[derive(Debug)]
@@ -29,6 +30,16 @@ pub(crate) struct Signers {
     pub(crate) assertions: Arc<Signer>,
     /// By what authorization servers know us.
     pub(crate) client: Arc<Signer>,
+    /// What single servers are told of their callers, each by a key that says nothing to others.
+    pub(crate) servers: Arc<OfServers>,
+}
+
+/// The keys of single servers, opened when they are first needed.
+#[derive(Debug, Default)]
+pub(crate) struct OfServers {
+    /// None if nobody keeps them.
+    directory: Option<PathBuf>,
+    held: Mutex<BTreeMap<Arc<str>, Arc<Signer>>>,
 }
 
 /// One key.
@@ -62,25 +73,62 @@ impl fmt::Debug for Signer {
 impl Signers {
     /// Opens the keys; those that are files are made on first use.
     pub(crate) fn open(home: &Home, checked: &Checked) -> anyhow::Result<Self> {
-        Self::each(|purpose| Signer::open(home, purpose, checked))
+        let servers = OfServers {
+            directory: Some(home.keys()),
+            held: Mutex::default(),
+        };
+        Self::each(|purpose| Signer::open(home, purpose, checked), servers)
     }
 
     /// Keys that nobody keeps: to see whether the rest can be built.
     pub(crate) fn passing() -> anyhow::Result<Self> {
-        Self::each(Signer::passing)
+        Self::each(Signer::passing, OfServers::default())
     }
 
-    fn each(make: impl Fn(Purpose) -> anyhow::Result<Signer>) -> anyhow::Result<Self> {
+    fn each(
+        make: impl Fn(Purpose) -> anyhow::Result<Signer>,
+        servers: OfServers,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             issuer: make(Purpose::Issuer)?.into(),
             assertions: make(Purpose::Assertion)?.into(),
             client: make(Purpose::Client)?.into(),
+            servers: servers.into(),
         })
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> [&Arc<Signer>; 3] {
-        [&self.issuer, &self.assertions, &self.client]
+    pub(crate) fn all(&self) -> Vec<Arc<Signer>> {
+        let shared = [&self.issuer, &self.assertions, &self.client];
+        let mut all: Vec<Arc<Signer>> = shared.into_iter().map(Arc::clone).collect();
+        all.extend(self.servers.all());
+        all
+    }
+}
+
+impl OfServers {
+    /// The key of this server; made on first use.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub(crate) fn of(&self, server: &Arc<str>) -> anyhow::Result<Arc<Signer>> {
+        let Some(directory) = &self.directory else {
+            return Signer::passing(Purpose::Assertion).map(Arc::new);
+        };
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signer) = held.get(server) {
+            return Ok(Arc::clone(signer));
+        }
+        let ring = Ring::of_server(server, directory);
+        let signer = Arc::new(Signer::of_file(ring)?);
+        held.insert(Arc::clone(server), Arc::clone(&signer));
+        Ok(signer)
+    }
+
+    /// All that were opened.
+    pub(super) fn all(&self) -> Vec<Arc<Signer>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.values().map(Arc::clone).collect()
     }
 }
 
@@ -105,6 +153,15 @@ impl Signer {
         Ok(Self {
             held: ArcSwap::from_pointee(Held::new(&ring, opened, clock::now())),
             hardware,
+            ring,
+        })
+    }
+
+    fn of_file(ring: Ring) -> anyhow::Result<Self> {
+        let opened = ring.open(clock::now())?;
+        Ok(Self {
+            held: ArcSwap::from_pointee(Held::new(&ring, opened, clock::now())),
+            hardware: None,
             ring,
         })
     }
@@ -175,6 +232,11 @@ impl Signer {
     /// What it signs.
     pub(crate) const fn purpose(&self) -> Purpose {
         self.ring.purpose
+    }
+
+    /// Whom it tells, if that is one server alone.
+    pub(crate) const fn server(&self) -> Option<&Arc<str>> {
+        self.ring.server()
     }
 
     /// The files that it was taken from.

@@ -2,8 +2,9 @@
 
 use super::ring::Change;
 use super::schedule::Schedule;
+use super::signer::OfServers;
 use super::wrapping::only;
-use super::{LogKey, Purpose, Signer, Unready};
+use super::{LogKey, Purpose, Signer, Signers, Unready};
 use crate::clock;
 use crate::lifecycle::{Files, Home};
 use crate::record::note;
@@ -20,6 +21,9 @@ use tokio::time::{MissedTickBehavior, interval};
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the key that wraps others is asked whether it can be used, in seconds.
 const ASK_SECONDS: u64 = 5;
+
+/// Which key, and of which server if it is of one alone.
+pub(super) type Which<'a> = (&'static str, Option<&'a Arc<str>>);
 
 /// A key, and its files as they were when it was last taken up.
 struct Watched {
@@ -53,7 +57,7 @@ struct Wrapping {
 pub(crate) fn keep_up(
     gateway: &Arc<Gateway>,
     home: &Home,
-    (signers, (log, keys)): ([&Arc<Signer>; 3], (LogKey, WrappingKeys)),
+    (signers, (log, keys)): (&Signers, (LogKey, WrappingKeys)),
 ) {
     let wrapping = Wrapping {
         only: only(&home.keys()),
@@ -62,12 +66,8 @@ pub(crate) fn keep_up(
         asked: None,
         why: None,
     };
-    let watched = signers.map(|signer| Watched {
-        signer: Arc::clone(signer),
-        files: Files::default(),
-        why: None,
-        unready: None,
-    });
+    let watched = signers.all().into_iter().map(Watched::new).collect();
+    let servers = Arc::clone(&signers.servers);
     let log = WatchedLog {
         key: log,
         files: Files::default(),
@@ -75,13 +75,13 @@ pub(crate) fn keep_up(
         unready: None,
     };
     let by_age = (wrapping, Schedule::new(home.keys()));
-    let watching = watch(Arc::clone(gateway), (watched, log), by_age);
+    let watching = watch(Arc::clone(gateway), (watched, servers, log), by_age);
     gateway.tasks.spawn(watching);
 }
 
 async fn watch(
     gateway: Arc<Gateway>,
-    (mut watched, mut log): ([Watched; 3], WatchedLog),
+    (mut watched, servers, mut log): (Vec<Watched>, Arc<OfServers>, WatchedLog),
     (mut wrapping, mut schedule): (Wrapping, Schedule),
 ) {
     let mut ticks = interval(LOOK);
@@ -89,6 +89,11 @@ async fn watch(
     loop {
         ticks.tick().await;
         let within = Arc::clone(&gateway);
+        for signer in servers.all() {
+            if !watched.iter().any(|one| Arc::ptr_eq(&one.signer, &signer)) {
+                watched.push(Watched::new(signer));
+            }
+        }
         // Another process may hold the lock.
         let looked = tokio::task::spawn_blocking(move || {
             for one in &mut watched {
@@ -110,6 +115,15 @@ async fn watch(
 }
 
 impl Watched {
+    fn new(signer: Arc<Signer>) -> Self {
+        Self {
+            signer,
+            files: Files::default(),
+            why: None,
+            unready: None,
+        }
+    }
+
     /// Takes up what has changed, and then tells of it: what is in the log is in effect.
     fn look(&mut self, gateway: &Gateway) {
         let (now, files) = (clock::now(), Files::of(self.signer.files()));
@@ -119,16 +133,16 @@ impl Watched {
         }
         self.files = files;
         let (purpose, recorder) = (self.signer.purpose(), &gateway.recorder);
-        let word = purpose.word();
+        let which = (purpose.word(), self.signer.server());
         let taken = self.signer.reread(now);
         match purpose {
             Purpose::Issuer => gateway.issuers.renew_own(),
             Purpose::Assertion | Purpose::Client | Purpose::Audit => {}
         }
-        let tell = |change| note(recorder, record_of(word, change));
+        let tell = |change| note(recorder, record_of(which, change));
         let settled = taken.and_then(|()| self.signer.settle(now, tell));
         let why = settled.err().map(|error| format!("{error:#}"));
-        tell_rejected(gateway, word, (&self.why, &why));
+        tell_rejected(gateway, which, (&self.why, &why));
         self.why = why;
     }
 
@@ -153,16 +167,16 @@ impl WatchedLog {
         if files == self.files && due.is_none_or(|due| due > now.seconds()) {
             return;
         }
-        let (word, recorder) = (Purpose::Audit.word(), &gateway.recorder);
+        let (which, recorder) = ((Purpose::Audit.word(), None), &gateway.recorder);
         let tell = |change| {
-            let mut record = record_of(word, change);
+            let mut record = record_of(which, change);
             let signer = recorder.signer().to_string();
             record.detail.set("verifier", signer.as_str());
             note(recorder, record);
         };
         let kept = self.key.keep_up(recorder, tell);
         let why = kept.err().map(|error| format!("{error:#}"));
-        tell_rejected(gateway, word, (&self.why, &why));
+        tell_rejected(gateway, which, (&self.why, &why));
         self.why = why;
         self.files = files;
     }
@@ -177,22 +191,21 @@ impl WatchedLog {
     }
 }
 
-fn tell_rejected(gateway: &Gateway, word: &str, why: (&Option<String>, &Option<String>)) {
-    tell_once(gateway, ("key.rejected", word), why);
+fn tell_rejected(gateway: &Gateway, which: Which<'_>, why: (&Option<String>, &Option<String>)) {
+    tell_once(gateway, ("key.rejected", which), why);
 }
 
 /// Tells why the old key stays, if it was not told before.
 pub(super) fn tell_once(
     gateway: &Gateway,
-    (event, word): (&'static str, &str),
+    (event, which): (&'static str, Which<'_>),
     (before, now): (&Option<String>, &Option<String>),
 ) {
     let Some(why) = now.as_ref().filter(|_| before != now) else {
         return;
     };
-    tracing::error!(key = word, event, why, "the old key stays");
-    let mut record = Record::new(event);
-    record.detail.set("key", word);
+    tracing::error!(key = which.0, event, why, "the old key stays");
+    let mut record = about(event, which);
     record.detail.set("problem", why.as_str());
     note(&gateway.recorder, record);
 }
@@ -252,7 +265,15 @@ impl Wrapping {
     }
 }
 
-fn record_of(word: &str, change: Change) -> Record {
+/// What is to be told of a key.
+fn about(event: &'static str, (word, server): Which<'_>) -> Record {
+    let mut record = Record::new(event);
+    record.detail.set("key", word);
+    record.server = server.map(|server| (&**server).into());
+    record
+}
+
+fn record_of(which: Which<'_>, change: Change) -> Record {
     let (event, facts) = match change {
         Change::Published(next) => (
             "key.published",
@@ -273,8 +294,7 @@ fn record_of(word: &str, change: Change) -> Record {
         ),
         Change::Ended(old) => ("key.retired", vec![("old", old.key.kid)]),
     };
-    let mut record = Record::new(event);
-    record.detail.set("key", word);
+    let mut record = about(event, which);
     for (name, value) in facts {
         record.detail.set(name, value.as_str());
     }

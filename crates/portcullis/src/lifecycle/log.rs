@@ -82,7 +82,12 @@ pub(super) fn started(checked: &Checked, running: &Running) -> Record {
     let policy = Arc::clone(&running.gateway.live.load().policy);
     record.detail.set("policy", &*policy);
     let keys = running.signers.all();
-    let keys = keys.map(|key| format!("{} {}", key.purpose().word(), key.id()));
+    let keys = keys.iter().map(|key| {
+        let server = key.server().map(|server| format!(" of {server}"));
+        let word = key.purpose().word();
+        format!("{word}{} {}", server.unwrap_or_default(), key.id())
+    });
+    let keys: Vec<String> = keys.collect();
     let log = running.gateway.recorder.signer().id();
     let keys = format!("{}, {} {log}", keys.join(", "), Purpose::Audit.word());
     record.detail.set("keys", keys.as_str());

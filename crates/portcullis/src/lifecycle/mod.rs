@@ -254,11 +254,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
         expiring.tell(&recorder);
         std::future::ready(())
     });
-    keys::keep_up(
-        &gateway,
-        &home,
-        (running.signers.all(), running.own.clone()),
-    );
+    keys::keep_up(&gateway, &home, (&running.signers, running.own.clone()));
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);

@@ -104,7 +104,10 @@ fn body(endpoint: Endpoint) -> Option<Value> {
             &json!({ "approve": { "type": "boolean" }, "seconds": { "type": "integer" } }),
             &["approve"],
         )),
-        Endpoint::RotateKey => Some(object(&json!({ "at_once": { "type": "boolean" } }), &[])),
+        Endpoint::RotateKey => Some(object(
+            &json!({ "at_once": { "type": "boolean" }, "server": text }),
+            &[],
+        )),
         Endpoint::Document
         | Endpoint::Health
         | Endpoint::Servers

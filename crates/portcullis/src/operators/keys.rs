@@ -2,7 +2,7 @@
 
 use super::asked::beside;
 use super::{Answer, Asked, Trouble};
-use crate::keys::{Purpose, listed, replace};
+use crate::keys::{Purpose, listed, replace, ring};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use serde_json::json;
 #[serde(deny_unknown_fields, default)]
 struct Told {
     at_once: bool,
+    server: Option<String>,
 }
 
 pub(super) async fn all(asked: &Asked) -> Result<Answer, Trouble> {
@@ -39,8 +40,9 @@ pub(super) async fn rotate(asked: &Asked) -> Result<Answer, Trouble> {
     let (home, by) = (asked.office.home.clone(), asked.by());
     let overlap = (!told.at_once).then_some(overlap);
     let replaced = beside(move || {
-        let replaced = replace(purpose, &home.keys(), (overlap, by));
+        let ring = ring(purpose, &home.keys(), told.server.as_deref());
+        let replaced = ring.and_then(|ring| replace(&ring, (overlap, by)));
         replaced.map_err(|error| Trouble::Conflict(format!("{error:#}")))
     });
-    Ok(Answer::ok(replaced.await?.json(purpose)))
+    Ok(Answer::ok(replaced.await?.json()))
 }

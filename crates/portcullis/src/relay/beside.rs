@@ -24,8 +24,11 @@ impl Gateway {
     ) -> Result<Walked, Refusal> {
         match place {
             Place::Metadata(server) => self.metadata(live, parts, server, exchange).await,
-            Place::Keys => keys((parts, &live.published.assertions), exchange).await,
-            Place::ClientKeys => keys((parts, &live.published.client), exchange).await,
+            Place::Keys => keys((parts, live.published.assertions.as_ref()), exchange).await,
+            Place::ServerKeys(server) => {
+                keys((parts, live.published.servers.get(server)), exchange).await
+            }
+            Place::ClientKeys => keys((parts, live.published.client.as_ref()), exchange).await,
             Place::Signals(issuer) => {
                 let from = (issuer, peer);
                 let heard = self.hear(live, (parts, body), from, exchange).await?;
@@ -69,10 +72,10 @@ impl Gateway {
 }
 
 async fn keys(
-    (parts, keys): (&Parts, &Option<Arc<Signer>>),
+    (parts, keys): (&Parts, Option<&Arc<Signer>>),
     exchange: &mut Exchange,
 ) -> Result<Walked, Refusal> {
-    let keys = keys.as_ref().ok_or(Unacceptable::Path)?;
+    let keys = keys.ok_or(Unacceptable::Path)?;
     if parts.method != Method::GET {
         return Err(Unacceptable::Method.into());
     }

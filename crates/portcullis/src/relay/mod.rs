@@ -80,6 +80,8 @@ const DECLINE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Published {
     /// For what is said of callers.
     pub(crate) assertions: Option<Arc<Signer>>,
+    /// The same for single servers.
+    pub(crate) servers: BTreeMap<Arc<str>, Arc<Signer>>,
     /// For what we say of ourselves to authorization servers.
     pub(crate) client: Option<Arc<Signer>>,
 }

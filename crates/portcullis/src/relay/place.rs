@@ -10,6 +10,8 @@ pub(super) enum Place<'a> {
     Metadata(&'a str),
     /// The keys with which servers verify what we tell them.
     Keys,
+    /// Those with which the server of that name does, and no other.
+    ServerKeys(&'a str),
     /// The keys by which authorization servers know us.
     ClientKeys,
     /// What our authorization server says of itself, or the keys of its tokens.
@@ -77,6 +79,7 @@ impl<'a> Place<'a> {
                 Self::Endpoint(server) => Self::Metadata(server),
                 Self::Metadata(_)
                 | Self::Keys
+                | Self::ServerKeys(_)
                 | Self::ClientKeys
                 | Self::Authority(_)
                 | Self::Account(_)
@@ -88,6 +91,10 @@ impl<'a> Place<'a> {
         }
         if path == "/.well-known/jwks.json" {
             return Self::Keys;
+        }
+        let of_server = path.strip_prefix("/credentials/");
+        if let Some(server) = of_server.and_then(|rest| rest.strip_suffix("/jwks.json")) {
+            return Self::ServerKeys(server);
         }
         if path == "/.well-known/client-jwks.json" {
             return Self::ClientKeys;
@@ -137,7 +144,9 @@ mod tests {
     const fn point(place: &Place<'_>) -> &'static str {
         match place {
             Place::Endpoint(_) => "identify",
-            Place::Metadata(_) | Place::Keys | Place::ClientKeys => "metadata",
+            Place::Metadata(_) | Place::Keys | Place::ServerKeys(_) | Place::ClientKeys => {
+                "metadata"
+            }
             Place::Authority(page) => match page {
                 AuthorityPage::Metadata | AuthorityPage::Keys => "metadata",
                 AuthorityPage::Authorize
@@ -175,6 +184,8 @@ mod tests {
             ),
             ("/.well-known/jwks.json", Place::Keys),
             ("/.well-known/client-jwks.json", Place::ClientKeys),
+            ("/credentials/notes/jwks.json", Place::ServerKeys("notes")),
+            ("/credentials/jwks.json", Place::Nowhere),
             (
                 "/.well-known/oauth-protected-resource/.well-known/jwks.json",
                 Place::Nowhere,
@@ -251,6 +262,7 @@ mod tests {
             "/.well-known/oauth-protected-resource/mcp",
             "/.well-known/jwks.json",
             "/.well-known/client-jwks.json",
+            "/credentials/notes/jwks.json",
             "/.well-known/openid-configuration",
             "/.well-known/issuer-jwks.json",
             "/token",

@@ -60,6 +60,7 @@ impl Gateway {
             Place::Endpoint(server) => server,
             other @ (Place::Metadata(_)
             | Place::Keys
+            | Place::ServerKeys(_)
             | Place::ClientKeys
             | Place::Authority(_)
             | Place::Signals(_)

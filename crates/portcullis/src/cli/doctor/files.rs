@@ -3,7 +3,7 @@
 use super::Findings;
 use crate::clock;
 use crate::config::Checked;
-use crate::keys::{Overdue, Purpose, Ring, Turns};
+use crate::keys::{Overdue, Purpose, Ring, Turns, of_servers};
 use crate::lifecycle::{Home, LOG_NAME};
 use portcullis_audit::{SigningKey, VerifierKey, signer};
 use portcullis_core::secret::Secret;
@@ -117,9 +117,11 @@ fn keys((home, checked): (&Home, Option<&Checked>), data: &Metadata, findings: &
         needed.contains(purpose) && found.is_ok_and(|metadata| mode(&metadata) & 0o077 != 0)
     };
     let all = Purpose::ALL.into_iter().filter(is_here);
-    for purpose in all.filter(|purpose| !is_told(purpose)) {
-        match Ring::new(purpose, &directory).check() {
-            Ok(()) if purpose == Purpose::Audit => pair((home, checked), findings),
+    let all = all.filter(|purpose| !is_told(purpose));
+    let shared = all.map(|purpose| Ring::new(purpose, &directory));
+    for ring in shared.chain(of_servers(&directory).unwrap_or_default()) {
+        match ring.check() {
+            Ok(()) if ring.purpose == Purpose::Audit => pair((home, checked), findings),
             Ok(()) => {}
             Err(error) => findings.error(
                 "keys.mismatch",

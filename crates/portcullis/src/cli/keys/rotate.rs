@@ -2,7 +2,7 @@
 
 use crate::cli::revoke::{Found, Place, operator};
 use crate::cli::{Ending, out};
-use crate::keys::{Purpose, replace};
+use crate::keys::{Purpose, replace, ring};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
@@ -15,6 +15,9 @@ there is none, 2 wrong usage."
 pub(super) struct Rotate {
     /// Which key.
     kind: Kind,
+    /// The key that signs for this server alone (`own_key`); only with `assertion`.
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
     #[command(flatten)]
     place: Place,
     /// The old key is known to others: the new one signs now, and nothing that the old one has signed counts any more.
@@ -55,11 +58,12 @@ impl Rotate {
         let directory = found.home.keys();
         let overlap = overlap(purpose, &found)?;
         let overlap = (!self.at_once).then_some(overlap);
-        let replaced = replace(purpose, &directory, (overlap, operator()))?;
+        let ring = ring(purpose, &directory, self.server.as_deref())?;
+        let replaced = replace(&ring, (overlap, operator()))?;
         out::print(&if self.json {
-            format!("{:#}\n", replaced.json(purpose))
+            format!("{:#}\n", replaced.json())
         } else {
-            replaced.line(purpose)
+            replaced.line()
         });
         Ok(Ending::Good)
     }

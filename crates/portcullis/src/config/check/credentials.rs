@@ -6,7 +6,8 @@ use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::{Server, ServerName, Upstream};
 use crate::config::credentials::{
-    CredentialKind, Credentials, Fetched, Identification, IdentityProvider, TokenEndpoint,
+    AssertionKey, CredentialKind, Credentials, Fetched, Identification, IdentityProvider,
+    TokenEndpoint,
 };
 use crate::config::problem::Place;
 use crate::config::raw::{Reference, Text};
@@ -105,6 +106,7 @@ fn kind(
             let strange = [
                 ("lifetime", raw.lifetime.is_some()),
                 ("subject", raw.subject.is_some()),
+                ("own_key", raw.own_key.is_some()),
             ];
             refuse_strange(desk, place, &strange, "kind = \"assertion\"");
             fetched(desk, place, raw, grant)
@@ -156,7 +158,16 @@ fn assertion(
         raw.lifetime.take(),
         &bounds::ASSERTION,
     );
-    Some(CredentialKind::Assertion { lifetime, subject })
+    let key = if raw.own_key.unwrap_or_default() {
+        AssertionKey::Own
+    } else {
+        AssertionKey::Shared
+    };
+    Some(CredentialKind::Assertion {
+        lifetime,
+        subject,
+        key,
+    })
 }
 
 fn fetched(

@@ -1,11 +1,13 @@
 //! How often keys of our own are replaced.
 
 use super::desk::Desk;
-use crate::config::checked::Pkcs11;
+use crate::config::checked::{Pkcs11, Server, ServerName};
+use crate::config::credentials::CredentialKind;
 use crate::config::problem::Place;
 use crate::config::rotate::RotateEvery;
 use crate::config::{bounds, raw, raw_keys};
 use crate::keys::Purpose;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) fn keys(
@@ -40,6 +42,28 @@ pub(super) fn keys(
     }
     let wrapping = span(desk, &place.key("wrapping"), raw.wrapping.as_ref());
     RotateEvery { signing, wrapping }
+}
+
+/// A key that is a file where the others are in a token would be the weakest of them.
+pub(super) fn own_keys(
+    desk: &mut Desk<'_>,
+    token: Option<&Pkcs11>,
+    servers: &BTreeMap<ServerName, Server>,
+) {
+    if token.is_none_or(|token| token.assertion.is_none()) {
+        return;
+    }
+    for (name, server) in servers {
+        let kind = server.credentials.as_ref().map(|shown| &shown.kind);
+        if kind.is_some_and(CredentialKind::has_own_key) {
+            let place = Place::default().key("servers").key(name.as_str());
+            desk.refuse_with(
+                &place.key("credentials").key("own_key"),
+                "the key of all servers is in a token, and this one would be a file",
+                "leave one of them out: own_key, or assertion of pkcs11.keys",
+            );
+        }
+    }
 }
 
 fn span(desk: &mut Desk<'_>, place: &Place, written: Option<&raw::Span>) -> Option<Duration> {

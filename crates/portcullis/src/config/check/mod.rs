@@ -85,6 +85,7 @@ pub(super) fn file(
             upstream,
         },
     );
+    keys::own_keys(&mut desk, pkcs11.as_ref(), &servers.known);
     grants.extend(grants::grants(&mut desk, raw.grants, &servers));
     let boundaries = grants::boundaries(&mut desk, raw.boundary, &servers, &issuers);
     let known = (gateway.as_ref(), &issuers, &servers);

@@ -53,6 +53,7 @@ mod processes;
 mod stream;
 mod mirror;
 mod mutual;
+mod own_keys;
 mod parser;
 mod rebinding;
 mod tls;

@@ -43,7 +43,7 @@ pub(crate) use login::{
 pub(crate) use oracle::Oracle;
 pub(crate) use pki::{Authority, Front, Identity, Tap, elsewhere, leaf};
 pub(crate) use process::{Process, marked};
-pub(crate) use relying::{Relying, verified};
+pub(crate) use relying::{Relying, verified, verified_by};
 pub(crate) use scene::Scene;
 pub(crate) use script::Script;
 pub(crate) use softhsm::{SoftHsm, TokenKey};
