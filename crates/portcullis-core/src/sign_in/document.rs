@@ -17,6 +17,8 @@ pub struct ProtectedResource {
     pub authorities: Vec<String>,
     /// The scopes that it knows.
     pub scopes: Vec<String>,
+    /// Whether it says nothing of itself, and this is what is assumed of a server of 2025-03-26.
+    pub is_assumed: bool,
 }
 
 /// An authorization server, by its own metadata.
@@ -142,7 +144,19 @@ impl ProtectedResource {
                 .into_iter()
                 .filter(|scope| is_scope(scope))
                 .collect(),
+            is_assumed: false,
         })
+    }
+
+    /// What is assumed of a server that says nothing of itself: its origin is its authorization server (MCP 2025-03-26,
+    /// authorization, section 2.3.2).
+    pub fn assumed(server: &Target) -> Self {
+        Self {
+            resource: server.to_string(),
+            authorities: vec![server.origin()],
+            scopes: Vec::new(),
+            is_assumed: true,
+        }
     }
 }
 
@@ -176,6 +190,28 @@ impl Authority {
             names_itself: raw.authorization_response_iss_parameter_supported == Some(true),
             offers_offline: scopes.iter().any(|scope| scope == "offline_access"),
             issuer: raw.issuer,
+        })
+    }
+
+    /// What is assumed of one that says nothing of itself (MCP 2025-03-26, authorization, section 2.3.3): its endpoints are
+    /// below its origin, and it knows PKCE, as it must. Of other ways than those it is not asked.
+    ///
+    /// # Errors
+    /// [`Disbelieved::Url`]: it is no origin that would be fetched.
+    pub fn assumed(issuer: &str) -> Result<Self, Disbelieved> {
+        let origin = Target::parse(issuer).map_err(Disbelieved::Url)?.origin();
+        let at = |path: &str| format!("{origin}{path}");
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            authorization: Target::parse(&at("/authorize")).map_err(Disbelieved::Url)?,
+            token: at("/token"),
+            registration: Some(at("/register")),
+            revocation: None,
+            // A secret is no more than it asks for.
+            ways: vec![Way::Open, Way::Basic],
+            takes_documents: false,
+            names_itself: false,
+            offers_offline: false,
         })
     }
 

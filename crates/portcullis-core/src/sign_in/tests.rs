@@ -219,6 +219,31 @@ const ASKED: Asked<'_> = Asked {
     verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
 };
 
+#[test]
+fn tok_15_of_a_silent_server_its_own_origin_is_assumed_and_nothing_else() {
+    let server = target("https://u.example:8443/a/mcp?x=1");
+    let assumed = ProtectedResource::assumed(&server);
+    assert!(assumed.is_assumed && assumed.scopes.is_empty());
+    assert_eq!(assumed.resource, server.to_string());
+    assert_eq!(assumed.authorities, ["https://u.example:8443"]);
+    let authority = Authority::assumed(&assumed.authorities[0]).unwrap();
+    assert_eq!(authority.issuer, "https://u.example:8443");
+    assert_eq!(
+        authority.authorization.to_string(),
+        "https://u.example:8443/authorize"
+    );
+    assert_eq!(authority.token, "https://u.example:8443/token");
+    assert_eq!(
+        authority.registration.as_deref(),
+        Some("https://u.example:8443/register")
+    );
+    assert_eq!(authority.revocation, None);
+    assert!(!authority.takes_documents && !authority.names_itself);
+    for wrong in ["", "u.example", "ftp://u.example", "https://a@u.example"] {
+        assert!(Authority::assumed(wrong).is_err(), "{wrong}");
+    }
+}
+
 fn client(secret: Option<&str>, way: Way) -> Client {
     Client {
         id: "c:1".to_owned(),

@@ -31,6 +31,7 @@ pub(super) fn sign_ins(
                 client: wanted.client.as_ref().map(registered),
                 document: wanted.document.clone(),
                 may_register: wanted.may_register,
+                may_assume: wanted.may_assume,
                 scopes: wanted.scopes.iter().cloned().collect(),
                 tls,
                 egress: Arc::clone(egress),

@@ -30,6 +30,12 @@ pub(super) struct Raw {
     /// Whether the gateway may register itself at an authorization server that the server names (RFC 7591).
     #[schemars(extend("default" = false))]
     pub(super) register: Option<bool>,
+    /// Whether the server may be one of 2025-03-26, which says nothing of itself (no protected resource metadata): then the
+    /// authorization server is at the origin of `url`, with its metadata there or, without any, `/authorize`, `/token` and
+    /// `/register`. Weaker: such a server tells nobody for whom its tokens are, and who answers in its name names itself its
+    /// authorization server.
+    #[schemars(extend("default" = false))]
+    pub(super) without_metadata: Option<bool>,
     /// Scopes to ask for besides those that the server wants.
     #[serde(default)]
     pub(super) scopes: Vec<String>,
@@ -49,6 +55,8 @@ pub(crate) struct SignIn {
     pub(crate) document: Option<String>,
     /// Whether the gateway may register itself.
     pub(crate) may_register: bool,
+    /// Whether of a server that says nothing of itself is assumed what 2025-03-26 says.
+    pub(crate) may_assume: bool,
     /// Scopes that are always asked for.
     pub(crate) scopes: BTreeSet<String>,
 }
@@ -117,6 +125,7 @@ pub(super) fn sign_in(
         client,
         document,
         may_register: raw.register.unwrap_or(false),
+        may_assume: raw.without_metadata.unwrap_or(false),
         scopes,
     })
 }

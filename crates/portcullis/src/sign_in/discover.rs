@@ -22,6 +22,9 @@ const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlen
 /// The most authorization servers that are looked through for the one that is configured.
 const MAX_AUTHORITIES: usize = 8;
 
+/// What says that there is no document.
+const NOT_FOUND: u16 = 404;
+
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoSignIn {
@@ -227,8 +230,12 @@ impl SignIn {
             match self.get(&url).await {
                 Ok(document) => return Ok(ProtectedResource::parse(&document, &self.target)?),
                 Err(error @ NoSignIn::Unsent(_)) => return Err(error),
-                Err(error) => last = error,
+                Err(error) => last = weightier(last, error),
             }
+        }
+        let is_silent = matches!(last, NoSignIn::Status(NOT_FOUND));
+        if self.may_assume && is_silent && link.wanted.challenge.metadata.is_none() {
+            return Ok(ProtectedResource::assumed(&self.target));
         }
         Err(last)
     }
@@ -247,8 +254,11 @@ impl SignIn {
             match self.get(&url).await {
                 Ok(document) => return Ok(Authority::parse(&document, issuer)?),
                 Err(error @ NoSignIn::Unsent(_)) => return Err(error),
-                Err(error) => last = error,
+                Err(error) => last = weightier(last, error),
             }
+        }
+        if resource.is_assumed && matches!(last, NoSignIn::Status(NOT_FOUND)) {
+            return Ok(Authority::assumed(issuer)?);
         }
         Err(last)
     }
@@ -319,4 +329,10 @@ impl SignIn {
             (Site::Named(_), None) | (Site::Written(_), _) => Ok(site),
         }
     }
+}
+
+/// Why there is no document at any of several places: that it was not found counts only if it was so at each.
+fn weightier(last: NoSignIn, error: NoSignIn) -> NoSignIn {
+    let is_other = matches!(last, NoSignIn::Status(status) if status != NOT_FOUND);
+    if is_other { last } else { error }
 }

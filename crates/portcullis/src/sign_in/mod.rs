@@ -65,6 +65,8 @@ pub(crate) struct SignIn {
     pub(crate) document: Option<String>,
     /// Whether we may register ourselves.
     pub(crate) may_register: bool,
+    /// Whether of a server that says nothing of itself is assumed what 2025-03-26 says.
+    pub(crate) may_assume: bool,
     /// Scopes that are always asked for.
     pub(crate) scopes: Vec<String>,
     pub(crate) tls: Option<Tls>,

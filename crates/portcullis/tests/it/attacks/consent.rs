@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(super) const OPEN: &str = "register = true\n[egress]\nallow = [\"127.0.0.1\"]\n";
 
 /// A gateway before such a server.
-fn scene(server: Consenting, more: &str) -> (Scene, Consenting) {
+pub(super) fn scene(server: Consenting, more: &str) -> (Scene, Consenting) {
     scene_after("", server, more)
 }
 

@@ -29,6 +29,7 @@ mod headless;
 mod lifetime;
 mod proof;
 mod scheduled;
+mod silent;
 mod scope;
 mod step_up;
 mod revocation;

@@ -132,18 +132,22 @@ impl Granter {
 
     /// The forms and targets that came to this path.
     pub(crate) fn seen(&self, path: &str) -> Vec<HashMap<String, String>> {
-        let seen = self.host.seen().into_iter();
-        seen.filter(|seen| seen.target.split('?').next() == Some(path))
-            .map(|seen| {
-                let query = seen.target.split_once('?').map_or("", |(_, query)| query);
-                pairs(if seen.body.is_empty() {
-                    query
-                } else {
-                    &seen.body
-                })
-            })
-            .collect()
+        forms(&self.host.seen(), path)
     }
+}
+
+fn forms(seen: &[Seen], path: &str) -> Vec<HashMap<String, String>> {
+    let seen = seen.iter();
+    seen.filter(|seen| seen.target.split('?').next() == Some(path))
+        .map(|seen| {
+            let query = seen.target.split_once('?').map_or("", |(_, query)| query);
+            pairs(if seen.body.is_empty() {
+                query
+            } else {
+                &seen.body
+            })
+        })
+        .collect()
 }
 
 fn pairs(text: &str) -> HashMap<String, String> {
@@ -331,6 +335,44 @@ impl Consenting {
             authorities,
             step,
         }
+    }
+
+    /// A server of 2025-03-26: it says nothing of itself, and is its own authorization server. What it answers where its
+    /// metadata would be, and where its authorization server's would be (the truth, if none).
+    pub(crate) fn silent(of_resource: u16, of_authority: Option<u16>) -> Self {
+        let server = Self::start();
+        let origin = server.upstream.url().replace("/mcp", "");
+        let (own, said) = (server.authority.clone(), Arc::clone(&server.metadata));
+        server.upstream.misbehave(move |seen| {
+            let path = seen.target.split('?').next().unwrap_or_default();
+            if path.starts_with("/.well-known/oauth-protected-resource") {
+                return Some(Answer::status(of_resource));
+            }
+            if path.starts_with("/.well-known/")
+                && let Some(status) = of_authority
+            {
+                return Some(Answer::status(status));
+            }
+            if path != "/mcp" {
+                return Some(answer(seen, &mut own.state.lock().unwrap(), &origin));
+            }
+            let shown = seen.header("authorization");
+            let shown = shown.and_then(|shown| shown.strip_prefix("Bearer "));
+            if shown.is_some_and(|shown| own.knows(shown)) {
+                return None;
+            }
+            let asks = said.lock().unwrap().as_ref().map_or_else(
+                || "www-authenticate: Bearer\r\n".to_owned(),
+                |said| format!("www-authenticate: Bearer resource_metadata=\"{said}\"\r\n"),
+            );
+            Some(Answer::json(401, &asks, "{}"))
+        });
+        server
+    }
+
+    /// The forms and targets that came to this path of the server itself.
+    pub(crate) fn own(&self, path: &str) -> Vec<HashMap<String, String>> {
+        forms(&self.upstream.requests(), path)
     }
 
     /// What the server was shown, request by request.
