@@ -2,15 +2,39 @@
 
 use super::finding::{Finding, Outcome, Scanned, Severity};
 use portcullis_core::catalog::lock::{Lock, Pinned};
-use portcullis_core::catalog::{Definition, Kind};
+use portcullis_core::catalog::{self, Definition, Kind, Piece, diff, visible};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What to do about a change of what is locked.
 const REVIEW: &str = "read the change; if it is wanted, run `portcullis scan --lock` again and have the lock file reviewed";
 
-/// How two definitions of one name differ, for people.
+/// The most changes of a definition that are told.
+const MAX_TOLD: usize = 12;
+/// The most characters of the words of a change.
+const MAX_WORDS: usize = 600;
+
+/// How two definitions of one name differ, for people: a line for each change, with the words that are `[-gone-]` and `{+new+}`.
 pub(super) fn difference(old: &Definition, new: &Definition) -> String {
-    format!("{} → {}", old.digest(), new.digest())
+    let value =
+        |own: &Definition| serde_json::from_str::<Value>(own.canonical()).unwrap_or_default();
+    let changes = diff(&value(old), &value(new));
+    let mut lines: Vec<String> = changes.iter().take(MAX_TOLD).map(told).collect();
+    if let Some(left) = changes.len().checked_sub(MAX_TOLD).filter(|left| *left > 0) {
+        lines.push(format!("and {left} more changes"));
+    }
+    lines.join("\n")
+}
+
+fn told(change: &catalog::Change) -> String {
+    let words = change.words.iter().map(|piece| match piece {
+        Piece::Same(text) => text.clone(),
+        Piece::Gone(text) => format!("[-{text}-]"),
+        Piece::New(text) => format!("{{+{text}+}}"),
+    });
+    let words: String = words.collect();
+    let words: String = words.chars().take(MAX_WORDS).collect();
+    format!("{} {}: {}", change.pointer, change.said, visible(&words))
 }
 
 /// What is pinned of these servers, as they are now.

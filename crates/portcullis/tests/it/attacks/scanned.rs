@@ -243,6 +243,13 @@ fn a_change_fails_a_locked_scan_and_no_change_does_not() {
         ["lock-changed", "lock-new", "lock-gone"],
         "{ran:?}"
     );
+    let report = ran.json();
+    let changed = &report["servers"][0]["findings"][0]["excerpt"];
+    let changed = changed.as_str().unwrap();
+    assert!(
+        changed.contains("/description") && changed.contains("Rounded"),
+        "it says what has changed: {changed}"
+    );
     assert_eq!(
         fs::read_to_string(&lock).unwrap(),
         text,
