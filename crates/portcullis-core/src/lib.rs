@@ -19,6 +19,7 @@ pub mod egress;
 pub mod scim;
 pub mod misuse;
 pub mod alert;
+pub mod elicit;
 pub mod sign_in;
 pub mod openid;
 pub mod review;

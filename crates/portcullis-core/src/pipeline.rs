@@ -153,6 +153,9 @@ fn decide(
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
     expect_raised(gate, state, &permit)?;
+    let permit = gate
+        .take_approval(&state.approvals, permit, circumstances.now)
+        .inspect_err(|why| trail.denied(why))?;
     if !server.gate.is_aggregate {
         state.tasks.expect_named(permit.session(), permit.call())?;
     }
@@ -345,6 +348,7 @@ pub fn open(
         upstream: settled.upstream,
         revision,
         agent: settled.agent,
+        opens_urls: ticket.opens_urls(),
     };
     Ok(state
         .sessions

@@ -45,7 +45,7 @@ const fn of_rules(id: &'static str, decides: &'static str) -> Point {
 }
 
 /// All of them, in the order of the walk.
-pub const POINTS: [Point; 34] = [
+pub const POINTS: [Point; 35] = [
     Point {
         id: "edge",
         decides: "whether a request is for a host of ours, and from an origin of ours",
@@ -293,6 +293,21 @@ pub const POINTS: [Point; 34] = [
         ],
     },
     Point {
+        id: "approval",
+        decides: "whether somebody has approved just this call, and whether it is theirs to approve",
+        inputs: &["arguments", "principal", "who is signed in", "time"],
+        room: CORE,
+        events: &[
+            "approval.denied",
+            "approval.digest_mismatch",
+            "approval.granted",
+            "approval.refused",
+            "approval.required",
+            "approval.shown",
+            "approval.sign_in_needed",
+        ],
+    },
+    Point {
         id: "review",
         decides: "who keeps or revokes a grant, and whether one that nobody has kept gives access",
         inputs: &[
@@ -348,7 +363,7 @@ pub const fn of_action(action: Action) -> &'static str {
 }
 
 /// The point that says no so; none where the action says which it is.
-pub const fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
+pub fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
     Some(match refusal {
         Refusal::Unacceptable(Unacceptable::Host | Unacceptable::Origin) => "edge",
         Refusal::Unacceptable(Unacceptable::Resume | Unacceptable::StreamTaken)
@@ -365,9 +380,10 @@ pub const fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Malformed(_) => "message",
         Refusal::Exhausted(_) => "quota",
         Refusal::Forbidden(Forbidden::StepUp { .. }) => "step_up",
+        Refusal::Forbidden(Forbidden::Approval(_) | Forbidden::OtherCall { .. }) => "approval",
         Refusal::Forbidden(_) => return None,
         Refusal::NoTask(_) => "task",
-        Refusal::Unanswered(Unanswered::Consent(_)) => "consent",
+        Refusal::Unanswered(Unanswered::Consent(consent)) => consent.purpose.point(),
         Refusal::Unanswered(Unanswered::NoCredential(_)) => "credential",
         Refusal::Unanswered(_) => "upstream",
         Refusal::BadAnswer(_) => "release",
@@ -388,9 +404,10 @@ mod tests {
     use crate::authenticate::{Authentication, Unauthenticated};
     use crate::authorize::{Lack, StepUp, Strength};
     use crate::credentials::NoCredential;
+    use crate::elicit::{Consent, Purpose, Way};
     use crate::inspect::BadAnswer;
     use crate::protocol::Malformed;
-    use crate::refusal::{Consent, Unavailable};
+    use crate::refusal::Unavailable;
     use crate::secret::Secret;
     use crate::session::{NoSession, NoTask};
     use std::collections::BTreeSet;
@@ -418,7 +435,8 @@ mod tests {
         let consent = Consent {
             url: Secret::new(String::new()),
             server: "notes".into(),
-            opens_urls: false,
+            purpose: Purpose::SignIn,
+            way: Way::Told,
         };
         let refusals: [Refusal; 24] = [
             Unacceptable::Host.into(),

@@ -3,13 +3,12 @@
 use crate::authenticate::{BadProof, Unauthenticated};
 use crate::authorize::Forbidden;
 use crate::credentials::NoCredential;
+pub use crate::elicit::{Consent, Purpose};
 use crate::inspect::BadAnswer;
 use crate::protocol::{Id, Malformed};
 use crate::quota::Exhausted;
 use crate::route::bridge::BadState;
-use crate::secret::Secret;
 use crate::session::{NoSession, NoTask};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What the listener does not accept, before anybody looks at who sent it.
@@ -117,17 +116,6 @@ pub enum Unanswered {
     State(#[from] BadState),
 }
 
-/// Where whoever calls can agree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Consent {
-    /// A page of ours, for this caller only.
-    pub url: Secret<String>,
-    /// The server that needs it.
-    pub server: Arc<str>,
-    /// Whether the client says that it opens URLs for its user (elicitation, 2025-11-25).
-    pub opens_urls: bool,
-}
-
 impl Unanswered {
     const fn reason(&self) -> &'static str {
         match self {
@@ -138,7 +126,7 @@ impl Unanswered {
             Self::Ended => "ended",
             Self::NotRunning => "not_running",
             Self::Credentials => "credentials",
-            Self::Consent(_) => "consent",
+            Self::Consent(consent) => consent.purpose.reason(),
             Self::NoCredential(why) => why.reason(),
             Self::Secret => "secret",
             Self::State(why) => why.reason(),
@@ -244,12 +232,14 @@ impl Refusal {
             Self::Forbidden(why @ Forbidden::StepUp { .. }) => {
                 ("authn.step_up_required", why.reason())
             }
+            Self::Forbidden(why @ Forbidden::Approval(_)) => ("approval.required", why.reason()),
+            Self::Forbidden(why @ Forbidden::OtherCall { .. }) => {
+                ("approval.digest_mismatch", why.reason())
+            }
             Self::Forbidden(why) => ("authz.deny", why.reason()),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
-            Self::Unanswered(why @ Unanswered::Consent(_)) => {
-                ("oauth.consent_needed", why.reason())
-            }
+            Self::Unanswered(why @ Unanswered::Consent(consent)) => (consent.event(), why.reason()),
             Self::Unanswered(why @ Unanswered::State(_)) => ("state.rejected", why.reason()),
             Self::Unanswered(Unanswered::NoCredential(why)) => ("token.not_issued", why.reason()),
             Self::Unanswered(why) => ("upstream.failed", why.reason()),
@@ -299,8 +289,8 @@ impl Refusal {
             }
             Self::Unanswered(Unanswered::State(_)) => (400, -32602, "request state not accepted"),
             Self::Unanswered(Unanswered::Consent(consent)) => {
-                let code = if consent.opens_urls { -32042 } else { 403 };
-                (200, code, "consent needed")
+                let (code, message) = consent.public();
+                (200, code, message)
             }
             Self::Unanswered(Unanswered::NoCredential(why)) => {
                 let status = if why.is_answer() { 502 } else { 503 };
@@ -345,6 +335,13 @@ const fn forbidden(why: &Forbidden, is_stateless: bool) -> (u16, i32, &'static s
                 "elevation needed: ask for one through the admin API, for somebody else to approve";
             (403, 403, message)
         }
+        Forbidden::Approval(_) => (403, 403, "approval needed"),
+        Forbidden::OtherCall { .. } => {
+            let message =
+                "another call was approved: that approval is void, ask again for this one";
+            (403, 403, message)
+        }
+        Forbidden::TooLong { .. } => (403, 403, "arguments too long to be approved"),
         Forbidden::StepUp { .. } => (401, 401, "stronger login needed"),
         Forbidden::Method if is_stateless => (404, -32601, "method not found"),
         Forbidden::Method => (200, -32601, "method not found"),

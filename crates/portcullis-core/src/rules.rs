@@ -2,7 +2,7 @@
 
 use crate::authenticate::{Proofs, Verified};
 use crate::authorize::policy::Policy;
-use crate::authorize::{Elevations, Gate};
+use crate::authorize::{Approvals, Elevations, Gate};
 use crate::inspect::View;
 use crate::protocol::ServerHeaders;
 use crate::quota::{self, Quota};
@@ -48,6 +48,8 @@ pub struct State {
     pub verified: Verified,
     /// Which arguments the servers want in headers too.
     pub mirrored: ServerHeaders,
+    /// Calls that somebody has to approve, or has approved.
+    pub approvals: Approvals,
     /// Proofs of possession that were used.
     pub proofs: Proofs,
 }

@@ -1,10 +1,10 @@
 //! What an exchange leaves behind for its audit record, however far it came.
 
 use crate::authenticate::{Claimed, Principal, Scheme};
-use crate::authorize::Forbidden;
+use crate::authorize::{Forbidden, Needed};
 use crate::inspect::{self, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Unanswered};
 use crate::session::Closed;
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ pub struct Trail {
     pub denied_by: Option<String>,
     /// The review that said no, where one did.
     pub review: Option<String>,
+    /// The call that somebody has to approve, by the beginning of its digest.
+    pub approval: Option<String>,
     /// What the rules that concern it look at, besides what the record holds anyway.
     pub looked_at: Vec<(&'static str, String)>,
     /// Whether the policy was asked, so that there is a decision to record.
@@ -56,6 +58,9 @@ impl Trail {
     pub fn refused(&mut self, refusal: &Refusal) {
         if let Refusal::Forbidden(why @ Forbidden::Held { .. }) = refusal {
             self.denied(why);
+        }
+        if let Refusal::Unanswered(Unanswered::Consent(consent)) = refusal {
+            self.approval = consent.purpose.needed().map(Needed::id);
         }
     }
 

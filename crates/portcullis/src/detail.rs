@@ -7,6 +7,9 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
     if trail.context_changed {
         record.detail.set("session_context", "changed");
     }
+    if let Some(approval) = &trail.approval {
+        record.detail.set("approval", approval.as_str());
+    }
     if let Some(review) = &trail.review {
         record.detail.set("review", review.as_str());
     }

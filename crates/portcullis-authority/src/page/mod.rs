@@ -5,9 +5,11 @@ mod consent;
 mod account;
 mod owner;
 mod device;
+mod approval;
 mod style;
 
 pub use account::{Account, Remembered, Visitor};
+pub use approval::{ApprovalPage, ApprovalSignIn, Stake};
 pub use consent::{Client, Consent, Origin, Scope};
 pub use device::DevicePage;
 pub use owner::{OwnerSignIn, Passkeys, SCRIPT, owner_link};

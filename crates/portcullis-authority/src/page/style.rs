@@ -40,7 +40,12 @@ li{padding:.7rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}li
 .tag{display:inline-block;margin-left:.5rem;padding:0 .5rem;border:1px solid currentColor;border-radius:1rem;\
 font-size:.8rem;font-weight:600}.new{color:var(--new)}.doubt{color:var(--danger)}\
 .warn{margin:1.2rem 0;padding:.8rem 1rem;background:var(--warn);border-left:.3rem solid var(--warn-line);border-radius:.3rem}\
-.warn strong{display:block}\
+.warn strong{display:block}.high{border:.2rem solid var(--danger)}\
+pre{max-height:24rem;overflow:auto;padding:.8rem 1rem;border:1px solid var(--line);border-radius:.3rem;white-space:pre-wrap;\
+overflow-wrap:anywhere;font:.92em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}\
+mark{background:var(--warn);color:var(--danger)}\
+input{font:inherit;min-height:2.6rem;width:100%;max-width:24rem;padding:.3rem .6rem;border:1px solid var(--soft);\
+border-radius:.4rem;background:var(--card);color:var(--ink)}\
 .deeds{display:flex;flex-wrap:wrap;gap:.8rem;margin-top:1.8rem}\
 button{font:inherit;font-weight:600;min-height:2.9rem;padding:.5rem 1.4rem;border-radius:.5rem;border:1px solid var(--deed);\
 background:transparent;color:var(--deed);cursor:pointer}\

@@ -1,6 +1,6 @@
 //! The ways of saying no, and what the audit record calls them.
 
-use super::{Lack, StepUp};
+use super::{Lack, Needed, StepUp};
 
 /// Why they may not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,21 @@ pub enum Forbidden {
     /// It needs an elevation, and the caller has none now.
     #[error("an elevation is needed")]
     Elevation {
+        /// For what.
+        rule: String,
+    },
+    /// Somebody has to approve just this call first.
+    #[error("an approval is needed")]
+    Approval(Box<Needed>),
+    /// What was approved is another call: of the same tool, with other arguments.
+    #[error("another call was approved")]
+    OtherCall {
+        /// For what.
+        rule: String,
+    },
+    /// Its arguments are too long for anybody to approve.
+    #[error("too long to be approved")]
+    TooLong {
         /// For what.
         rule: String,
     },
@@ -84,6 +99,9 @@ impl Forbidden {
             Self::StepUp { lack, .. } => lack.reason(),
             Self::Tenant { .. } => "tenant",
             Self::Elevation { .. } => "elevation",
+            Self::Approval(_) => "approval",
+            Self::OtherCall { .. } => "arguments",
+            Self::TooLong { .. } => "approval_too_long",
             Self::NoRule => "no_rule",
             Self::Expired { .. } => "expired",
             Self::Held { .. } => "review",
@@ -100,6 +118,8 @@ impl Forbidden {
         match self {
             Self::Tenant { rule }
             | Self::Elevation { rule }
+            | Self::OtherCall { rule }
+            | Self::TooLong { rule }
             | Self::Expired { rule }
             | Self::Held { rule, .. }
             | Self::Beyond { rule }
@@ -107,6 +127,7 @@ impl Forbidden {
             | Self::UnknownGroups { rule } => Some(rule),
             Self::Scope { .. }
             | Self::StepUp { .. }
+            | Self::Approval(_)
             | Self::NoRule
             | Self::Indeterminate
             | Self::Method => None,
@@ -121,6 +142,9 @@ impl Forbidden {
             | Self::StepUp { .. }
             | Self::Tenant { .. }
             | Self::Elevation { .. }
+            | Self::Approval(_)
+            | Self::OtherCall { .. }
+            | Self::TooLong { .. }
             | Self::NoRule
             | Self::Expired { .. }
             | Self::Beyond { .. }

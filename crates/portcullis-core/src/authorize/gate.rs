@@ -72,6 +72,9 @@ impl Gate {
             Forbidden::Scope { .. }
             | Forbidden::Tenant { .. }
             | Forbidden::Elevation { .. }
+            | Forbidden::Approval(_)
+            | Forbidden::OtherCall { .. }
+            | Forbidden::TooLong { .. }
             | Forbidden::StepUp { .. }
             | Forbidden::UnknownGroups { .. }
             | Forbidden::Indeterminate

@@ -5,6 +5,7 @@ mod forbidden;
 mod gate;
 mod step_up;
 mod elevation;
+mod approval;
 pub mod policy;
 
 use crate::authenticate::Principal;
@@ -16,6 +17,7 @@ use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use approval::{Approval, Approvals, Asked as ToApprove, By, Needed, NotTheirs, Risk, Visitor};
 pub use elevation::{Elevations, OwnRequest, may_approve};
 pub use forbidden::Forbidden;
 pub use gate::Gate;

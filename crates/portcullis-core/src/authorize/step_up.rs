@@ -1,5 +1,6 @@
 //! Have they authenticated well enough, and lately? What a token says of that, against what a call needs (RFC 9470).
 
+use super::Approval;
 use crate::authenticate::{Authentication, MAX_SKEW};
 use crate::protocol::Target;
 use crate::time::Timestamp;
@@ -25,6 +26,8 @@ pub struct Strengths {
     pub server: Strength,
     /// Calls of these tools, with what every request needs.
     pub tools: HashMap<String, Strength>,
+    /// The tools of which each call has to be approved.
+    pub approvals: HashMap<String, Approval>,
 }
 
 /// The first thing that an authentication lacks.

@@ -15,6 +15,7 @@ use crate::session::Session;
 
 pub use answer::{BadAnswer, Released, Said, answer};
 pub use redact::{Summary, View, name, summarize};
+pub(crate) use redact::{is_secret_name, is_secret_text};
 pub use task::tasks;
 
 /// Proof that a permitted call was inspected. Only this room makes one.

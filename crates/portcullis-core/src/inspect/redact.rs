@@ -94,18 +94,22 @@ pub(super) fn redact(value: Value) -> Value {
 }
 
 fn redact_member((name, value): (String, Value)) -> (String, Value) {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    let is_secret = SECRET_NAMES.iter().any(|secret| plain.contains(secret));
-    let value = if is_secret {
+    let value = if is_secret_name(&name) {
         Value::from("[redacted]")
     } else {
         redact(value)
     };
     (name, value)
+}
+
+/// Whether the value of a member with this name is never shown.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    SECRET_NAMES.iter().any(|secret| plain.contains(secret))
 }
 
 /// A tool's, prompt's or resource's name as a record may hold it: of a URI, no user and no query.
@@ -125,12 +129,15 @@ pub fn name(name: &str) -> String {
     redact_text(without_user.unwrap_or(name))
 }
 
-fn redact_text(text: String) -> String {
-    let is_secret = text
-        .split([' ', '=', ':', '"', '\'', '\n', ','])
+/// Whether a text looks like a secret, or holds one.
+pub(crate) fn is_secret_text(text: &str) -> bool {
+    text.split([' ', '=', ':', '"', '\'', '\n', ','])
         .any(looks_secret)
-        || SECRET_MARKS.iter().any(|mark| text.contains(mark));
-    if is_secret {
+        || SECRET_MARKS.iter().any(|mark| text.contains(mark))
+}
+
+fn redact_text(text: String) -> String {
+    if is_secret_text(&text) {
         return "[redacted]".to_owned();
     }
     match text.char_indices().nth(MAX_TEXT_CHARS) {

@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod remap;
 
 use crate::authenticate::Principal;
+use crate::elicit;
 use crate::inspect::Cleared;
 use crate::protocol::{Call, Id, Method, Revision};
 use crate::quota::Slot;
@@ -58,6 +59,7 @@ pub struct Ticket {
     revision: Revision,
     session: Option<SessionId>,
     rule: String,
+    opens_urls: bool,
     _slot: Option<Slot>,
 }
 
@@ -80,6 +82,11 @@ impl Ticket {
     /// The rules that permitted it.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// Whether the client says in its `initialize` that it opens URLs for its user.
+    pub(crate) const fn opens_urls(&self) -> bool {
+        self.opens_urls
     }
 
     /// Whether it is for what the server says unasked.
@@ -114,6 +121,7 @@ impl Ticket {
                 .map_or(Revision::V2025_03_26, |open| open.revision),
             session: session.open().map(|open| open.id),
             rule,
+            opens_urls: false,
             _slot: slot,
         }
     }
@@ -154,6 +162,7 @@ pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
         revision: call.revision(),
         session: session.open().map(|open| open.id),
         rule,
+        opens_urls: *call.method() == Method::Initialize && elicit::says_so(call.body()),
         _slot: Some(slot),
     };
     let dispatch = Dispatch {

@@ -38,6 +38,8 @@ pub struct Open {
     pub upstream: Option<Arc<str>>,
     /// The revision that `initialize` settled.
     pub revision: Revision,
+    /// Whether the client has said that it opens URLs for its user.
+    pub opens_urls: bool,
     /// Whether the client's software looks different from when the session was opened.
     pub changed: bool,
 }

@@ -64,6 +64,7 @@ struct Record {
     /// Whoever opened it, by the token of that moment.
     opener: Principal,
     agent: u64,
+    opens_urls: bool,
     opened: Timestamp,
     used: Timestamp,
 }
@@ -105,6 +106,7 @@ pub(crate) struct Opening {
     pub(crate) upstream: Option<Arc<str>>,
     pub(crate) revision: Revision,
     pub(crate) agent: u64,
+    pub(crate) opens_urls: bool,
 }
 
 impl Sessions {
@@ -164,6 +166,7 @@ impl Sessions {
             id,
             upstream: record.upstream.clone(),
             revision: record.revision,
+            opens_urls: record.opens_urls,
             changed: std::mem::replace(&mut record.agent, agent) != agent,
         };
         let is_outgrown = !record.opener.has_rights_of(&principal);
@@ -204,6 +207,7 @@ impl Sessions {
             upstream,
             revision,
             agent,
+            opens_urls,
         } = opening;
         let record = Record {
             server,
@@ -211,6 +215,8 @@ impl Sessions {
             revision,
             opener: principal.clone(),
             agent,
+            // There are no such URLs before.
+            opens_urls: opens_urls && revision == Revision::V2025_11_25,
             opened: now,
             used: now,
         };
@@ -246,6 +252,7 @@ impl Sessions {
             id,
             upstream: record.upstream.clone(),
             revision: record.revision,
+            opens_urls: record.opens_urls,
             changed: false,
         })
     }

@@ -35,6 +35,7 @@ fn at(seconds: u64) -> Timestamp {
 
 fn opening() -> Opening {
     Opening {
+        opens_urls: false,
         server: server(),
         upstream: Some("theirs".into()),
         revision: Revision::V2025_11_25,

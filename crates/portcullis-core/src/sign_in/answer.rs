@@ -169,16 +169,6 @@ impl Client {
     }
 }
 
-/// Whether the client that sent this message says that it opens URLs for its user (elicitation in URL mode, 2025-11-25).
-pub fn opens_urls(message: &[u8]) -> bool {
-    let read = serde_json::from_slice::<serde_json::Value>(message);
-    read.is_ok_and(|message| {
-        message
-            .pointer("/params/capabilities/elicitation/url")
-            .is_some_and(serde_json::Value::is_object)
-    })
-}
-
 /// What a token endpoint says is wrong, where something follows from it (RFC 6749 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

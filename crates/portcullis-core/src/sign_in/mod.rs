@@ -12,7 +12,7 @@ mod tests;
 
 use crate::egress::Denied;
 
-pub use answer::{Callback, Fault, Tokens, fault, opens_urls};
+pub use answer::{Callback, Fault, Tokens, fault};
 pub use challenge::{Challenge, challenge};
 pub use document::{Authority, ProtectedResource, Way, authority_urls, resource_urls};
 pub use request::{

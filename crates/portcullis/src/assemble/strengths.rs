@@ -1,7 +1,8 @@
-//! How callers of a server must have authenticated, and which tools need an elevation besides.
+//! How callers of a server must have authenticated, and which tools need an elevation or an approval besides.
 
 use crate::config;
-use portcullis_core::authorize::Strengths;
+use portcullis_core::authorize::policy::Who;
+use portcullis_core::authorize::{Approval, By, Strengths};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -12,6 +13,23 @@ pub(super) fn strengths(server: &config::Server) -> Strengths {
         tools: tools
             .filter_map(|(name, tool)| Some((name.clone(), tool.step_up.clone()?)))
             .collect(),
+        approvals: server
+            .tools
+            .iter()
+            .filter_map(|(name, tool)| Some((name.clone(), approval(tool.approval.as_ref()?))))
+            .collect(),
+    }
+}
+
+fn approval(written: &config::Approval) -> Approval {
+    let by = match written.by.as_slice() {
+        [] => By::Caller,
+        named => By::Others(named.iter().filter_map(who_is).collect()),
+    };
+    Approval {
+        by,
+        lasts: written.expires,
+        risk: written.risk,
     }
 }
 
@@ -20,4 +38,9 @@ pub(super) fn privileged(server: &config::Server) -> HashMap<String, Duration> {
     tools
         .filter_map(|(name, tool)| Some((name.clone(), tool.elevation?)))
         .collect()
+}
+
+/// Whoever cannot be named approves nothing.
+fn who_is(who: &config::Who) -> Option<Who> {
+    who.to_string().parse().ok()
 }

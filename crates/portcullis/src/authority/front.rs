@@ -6,6 +6,7 @@ use super::provider::Transaction;
 use portcullis_authority::owner;
 use portcullis_authority::request::Asked;
 use portcullis_core::quota::{Networks, Rate};
+use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
 use std::fmt;
@@ -44,6 +45,8 @@ pub(crate) struct Waiting {
 pub(crate) enum Form {
     /// To sign in, and see one's account.
     SignIn,
+    /// To sign in, and approve the call that this link is for.
+    Approve(Secret<String>),
     /// The owner signs in with a link, which has this digest.
     Link(Mark),
     /// The owner signs in with a passkey, if there is one, or has done so with a link meanwhile.
@@ -73,6 +76,8 @@ pub(crate) enum Next {
     Account,
     /// The owner sees the passkeys.
     Passkeys,
+    /// The user sees the call that this link is for.
+    Approval(Secret<String>),
     /// The user has agreed to this before, in the same browser.
     Asked(Box<Asked>),
 }

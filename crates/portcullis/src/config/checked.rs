@@ -2,7 +2,7 @@
 
 use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
-pub(crate) use super::granted::{Admin, Appointed, Boundary, Grant, Review, Tenant, Who};
+pub(crate) use super::granted::{Admin, Appointed, Approval, Boundary, Grant, Review, Tenant, Who};
 use super::provider::Provider;
 use super::rotate::RotateEvery;
 pub(crate) use super::server_name::ServerName;
@@ -389,6 +389,8 @@ pub(crate) struct Tool {
     pub(crate) step_up: Option<Strength>,
     /// How long an elevation lasts at most, if a call needs one.
     pub(crate) elevation: Option<Duration>,
+    /// Who has to approve each call, if somebody has to.
+    pub(crate) approval: Option<Approval>,
     /// Calls a minute of one principal, if not the general number.
     pub(crate) requests_per_minute: Option<u32>,
 }

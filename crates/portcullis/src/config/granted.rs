@@ -5,6 +5,7 @@ use super::pattern::Pattern;
 use super::trust::Tls;
 use super::url::HttpUrl;
 use portcullis_core::authenticate::Binding;
+use portcullis_core::authorize::Risk;
 use portcullis_core::operate::Role;
 use portcullis_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,17 @@ pub(crate) struct Grant {
     pub(crate) key: String,
     /// The line of it, from 1.
     pub(crate) line: usize,
+}
+
+/// What a call of a tool needs, if it has to be approved.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Approval {
+    /// Who approves; whoever calls, if nobody is named.
+    pub(crate) by: Vec<Who>,
+    /// How long a question is open, and an approval good.
+    pub(crate) expires: Duration,
+    /// How much is at stake.
+    pub(crate) risk: Risk,
 }
 
 /// What some callers can never exceed.

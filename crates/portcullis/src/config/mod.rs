@@ -13,6 +13,7 @@ mod raw_misuse;
 mod raw_alerts;
 mod raw_review;
 mod raw_step_up;
+mod raw_approval;
 mod raw_tenant;
 mod raw_trust;
 mod raw_secrets;
@@ -54,9 +55,9 @@ pub(crate) use authority::{Authority, Registration};
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
-    Admin, Appointed, Arguments, Boundary, Checked, Durability, External, Grant, Http, Issuer,
-    Pkcs11, Poll, Quota, Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool, Transport,
-    Upstream, Who,
+    Admin, Appointed, Approval, Arguments, Boundary, Checked, Durability, External, Grant, Http,
+    Issuer, Pkcs11, Poll, Quota, Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool,
+    Transport, Upstream, Who,
 };
 pub(crate) use credentials::{
     AssertionKey, CredentialKind, Credentials, Fetched, Identification, TokenEndpoint,

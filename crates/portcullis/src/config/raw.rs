@@ -1,6 +1,7 @@
 //! The file as it is written. The comments are the reference that users read.
 
 use super::bounds;
+use super::raw_approval::Approval;
 use super::raw_credentials::Credentials;
 use super::raw_issuer::Issuer;
 use super::raw_keys::Keys;
@@ -284,6 +285,7 @@ pub(super) struct Tool {
     /// whoever needs it, and approved there by somebody else. Default: none is needed.
     #[schemars(extend("x-range" = bounds::ELEVATION.words()))]
     pub(super) elevation: Option<Span>,
+    pub(super) approval: Option<Approval>,
     /// Calls a minute of one principal. Default: `quota.tool_requests_per_minute`.
     #[schemars(extend("minimum" = bounds::TOOL_REQUESTS.least.0, "maximum" = bounds::TOOL_REQUESTS.most.0))]
     pub(super) requests_per_minute: Option<i64>,

@@ -9,9 +9,10 @@ use portcullis_core::authenticate::{
     step_up_challenges, wanted,
 };
 use portcullis_core::authorize::Forbidden;
+use portcullis_core::elicit::{Consent, Purpose, QUESTION, Way};
 use portcullis_core::inspect::Released;
 use portcullis_core::protocol::{Id, Malformed, Revision};
-use portcullis_core::refusal::{Consent, Refusal, Unacceptable, Unanswered};
+use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use serde_json::{Value, json};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -173,6 +174,12 @@ pub(crate) fn advise(
 /// The JSON-RPC error of a refusal; an unknown id is left out (JSON-RPC errors of MCP, `id` is optional).
 pub(crate) fn error(refused: Refused<'_>) -> Bytes {
     let public = refused.refusal.public(refused.is_stateless);
+    if let Refusal::Unanswered(Unanswered::Consent(consent)) = refused.refusal
+        && consent.way == Way::AskedBack
+        && let Some(id) = refused.id
+    {
+        return asks_back(consent, id);
+    }
     let mut error = json!({ "code": public.code, "message": public.message });
     let data = match refused.refusal {
         Refusal::Malformed(Malformed::Version {
@@ -217,16 +224,45 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
 
 /// Where to agree: for programs that open URLs (`URLElicitationRequiredError`, 2025-11-25), and for people.
 fn consent_needed(consent: &Consent, trace: &str) -> (String, Value) {
-    let (server, url) = (&consent.server, consent.url.expose());
-    let message = format!("server {server} needs your consent: open {url}");
+    let (text, url) = (words(consent), consent.url.expose());
+    let message = format!("{text}: open {url}");
     let id = url.rsplit('/').next().unwrap_or_default();
-    let asked = json!([{ "mode": "url", "elicitationId": id, "url": url, "message": message }]);
-    let data = if consent.opens_urls {
-        json!({ "correlationId": trace, "url": url, "elicitations": asked })
-    } else {
-        json!({ "correlationId": trace, "url": url })
+    let asked = json!([{ "mode": "url", "elicitationId": id, "url": url, "message": text }]);
+    let data = match consent.way {
+        Way::Elicited => json!({ "correlationId": trace, "url": url, "elicitations": asked }),
+        Way::Told | Way::AskedBack => json!({ "correlationId": trace, "url": url }),
     };
     (message, data)
+}
+
+/// What it is about. The name of a tool is the caller's own word for it.
+fn words(consent: &Consent) -> String {
+    let server = &consent.server;
+    match &consent.purpose {
+        Purpose::SignIn => format!("server {server} needs your consent"),
+        Purpose::Approval { needed } => format!(
+            "this call of {:?} at server {server} needs your approval",
+            needed.tool()
+        ),
+        Purpose::SecondPerson { needed } => format!(
+            "this call of {:?} at server {server} needs somebody else's approval; pass the link on to one who may",
+            needed.tool()
+        ),
+    }
+}
+
+/// The result that asks a stateless client's user to open a page (2026-07-28 basic/patterns/mrtr).
+fn asks_back(consent: &Consent, id: &Id) -> Bytes {
+    let params = json!({ "mode": "url", "url": consent.url.expose(), "message": words(consent) });
+    let mut questions = serde_json::Map::new();
+    let question = json!({ "method": "elicitation/create", "params": params });
+    questions.insert(QUESTION.to_owned(), question);
+    let result = json!({ "resultType": "input_required", "inputRequests": questions });
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#,
+        id.json()
+    )
+    .into()
 }
 
 /// A JSON document that is public.

@@ -1,5 +1,6 @@
 //! The walk for a client on pipes (`wrap`): the same rooms, the same record, a line for each message.
 
+use super::asks::Client;
 use super::stream::may_go_on;
 use super::{Gateway, walk};
 use crate::clock;
@@ -63,9 +64,14 @@ impl Local {
         };
         exchange.server = Some(Arc::clone(&self.server));
         exchange.bytes_in = u64::try_from(sent.len()).unwrap_or(u64::MAX);
-        let Err(refusal) = self.walk(sent, &mut exchange).await else {
+        let Err(refusal) = self.walk(sent.clone(), &mut exchange).await else {
             return;
         };
+        let client = Client {
+            message: &sent,
+            opens_urls: false,
+        };
+        let refusal = self.gateway.told_to(&live, refusal, &client);
         self.gateway.counters.refused(&refusal);
         let is_stateless = exchange
             .trail

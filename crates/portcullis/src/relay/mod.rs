@@ -19,6 +19,7 @@ mod internal;
 mod authority;
 mod account;
 mod connect;
+mod asks;
 mod beside;
 mod intake;
 mod reply;

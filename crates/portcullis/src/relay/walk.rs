@@ -1,5 +1,6 @@
 //! The steps of an exchange over HTTP, in order.
 
+use super::asks::Client;
 use super::listening::Listening;
 use super::mark::{self, Mark};
 use super::place::Place;
@@ -146,18 +147,24 @@ impl Gateway {
             session.principal().clone(),
             session.open().map(|open| open.id),
         );
-        let (dispatch, ticket) = pipeline::admit(
+        let client = Client {
+            message: &body,
+            opens_urls: session.open().is_some_and(|open| open.opens_urls),
+        };
+        let admitted = pipeline::admit(
             &step.live.rules,
             &self.state,
             session,
-            (body, &step.seen.mirrors),
+            (body.clone(), &step.seen.mirrors),
             (step.circumstances(), &mut exchange.trail),
-        )?;
+        );
+        let told = |why| self.told_to(live, why, &client);
+        let (dispatch, ticket) = admitted.map_err(told)?;
         exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &step.seen.carried).await;
         exchange.answered = Some(clock::now());
         self.admits(&owner.0)?;
-        let reply = reply?;
+        let reply = reply.map_err(|why| told(why.into()))?;
         if reply.status == 404 && !ticket.revision().is_stateless() {
             self.forgotten(&owner.0.key, owner.1)?;
         }

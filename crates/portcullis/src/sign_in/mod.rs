@@ -25,7 +25,8 @@ use hyper::header::WWW_AUTHENTICATE;
 use keyring::{Given, Keyring};
 use portcullis_core::authenticate::Principal;
 use portcullis_core::egress::Target;
-use portcullis_core::refusal::{Consent, Unanswered};
+use portcullis_core::elicit::{Consent, Purpose, Way};
+use portcullis_core::refusal::Unanswered;
 use portcullis_core::secret::Secret;
 use portcullis_core::sign_in::{Challenge, challenge};
 use portcullis_state::{Durable, NotSealed, Sealer, WrappingKeys};
@@ -248,7 +249,6 @@ impl SignIn {
         self: &Arc<Self>,
         principal: &Principal,
         (challenge, had): (Challenge, Option<&Shown>),
-        opens_urls: bool,
     ) -> Unanswered {
         let held = self.shared.keyring.scopes(&self.server, &principal.key);
         let is_over = match had {
@@ -270,7 +270,8 @@ impl SignIn {
             Some(text) => Unanswered::Consent(Consent {
                 url: Secret::new(self.public.below(&format!("/connect/{}", text.expose()))),
                 server: Arc::clone(&self.server),
-                opens_urls,
+                purpose: Purpose::SignIn,
+                way: Way::Told,
             }),
             None => Unanswered::Credentials,
         }

@@ -18,7 +18,6 @@ use portcullis_core::credentials::NoCredential;
 use portcullis_core::refusal::Unanswered;
 use portcullis_core::route::Dispatch;
 use portcullis_core::session::Open;
-use portcullis_core::sign_in::opens_urls;
 use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
@@ -114,8 +113,7 @@ impl Http {
         );
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         request.headers_mut().insert(header::ACCEPT, ACCEPT_BOTH);
-        let opens_urls = || opens_urls(dispatch.call().body());
-        let answered = self.exchange_as(request, asking, opens_urls).await;
+        let answered = self.exchange_as(request, asking).await;
         let answered = answered.map(|reply| reply.within(open, StatusCode::BAD_REQUEST));
         if let (Err(Unanswered::Credentials), Some(own)) = (&answered, &self.site.credentials) {
             own.rejected(dispatch);
@@ -150,7 +148,7 @@ impl Http {
             let last = HeaderValue::from_str(last).map_err(|_| Unanswered::Foreign)?;
             request.headers_mut().insert(LAST_EVENT, last);
         }
-        let reply = self.exchange_as(request, asking, || false).await?;
+        let reply = self.exchange_as(request, asking).await?;
         Ok(reply.within(Some(open), StatusCode::METHOD_NOT_ALLOWED))
     }
 
@@ -271,7 +269,6 @@ impl Http {
         &self,
         request: Request<Full<Bytes>>,
         (whose, shown): (&Principal, Option<Shown>),
-        opens_urls: impl FnOnce() -> bool + Send,
     ) -> Result<Reply, Unanswered> {
         let Some(sign_in) = &self.site.sign_in else {
             return self.exchange(request).await;
@@ -283,9 +280,8 @@ impl Http {
             return self.read(sender, response).await;
         };
         drop((sender, response));
-        let opens_urls = opens_urls();
         let asked = (challenge, shown.as_ref());
-        Err(Box::pin(sign_in.needed(whose, asked, opens_urls)).await)
+        Err(Box::pin(sign_in.needed(whose, asked)).await)
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, Unanswered> {

@@ -132,6 +132,8 @@ pub(super) struct Rules {
     pub(super) step_up: Option<String>,
     /// That a call needs an elevation, of so many seconds at most.
     pub(super) elevation_seconds: Option<u64>,
+    /// Who has to approve each call, if somebody has to.
+    pub(super) approval: Option<Vec<String>>,
     pub(super) requests_per_minute: Option<u32>,
 }
 
@@ -247,6 +249,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
         },
         step_up: tool.step_up.as_ref().map(ToString::to_string),
         elevation_seconds: tool.elevation.map(|longest| longest.as_secs()),
+        approval: tool.approval.as_ref().map(approvers),
         requests_per_minute: tool.requests_per_minute,
     };
     Behind {
@@ -367,4 +370,12 @@ fn what(pattern: &Pattern) -> String {
         Names::Prefix(prefix) => format!("every {kind} {prefix}*"),
         Names::Exact(name) => format!("{kind} {name}"),
     }
+}
+
+/// Who approves.
+fn approvers(approval: &crate::config::Approval) -> Vec<String> {
+    if approval.by.is_empty() {
+        return vec!["caller".to_owned()];
+    }
+    approval.by.iter().map(ToString::to_string).collect()
 }

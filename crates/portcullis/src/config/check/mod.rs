@@ -13,6 +13,7 @@ mod introspection;
 mod servers;
 mod binding;
 mod step_up;
+mod approval;
 mod upstream;
 mod credentials;
 mod trust;
@@ -94,6 +95,9 @@ pub(super) fn file(
     let review = review::review(&mut desk, raw.review, &issuers);
     let around = (gateway.as_ref(), &issuers);
     let authority = authority::authority(&mut desk, raw.authority, around);
+    if authority.is_none() {
+        approval::expect_authority(&mut desk, &servers);
+    }
     let policies = grants::policies(&mut desk, &raw.policy.files);
 
     let borrowing = secrets::borrowing(&mut desk, ttl);

@@ -1,5 +1,6 @@
 //! What is behind the gateway.
 
+use super::approval::approval;
 use super::binding::{self, bindings};
 use super::credentials;
 use super::desk::Desk;
@@ -365,6 +366,9 @@ fn tools(
                 .step_up
                 .map(|raw| step_up(desk, &place.key("step_up"), raw, server)),
             elevation,
+            approval: raw
+                .approval
+                .map(|raw| approval(desk, &place.key("approval"), raw)),
             requests_per_minute,
         };
         tools.insert(name, tool);

@@ -148,6 +148,7 @@ impl Gateway {
             Ok(
                 Form::SignIn
                 | Form::Device
+                | Form::Approve(_)
                 | Form::Link(_)
                 | Form::Owner { .. }
                 | Form::NewPasskey(_),

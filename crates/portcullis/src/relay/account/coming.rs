@@ -9,6 +9,7 @@ use crate::authority::shown::{moved, onward, told};
 use crate::clock;
 use crate::record::{Exchange, note_in_turn};
 use crate::relay::Gateway;
+use crate::relay::asks::PLACE;
 use portcullis_audit::Record;
 use portcullis_authority::Form as Fields;
 use portcullis_authority::user::User;
@@ -29,6 +30,7 @@ impl Gateway {
     ) -> Result<Ended, Refusal> {
         match self.awaited(visit, fields) {
             Ok(Form::SignIn) => self.leaves(visit, Next::Account, exchange).await,
+            Ok(Form::Approve(link)) => self.leaves(visit, Next::Approval(link), exchange).await,
             Ok(
                 Form::Consent(..)
                 | Form::Device
@@ -58,7 +60,7 @@ impl Gateway {
             Err(error) => return Ok(unsuccessful(&error, exchange)),
         };
         let wanted = match &next {
-            Next::Account | Next::Passkeys => None,
+            Next::Account | Next::Passkeys | Next::Approval(_) => None,
             Next::Asked(asked) => Some(asked.clone()),
         };
         let kept = UnderWay {
@@ -139,6 +141,7 @@ impl Gateway {
         let mut ended = match next {
             Next::Account => arrived("/account"),
             Next::Passkeys => arrived("/account/passkeys"),
+            Next::Approval(link) => arrived(&format!("{PLACE}{}", link.expose())),
             Next::Asked(asked) => self.agreed(visit, user, *asked, exchange).await?,
         };
         let headers = ended.page.headers_mut();
@@ -162,7 +165,9 @@ impl Gateway {
                 let page = self.declined(visit, asked, exchange).await?;
                 Ok(ended("login.refused", Some("refused"), page))
             }
-            Next::Asked(_) | Next::Account | Next::Passkeys => Ok(unsuccessful(error, exchange)),
+            Next::Asked(_) | Next::Account | Next::Passkeys | Next::Approval(_) => {
+                Ok(unsuccessful(error, exchange))
+            }
         }
     }
 
@@ -177,7 +182,7 @@ impl Gateway {
     }
 }
 
-fn arrived(path: &'static str) -> Ended {
+fn arrived(path: &str) -> Ended {
     ended("account.opened", None, onward("You are signed in", path))
 }
 

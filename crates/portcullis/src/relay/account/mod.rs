@@ -7,6 +7,7 @@ mod owner;
 mod passkeys;
 mod leaving;
 mod allowed;
+mod approving;
 
 use super::{Gateway, Live, intake};
 use crate::authority::browser::{BrowserSession, Cookie, Mark, mark, secret};
@@ -19,7 +20,7 @@ use crate::record::{Came, Exchange};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::http::request::Parts;
-use hyper::{Method, Response};
+use hyper::{Method, Response, Uri};
 use portcullis_authority::Form as Fields;
 use portcullis_authority::user::User;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
@@ -97,6 +98,7 @@ impl Gateway {
                 | "/passkeys/remove"
                 | "/sign-out"
                 | "/revoke"
+                | "/approval"
                 | "/backchannel-logout"
         );
         let ended = match (is_form, &parts.method) {
@@ -118,14 +120,30 @@ impl Gateway {
                 }
                 "/passkeys" => self.passkeys_page(visit, None, exchange).await?,
                 "/passkey.js" => passkeys::script(),
-                _ => match rest.strip_prefix("/owner/") {
-                    Some(word) => self.opens_link(visit, word, exchange).await?,
-                    None => return Err(Unacceptable::Path.into()),
-                },
+                _ => self.opens(visit, (&parts.uri, rest), exchange).await?,
             },
             _ => return Err(Unacceptable::Method.into()),
         };
         settled(ended, exchange).await
+    }
+
+    /// Links that somebody was given.
+    async fn opens(
+        &self,
+        visit: Visit<'_>,
+        (uri, rest): (&Uri, &str),
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        if let Some(word) = rest.strip_prefix("/owner/") {
+            return self.opens_link(visit, word, exchange).await;
+        }
+        let Some(text) = rest.strip_prefix("/approve/") else {
+            return Err(Unacceptable::Path.into());
+        };
+        match Self::bounced(visit, uri) {
+            Some(ended) => Ok(ended),
+            None => self.shows_call(visit, text, exchange),
+        }
     }
 
     async fn sent(
@@ -143,6 +161,7 @@ impl Gateway {
             "/passkeys/remove" => self.removes_passkey(visit, fields, exchange).await,
             "/sign-out" => self.signs_out(visit, fields, exchange),
             "/revoke" => self.takes_back(visit, fields, exchange).await,
+            "/approval" => self.decides_call(visit, fields, exchange),
             _ => self.ended_there(visit, fields, exchange).await,
         }
     }

@@ -1,5 +1,6 @@
 //! One server's part in an exchange with all of them: admitted, asked, released and recorded by itself.
 
+use super::super::asks::Client;
 use super::super::intake::length;
 use super::super::{Gateway, Live, walk};
 use crate::clock;
@@ -180,6 +181,11 @@ impl Asked<'_> {
 
     /// Records a refusal; gives the answer that says so.
     async fn refuse(&self, refusal: &Refusal, exchange: Option<Exchange>) -> Reply {
+        let client = Client {
+            message: self.dispatch.call().body(),
+            opens_urls: false,
+        };
+        let refusal = &self.gateway.told_to(&self.live, refusal.clone(), &client);
         self.gateway.counters.refused(refusal);
         let mut told = refusal.clone();
         let mut trace = String::new();

@@ -82,3 +82,4 @@ mod process;
 mod wrapped;
 mod arguments;
 mod scanned;
+mod approving;

@@ -229,6 +229,7 @@ mod tests {
             id: SessionId::from_entropy([0; 32]),
             upstream: Some(format!("theirs-{number}").into()),
             revision: Revision::V2025_11_25,
+            opens_urls: false,
             changed: false,
         };
         let opener = operating_system_user(1, "a", Timestamp::default());

@@ -122,6 +122,7 @@ async fn shake_hands(
         id: SessionId::from_entropy(entropy),
         upstream: begun.as_ref().map(|begun| Arc::clone(begun.id())),
         revision,
+        opens_urls: false,
         changed: false,
     };
     let ready = bridge::initialized(asked, &open).ok_or(Unanswered::Foreign)?;

@@ -1,0 +1,200 @@
+//! How a client learns that its user has to open a page of ours: in the way that it has said it understands.
+
+use crate::authorize::Needed;
+use crate::refusal::{Refusal, Unanswered};
+use crate::secret::Secret;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The question by which stateless clients are asked (2026-07-28), and the name of its answer.
+pub const QUESTION: &str = "portcullis";
+
+/// The way in which a client is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Way {
+    /// As an error that says it to people.
+    #[default]
+    Told,
+    /// As `URLElicitationRequiredError` (2025-11-25): the client opens URLs for its user, and asks again.
+    Elicited,
+    /// As a result that asks back (`input_required`, 2026-07-28).
+    AskedBack,
+}
+
+impl Way {
+    /// The way for whoever has sent this message; `has_said` is whether the client has said in this session that it opens
+    /// URLs.
+    pub fn of(message: &[u8], has_said: bool) -> Self {
+        let Ok(message) = serde_json::from_slice::<Value>(message) else {
+            return Self::Told;
+        };
+        let says = |place: &str| message.pointer(place).is_some_and(Value::is_object);
+        let method = message.get("method").and_then(Value::as_str);
+        // Nothing else may be answered so (basic/patterns/mrtr).
+        let may_ask = matches!(
+            method,
+            Some("tools/call" | "resources/read" | "prompts/get")
+        );
+        if says("/params/_meta/io.modelcontextprotocol~1clientCapabilities") {
+            let is_said =
+                says("/params/_meta/io.modelcontextprotocol~1clientCapabilities/elicitation/url");
+            return if is_said && may_ask {
+                Self::AskedBack
+            } else {
+                Self::Told
+            };
+        }
+        if has_said || opens_urls(&message) {
+            Self::Elicited
+        } else {
+            Self::Told
+        }
+    }
+}
+
+/// Where whoever calls can agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// A page of ours, for this caller only.
+    pub url: Secret<String>,
+    /// The server that needs it.
+    pub server: Arc<str>,
+    /// What for.
+    pub purpose: Purpose,
+    /// How the client is told.
+    pub way: Way,
+}
+
+/// What somebody has to open a page of ours for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To sign in at a server.
+    SignIn,
+    /// To approve a call of their own.
+    Approval {
+        /// Which.
+        needed: Box<Needed>,
+    },
+    /// To have somebody else approve a call: whoever calls passes the link on.
+    SecondPerson {
+        /// Which.
+        needed: Box<Needed>,
+    },
+}
+
+impl Purpose {
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::SignIn => "consent",
+            Self::Approval { .. } => "caller",
+            Self::SecondPerson { .. } => "second_person",
+        }
+    }
+
+    /// The point that decides about it.
+    pub(crate) const fn point(&self) -> &'static str {
+        match self {
+            Self::SignIn => "consent",
+            Self::Approval { .. } | Self::SecondPerson { .. } => "approval",
+        }
+    }
+
+    /// The call that is to be approved, if one is.
+    pub fn needed(&self) -> Option<&Needed> {
+        match self {
+            Self::SignIn => None,
+            Self::Approval { needed } | Self::SecondPerson { needed } => Some(needed),
+        }
+    }
+}
+
+impl Consent {
+    pub(crate) const fn event(&self) -> &'static str {
+        match self.purpose {
+            Purpose::SignIn => "oauth.consent_needed",
+            Purpose::Approval { .. } | Purpose::SecondPerson { .. } => "approval.required",
+        }
+    }
+
+    pub(crate) const fn public(&self) -> (i32, &'static str) {
+        let code = match self.way {
+            Way::Elicited => -32042,
+            Way::Told | Way::AskedBack => 403,
+        };
+        match self.purpose {
+            Purpose::SignIn => (code, "consent needed"),
+            Purpose::Approval { .. } | Purpose::SecondPerson { .. } => (code, "approval needed"),
+        }
+    }
+}
+
+impl Refusal {
+    /// The same, told in the client's way, where somebody has to open a page of ours. What somebody else has to open is
+    /// told in words: a client would open it for the wrong person.
+    #[must_use]
+    pub fn in_way(self, way: impl FnOnce() -> Way) -> Self {
+        match self {
+            Self::Unanswered(Unanswered::Consent(consent)) => {
+                let way = match consent.purpose {
+                    Purpose::SignIn | Purpose::Approval { .. } => way(),
+                    Purpose::SecondPerson { .. } => Way::Told,
+                };
+                Unanswered::Consent(Consent { way, ..consent }).into()
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether the client that sent this `initialize` says that it opens URLs for its user.
+pub(crate) fn says_so(message: &[u8]) -> bool {
+    serde_json::from_slice(message).is_ok_and(|message| opens_urls(&message))
+}
+
+fn opens_urls(message: &Value) -> bool {
+    let said = message.pointer("/params/capabilities/elicitation/url");
+    said.is_some_and(Value::is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rs_e02_nobody_is_asked_in_a_way_that_they_have_not_said() {
+        let stateless = |method: &str, capabilities: &str| {
+            format!(
+                r#"{{"method":"{method}","params":{{"_meta":{{"io.modelcontextprotocol/clientCapabilities":{capabilities}}}}}}}"#
+            )
+        };
+        let url = r#"{"elicitation":{"url":{}}}"#;
+        let form = r#"{"elicitation":{"form":{}}}"#;
+        let first = |capabilities: &str| {
+            format!(r#"{{"method":"initialize","params":{{"capabilities":{capabilities}}}}}"#)
+        };
+        let later = r#"{"method":"tools/call","params":{"name":"x"}}"#.to_owned();
+        for (message, has_said, expected) in [
+            (stateless("tools/call", url), false, Way::AskedBack),
+            (stateless("resources/read", url), true, Way::AskedBack),
+            (stateless("tools/list", url), true, Way::Told),
+            (stateless("tools/call", form), true, Way::Told),
+            (
+                stateless("tools/call", r#"{"elicitation":{}}"#),
+                false,
+                Way::Told,
+            ),
+            (
+                stateless("tools/call", r#"{"elicitation":{"url":true}}"#),
+                false,
+                Way::Told,
+            ),
+            (first(url), false, Way::Elicited),
+            (first(form), false, Way::Told),
+            (later.clone(), true, Way::Elicited),
+            (later, false, Way::Told),
+            ("{".to_owned(), true, Way::Told),
+        ] {
+            assert_eq!(Way::of(message.as_bytes(), has_said), expected, "{message}");
+        }
+    }
+}

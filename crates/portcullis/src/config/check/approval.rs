@@ -1,0 +1,69 @@
+//! Which calls somebody has to approve.
+
+use super::desk::Desk;
+use super::grants::who_is;
+use super::servers::Servers;
+use crate::config::bounds;
+use crate::config::checked::{Approval, Who};
+use crate::config::problem::Place;
+use crate::config::raw_approval;
+use portcullis_core::authorize::Risk;
+
+const CALLER: &str = "caller";
+const RISKS: [(&str, Risk); 2] = [("low", Risk::Low), ("high", Risk::High)];
+
+pub(super) fn approval(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: raw_approval::Approval,
+) -> Approval {
+    let by = place.key("by");
+    let mut named = Vec::new();
+    let others: Vec<&String> = raw.by.iter().filter(|who| *who != CALLER).collect();
+    if others.len() < raw.by.len() && !others.is_empty() {
+        desk.refuse_with(
+            &by,
+            "whoever calls and somebody else: then whoever calls would always do",
+            "write \"caller\", or name others",
+        );
+    }
+    for (index, text) in raw.by.iter().enumerate().take(bounds::MAX_ENTRIES) {
+        if text == CALLER {
+            continue;
+        }
+        let place = by.at(index);
+        match who_is(desk, &place, text) {
+            Some(Who::Anyone | Who::Client(_) | Who::Issuer(_)) => desk.refuse_with(
+                &place,
+                "names no person",
+                "write \"caller\", \"user:NAME\", \"role:NAME\" or \"group:NAME\"",
+            ),
+            who => named.extend(who),
+        }
+    }
+    let risk = raw.risk.as_deref().unwrap_or(bounds::RISK);
+    let risk = desk.choose(&place.key("risk"), risk, &RISKS);
+    Approval {
+        by: named,
+        expires: desk.span(&place.key("expires"), raw.expires, &bounds::APPROVAL),
+        risk: risk.unwrap_or(Risk::High),
+    }
+}
+
+/// Whoever approves signs in at a page of the authority.
+pub(super) fn expect_authority(desk: &mut Desk<'_>, servers: &Servers) {
+    let top = Place::default().key("servers");
+    for (name, server) in &servers.known {
+        for (tool, rules) in &server.tools {
+            if rules.approval.is_none() {
+                continue;
+            }
+            let place = top.key(name.as_str()).key("tools").key(tool);
+            desk.refuse_with(
+                &place.key("approval"),
+                "there is no page on which somebody could approve",
+                "add [authority], or remove `approval`",
+            );
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! ATK-070 and DYN-01: calls that somebody has to approve, and those who would like it to be somebody else, another call, or
+//! nobody.
+
+use crate::harness::{
+    Gateway, Login, Request, Response, STATELESS, Surfer, Upstream, WITH_SESSIONS, form_of,
+    goes_to, portcullis, post, wait_for,
+};
+use serde_json::{Value, json};
+
+struct Scene {
+    gateway: Gateway,
+    login: Login,
+    upstream: Upstream,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (login, upstream) = (Login::start(), Upstream::start());
+        let config = format!(
+            "{}[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\nissuers = [\"corp\"]\n\
+[servers.notes.tools.echo.approval]\nby = [\"caller\"]\n\
+[servers.notes.tools.write_note]\napproval = {{ by = [\"group:leads\", \"user:zoe\"], expires = \"1m\" }}\n\
+[servers.notes.tools.shout]\napproval = {{ expires = \"1s\" }}\n\
+[servers.notes.tools.delete_all]\napproval = {{ risk = \"high\" }}\n",
+            login.config(),
+            upstream.url()
+        );
+        Self {
+            gateway: Gateway::start(&config),
+            login,
+            upstream,
+        }
+    }
+
+    fn token(&self, subject: &str) -> String {
+        let draft = self.login.draft(subject);
+        draft.claim("aud", self.gateway.url("notes")).sign()
+    }
+
+    /// A call of the revision without sessions, by a client that can do this.
+    fn call(&self, who: &str, (tool, arguments): (&str, &Value), can: &Value) -> Request {
+        let params = json!({ "name": tool, "arguments": arguments });
+        stateless(params, can).token(&self.token(who))
+    }
+
+    fn send(&self, request: &Request) -> Response {
+        request.send(self.gateway.address)
+    }
+
+    fn plain(&self, who: &str, tool: &str, arguments: &Value) -> Response {
+        self.send(&self.call(who, (tool, arguments), &json!({})))
+    }
+
+    /// Must wait for somebody, and the server hears nothing; gives the link.
+    fn waits(&self, who: &str, tool: &str, arguments: &Value) -> String {
+        let before = self.calls();
+        let told = self.plain(who, tool, arguments);
+        assert_eq!((told.status, told.code()), (200, 403), "{told:?}");
+        assert_eq!(self.calls(), before, "{told:?}");
+        let record = self.gateway.record_of(&told);
+        assert_eq!(record["event"], "approval.required", "{record}");
+        assert_eq!(record["decision"]["effect"], "deny", "{record}");
+        assert!(record["detail"]["approval"].is_string(), "{record}");
+        let error = &told.json()["error"];
+        let url = error["data"]["url"].as_str().unwrap().to_owned();
+        assert!(
+            error["message"].as_str().unwrap().contains(&url),
+            "{told:?}"
+        );
+        url
+    }
+
+    /// Must be made.
+    fn made(&self, who: &str, tool: &str, arguments: &Value) {
+        let before = self.calls();
+        let done = self.plain(who, tool, arguments);
+        assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
+        let record = self.gateway.record_of(&done);
+        assert_eq!(record["event"], "call.completed", "{record}");
+        assert_eq!(self.calls(), before + 1);
+    }
+
+    fn calls(&self) -> usize {
+        let seen = self.upstream.requests();
+        seen.iter()
+            .filter(|seen| seen.body.contains("tools/call"))
+            .count()
+    }
+
+    /// A browser in which this user has signed in.
+    fn browser(&self, user: &str) -> Surfer {
+        let mut browser = Surfer::default();
+        self.login.user(Some(user));
+        browser.signs_in(&self.gateway);
+        assert!(browser.is_signed_in(&self.gateway));
+        browser
+    }
+
+    /// Opens the link, and says this on the page.
+    fn says(&self, browser: &mut Surfer, url: &str, said: &[(&str, &str)]) -> Response {
+        let page = browser.get(&self.gateway, url);
+        assert_eq!(page.status, 200, "{page:?}");
+        browser.submit(&self.gateway, &page, said)
+    }
+
+    fn allows(&self, user: &str, url: &str) {
+        let done = self.says(&mut self.browser(user), url, &[("decision", "allow")]);
+        assert_eq!(done.status, 200, "{done:?}");
+        assert!(done.body.contains("Approved"), "{}", done.body);
+    }
+
+    fn is_refused(&self, response: &Response, status: u16, (event, reason): (&str, &str)) -> Value {
+        assert_eq!(response.status, status, "{response:?}");
+        wait_for(&format!("{event} {reason}"), || {
+            self.gateway.records(event, Some(reason)).pop()
+        })
+    }
+}
+
+fn stateless(mut params: Value, can: &Value) -> Request {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": STATELESS,
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": can,
+    });
+    let tool = params["name"].as_str().unwrap().to_owned();
+    let body = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params });
+    post(&body.to_string())
+        .set("mcp-protocol-version", STATELESS)
+        .set("mcp-method", "tools/call")
+        .set("mcp-name", &tool)
+}
+
+#[test]
+fn dyn_01_a_call_waits_for_whoever_makes_it_and_for_nobody_else() {
+    let scene = Scene::new();
+    let arguments =
+        json!({ "to": "<b>board</b>", "text": "pay\u{202e}\u{200b}!", "password": "hunter2" });
+    let url = scene.waits("alice", "echo", &arguments);
+    // Strangers see nothing of it, and somebody else nothing either.
+    let mut fresh = Surfer::default();
+    let page = fresh.get(&scene.gateway, &url);
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(!page.body.contains("echo") && !page.body.contains("board"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    scene.login.user(Some("mallory"));
+    let there = fresh.submit(&scene.gateway, &page, &[]);
+    assert_eq!(there.status, 303, "{there:?}");
+    fresh.get(&scene.gateway, &goes_to(there.header("location").unwrap()));
+    let refused = fresh.get(&scene.gateway, &url);
+    assert!(!refused.body.contains("board"));
+    let record = scene.is_refused(&refused, 403, ("approval.refused", "another_user"));
+    assert_eq!(record["detail"]["asked_by"], "alice", "{record}");
+    assert!(
+        record["detail"]["for"]
+            .as_str()
+            .unwrap()
+            .ends_with("|mallory")
+    );
+    // Nor with the form of somebody to whom it belongs.
+    let mut alice = scene.browser("alice");
+    let page = alice.get(&scene.gateway, &url);
+    assert_eq!(
+        scene.gateway.expect("approval.shown", None)["server"],
+        "notes"
+    );
+    for said in [
+        "&lt;b&gt;board",
+        "pay<mark>[U+202E]</mark><mark>[U+200B]</mark>!",
+        "[redacted]",
+        "<code><bdi>echo</bdi></code>",
+    ] {
+        assert!(page.body.contains(said), "{said} {}", page.body);
+    }
+    assert!(!page.body.contains("hunter2") && !page.body.contains("High risk"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!page.body.contains("<script"), "{}", page.body);
+    let stolen = fresh.submit(&scene.gateway, &page, &[("decision", "allow")]);
+    scene.is_refused(&stolen, 403, ("form.refused", "token"));
+    let (_, fields) = form_of(&page.body, "");
+    let link = &fields.iter().find(|(name, _)| name == "link").unwrap().1;
+    let forged = [("token", "guessed"), ("link", link), ("decision", "allow")];
+    let forged = alice.post(&scene.gateway, "/account/approval", &forged);
+    scene.is_refused(&forged, 403, ("form.refused", "token"));
+    // All that was for nothing.
+    assert_eq!(
+        scene.waits("alice", "echo", &arguments),
+        url,
+        "one question stays one"
+    );
+    scene.allows("alice", &url);
+    let granted = scene.gateway.expect("approval.granted", None);
+    assert_eq!(granted["target"], "echo", "{granted}");
+    // It is for alice alone; and for one call, however it is laid out.
+    scene.waits("bob", "echo", &arguments);
+    let order =
+        json!({ "text": "pay\u{202e}\u{200b}!", "password": "hunter2", "to": "<b>board</b>" });
+    scene.made("alice", "echo", &order);
+    let again = scene.waits("alice", "echo", &arguments);
+    assert_ne!(again, url);
+    let used = alice.get(&scene.gateway, &url);
+    scene.is_refused(&used, 404, ("approval.refused", "link"));
+    // No is no, and time is up by itself.
+    let done = scene.says(&mut alice, &again, &[("decision", "deny")]);
+    assert!(done.body.contains("Refused"), "{done:?}");
+    scene.gateway.expect("approval.denied", None);
+    assert_ne!(scene.waits("alice", "echo", &arguments), again);
+    let short = scene.waits("alice", "shout", &arguments);
+    let mut alice = scene.browser("alice");
+    wait_for("its end", || {
+        (alice.get(&scene.gateway, &short).status == 404).then_some(())
+    });
+}
+
+#[test]
+fn atk_070_other_arguments_than_those_that_were_approved_are_refused() {
+    let scene = Scene::new();
+    let (seen, meant) = (
+        json!({ "to": "bob", "n": 1 }),
+        json!({ "to": "mallory", "n": 1 }),
+    );
+    let url = scene.waits("alice", "echo", &seen);
+    scene.allows("alice", &url);
+    let before = scene.calls();
+    let swapped = scene.plain("alice", "echo", &meant);
+    assert_eq!((swapped.status, swapped.code()), (403, 403), "{swapped:?}");
+    assert_eq!(scene.calls(), before);
+    let record = scene.gateway.record_of(&swapped);
+    let told = (&record["event"], &record["decision"]["rule"]);
+    assert_eq!(
+        told,
+        (&json!("approval.digest_mismatch"), &json!("approval:echo")),
+        "{record}"
+    );
+    // Nor does the first one go on as if nothing had happened.
+    let url = scene.waits("alice", "echo", &seen);
+    scene.allows("alice", &url);
+    scene.made("alice", "echo", &seen);
+}
+
+#[test]
+fn atk_070_nobody_is_worn_out_and_what_is_of_high_risk_is_not_one_click_more() {
+    let scene = Scene::new();
+    for number in 0..10 {
+        scene.waits("mallory", "echo", &json!({ "n": number }));
+    }
+    for number in 10..30 {
+        let refused = scene.plain("mallory", "echo", &json!({ "n": number }));
+        assert_eq!(refused.status, 429, "{refused:?}");
+        assert!(refused.header("retry-after").is_some());
+        let record = scene.gateway.record_of(&refused);
+        let told = (&record["event"], &record["reason"]);
+        assert_eq!(
+            told,
+            (&json!("ratelimit.triggered"), &json!("approvals")),
+            "{record}"
+        );
+    }
+    let last = scene.plain("mallory", "delete_all", &json!({}));
+    assert_eq!(last.status, 429, "{last:?}");
+    // Others are asked all the same.
+    let nothing = json!({});
+    let url = scene.waits("alice", "delete_all", &nothing);
+    let mut alice = scene.browser("alice");
+    let page = alice.get(&scene.gateway, &url);
+    assert!(page.body.contains("High risk"), "{}", page.body);
+    for typed in ["", "yes", "delete_al", "echo"] {
+        let said = [("decision", "allow"), ("typed", typed)];
+        let refused = scene.says(&mut alice, &url, &said);
+        scene.is_refused(&refused, 400, ("approval.refused", "typed"));
+    }
+    scene.waits("alice", "delete_all", &nothing);
+    let said = [("decision", "allow"), ("typed", "delete_all")];
+    let done = scene.says(&mut alice, &url, &said);
+    assert_eq!(done.status, 200, "{done:?}");
+    scene.made("alice", "delete_all", &nothing);
+}
+
+#[test]
+fn dyn_01_a_second_person_approves_what_is_not_for_the_caller_to_approve() {
+    let scene = Scene::new();
+    scene
+        .login
+        .change(|draft| draft.claim("groups", json!(["leads"])));
+    let arguments = json!({ "text": "x" });
+    let url = scene.waits("alice", "write_note", &arguments);
+    let mut alice = scene.browser("alice");
+    let own = alice.get(&scene.gateway, &url);
+    scene.is_refused(&own, 403, ("approval.refused", "own_call"));
+    scene
+        .login
+        .change(|draft| draft.claim("groups", json!(["ops"])));
+    let mut bob = scene.browser("bob");
+    let none = bob.get(&scene.gateway, &url);
+    scene.is_refused(&none, 403, ("approval.refused", "not_approver"));
+    scene
+        .login
+        .change(|draft| draft.claim("groups", json!(["leads"])));
+    let mut pat = scene.browser("pat");
+    let page = pat.get(&scene.gateway, &url);
+    assert!(
+        page.body.contains("<bdi>alice</bdi></strong>, not you"),
+        "{}",
+        page.body
+    );
+    let done = pat.submit(&scene.gateway, &page, &[("decision", "allow")]);
+    assert_eq!(done.status, 200, "{done:?}");
+    scene.waits("zoe", "write_note", &arguments);
+    scene.made("alice", "write_note", &arguments);
+    // A client that opens URLs for its user is told in words: it would open this one for the wrong person.
+    let can = json!({ "elicitation": { "url": {} } });
+    let told = scene.send(&scene.call("alice", ("write_note", &arguments), &can));
+    assert_eq!(told.code(), 403, "{told:?}");
+    assert!(told.body.contains("somebody else"), "{told:?}");
+}
+
+#[test]
+fn dyn_01_clients_of_both_eras_are_told_in_their_way() {
+    let scene = Scene::new();
+    let can = json!({ "elicitation": { "url": {} } });
+    // 2026-07-28: a result that asks back, and the same call once more.
+    let arguments = json!({ "text": "x" });
+    let asked = scene.send(&scene.call("alice", ("echo", &arguments), &can));
+    assert_eq!(asked.status, 200, "{asked:?}");
+    let result = &asked.json()["result"];
+    assert_eq!(result["resultType"], "input_required", "{asked:?}");
+    let question = &result["inputRequests"]["portcullis"];
+    assert_eq!(question["method"], "elicitation/create", "{asked:?}");
+    assert_eq!(question["params"]["mode"], "url", "{asked:?}");
+    assert!(
+        question["params"].get("elicitationId").is_none(),
+        "{asked:?}"
+    );
+    let url = question["params"]["url"].as_str().unwrap();
+    assert_eq!(
+        scene.gateway.record_of(&asked)["event"],
+        "approval.required"
+    );
+    let params = json!({ "name": "echo", "arguments": arguments,
+        "inputResponses": { "portcullis": { "action": "accept" } } });
+    let retry = stateless(params, &can).token(&scene.token("alice"));
+    // That the client says so is no approval.
+    let early = scene.send(&retry);
+    assert_eq!(
+        early.json()["result"]["resultType"],
+        "input_required",
+        "{early:?}"
+    );
+    scene.allows("alice", url);
+    let done = scene.send(&retry);
+    assert_eq!(done.json()["result"]["resultType"], "complete", "{done:?}");
+    let seen = scene.upstream.requests();
+    assert!(!seen.last().unwrap().body.contains("inputResponses"));
+    // 2025-11-25: an error, by what the client has said in its session.
+    let token = scene.token("alice");
+    let open = |can: &Value, revision: &str| {
+        let params = json!({ "protocolVersion": revision, "capabilities": can,
+            "clientInfo": { "name": "test", "version": "1" } });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+        let opened = scene.send(&post(&body.to_string()).token(&token));
+        let session = opened
+            .header("mcp-session-id")
+            .expect("a session")
+            .to_owned();
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+            "params": { "name": "echo", "arguments": { "text": "y" } } });
+        post(&body.to_string())
+            .token(&token)
+            .set("mcp-session-id", &session)
+            .set("mcp-protocol-version", revision)
+    };
+    let in_session = open(&can, WITH_SESSIONS);
+    let told = scene.send(&in_session);
+    assert_eq!((told.status, told.code()), (200, -32042), "{told:?}");
+    let asked = &told.json()["error"]["data"]["elicitations"][0];
+    assert_eq!(asked["mode"], "url", "{asked}");
+    assert!(asked["elicitationId"].is_string(), "{asked}");
+    for plain in [
+        open(&json!({}), WITH_SESSIONS),
+        open(&json!({ "elicitation": {} }), WITH_SESSIONS),
+        open(&can, "2025-06-18"),
+    ] {
+        let told = scene.send(&plain);
+        assert_eq!((told.status, told.code()), (200, 403), "{told:?}");
+    }
+    scene.allows("alice", asked["url"].as_str().unwrap());
+    let done = scene.send(&in_session);
+    assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
+}
+
+#[test]
+fn dyn_01_conf_refuses_approvals_that_nobody_could_give() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("portcullis.toml");
+    for (rule, authority, expected) in [
+        ("{}", "", "there is no page on which somebody could approve"),
+        (
+            "{ by = [\"caller\", \"role:lead\"] }",
+            "[authority]",
+            "whoever calls would always do",
+        ),
+        ("{ by = [\"anyone\"] }", "[authority]", "names no person"),
+        (
+            "{ by = [\"client:ide\"] }",
+            "[authority]",
+            "names no person",
+        ),
+        ("{ risk = \"none\" }", "[authority]", "`low`"),
+        ("{ expires = \"1d\" }", "[authority]", "out of range"),
+    ] {
+        let config = format!(
+            "[issuers.local]\nembedded = true\n[servers.notes]\ncommand = \"true\"\n\
+[servers.notes.tools.x]\napproval = {rule}\n{authority}\n"
+        );
+        std::fs::write(&file, config).unwrap();
+        let ran = portcullis(&["check", file.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned()
+            + &String::from_utf8_lossy(&ran.stdout);
+        assert_eq!(ran.status.code(), Some(1), "{rule} {said}");
+        assert!(said.contains(expected), "{rule} {said}");
+    }
+}
