@@ -18,6 +18,7 @@ mod alerts;
 mod revocations;
 mod reviews;
 mod reviewing;
+mod cataloguing;
 mod operators;
 mod usage;
 mod checkpoints;

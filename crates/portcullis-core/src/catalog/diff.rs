@@ -123,6 +123,9 @@ impl Changes {
     /// A member that is new; of one that has members of its own, each is told if that says more.
     fn added(&mut self, (inner, value): (&Place, &Value), place: &Place) {
         let name = inner.0.last().map_or("", String::as_str);
+        if let Some(list) = value.as_array().filter(|list| is_set(inner, &[], list)) {
+            return self.sets(inner, (&[], list));
+        }
         let members = value.as_object().filter(|members| !members.is_empty());
         match members {
             Some(members) if matches!(name, "properties" | "annotations") => {
@@ -224,7 +227,7 @@ fn is_set(place: &Place, old: &[Value], new: &[Value]) -> bool {
         place.members().as_slice(),
         [.., "required" | "enum" | "type"]
     );
-    is_named && old.iter().chain(new).all(is_text)
+    is_named && !new.is_empty() && old.iter().chain(new).all(is_text)
 }
 
 /// Whose values a list is of.

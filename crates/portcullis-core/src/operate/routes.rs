@@ -51,6 +51,8 @@ const AUDIT: &[Role] = &[Role::Auditor];
 const ADMINISTER: &[Role] = &[Role::Admin];
 /// What every list takes.
 const PAGE: &[&str] = &["limit", "after"];
+/// What names a version of a definition.
+const NAMED: &[&str] = &["server", "kind", "name", "digest"];
 
 macro_rules! endpoints {
     ($($name:ident: $method:literal $path:literal $summary:literal $roles:ident $reach:ident $query:expr;)*) => {
@@ -98,6 +100,11 @@ endpoints! {
     AskElevation: "POST" "/api/v1/elevations" "Ask for an elevation, for oneself." ACCESS Tenant &[];
     DecideElevation: "POST" "/api/v1/elevations/{number}/decision" "Approve or refuse, as a second person." APPROVE Tenant &[];
     WithdrawElevation: "DELETE" "/api/v1/elevations/{number}" "Withdraw an elevation, or a request for one." WITHDRAW Tenant &[];
+    Tools: "GET" "/api/v1/tools" "What servers define, and what of it is approved." ACCESS Tenant &["server", "state", "limit", "after"];
+    Tool: "GET" "/api/v1/tools/definition" "One definition: how things stand, and its text." ACCESS Tenant NAMED;
+    ToolDiff: "GET" "/api/v1/tools/diff" "What changed of a definition: what waits beside what is served." ACCESS Tenant &["server", "kind", "name", "from", "to"];
+    ToolHistory: "GET" "/api/v1/tools/history" "What became of a definition." ACCESS Tenant &["server", "kind", "name"];
+    DecideTool: "POST" "/api/v1/tools/decisions" "Approve, reject or roll back a version of a definition." APPROVE Tenant &[];
     Policy: "GET" "/api/v1/policy" "The hash and the rules of the policy." ACCESS Everything &[];
     Records: "GET" "/api/v1/audit/records" "Records of the audit log, the newest first." AUDIT Everything &["event", "subject", "server", "target", "trace", "effect", "since", "until", "limit", "before"];
     Checkpoint: "GET" "/api/v1/audit/checkpoint" "The newest signed checkpoint of the audit log." AUDIT Everything &[];

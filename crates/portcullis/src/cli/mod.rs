@@ -9,6 +9,7 @@ mod token;
 mod owner;
 mod revoke;
 mod keys;
+mod tools;
 mod up;
 mod check;
 mod policy;
@@ -77,6 +78,8 @@ enum Command {
     Revocations(revoke::Revocations),
     /// List the keys of this installation, or replace one.
     Keys(keys::Keys),
+    /// Look at what servers define, and approve, reject or roll back versions of it.
+    Tools(tools::Tools),
     /// Stand in for a stdio server's command in a client's configuration.
     Wrap(wrap::Wrap),
     /// Run the demo MCP server on stdin and stdout.
@@ -113,6 +116,7 @@ impl Command {
             | Self::Reinstate(_)
             | Self::Revocations(_)
             | Self::Keys(_)
+            | Self::Tools(_)
             | Self::Wrap(_)
             | Self::Demo(_)
             | Self::Check(_)
@@ -150,6 +154,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Reinstate(reinstate) => reinstate.run(),
         Command::Revocations(revocations) => revocations.run(),
         Command::Keys(keys) => keys.run(),
+        Command::Tools(tools) => tools.run(),
         Command::Wrap(wrap) => wrap.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),

@@ -89,6 +89,7 @@ pub(crate) struct Pkcs11 {
     pub(crate) assertion: Option<String>,
     pub(crate) client: Option<String>,
     pub(crate) audit: Option<String>,
+    pub(crate) catalog: Option<String>,
     pub(crate) wrapping: Option<String>,
 }
 

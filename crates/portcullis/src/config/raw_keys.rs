@@ -25,6 +25,8 @@ pub(super) struct RotateEvery {
     pub(super) client: Option<Span>,
     /// The key that signs checkpoints of the audit log.
     pub(super) audit: Option<Span>,
+    /// The key that signs what is approved of what servers define.
+    pub(super) catalog: Option<Span>,
     /// The key that wraps those under which secrets are sealed; in a token as well, as that one makes it.
     pub(super) wrapping: Option<Span>,
 }

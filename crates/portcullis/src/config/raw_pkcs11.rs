@@ -33,6 +33,8 @@ pub(super) struct Pkcs11Keys {
     /// The key (Ed25519) that signs checkpoints of the audit log. The one that did, a file or in the same token, hands over
     /// to it when the gateway starts, and must be there until then.
     pub(super) audit: Option<String>,
+    /// The key (Ed25519) that signs what is approved of what servers define.
+    pub(super) catalog: Option<String>,
     /// How the labels of keys begin that wrap others (AES-256, made by `portcullis keys rewrap`); up to 64 bytes. No other
     /// gateway may have the same.
     pub(super) wrapping: Option<String>,

@@ -277,7 +277,7 @@ impl Key {
 impl Opened {
     fn sign(&self, purpose: Purpose, message: &[u8]) -> Result<Vec<u8>, Unready> {
         let signature = match purpose {
-            Purpose::Issuer | Purpose::Audit => {
+            Purpose::Issuer | Purpose::Audit | Purpose::Catalog => {
                 let pure = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
                 self.session.sign(&pure, self.private, message)?
             }

@@ -45,6 +45,8 @@ pub(crate) use wrapping::{within, wrapping};
 pub(crate) const PUBLISHED: Duration = Duration::from_mins(5);
 /// By then a running gateway has seen a new key.
 const TAKEN_UP: Duration = Duration::from_secs(5);
+/// So long approvals that a key has signed count after it, if no gateway runs that signs them anew.
+const SIGNED_ANEW: Duration = Duration::from_hours(24 * 365);
 /// By so much the clocks of others may differ from ours.
 const SKEW: Duration = Duration::from_mins(1);
 
@@ -59,11 +61,19 @@ pub(crate) enum Purpose {
     Client,
     /// Checkpoints of the audit log.
     Audit,
+    /// What is approved of what servers define.
+    Catalog,
 }
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Issuer, Self::Assertion, Self::Client, Self::Audit];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Issuer,
+        Self::Assertion,
+        Self::Client,
+        Self::Audit,
+        Self::Catalog,
+    ];
 
     /// What it is called.
     pub(crate) const fn word(self) -> &'static str {
@@ -72,6 +82,7 @@ impl Purpose {
             Self::Assertion => "assertion",
             Self::Client => "client",
             Self::Audit => "audit",
+            Self::Catalog => "catalog",
         }
     }
 
@@ -82,6 +93,7 @@ impl Purpose {
             Self::Assertion => "what servers are shown of callers",
             Self::Client => "what authorization servers are told of the gateway",
             Self::Audit => "checkpoints of the audit log",
+            Self::Catalog => "what is approved of what servers define",
         }
     }
 
@@ -92,13 +104,14 @@ impl Purpose {
             Self::Assertion => "assertion.es256",
             Self::Client => "client.es256",
             Self::Audit => "audit.ed25519",
+            Self::Catalog => "catalog.ed25519",
         }
     }
 
     /// How long a new key is published before it signs; of some keys nobody needs to know but ourselves.
     pub(crate) const fn lead(self) -> Duration {
         match self {
-            Self::Issuer | Self::Audit => TAKEN_UP,
+            Self::Issuer | Self::Audit | Self::Catalog => TAKEN_UP,
             Self::Assertion | Self::Client => PUBLISHED,
         }
     }
@@ -108,6 +121,8 @@ impl Purpose {
     pub(crate) fn overlap(self, checked: &Checked) -> Duration {
         let life = match self {
             Self::Audit => return Duration::ZERO,
+            // Meanwhile a running gateway signs anew what it has signed.
+            Self::Catalog => return SIGNED_ANEW,
             Self::Issuer => {
                 let issuers = checked.issuers.values();
                 let lives = issuers.filter_map(|issuer| match issuer {
@@ -128,20 +143,21 @@ impl Purpose {
             Self::Assertion => place.assertion.as_deref(),
             Self::Client => place.client.as_deref(),
             Self::Audit => place.audit.as_deref(),
+            Self::Catalog => place.catalog.as_deref(),
         }
     }
 
     /// Whether a new key signs as soon as its time has come; the log's has to be handed over to.
     const fn is_promoted_by_time(self) -> bool {
         match self {
-            Self::Issuer | Self::Assertion | Self::Client => true,
+            Self::Issuer | Self::Assertion | Self::Client | Self::Catalog => true,
             Self::Audit => false,
         }
     }
 
     fn fresh(self) -> anyhow::Result<Secret<Vec<u8>>> {
         match self {
-            Self::Issuer | Self::Audit => fresh(),
+            Self::Issuer | Self::Audit | Self::Catalog => fresh(),
             Self::Assertion | Self::Client => fresh_p256(),
         }
     }

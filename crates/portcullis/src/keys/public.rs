@@ -34,7 +34,7 @@ impl Public {
     /// That of a private key in PKCS #8.
     pub(super) fn of(purpose: Purpose, document: &Secret<Vec<u8>>) -> anyhow::Result<Self> {
         match purpose {
-            Purpose::Issuer | Purpose::Audit => {
+            Purpose::Issuer | Purpose::Audit | Purpose::Catalog => {
                 let pair = Ed25519KeyPair::from_pkcs8(document.expose());
                 let pair = pair.ok().context("not an Ed25519 key in PKCS #8")?;
                 Self::ed25519(purpose, pair.public_key().as_ref()).context("no Ed25519 key")
@@ -51,7 +51,9 @@ impl Public {
     /// That of a key in a token: the point as a DER octet string, or, as some write it, as it is.
     pub(super) fn of_point(purpose: Purpose, point: &[u8]) -> Option<Self> {
         match (purpose, point) {
-            (Purpose::Issuer | Purpose::Audit, [0x04, 0x20, key @ ..] | key) if key.len() == 32 => {
+            (Purpose::Issuer | Purpose::Audit | Purpose::Catalog, [0x04, 0x20, key @ ..] | key)
+                if key.len() == 32 =>
+            {
                 Self::ed25519(purpose, key)
             }
             (Purpose::Assertion | Purpose::Client, [0x04, 0x41, key @ ..] | key)
@@ -59,7 +61,14 @@ impl Public {
             {
                 Self::p256(key).ok()
             }
-            (Purpose::Issuer | Purpose::Assertion | Purpose::Client | Purpose::Audit, _) => None,
+            (
+                Purpose::Issuer
+                | Purpose::Assertion
+                | Purpose::Client
+                | Purpose::Audit
+                | Purpose::Catalog,
+                _,
+            ) => None,
         }
     }
 
@@ -73,7 +82,7 @@ impl Public {
         let x = URL_SAFE_NO_PAD.encode(key);
         let kid = match purpose {
             Purpose::Audit => VerifierKey::new(LOG_NAME, key).ok()?.id(),
-            Purpose::Issuer | Purpose::Assertion | Purpose::Client => {
+            Purpose::Issuer | Purpose::Assertion | Purpose::Client | Purpose::Catalog => {
                 thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#))
             }
         };

@@ -48,7 +48,9 @@ impl Replaced {
         let of = server.as_ref().map(|server| format!(" of {server}"));
         let key = format!("{}{}", purpose.word(), of.unwrap_or_default());
         let counts = match purpose {
-            Purpose::Issuer | Purpose::Assertion | Purpose::Client => format!("until {until}"),
+            Purpose::Issuer | Purpose::Assertion | Purpose::Client | Purpose::Catalog => {
+                format!("until {until}")
+            }
             Purpose::Audit => "for what it has signed".to_owned(),
         };
         format!("{key}: {new} signs from {from}; {old} counts {counts}\n")

@@ -69,7 +69,7 @@ impl Turns {
         for &(purpose, every) in &checked.rotate_every.signing {
             let servers = match purpose {
                 Purpose::Assertion => checked.servers_with_own_key().collect(),
-                Purpose::Issuer | Purpose::Client | Purpose::Audit => Vec::new(),
+                Purpose::Issuer | Purpose::Client | Purpose::Audit | Purpose::Catalog => Vec::new(),
             };
             let all = std::iter::once(None).chain(servers.into_iter().map(Some));
             signing.extend(all.map(|server| Turn {

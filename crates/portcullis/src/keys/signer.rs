@@ -2,7 +2,7 @@
 
 use super::hardware::PATIENCE;
 use super::ring::{Change, Opened};
-use super::{Hardware, Public, Purpose, Ring, Standing, Unready};
+use super::{Hardware, Public, Purpose, Ring, Standing, Unready, private_directory};
 use crate::clock;
 use crate::config::Checked;
 use crate::lifecycle::Home;
@@ -11,10 +11,12 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +32,8 @@ pub(crate) struct Signers {
     pub(crate) assertions: Arc<Signer>,
     /// By what authorization servers know us.
     pub(crate) client: Arc<Signer>,
+    /// What is approved of what servers define.
+    pub(crate) catalog: Arc<Signer>,
     /// What single servers are told of their callers, each by a key that says nothing to others.
     pub(crate) servers: Arc<OfServers>,
 }
@@ -71,13 +75,22 @@ impl fmt::Debug for Signer {
 }
 
 impl Signers {
-    /// Opens the keys; those that are files are made on first use.
-    pub(crate) fn open(home: &Home, checked: &Checked) -> anyhow::Result<Self> {
+    /// Opens the keys; those that are files are made on first use. What signs approvals lies beside them, in `shared`.
+    pub(crate) fn open((shared, home): (&Home, &Home), checked: &Checked) -> anyhow::Result<Self> {
+        private_directory(&shared.keys())?;
         let servers = OfServers {
             directory: Some(home.keys()),
             held: Mutex::default(),
         };
-        Self::each(|purpose| Signer::open(home, purpose, checked), servers)
+        let open = |purpose| {
+            let home = if purpose == Purpose::Catalog {
+                shared
+            } else {
+                home
+            };
+            Signer::open(home, purpose, checked)
+        };
+        Self::each(open, servers)
     }
 
     /// Keys that nobody keeps: to see whether the rest can be built.
@@ -93,13 +106,14 @@ impl Signers {
             issuer: make(Purpose::Issuer)?.into(),
             assertions: make(Purpose::Assertion)?.into(),
             client: make(Purpose::Client)?.into(),
+            catalog: make(Purpose::Catalog)?.into(),
             servers: servers.into(),
         })
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> Vec<Arc<Signer>> {
-        let shared = [&self.issuer, &self.assertions, &self.client];
+        let shared = [&self.issuer, &self.assertions, &self.client, &self.catalog];
         let mut all: Vec<Arc<Signer>> = shared.into_iter().map(Arc::clone).collect();
         all.extend(self.servers.all());
         all
@@ -217,6 +231,30 @@ impl Signer {
         Ok(whole(&message, &signature))
     }
 
+    /// What a JWT of that `typ` says, if a key of this one signed it that counts now.
+    pub(crate) fn verified<T: DeserializeOwned + Clone>(
+        &self,
+        kind: &str,
+        token: &str,
+        now: Timestamp,
+    ) -> Option<T> {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let own = algorithm(self.ring.purpose);
+        if header.typ.as_deref() != Some(kind) || header.alg != own {
+            return None;
+        }
+        let held = self.held.load();
+        let mut counting = held.standing.counting(now);
+        let key = counting.find(|key| header.kid.as_deref() == Some(&key.kid))?;
+        let key: Jwk = serde_json::from_value(serde_json::to_value(key).ok()?).ok()?;
+        let mut validation = Validation::new(own);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        let key = DecodingKey::from_jwk(&key).ok()?;
+        let read = jsonwebtoken::decode::<T>(token, &key, &validation).ok()?;
+        Some(read.claims)
+    }
+
     /// Why the token did not sign when it was last asked; none if it did, or there is none.
     pub(super) fn unready(&self) -> Option<Unready> {
         self.hardware.as_ref()?.unready()
@@ -281,7 +319,9 @@ impl Signer {
 impl Held {
     fn new(ring: &Ring, opened: Opened, now: Timestamp) -> Self {
         let key = opened.secret.map(|secret| match ring.purpose {
-            Purpose::Issuer | Purpose::Audit => EncodingKey::from_ed_der(secret.expose()),
+            Purpose::Issuer | Purpose::Audit | Purpose::Catalog => {
+                EncodingKey::from_ed_der(secret.expose())
+            }
             Purpose::Assertion | Purpose::Client => EncodingKey::from_ec_der(secret.expose()),
         });
         Self {
@@ -324,7 +364,7 @@ fn whole(message: &str, signature: &[u8]) -> Secret<String> {
 
 const fn algorithm(purpose: Purpose) -> Algorithm {
     match purpose {
-        Purpose::Issuer | Purpose::Audit => Algorithm::EdDSA,
+        Purpose::Issuer | Purpose::Audit | Purpose::Catalog => Algorithm::EdDSA,
         Purpose::Assertion | Purpose::Client => Algorithm::ES256,
     }
 }

@@ -137,7 +137,7 @@ impl Watched {
         let taken = self.signer.reread(now);
         match purpose {
             Purpose::Issuer => gateway.issuers.renew_own(),
-            Purpose::Assertion | Purpose::Client | Purpose::Audit => {}
+            Purpose::Assertion | Purpose::Client | Purpose::Audit | Purpose::Catalog => {}
         }
         let tell = |change| note(recorder, record_of(which, change));
         let settled = taken.and_then(|()| self.signer.settle(now, tell));

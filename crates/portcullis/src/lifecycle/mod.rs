@@ -28,7 +28,7 @@ use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
 use crate::tls::{Door, Expiries};
 use crate::upstream::Report;
-use crate::{acme, authority, clock, random};
+use crate::{acme, authority, cataloguing, clock, random};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -126,7 +126,10 @@ pub(crate) async fn build(
     let (recorder, writer, log_key) = open_log(checked, &home)?;
     let (tasks, report) = (TaskTracker::new(), reporter(recorder.clone()));
     let aggregate = Arc::new(Aggregate::default());
-    let (signers, leases) = (Signers::open(&home, checked)?, Arc::new(Leases::default()));
+    let (signers, leases) = (
+        Signers::open((shared, &home), checked)?,
+        Arc::new(Leases::default()),
+    );
     let wrapping = keys::within(&home.keys(), checked.pkcs11.as_ref())?;
     let sign_ins = SignIns::at(
         &revocations,
@@ -152,6 +155,7 @@ pub(crate) async fn build(
         state: state()?,
         operating: Quota::default(),
         reread: Arc::default(),
+        catalog: cataloguing::catalog(revocations.durable().clone(), &signers.catalog),
         revocations,
         reviews: Reviews::of((shared, &home)),
         sign_ins,

@@ -104,6 +104,14 @@ fn body(endpoint: Endpoint) -> Option<Value> {
             &json!({ "approve": { "type": "boolean" }, "seconds": { "type": "integer" } }),
             &["approve"],
         )),
+        Endpoint::DecideTool => {
+            let verdicts = ["approve", "reject", "rollback"];
+            let verdict = json!({ "type": "string", "enum": verdicts });
+            let properties = json!({
+                "verdict": verdict, "server": text, "kind": text, "name": text, "digest": text, "reason": text,
+            });
+            Some(object(&properties, &["verdict", "server", "kind", "name"]))
+        }
         Endpoint::RotateKey => Some(object(
             &json!({ "at_once": { "type": "boolean" }, "server": text }),
             &[],
@@ -119,6 +127,10 @@ fn body(endpoint: Endpoint) -> Option<Value> {
         | Endpoint::Review
         | Endpoint::StartReview
         | Endpoint::Elevations
+        | Endpoint::Tools
+        | Endpoint::Tool
+        | Endpoint::ToolDiff
+        | Endpoint::ToolHistory
         | Endpoint::WithdrawElevation
         | Endpoint::Policy
         | Endpoint::Records

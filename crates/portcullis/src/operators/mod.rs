@@ -16,6 +16,7 @@ mod elevations;
 mod reviews;
 mod records;
 mod keys;
+mod tools;
 
 use crate::listener::{Body, Edge, metadata, set_nonce, trace};
 use crate::record::{Caller, Came, Exchange};
@@ -209,6 +210,11 @@ async fn perform(asked: &Asked) -> Result<Answer, Trouble> {
         Endpoint::AskElevation => elevations::ask(asked).await,
         Endpoint::DecideElevation => elevations::decide(asked).await,
         Endpoint::WithdrawElevation => elevations::withdraw(asked).await,
+        Endpoint::Tools => tools::all(asked).await,
+        Endpoint::Tool => tools::one(asked).await,
+        Endpoint::ToolDiff => tools::diff(asked).await,
+        Endpoint::ToolHistory => tools::history(asked).await,
+        Endpoint::DecideTool => tools::decide(asked).await,
         Endpoint::Policy => Ok(health::policy(asked)),
         Endpoint::Records => records::search(asked).await,
         Endpoint::Checkpoint => records::checkpoint(asked).await,

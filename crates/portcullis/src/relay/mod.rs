@@ -134,6 +134,8 @@ pub(crate) struct Gateway {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) issuers: Issuers,
     pub(crate) revocations: Revocations,
+    /// What servers define, and what of it is approved.
+    pub(crate) catalog: portcullis_state::Catalog,
     /// Which grants are held back.
     pub(crate) reviews: Reviews,
     /// What users have granted at servers, and are about to.

@@ -38,6 +38,8 @@ enum Kind {
     Client,
     /// Checkpoints of the audit log: the old key hands over to the new one, and what it has signed counts on.
     Audit,
+    /// What is approved of what servers define: a running gateway signs it anew.
+    Catalog,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::Assertion => Purpose::Assertion,
             Self::Client => Purpose::Client,
             Self::Audit => Purpose::Audit,
+            Self::Catalog => Purpose::Catalog,
         }
     }
 }

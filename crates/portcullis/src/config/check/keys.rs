@@ -24,6 +24,7 @@ pub(super) fn keys(
             Purpose::Assertion => &raw.assertion,
             Purpose::Client => &raw.client,
             Purpose::Audit => &raw.audit,
+            Purpose::Catalog => &raw.catalog,
         };
         let place = place.key(purpose.word());
         let Some(every) = span(desk, &place, written.as_ref()) else {

@@ -46,6 +46,7 @@ pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkc
         &keys.assertion,
         &keys.client,
         &keys.audit,
+        &keys.catalog,
         &keys.wrapping,
     ];
     let mut named: Vec<&String> = all.into_iter().flatten().collect();
@@ -67,6 +68,7 @@ pub(super) fn pkcs11(desk: &mut Desk<'_>, raw: raw_pkcs11::Pkcs11) -> Option<Pkc
         assertion: keys.assertion,
         client: keys.client,
         audit: keys.audit,
+        catalog: keys.catalog,
         wrapping: keys.wrapping,
     })
 }

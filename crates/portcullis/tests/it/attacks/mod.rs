@@ -61,6 +61,7 @@ mod tls;
 mod pins;
 mod certificates;
 mod canaries;
+mod catalogue;
 mod quota;
 mod flood;
 mod record;

@@ -950,3 +950,25 @@ fn tok_16_an_elevation_can_be_withdrawn_by_whoever_may_take_access_away() {
         "{all}"
     );
 }
+
+#[test]
+fn dyn_01_definitions_are_decided_about_by_approvers_and_shown_to_their_tenants_only() {
+    let office = Office::new();
+    let known = office.get("/api/v1/tools", &office.token("vic"));
+    assert_eq!(known.json()["tools"], json!([]), "{known:?}");
+    let wish = json!({
+        "verdict": "approve", "server": "notes", "kind": "tool", "name": "echo",
+        "digest": format!("sha256:{}", "0".repeat(64)),
+    });
+    let path = "/api/v1/tools/decisions";
+    for subject in ["vic", "oli", "aud"] {
+        let refused = office.post(path, &office.token(subject), &wish);
+        assert_eq!(refused.status, 403, "{refused:?}");
+    }
+    // Nothing is approved that no server was seen to define.
+    let unknown = office.post(path, &office.chief("cy"), &wish);
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    let unread =
+        json!({ "verdict": "approve", "server": "notes", "kind": "spell", "name": "echo" });
+    assert_eq!(office.post(path, &office.chief("cy"), &unread).status, 400);
+}

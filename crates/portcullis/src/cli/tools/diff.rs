@@ -1,0 +1,80 @@
+//! `portcullis tools diff`.
+
+use super::place::{One, digest, within};
+use super::{Ending, out};
+use crate::cataloguing::{change_json, compared, sides};
+use anyhow::Context as _;
+use clap::Args;
+use portcullis_core::catalog::{Change, Definition, Digest, Piece, Thing, visible};
+use serde_json::{Value, json};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "In a text, [-this-] is gone and {+this+} is new. Exit codes: 0 shown, 1 not shown, 2 wrong usage."
+)]
+pub(super) struct Diff {
+    #[command(flatten)]
+    one: One,
+    /// The old version [default: what is served].
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    from: Option<Digest>,
+    /// The new version [default: what the server defines now].
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    to: Option<Digest>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Diff {
+    pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let (thing, (old, new)) = within(&self.one.place, async |catalog, _| {
+            let (thing, history) = self.one.find(catalog).await?;
+            let history = history.map_err(|why| anyhow::anyhow!("{why}"))?;
+            let both = sides(catalog, &history, (self.from, self.to)).await?;
+            Ok((thing, both.context("there is no such version")?))
+        })?;
+        out::print(&if self.json {
+            let changes = compared(old.as_ref(), &new);
+            let changes: Vec<Value> = changes.iter().map(change_json).collect();
+            let told = json!({
+                "server": &*thing.server,
+                "kind": thing.kind.name(),
+                "name": &*thing.name,
+                "old": old.as_ref().map(|old| old.digest().to_string()),
+                "new": new.digest().to_string(),
+                "changes": changes,
+            });
+            format!("{told:#}\n")
+        } else {
+            text(&thing, (old.as_ref(), &new))
+        });
+        Ok(Ending::Good)
+    }
+}
+
+/// The same to be read.
+pub(super) fn text(thing: &Thing, (old, new): (Option<&Definition>, &Definition)) -> String {
+    let was = old.map_or_else(|| "nothing".to_owned(), |old| old.digest().to_string());
+    let changes = compared(old, new);
+    let mut text = format!(
+        "{}\n- {was}\n+ {}\n",
+        visible(&thing.to_string()),
+        new.digest()
+    );
+    if changes.is_empty() {
+        text.push_str("nothing changed\n");
+    }
+    text.extend(changes.iter().map(lines));
+    text
+}
+
+fn lines(change: &Change) -> String {
+    let words = change.words.iter().map(|piece| match piece {
+        Piece::Same(text) => text.clone(),
+        Piece::Gone(text) => format!("[-{text}-]"),
+        Piece::New(text) => format!("{{+{text}+}}"),
+    });
+    let words: String = words.collect();
+    format!("\n{} ({})\n    {words}\n", change.said, change.pointer)
+}

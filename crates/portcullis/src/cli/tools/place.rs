@@ -1,0 +1,54 @@
+//! Where the catalogue is, and which of it is meant.
+
+use crate::cataloguing::{Known, meant, opened};
+use crate::cli::revoke::{Place, with};
+use crate::lifecycle::Home;
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use portcullis_core::catalog::{Digest, Kind};
+use portcullis_state::{Catalog, Durable};
+
+/// One definition of one server.
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The server, as the configuration names it.
+    pub(super) server: String,
+    /// The name of the tool or prompt, the URI of the resource or its template; nothing for what the server says of itself.
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(super) name: String,
+    /// tool, prompt, resource, template or server, where a name is that of several.
+    #[arg(long, value_name = "KIND")]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+impl One {
+    /// What is known of it.
+    pub(super) async fn find(&self, catalog: &Catalog) -> anyhow::Result<Known> {
+        let all = catalog.histories(Some(self.server.clone())).await?;
+        meant(all, (self.kind, &self.name)).map_err(|why| anyhow!(why))
+    }
+}
+
+/// Does something with the catalogue.
+pub(super) fn within<T>(
+    place: &Place,
+    work: impl AsyncFnOnce(&Catalog, &Durable) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let found = place.find()?;
+    let checked = found.checked.as_ref().context(
+        "name the configuration file with --config: it says where the key is that signs approvals",
+    )?;
+    let home: &Home = &found.home;
+    with(home, async |durable| {
+        let catalog = opened(home, checked, durable)?;
+        work(&catalog, durable).await
+    })
+}
+
+/// A digest of the command line.
+pub(super) fn digest(text: &str) -> Result<Digest, String> {
+    text.parse()
+        .map_err(|why: portcullis_core::catalog::NoDigest| why.to_string())
+}
