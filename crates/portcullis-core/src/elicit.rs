@@ -133,16 +133,14 @@ impl Refusal {
     /// told in words: a client would open it for the wrong person.
     #[must_use]
     pub fn in_way(self, way: impl FnOnce() -> Way) -> Self {
-        match self {
-            Self::Unanswered(Unanswered::Consent(consent)) => {
-                let way = match consent.purpose {
-                    Purpose::SignIn | Purpose::Approval { .. } => way(),
-                    Purpose::SecondPerson { .. } => Way::Told,
-                };
-                Unanswered::Consent(Consent { way, ..consent }).into()
-            }
-            other => other,
-        }
+        let Self::Unanswered(Unanswered::Consent(consent)) = self else {
+            return self;
+        };
+        let way = match consent.purpose {
+            Purpose::SignIn | Purpose::Approval { .. } => way(),
+            Purpose::SecondPerson { .. } => Way::Told,
+        };
+        Unanswered::Consent(Consent { way, ..consent }).into()
     }
 }
 
