@@ -6,6 +6,9 @@ use portcullis_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// The claim of whoever has groups that nobody names.
+const UNKNOWN_GROUPS: &str = "hasgroups";
+
 /// A user who has signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User(Person);
@@ -48,7 +51,7 @@ impl User {
             identity.claims.iter().filter(is_kept).cloned().collect();
         if identity.has_unknown_groups {
             // As Entra says it, so that whoever reads the token knows that nobody knows.
-            kept.push(("hasgroups".to_owned(), "true".to_owned()));
+            kept.push((UNKNOWN_GROUPS.to_owned(), "true".to_owned()));
         }
         Self(Person {
             subject: identity.subject.clone(),
@@ -61,6 +64,13 @@ impl User {
             auth_time: said.time.unwrap_or(identity.issued).seconds(),
             claims: kept,
         })
+    }
+
+    /// Whether the user has groups or roles, also such that nobody knows.
+    pub fn is_grouped(&self) -> bool {
+        let mut claims = self.0.claims.iter();
+        let has_more = claims.any(|(name, _)| name == UNKNOWN_GROUPS);
+        has_more || !self.0.groups.is_empty() || !self.0.roles.is_empty()
     }
 
     /// The server-side key of the user at the provider.

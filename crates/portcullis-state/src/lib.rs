@@ -14,8 +14,8 @@ mod catalog;
 mod sealed;
 
 pub use authority::{
-    Consent, Family, MAX_CONSENTS, MAX_DEVICES, MAX_FAMILIES, MAX_REGISTERED, NewCode, Next,
-    OwnerLink, OwnerPasskey, Polled, Presented, Registered, Taken, Voucher, Waiting,
+    Consent, Family, Gone, MAX_CONSENTS, MAX_DEVICES, MAX_FAMILIES, MAX_REGISTERED, NewCode, Next,
+    OwnerLink, OwnerPasskey, Polled, Presented, Registered, Taken, Voucher, Waiting, Whose,
 };
 pub use catalog::{
     Approved, Catalog, Decision, Forged, MAX_EVENTS, MAX_THINGS, Notary, Noticed, Outcome,

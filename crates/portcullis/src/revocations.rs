@@ -125,6 +125,7 @@ impl Revocations {
 /// Takes up what is revoked, and from then on every change, until the process ends.
 pub(crate) async fn keep_up(gateway: &Arc<Gateway>) -> Result<(), NotTaken> {
     let seen = gateway.look(None).await?;
+    gateway.end_strangers().await;
     gateway.tasks.spawn(watch(Arc::clone(gateway), seen));
     Ok(())
 }

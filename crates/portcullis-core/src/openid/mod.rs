@@ -33,6 +33,9 @@ pub enum NotSignedIn {
     /// The ID token is not of this transaction.
     #[error("an ID token of another transaction")]
     Nonce,
+    /// The user belongs to another organization at the provider, or to none.
+    #[error("an ID token of somebody of another hosted domain")]
+    Domain,
     /// It was issued to another client, or to several and does not say to which.
     #[error("an ID token of another client")]
     Party,
@@ -58,6 +61,7 @@ impl NotSignedIn {
             Self::Token(why) => why.reason(),
             Self::NoToken => "no_id_token",
             Self::Nonce => "nonce",
+            Self::Domain => "domain",
             Self::Party => "azp",
             Self::Hash => "hash",
             Self::Time => "iat",

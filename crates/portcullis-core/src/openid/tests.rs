@@ -89,6 +89,7 @@ fn judge(token: &str, revoked: Revoked) -> Result<SignedIn, NotSignedIn> {
         client: CLIENT,
         nonce: &nonce,
         subject: "sub",
+        domains: &[],
     };
     let code = Secret::new(CODE.to_owned());
     let now = Timestamp::from_seconds(NOW);

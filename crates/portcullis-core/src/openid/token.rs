@@ -42,6 +42,8 @@ pub struct Expected<'a> {
     pub nonce: &'a Secret<String>,
     /// The claim that names the user in ID tokens.
     pub subject: &'a str,
+    /// The organizations (`hd`) of which the user must be, if any are named.
+    pub domains: &'a [String],
 }
 
 /// The answer of a token endpoint (OpenID Connect Core section 3.1.3.3).
@@ -143,6 +145,7 @@ pub fn read_id_token(
     let nonce = nonce.unwrap_or_default().as_bytes();
     verify_slices_are_equal(nonce, expected.nonce.expose().as_bytes())
         .map_err(|_| NotSignedIn::Nonce)?;
+    check_domain(&claims, expected.domains)?;
     let algorithm = header.algorithm();
     if let Some(access) = &answer.access_token {
         check_hash(&claims, "at_hash", access, algorithm)?;
@@ -168,6 +171,16 @@ pub(super) fn shown_name(claims: &Map<String, Value>) -> Option<String> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let name = shown.into_iter().find_map(text);
     name.map(|name| name.chars().take(MAX_NAME).collect())
+}
+
+/// Google tells by `hd` whose account it is; a private one has none.
+fn check_domain(claims: &Map<String, Value>, domains: &[String]) -> Result<(), NotSignedIn> {
+    let own = claims.get("hd").and_then(Value::as_str);
+    let is_one = |own: &str| domains.iter().any(|domain| domain == own);
+    if domains.is_empty() || own.is_some_and(is_one) {
+        return Ok(());
+    }
+    Err(NotSignedIn::Domain)
 }
 
 /// Of several audiences it must say who is meant; whoever is named must be us.

@@ -234,35 +234,6 @@ impl Durable {
         })
         .await
     }
-
-    /// Ends all families of a user, or those with one client, and the access tokens of them; gives their ids.
-    ///
-    /// # Errors
-    /// [`Failed`]; then nothing has changed.
-    pub async fn end_families(
-        &self,
-        (user, client): ((String, String), Option<String>),
-        (issuer, reason): (String, &'static str),
-        now: Timestamp,
-    ) -> Result<Vec<String>, Failed> {
-        self.run(move |connection| {
-            let change = begin(connection)?;
-            let ids: Vec<String> = {
-                let sql =
-                    "SELECT id FROM families WHERE issuer = ?1 AND subject = ?2 AND ended IS NULL
-                     AND (?3 IS NULL OR client = ?3)";
-                let mut statement = change.prepare(sql)?;
-                let rows = statement.query_map((&user.0, &user.1, &client), |row| row.get(0))?;
-                rows.collect::<Result<_, _>>()?
-            };
-            for id in &ids {
-                end(&change, id, (&issuer, reason), now)?;
-            }
-            change.commit()?;
-            Ok(ids)
-        })
-        .await
-    }
 }
 
 pub(super) fn begin_family(change: &Connection, family: &Family) -> Result<(), Failed> {
@@ -348,7 +319,7 @@ fn find(connection: &Connection, voucher: Voucher, digest: &str) -> rusqlite::Re
 }
 
 /// Access tokens of the family are refused from the next look on; they end by themselves before the revocation does.
-fn end(
+pub(super) fn end(
     change: &Connection,
     id: &str,
     (issuer, reason): (&str, &str),

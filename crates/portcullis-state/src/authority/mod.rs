@@ -6,6 +6,7 @@ mod consents;
 mod clients;
 mod families;
 mod devices;
+mod ending;
 mod owner;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 pub use clients::{MAX_REGISTERED, Registered};
 pub use consents::{Consent, MAX_CONSENTS};
 pub use devices::{MAX_DEVICES, Polled, Waiting};
+pub use ending::{Gone, Whose};
 pub(crate) use families::prune;
 pub use families::{Family, MAX_FAMILIES, NewCode, Next, Presented, Taken, Voucher};
 pub use owner::{OwnerLink, OwnerPasskey};

@@ -241,11 +241,18 @@ async fn auth_03_all_of_a_user_ends_at_once() {
     keep(&durable, "b").await;
     let user = ("https://idp.example".to_owned(), "alice".to_owned());
     let issuer = (ISSUER.to_owned(), "revoked");
-    let other = (user.clone(), Some("other".to_owned()));
-    let none = durable.end_families(other, issuer.clone(), NOW).await;
-    assert!(none.unwrap().is_empty());
-    let ended = durable.end_families((user, None), issuer, NOW).await;
-    assert_eq!(ended.unwrap(), ["a", "b"]);
+    let vouching = Whose::Others(["https://idp.example".to_owned()].into());
+    let another = Whose::Client("other".to_owned());
+    let other = Whose::UserOf(user.clone(), "other".to_owned());
+    for nobody in [other, another, vouching] {
+        let none = durable.end_families(nobody, issuer.clone(), NOW).await;
+        assert!(none.unwrap().is_empty());
+    }
+    let ended = durable
+        .end_families(Whose::User(user.0, user.1), issuer, NOW)
+        .await;
+    let ended: Vec<String> = ended.unwrap().into_iter().map(|gone| gone.id).collect();
+    assert_eq!(ended, ["a", "b"]);
     let over = show(&durable, (Voucher::Code, "code-a"), Ok(None), NOW).await;
     assert_eq!(over, Taken::Over(family("a")));
     durable.prune(NOW.plus(HOUR * 2)).await.unwrap();

@@ -60,6 +60,7 @@ pub(super) fn authority(
         access_tokens: configured.access_tokens.min(own_lifetime(checked)),
         refresh_tokens: configured.refresh_tokens,
         sign_ins: configured.sign_ins,
+        grouped_sign_ins: configured.grouped_sign_ins.min(configured.sign_ins),
         redirects: configured.redirects.clone(),
         clients: clients
             .map(|client| (client.id.clone(), Arc::clone(client)))
@@ -138,6 +139,7 @@ fn relying(
         scope: scopes.join(" "),
         subject: config::Relying::subject(external),
         claims: kept(external),
+        domains: configured.domains.iter().cloned().collect(),
         redirect: checked.gateway.public_url.below("/account/callback"),
         tls: client_for(written.is_https(), &external.trust, peer, workshop.report)?,
         egress: Arc::clone(egress),

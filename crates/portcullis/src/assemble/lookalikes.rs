@@ -30,6 +30,8 @@ pub(super) fn lookalikes(external: &External) -> Vec<Lookalike> {
             });
             org.into_iter().collect()
         }
-        Some(Provider::Auth0 | Provider::Keycloak | Provider::Oidc) | None => Vec::new(),
+        Some(Provider::Auth0 | Provider::Keycloak | Provider::Google | Provider::Oidc) | None => {
+            Vec::new()
+        }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Authority {
     pub(crate) refresh_tokens: Duration,
     /// How long a sign-in counts.
     pub(crate) sign_ins: Duration,
+    /// The same of users who have groups or roles, which nobody asks for again before.
+    pub(crate) grouped_sign_ins: Duration,
     /// Where answers may go.
     pub(crate) redirects: Policy,
     /// Clients of the file, by id.
@@ -111,6 +113,12 @@ impl Authority {
     pub(crate) fn has_devices(&self) -> bool {
         let may = |client: &Arc<Client>| client.grants.contains(&GrantType::Device);
         self.documents.is_some() || self.clients.values().any(may)
+    }
+
+    /// Whether users sign in there now.
+    pub(crate) fn vouches(&self, issuer: &str) -> bool {
+        let relying = self.relying.as_ref();
+        relying.map_or(&self.issuer, |relying| &relying.issuer) == issuer
     }
 
     /// An endpoint's URL.

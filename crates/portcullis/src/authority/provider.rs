@@ -101,6 +101,8 @@ pub(crate) struct Relying {
     pub(crate) scope: String,
     /// The claim of ID tokens that names the user.
     pub(crate) subject: String,
+    /// The organizations of which users must be, if any are named.
+    pub(crate) domains: Vec<String>,
     /// The claims of ID tokens that are kept of a user.
     pub(crate) claims: Vec<String>,
     /// Where it sends browsers back to.
@@ -186,6 +188,7 @@ impl Relying {
             client: &self.client,
             nonce: &transaction.nonce,
             subject: &self.subject,
+            domains: &self.domains,
         };
         let judged = self.judged(issuers, |now| {
             openid::read_id_token(&answer, &code, &expected, &issuers.trust(), now)

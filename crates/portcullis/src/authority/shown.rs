@@ -30,6 +30,17 @@ pub(crate) fn told(status: u16, title: &'static str, text: &'static str) -> Resp
     shown(status, notice(title, text))
 }
 
+/// The one page that another site may frame, and nobody but this one. It says nothing, and holds nothing.
+pub(crate) fn framed(by: &str) -> Response<Body> {
+    let mut response = told(200, "Signed out", "You are signed out here.");
+    let policy = format!("default-src 'none'; frame-ancestors {by}");
+    let policy = HeaderValue::from_str(&policy).unwrap_or(STILL);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.remove(X_FRAME_OPTIONS);
+    response
+}
+
 /// Sends the browser on to where a client or the provider is.
 pub(crate) fn moved(url: &str) -> Response<Body> {
     let Ok(url) = HeaderValue::from_str(url) else {

@@ -16,6 +16,8 @@ pub(crate) struct Authority {
     pub(crate) refresh_tokens: Duration,
     /// How long a sign-in counts.
     pub(crate) sign_ins: Duration,
+    /// The same of users who have groups or roles.
+    pub(crate) grouped_sign_ins: Duration,
     /// Where answers may go.
     pub(crate) redirects: Policy,
     /// Whose documents are believed.

@@ -132,6 +132,8 @@ pub(super) const REFRESH: Range<Span> =
     spans(Span::secs(7 * DAY), Span::secs(60), Span::secs(90 * DAY));
 pub(super) const FAMILY: Range<Span> =
     spans(Span::secs(30 * DAY), Span::secs(60), Span::secs(30 * DAY)); // as long as what is revoked is kept
+pub(super) const GROUPED: Range<Span> =
+    spans(Span::secs(7 * DAY), Span::secs(60), Span::secs(30 * DAY));
 pub(super) const CONSENTS: Range<Span> =
     spans(Span::secs(30 * DAY), Span::secs(60), Span::secs(365 * DAY));
 pub(super) const REGISTERED: Range<Span> =

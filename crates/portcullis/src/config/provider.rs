@@ -1,6 +1,6 @@
 //! The identity providers that have a preset.
 
-/// An identity provider. Of Google there is none: nobody but Google can read its access tokens.
+/// An identity provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Provider {
     /// Microsoft Entra ID, with tokens of version 2.
@@ -11,6 +11,8 @@ pub(crate) enum Provider {
     Auth0,
     /// A realm of Keycloak.
     Keycloak,
+    /// Google, at which users sign in; nobody but Google can read its access tokens, so that callers have none of it.
+    Google,
     /// Any other whose access tokens have the type `JWT`.
     Oidc,
 }
@@ -22,6 +24,7 @@ impl Provider {
         ("okta", Self::Okta),
         ("auth0", Self::Auth0),
         ("keycloak", Self::Keycloak),
+        ("google", Self::Google),
         ("oidc", Self::Oidc),
     ];
 
@@ -32,6 +35,7 @@ impl Provider {
             Self::Okta => "okta",
             Self::Auth0 => "auth0",
             Self::Keycloak => "keycloak",
+            Self::Google => "google",
             Self::Oidc => "oidc",
         }
     }

@@ -20,6 +20,9 @@ pub(super) struct Authority {
     /// After this a user has to sign in again, however often its client has refreshed.
     #[schemars(extend("default" = bounds::FAMILY.default_text(), "x-range" = bounds::FAMILY.words()))]
     pub(super) sign_ins: Option<Span>,
+    /// The same for users who have groups or roles, which are those of the sign-in until they sign in again.
+    #[schemars(extend("default" = bounds::GROUPED.default_text(), "x-range" = bounds::GROUPED.words()))]
+    pub(super) grouped_sign_ins: Option<Span>,
     /// The hosts to which answers may go by `https`, each as a whole name. Default: any that a client names, but none
     /// for clients that have registered themselves.
     pub(super) redirect_hosts: Option<Vec<String>>,

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 pub(super) struct Issuer {
     /// Which identity provider it is. It sets `issuer`, and those of the keys below that belong to its access tokens;
     /// `portcullis check --print` shows to what. `oidc` is any other one whose access tokens have the type `JWT`, and
-    /// needs `issuer`. `google` is refused, with the reason. See docs/identity.
+    /// needs `issuer`. Of `google` there are no tokens for servers: users sign in there for
+    /// those of the embedded issuer (`[authority.sign_in]`). See docs/identity.
     #[schemars(extend("enum" = ["entra", "okta", "auth0", "keycloak", "google", "oidc"]))]
     pub(super) provider: Option<String>,
     /// The provider's base URL: `https://acme.okta.com`, `https://acme.eu.auth0.com`, `https://sso.example.com`. For Entra,

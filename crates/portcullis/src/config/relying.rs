@@ -30,6 +30,10 @@ pub(super) struct Raw {
     /// Scopes to ask for besides `openid` and `profile`, where the provider gives groups or roles only with one of them.
     #[serde(default)]
     pub(super) scopes: Vec<String>,
+    /// With `provider = "google"`, required: the domains of your organization (`hd` of ID tokens). Anybody can have an account
+    /// at Google; nobody signs in here whose account is not of one of these.
+    #[serde(default)]
+    pub(super) hosted_domains: Vec<String>,
 }
 
 /// What the gateway is at the provider.
@@ -43,6 +47,8 @@ pub(crate) struct Relying {
     pub(crate) identification: Identification,
     /// Scopes besides `openid`.
     pub(crate) scopes: BTreeSet<String>,
+    /// The organizations of which users must be; any, if none is named.
+    pub(crate) domains: BTreeSet<String>,
 }
 
 impl Relying {
@@ -50,7 +56,13 @@ impl Relying {
     pub(crate) fn subject(external: &External) -> String {
         match external.provider {
             Some(Provider::Okta) => "sub".to_owned(),
-            Some(Provider::Entra | Provider::Auth0 | Provider::Keycloak | Provider::Oidc)
+            Some(
+                Provider::Entra
+                | Provider::Auth0
+                | Provider::Keycloak
+                | Provider::Google
+                | Provider::Oidc,
+            )
             | None => external.claims.subject.clone(),
         }
     }
@@ -97,6 +109,8 @@ pub(super) fn relying(desk: &mut Desk<'_>, raw: Raw, issuers: &Issuers) -> Optio
     }
     let identification =
         identification(desk, &place, raw.client_secret, raw.client_auth.as_deref())?;
+    let beside = (is_google(issuers, &provider), &identification);
+    let domains = domains(desk, &place, raw.hosted_domains, beside);
     let mut scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     scopes.insert("profile".to_owned());
     scopes.remove("openid");
@@ -105,7 +119,58 @@ pub(super) fn relying(desk: &mut Desk<'_>, raw: Raw, issuers: &Issuers) -> Optio
         client_id: raw.client_id.filter(|id| !id.is_empty())?,
         identification,
         scopes,
+        domains,
     })
+}
+
+fn is_google(issuers: &Issuers, name: &str) -> bool {
+    match issuers.known.get(name) {
+        Some(Issuer::External(external)) => external.provider == Some(Provider::Google),
+        Some(Issuer::Embedded { .. }) | None => false,
+    }
+}
+
+/// Of Google's users only those of an organization are meant, and Google knows its clients by secrets only.
+fn domains(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Vec<String>,
+    (is_google, identification): (bool, &Identification),
+) -> BTreeSet<String> {
+    if is_google && matches!(identification, Identification::Key) {
+        let fix = "write client_secret = { file = \"…\" }";
+        desk.refuse_missing(place, "Google takes no `private_key_jwt`", fix);
+    }
+    let list = place.key("hosted_domains");
+    match (is_google, raw.is_empty()) {
+        (true, true) => desk.refuse_missing(
+            place,
+            "no `hosted_domains`: anybody with an account at Google could sign in",
+            "write the domains of your organization, as in hosted_domains = [\"example.com\"]",
+        ),
+        (false, false) => {
+            desk.refuse_with(
+                &list,
+                "only Google says of which domain an account is",
+                "remove it",
+            );
+        }
+        (true, false) | (false, true) => {}
+    }
+    for (index, name) in raw.iter().enumerate().filter(|(_, name)| !is_domain(name)) {
+        desk.refuse_with(
+            &list.at(index),
+            &format!("not the name of a domain: {name:?}"),
+            "write it in small letters and whole, as in example.com",
+        );
+    }
+    raw.into_iter().collect()
+}
+
+fn is_domain(name: &str) -> bool {
+    let is_inside =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    name.contains('.') && name.bytes().all(is_inside) && !name.starts_with('.')
 }
 
 fn identification(

@@ -869,6 +869,44 @@ fn lp_04_places_inside_are_named_or_refused() {
 }
 
 #[test]
+fn man_4_of_google_only_an_organization_signs_in_and_no_token_opens_a_server() {
+    let sign_in = |more: &str| {
+        format!(
+            "[issuers.google]\nprovider = \"google\"\n[authority]\n[authority.sign_in]\nprovider = \"google\"\n\
+client_id = \"c\"\n{more}{REST}"
+        )
+    };
+    let secret = "client_secret = { env = \"TOKEN\" }\n";
+    let domains = "hosted_domains = [\"corp.example\"]\n";
+    let good = sign_in(&format!("{secret}{domains}"));
+    let checked = reads(&good).unwrap();
+    let mut servers = checked.servers.values();
+    assert!(servers.all(|server| !server.issuers.contains("google")));
+    for (text, why) in [
+        (sign_in(secret), "anybody with an account at Google"),
+        (sign_in(domains), "private_key_jwt"),
+        (
+            sign_in(&format!("{secret}hosted_domains = [\"Corp.example\"]\n")),
+            "small letters",
+        ),
+        (
+            good.replace("[servers.rest]", "[servers.rest]\nissuers = [\"google\"]"),
+            "no issuer has this name",
+        ),
+        (
+            good.replace(
+                "provider = \"google\"\n[authority]",
+                "issuer = \"https://idp.example\"\n[authority]",
+            ),
+            "only Google says",
+        ),
+    ] {
+        let problems = reads(&text).unwrap_err().to_string();
+        assert!(problems.contains(why), "{text}\n{problems}");
+    }
+}
+
+#[test]
 fn tok_15_sign_in_is_whole_or_refused() {
     let url = "[servers.a]\nurl = \"https://a.example\"\n";
     let whole = format!(
@@ -1230,8 +1268,7 @@ fn auth_02_a_preset_is_what_its_plain_keys_are() {
 #[rustfmt::skip]
 const BAD_PRESETS: &[Row] = &[
     ("provider = \"entraid\"", 2, 12, ".provider", "did you mean `entra`?"),
-    ("provider = \"google\"", 2, 12, ".provider", "docs/identity/google.md"),
-    ("issuer = \"https://accounts.google.com\"", 2, 10, ".issuer", "no access tokens"),
+    ("issuer = \"https://accounts.google.com\"", 2, 10, ".issuer", "docs/identity/google.md"),
     ("provider = \"entra\"", 1, 10, "", "no `tenant`"),
     ("provider = \"entra\"\ntenant = \"common\"", 3, 10, ".tenant", "people of every tenant"),
     ("provider = \"entra\"\ntenant = \"Organizations\"", 3, 10, ".tenant", "people of every tenant"),

@@ -199,7 +199,11 @@ async fn replace(running: &Running, next: Next) -> anyhow::Result<()> {
     let refreshing = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
         let stopping = join_all(gone.iter().map(|upstream| upstream.stop()));
-        tokio::join!(stopping, refreshing.issuers.refresh_all());
+        tokio::join!(
+            stopping,
+            refreshing.issuers.refresh_all(),
+            refreshing.end_strangers()
+        );
     });
     Ok(())
 }

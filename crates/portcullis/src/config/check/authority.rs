@@ -64,11 +64,9 @@ pub(super) fn authority(
             ..Trust::default()
         },
     });
-    let access = desk.span(
-        &place.key("access_tokens"),
-        raw.access_tokens,
-        &bounds::ACCESS,
-    );
+    let access = place.key("access_tokens");
+    let access = desk.span(&access, raw.access_tokens, &bounds::ACCESS);
+    let grouped = place.key("grouped_sign_ins");
     let refresh = place.key("refresh_tokens");
     let refresh_tokens = desk.span(&refresh, raw.refresh_tokens, &bounds::REFRESH);
     let known = clients(desk, &place.key("clients"), raw.clients, &redirects);
@@ -77,6 +75,7 @@ pub(super) fn authority(
         refresh_tokens,
         sign_ins: desk.span(&place.key("sign_ins"), raw.sign_ins, &bounds::FAMILY),
         clients: known.clone(),
+        grouped_sign_ins: desk.span(&grouped, raw.grouped_sign_ins, &bounds::GROUPED),
         redirects,
         documents,
         consents: desk.span(&place.key("consents"), raw.consents, &bounds::CONSENTS),

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(in crate::config) struct Issuers {
     pub(in crate::config) known: BTreeMap<String, Issuer>,
+    /// All but those at which people only sign in: callers have no tokens of these.
     pub(in crate::config) names: BTreeSet<String>,
     /// Whether users sign in at one of them for tokens of the embedded one.
     pub(in crate::config) vouch: bool,
@@ -72,7 +73,9 @@ pub(super) fn issuers(desk: &mut Desk<'_>, raw: BTreeMap<String, raw::Issuer>) -
     }
     for (name, raw) in raw.into_iter().take(bounds::MAX_ISSUERS) {
         let place = place.key(&name);
-        issuers.names.insert(name.clone());
+        if raw.provider.as_deref() != Some(Provider::Google.name()) {
+            issuers.names.insert(name.clone());
+        }
         if name.is_empty()
             || name
                 .chars()
@@ -197,7 +200,7 @@ fn external(desk: &mut Desk<'_>, place: &Place, mut raw: raw::Issuer) -> Option<
         ..Written::default()
     };
     let trust = trust(desk, place, written, is_https);
-    let issuer = identifier(desk, place, raw.issuer)?;
+    let issuer = identifier(desk, place, (raw.issuer, provider))?;
     Some(External {
         issuer,
         jwks_uri,
@@ -214,7 +217,11 @@ fn external(desk: &mut Desk<'_>, place: &Place, mut raw: raw::Issuer) -> Option<
     })
 }
 
-fn identifier(desk: &mut Desk<'_>, place: &Place, raw: Option<String>) -> Option<String> {
+fn identifier(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    (raw, provider): (Option<String>, Option<Provider>),
+) -> Option<String> {
     let Some(issuer) = raw else {
         desk.refuse_missing(
             place,
@@ -230,7 +237,7 @@ fn identifier(desk: &mut Desk<'_>, place: &Place, raw: Option<String>) -> Option
             "an issuer's identifier has no query (RFC 8414 section 2)",
         );
     }
-    if url.host() == "accounts.google.com" {
+    if url.host() == "accounts.google.com" && provider != Some(Provider::Google) {
         desk.refuse_with(&place.key("issuer"), NO_GOOGLE, INSTEAD_OF_GOOGLE);
     }
     Some(issuer)

@@ -14,19 +14,17 @@ const ANY_TENANT: &[&str] = &["common", "organizations", "consumers"];
 const PRIVATE_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 pub(super) const NO_GOOGLE: &str = "Google's access tokens can be read by Google only, and it has no introspection endpoint \
-                         (RFC 7662); its ID tokens are no access tokens, and anybody with an account has one";
-pub(super) const INSTEAD_OF_GOOGLE: &str = "let people sign in with Google at an authorization server of yours, such as Keycloak, Auth0, Okta \
-                                 or Entra, and name that one: see docs/identity/google.md";
+                         (RFC 7662); its ID tokens are for whoever asks";
+pub(super) const INSTEAD_OF_GOOGLE: &str = "write provider = \"google\", and [authority.sign_in]: people sign in there for tokens of the gateway's \
+                                 own. See docs/identity/google.md";
+/// Google's `iss`.
+const GOOGLE: &str = "https://accounts.google.com";
 
 /// Writes into `raw` what the provider stands for, where the file does not say otherwise.
 pub(super) fn expand(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Option<Provider> {
     let here = place.key("provider");
     let provider = match raw.provider.take() {
         None => None,
-        Some(text) if text == "google" => {
-            desk.refuse_with(&here, NO_GOOGLE, INSTEAD_OF_GOOGLE);
-            return None;
-        }
         Some(text) => Some(desk.choose(&here, &text, Provider::ALL)?),
     };
     only_where_needed(desk, place, raw, provider);
@@ -51,6 +49,7 @@ pub(super) fn expand(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Op
         Provider::Okta => okta(desk, place, raw),
         Provider::Auth0 => auth0(desk, place, raw),
         Provider::Keycloak => keycloak(desk, place, raw),
+        Provider::Google => google(desk, place, raw),
         Provider::Oidc => {
             types(raw, &["at+jwt", "JWT"]);
             known_by(raw, &["scope", "scp"]);
@@ -61,12 +60,12 @@ pub(super) fn expand(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) -> Op
 
 /// What belongs to another provider would have no effect.
 fn only_where_needed(desk: &mut Desk<'_>, place: &Place, raw: &Issuer, provider: Option<Provider>) {
-    use Provider::{Auth0, Entra, Keycloak, Okta};
+    use Provider::{Auth0, Entra, Google, Keycloak, Okta};
     let keys: [(&str, bool, &[Provider]); 4] = [
         (
             "authority",
             raw.authority.is_some(),
-            &[Entra, Okta, Auth0, Keycloak],
+            &[Entra, Okta, Auth0, Keycloak, Google],
         ),
         ("tenant", raw.tenant.is_some(), &[Entra]),
         (
@@ -141,6 +140,17 @@ fn entra(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) {
     require(desk, place, raw, "tid", &[&tenant]);
     require(desk, place, raw, "ver", &["2.0"]);
     known_by(raw, &["scp", "roles"]);
+    never(raw);
+}
+
+/// Only ID tokens, and those for the gateway alone: `only_to_sign_in` keeps all others out.
+fn google(desk: &mut Desk<'_>, place: &Place, raw: &mut Issuer) {
+    raw.issuer = match raw.authority.take() {
+        None => Some(GOOGLE.to_owned()),
+        Some(text) => base(desk, &place.key("authority"), &text),
+    };
+    algorithms(raw, &["RS256"]);
+    types(raw, &["JWT"]);
     never(raw);
 }
 

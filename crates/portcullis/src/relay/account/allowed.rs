@@ -8,17 +8,17 @@ use crate::authority::front::{Form, Waiting};
 use crate::authority::shown::{shown, told};
 use crate::clock;
 use crate::listener::Body;
-use crate::record::{Exchange, note_in_turn};
+use crate::record::Exchange;
 use crate::relay::Gateway;
 use hyper::Response;
-use portcullis_audit::{Record, time_text};
+use portcullis_audit::time_text;
 use portcullis_authority::Form as Fields;
 use portcullis_authority::page::{Account, Page, Remembered, Visitor};
 use portcullis_authority::redirect::shown_host;
 use portcullis_authority::user::User;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::secret::Secret;
-use portcullis_state::Consent;
+use portcullis_state::{Consent, Whose};
 
 const NOT_THERE: &str = "There is nothing like this to take back.";
 
@@ -121,35 +121,12 @@ impl Gateway {
         exchange.fact("redirect_host", &shown_host(&taken.redirect));
         exchange.fact("scopes", &taken.scopes.join(" "));
         exchange.server = Some(taken.server.as_str().into());
-        let client = Some(taken.client.clone());
-        self.families_end(visit, &user, (client, "consent_revoked"))
+        let user_of = (user.issuer.clone(), user.subject.clone());
+        let whose = Whose::UserOf(user_of, taken.client.clone());
+        self.families_end(whose, (&visit.authority.issuer, "consent_revoked"))
             .await?;
         let page = self.page_again(visit).await?;
         Ok(ended("consent.revoked", None, page))
-    }
-
-    /// Ends all that clients have from this user, or one of them.
-    pub(super) async fn families_end(
-        &self,
-        visit: Visit<'_>,
-        user: &User,
-        (client, reason): (Option<String>, &'static str),
-    ) -> Result<(), Refusal> {
-        let whose = (user.issuer.clone(), user.subject.clone());
-        let own = (visit.authority.issuer.clone(), reason);
-        let durable = self.revocations.durable();
-        let ended = durable
-            .end_families((whose, client), own, clock::now())
-            .await;
-        let ended = ended.map_err(|error| unkept(&error))?;
-        for family in ended {
-            let mut record = Record::new("oauth.family_revoked");
-            record.reason = Some(reason.into());
-            record.detail.set("family", family.as_str());
-            record.detail.set("for", &*user.key());
-            note_in_turn(&self.recorder, record).await;
-        }
-        Ok(())
     }
 
     async fn page_again(&self, visit: Visit<'_>) -> Result<Response<Body>, Refusal> {

@@ -2,7 +2,7 @@
 
 use super::{Ended, Visit, ended, known, provider};
 use crate::authority::browser::{Cookie, There};
-use crate::authority::shown::told;
+use crate::authority::shown::{framed, told};
 use crate::clock;
 use crate::listener::plain;
 use crate::record::{Exchange, note};
@@ -10,9 +10,14 @@ use crate::relay::Gateway;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use portcullis_audit::Record;
 use portcullis_authority::Form as Fields;
-use portcullis_authority::user::{Person, User};
+use portcullis_authority::user::User;
 use portcullis_core::openid;
 use portcullis_core::refusal::{Refusal, Unacceptable};
+use portcullis_state::Whose;
+use std::sync::Arc;
+
+/// Why families end when somebody signs out at the provider.
+const REASON: &str = "provider_logout";
 
 impl Gateway {
     /// The user signs out here.
@@ -67,21 +72,55 @@ impl Gateway {
         };
         let gone = self.front.browsers.close_all(is_meant);
         exchange.fact("sessions", &gone.len().to_string());
-        for user in &gone {
-            self.families_end(visit, user, (None, "provider_logout"))
-                .await?;
-        }
+        self.all_end(visit, &gone).await?;
         if let openid::Ended::Subject(sub) = &told.ended {
-            let person = Person {
-                issuer: relying.issuer.clone(),
-                subject: sub.clone(),
-                ..Person::default()
-            };
-            let user = User::signed_in(person);
-            self.families_end(visit, &user, (None, "provider_logout"))
+            let whose = Whose::User(relying.issuer.clone(), sub.clone());
+            self.families_end(whose, (&visit.authority.issuer, REASON))
                 .await?;
         }
         Ok(ended("logout.done", Some("provider"), answer(200)))
+    }
+
+    /// The provider's page has loaded this in a frame, as somebody signs out there (OpenID Connect Front-Channel Logout 1.0
+    /// section 3). It says which of its sessions has ended, of which only browsers and servers that take part in it know:
+    /// our own cookie does not come into a frame of another site. Whatever it says, the answer is the same.
+    pub(super) async fn framed_logout(
+        &self,
+        visit: Visit<'_>,
+        query: &str,
+        exchange: &mut Exchange,
+    ) -> Result<Ended, Refusal> {
+        let relying = provider(visit).ok_or(Unacceptable::Path)?;
+        let page = || framed(&relying.written.origin());
+        let fields = Fields::read(query.as_bytes()).unwrap_or_default();
+        let named = |name| fields.value(name).filter(|value| !value.is_empty());
+        let (Some(iss), Some(sid)) = (named("iss"), named("sid")) else {
+            return Ok(ended("logout.refused", Some("missing"), page()));
+        };
+        if iss != relying.issuer {
+            return Ok(ended("logout.refused", Some("issuer"), page()));
+        }
+        let is_meant = |user: &User, there: &There, _| {
+            user.issuer == relying.issuer && there.session.as_deref() == Some(sid)
+        };
+        let gone = self.front.browsers.close_all(is_meant);
+        if gone.is_empty() {
+            return Ok(ended("logout.refused", Some("unknown"), page()));
+        }
+        exchange.vouch();
+        exchange.fact("sessions", &gone.len().to_string());
+        self.all_end(visit, &gone).await?;
+        Ok(ended("logout.done", Some("provider_page"), page()))
+    }
+
+    /// Ends all that clients have from these users.
+    async fn all_end(&self, visit: Visit<'_>, users: &[Arc<User>]) -> Result<(), Refusal> {
+        for user in users {
+            let whose = Whose::User(user.issuer.clone(), user.subject.clone());
+            self.families_end(whose, (&visit.authority.issuer, REASON))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Signs out whoever was revoked; called with each change of what is revoked.

@@ -118,6 +118,10 @@ impl Gateway {
                     let query = parts.uri.query().unwrap_or_default();
                     self.called_back_here(visit, query, exchange).await?
                 }
+                "/frontchannel-logout" => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    self.framed_logout(visit, query, exchange).await?
+                }
                 "/passkeys" => self.passkeys_page(visit, None, exchange).await?,
                 "/passkey.js" => passkeys::script(),
                 _ => self.opens(visit, (&parts.uri, rest), exchange).await?,
@@ -181,7 +185,8 @@ impl Gateway {
             return Ok(None);
         };
         // Its session is ended, and told, where the change is carried out.
-        if user.is_revoked(session.began, &self.issuers.trust()) {
+        let is_over = user.is_revoked(session.began, &self.issuers.trust());
+        if is_over || !authority.vouches(&user.issuer) {
             return Ok(None);
         }
         Ok(Some((user, session)))

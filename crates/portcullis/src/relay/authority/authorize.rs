@@ -208,7 +208,11 @@ pub(super) fn family(authority: &Authority, approved: &Approved) -> Result<Famil
         client: granted.client.clone(),
         granted: serde_json::to_string(&granted).map_err(|_| Unavailable::State)?,
         made: now,
-        until: now.plus(authority.sign_ins),
+        until: now.plus(if granted.user.is_grouped() {
+            authority.grouped_sign_ins
+        } else {
+            authority.sign_ins
+        }),
     })
 }
 

@@ -4,6 +4,7 @@ mod authorize;
 mod clients;
 mod device;
 mod direct;
+mod families;
 mod register;
 mod token;
 mod tell;

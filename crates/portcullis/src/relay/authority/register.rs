@@ -13,7 +13,7 @@ use hyper::{Method, Response};
 use portcullis_authority::client::Metadata;
 use portcullis_core::quota::{Rate, network};
 use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
-use portcullis_state::{Failed, Registered};
+use portcullis_state::{Failed, Registered, Whose};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -147,6 +147,9 @@ impl Gateway {
                 ))
             }
             Method::DELETE => {
+                let whose = Whose::Client(client.id.clone());
+                self.families_end(whose, (&authority.issuer, "client_removed"))
+                    .await?;
                 durable
                     .unregister(client.id)
                     .await

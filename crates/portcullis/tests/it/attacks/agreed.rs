@@ -599,3 +599,63 @@ fn man_4_a_logout_at_the_provider_ends_what_clients_have() {
     assert_eq!(dead.status, 400, "{dead:?}");
     assert!(!alice.is_signed_in(&scene.gateway));
 }
+
+#[test]
+fn tok_11_groups_are_asked_for_again_sooner_than_anything_else() {
+    let scene = Scene::new();
+    scene
+        .gateway
+        .reload("[authority]\n", "[authority]\ngrouped_sign_ins = \"60s\"\n");
+    let lives = |user: &str, browser: &mut Surfer| {
+        scene.login.user(Some(user));
+        let ask = scene.usual();
+        let back = scene.agrees(browser, &ask);
+        scene.tokens(&ask, &back)["expires_in"].as_u64().unwrap()
+    };
+    // No token of a family lives longer than the family does.
+    assert!(lives("alice", &mut Surfer::default()) <= 60);
+    scene.login.change(|draft| draft.without("groups"));
+    assert_eq!(lives("bob", &mut Surfer::default()), 600);
+    scene
+        .login
+        .change(|draft| draft.without("groups").claim("hasgroups", "true"));
+    assert!(lives("carol", &mut Surfer::default()) <= 60);
+}
+
+#[test]
+fn cd_12_what_a_removed_client_had_is_worth_nothing() {
+    let scene = Scene::new();
+    let body = json!({ "client_name": "Gone", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"] });
+    let request = Request::new("POST", "/register").set("content-type", "application/json");
+    let told = request
+        .body(&body.to_string())
+        .send(scene.gateway.address)
+        .json();
+    let client = told["client_id"].as_str().unwrap();
+    let ask = scene.ask(client, "http://127.0.0.1/cb", "notes:read");
+    let back = scene.agrees(&mut Surfer::default(), &ask);
+    let tokens = scene.tokens(&ask, &back);
+    let token = tokens["access_token"].as_str().unwrap();
+    let usual = scene.usual();
+    let back = scene.agrees(&mut Surfer::default(), &usual);
+    let others = scene.tokens(&usual, &back);
+    let works = |token: &str| call("echo").token(token).send(scene.gateway.address).status;
+    assert_eq!(works(token), 200);
+    let manage = told["registration_access_token"].as_str().unwrap();
+    let gone = Request::new("DELETE", &format!("/register/{client}"));
+    assert_eq!(gone.token(manage).send(scene.gateway.address).status, 204);
+    let record = scene
+        .gateway
+        .expect("oauth.family_revoked", Some("client_removed"));
+    assert!(
+        record["detail"]["for"]
+            .as_str()
+            .unwrap()
+            .ends_with("|alice")
+    );
+    wait_for("the end of its tokens", || {
+        (works(token) == 401).then_some(())
+    });
+    assert_eq!(works(others["access_token"].as_str().unwrap()), 200);
+}

@@ -156,10 +156,16 @@ fn auth_03_whoever_a_removed_provider_vouches_for_gets_no_further_token() {
     let renewed = scene.refresh(text(&given["refresh_token"]), &[]);
     assert_eq!(renewed.status, 200, "{renewed:?}");
     scene.gateway.reload(SIGN_IN, "");
+    let ended = ("oauth.family_revoked", Some("provider_removed"));
+    let record = scene.gateway.expect(ended.0, ended.1);
+    let whom = format!("{}|alice", idp.issuer());
+    assert_eq!(record["detail"]["for"], whom, "{record}");
     let renewed = renewed.json();
     let answer = scene.refresh(text(&renewed["refresh_token"]), &[]);
     assert_eq!(
-        scene.refused(&answer, ("oauth.token_refused", "revoked")),
+        scene.refused(&answer, ("oauth.token_refused", "over")),
         "invalid_grant"
     );
+    let token = text(&renewed["access_token"]);
+    assert_eq!(works(&scene, token), 401);
 }

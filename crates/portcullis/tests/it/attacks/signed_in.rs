@@ -1,7 +1,8 @@
 //! ATK-034 and what else goes wrong when people sign in here: state, nonce, cookies, logout.
 
 use crate::harness::{
-    Draft, Gateway, Key, Login, Surfer, Upstream, call, form, logout_event, wait_for,
+    Draft, Gateway, Key, Login, Request, Response, Surfer, Upstream, call, encoded, form,
+    logout_event, wait_for,
 };
 
 /// A gateway before a server, and the provider at which people sign in.
@@ -270,4 +271,118 @@ fn man_4_whoever_is_revoked_is_signed_out() {
         "{record}"
     );
     assert!(bob.is_signed_in(&gateway));
+}
+
+/// The provider's page loads this in a frame as alice signs out there; no cookie of ours comes along.
+fn framed(gateway: &Gateway, query: &str) -> Response {
+    let path = format!("/account/frontchannel-logout{query}");
+    let request = Request::new("GET", &path).set("sec-fetch-site", "cross-site");
+    request
+        .set("sec-fetch-dest", "iframe")
+        .send(gateway.address)
+}
+
+#[test]
+fn man_4_a_frame_of_the_provider_ends_the_session_that_it_names() {
+    let (gateway, login, _upstream) = scene();
+    let (mut alice, mut bob) = (Surfer::default(), Surfer::default());
+    alice.signs_in(&gateway);
+    login.user(Some("bob"));
+    bob.signs_in(&gateway);
+    let iss = encoded(&login.issuer());
+    let mut answers = Vec::new();
+    for (query, reason) in [
+        (String::new(), "missing"),
+        ("?sid=sid-alice".to_owned(), "missing"),
+        (format!("?iss={iss}"), "missing"),
+        (format!("?iss={iss}&sid="), "missing"),
+        (format!("?iss={iss}&sid=sid-bob&sid=sid-alice"), "missing"),
+        (
+            "?iss=https%3A%2F%2Fother.example&sid=sid-alice".to_owned(),
+            "issuer",
+        ),
+        (format!("?iss={iss}&sid=sid-carol"), "unknown"),
+    ] {
+        answers.push(framed(&gateway, &query));
+        is_recorded(&gateway, "logout.refused", Some(reason), 200);
+    }
+    assert!(alice.is_signed_in(&gateway) && bob.is_signed_in(&gateway));
+    answers.push(framed(&gateway, &format!("?iss={iss}&sid=sid-alice")));
+    is_recorded(&gateway, "logout.done", Some("provider_page"), 200);
+    assert!(!alice.is_signed_in(&gateway) && bob.is_signed_in(&gateway));
+    // Nobody learns of sessions by it, and nobody but the provider frames even this.
+    let policy = format!("default-src 'none'; frame-ancestors {}", login.issuer());
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
+        assert_eq!(answer.header("content-security-policy"), Some(&*policy));
+        assert_eq!(answer.header("x-frame-options"), None);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let account = alice.get(&gateway, "/account");
+    assert_eq!(account.header("x-frame-options"), Some("DENY"));
+    // Guessing is slow.
+    let guess = |number: u32| framed(&gateway, &format!("?iss={iss}&sid={number}")).status;
+    assert!((0..400).any(|number| guess(number) == 429));
+}
+
+#[test]
+fn man_4_of_google_only_the_own_domain_signs_in() {
+    let (login, upstream) = (Login::start(), Upstream::start());
+    let issuer = format!("issuer = \"{}\"", login.issuer());
+    let google = format!(
+        "provider = \"google\"\nauthority = \"{}\"\nalgorithms = [\"EdDSA\"]",
+        login.issuer()
+    );
+    let config = login.config().replace(&issuer, &google) + "hosted_domains = [\"corp.example\"]\n";
+    let server = format!(
+        "[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+        upstream.url()
+    );
+    let gateway = Gateway::start(&(config + &server));
+    for (domain, is_in) in [
+        (None, false),
+        (Some("other.example"), false),
+        (Some("CORP.example"), false),
+        (Some("a.corp.example"), false),
+        (Some("corp.example"), true),
+    ] {
+        login.change(move |draft| match domain {
+            Some(domain) => draft.claim("hd", domain),
+            None => draft,
+        });
+        let (mut alice, before) = (
+            Surfer::default(),
+            gateway.records("login.refused", None).len(),
+        );
+        let done = alice.signs_in(&gateway);
+        assert_eq!(
+            done.status,
+            if is_in { 200 } else { 502 },
+            "{domain:?} {done:?}"
+        );
+        assert_eq!(alice.is_signed_in(&gateway), is_in, "{domain:?}");
+        if !is_in {
+            is_recorded(&gateway, "login.refused", Some("domain"), 502);
+            assert_eq!(gateway.records("login.refused", None).len(), before + 1);
+        }
+    }
+    // A service account of anybody gets ID tokens for any audience: none opens a server.
+    let token = login.draft("robot").claim("aud", gateway.url("notes"));
+    let token = token.claim("hd", "corp.example").sign();
+    let refused = call("echo").token(&token).send(gateway.address);
+    assert_eq!(refused.status, 401, "{refused:?}");
+    assert_eq!(gateway.record_of(&refused)["reason"], "issuer");
+}
+
+#[test]
+fn man_4_whoever_could_not_sign_in_now_is_signed_out() {
+    let (gateway, login, _upstream) = scene();
+    let mut alice = Surfer::default();
+    alice.signs_in(&gateway);
+    assert!(alice.is_signed_in(&gateway));
+    let config = login.config();
+    let at = config.find("[authority.sign_in]").unwrap();
+    gateway.reload(&config[at..], "");
+    assert!(!alice.is_signed_in(&gateway));
 }
