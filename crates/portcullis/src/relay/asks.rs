@@ -23,9 +23,10 @@ pub(super) struct Client<'a> {
 impl Gateway {
     /// The refusal as this client is told it; where a call has to be approved, with a link to that.
     pub(super) fn told_to(&self, live: &Live, refusal: Refusal, client: &Client<'_>) -> Refusal {
-        let refusal = match refusal {
-            Refusal::Forbidden(Forbidden::Approval(needed)) => self.asks_for(live, needed),
-            other => other,
+        let refusal = if let Refusal::Forbidden(Forbidden::Approval(needed)) = refusal {
+            self.asks_for(live, needed)
+        } else {
+            refusal
         };
         refusal.in_way(|| Way::of(client.message, client.opens_urls))
     }

@@ -149,11 +149,11 @@ fn page(
     typed: Typed,
 ) -> portcullis_authority::page::Page {
     let needed = asked.needed();
-    let asker = (asked.subject() != user.subject).then(|| asked.subject());
+    let is_own = asked.subject() == user.subject;
     let page = ApprovalPage {
         user: name_of(user),
         at: visit.authority.signs_in_at(),
-        asker,
+        asker: (!is_own).then(|| asked.subject()),
         client: asked.client(),
         server: needed.server(),
         tool: needed.tool(),
