@@ -4,19 +4,18 @@ use super::Principal;
 use std::sync::Arc;
 
 impl Principal {
-    /// Whether another token of the same caller gives the same rights: scopes, roles and groups, by a login of the same class.
+    /// Whether another token of the same caller gives the same rights: roles and groups, by a login of the same class, and
+    /// no scope that this one has not. Who shows fewer scopes is judged by those, and may step up again.
     pub(crate) fn has_rights_of(&self, other: &Self) -> bool {
         if Arc::ptr_eq(&self.0, &other.0) {
             return true;
         }
-        let same = |one: &[String], other: &[String]| {
-            let holds =
-                |whole: &[String], part: &[String]| part.iter().all(|name| whole.contains(name));
-            one == other || (holds(one, other) && holds(other, one))
-        };
+        let holds =
+            |whole: &[String], part: &[String]| part.iter().all(|name| whole.contains(name));
+        let same = |one: &[String], other: &[String]| holds(one, other) && holds(other, one);
         self.authentication.class == other.authentication.class
             && self.has_unknown_groups == other.has_unknown_groups
-            && same(&self.scopes, &other.scopes)
+            && holds(&self.scopes, &other.scopes)
             && same(&self.roles, &other.roles)
             && same(&self.groups, &other.groups)
     }

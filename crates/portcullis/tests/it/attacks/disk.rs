@@ -6,13 +6,13 @@
 use crate::harness::{AMPLE, Answer, Kept, Scene, call, initialize, wait_for};
 use serde_json::json;
 
-/// Files may grow to 384 blocks of 512 bytes, which the database does not need. The log of the process goes elsewhere: it
+/// Files may grow to 768 blocks of 512 bytes, which the database does not need. The log of the process goes elsewhere: it
 /// would be full first.
-const FULL: &str = "trap '' XFSZ; ulimit -f 384; exec 2>/dev/null";
+const FULL: &str = "trap '' XFSZ; ulimit -f 768; exec 2>/dev/null";
 /// The same, and there is no room for what the process says either.
-const FULL_AND_MUTE: &str = "trap '' XFSZ; ulimit -f 384; exec 2>/dev/full";
+const FULL_AND_MUTE: &str = "trap '' XFSZ; ulimit -f 768; exec 2>/dev/full";
 /// Longer than it can take to fill the file.
-const MANY: usize = 400;
+const MANY: usize = 1000;
 
 fn fill(before: &str) {
     let mut scene = Scene::after(before, AMPLE);

@@ -131,7 +131,7 @@ fn auth_10_takes_no_permission_from_headers() {
 fn auth_10_judges_the_listening_stream_too() {
     let scene = Scene::with(SCOPED);
     let with = |scope: &str| scene.draft("alice").claim("scope", scope).sign();
-    let session = scene.session(&with("notes.read"));
+    let session = scene.session(&with("notes.read other"));
     let listen = Request::in_session("GET", &session);
     let before = scene.upstream.requests().len();
     let stream = scene.open(&listen.clone().token(&with("other")));

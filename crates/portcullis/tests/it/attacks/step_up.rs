@@ -148,11 +148,14 @@ fn auth_04_a_client_says_nothing_of_its_own_login() {
     let body = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call",
         "params": { "name": "write_note", "arguments": {}, "_meta": meta } });
     told(&scene, &lies.clone().body(&body.to_string()), ("acr", GOLD));
-    // In a session that a better token opened, each request has its own token.
-    let session = scene.session(&strong(&scene).sign());
+    // A session that a better token opened is not for this one, and one of its own helps as little.
     let body = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"write_note","_meta":{"acr":"urn:example:gold"}}}"#;
-    told(&scene, &call_in(&session, &weak).body(body), ("acr", GOLD));
+    let session = scene.session(&strong(&scene).sign());
     scene.permits(&call_in(&session, &strong(&scene).sign()).body(body));
+    let refused = scene.send(&call_in(&session, &weak).body(body));
+    assert_eq!(refused.status, 404, "{refused:?}");
+    let session = scene.session(&weak);
+    told(&scene, &call_in(&session, &weak).body(body), ("acr", GOLD));
 }
 
 #[test]
@@ -322,6 +325,8 @@ fn auth_04_each_server_asks_for_its_own_at_the_endpoint_for_all() {
         "a server that asks for more of everybody lists nothing"
     );
     assert_eq!(names(&gold), [true, true]);
+    let reopened = both.send(&initialize(&gold));
+    let session = reopened.header("mcp-session-id").expect("a session");
     for good in [
         transfer.token(&gold),
         write.token(&gold),
