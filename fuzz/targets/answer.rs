@@ -77,6 +77,7 @@ fn rules() -> Rules {
             bytes: wide,
             upstream_concurrency: 10,
         },
+        terms: portcullis_core::catalog::Terms::OBSERVED,
     };
     let cedar = [("fuzz".to_owned(), POLICY.to_owned())];
     Rules {

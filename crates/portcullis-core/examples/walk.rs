@@ -12,6 +12,7 @@ use portcullis_core::authenticate::{
 };
 use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
+use portcullis_core::catalog::Terms;
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -205,6 +206,7 @@ fn server() -> Server {
             tenants: Vec::new(),
             is_aggregate: false,
         },
+        terms: Terms::OBSERVED,
         quota: Limits {
             requests: wide,
             tool_requests: Some(wide),

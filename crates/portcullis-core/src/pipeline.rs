@@ -22,6 +22,7 @@
 
 use crate::authenticate::{self, Claimed, Credentials, Principal, Trust};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, Permit};
+use crate::catalog::{self, Kind as Defined, Terms};
 use crate::inspect::{self, Released, Said};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
 use crate::quota::Slot;
@@ -176,6 +177,31 @@ fn expect_raised(gate: &Gate, state: &State, permit: &Permit) -> Result<(), NoSe
     Ok(())
 }
 
+/// What a permitted call needs the approval of; nothing at a server that is not held to it.
+pub fn needs_approval<'a>(rules: &Rules, asked: &'a Dispatch) -> Option<(Terms, Defined, &'a str)> {
+    let terms = rules.servers.get(asked.server())?.terms;
+    if !terms.is_binding() {
+        return None;
+    }
+    let call = asked.call();
+    let (kind, name) = catalog::needed(call.method(), call.target())?;
+    Some((terms, kind, name))
+}
+
+/// Whether a permitted call is of something that is defined as it was approved; takes down under which version.
+///
+/// # Errors
+/// [`Refusal::Unapproved`]
+pub fn expect_approved(
+    state: &State,
+    asked: &Dispatch,
+    (kind, name): (Defined, &str),
+    trail: &mut Trail,
+) -> Result<(), Refusal> {
+    trail.definition = state.pinned.check(asked.server(), kind, name)?;
+    Ok(())
+}
+
 /// From an exchange with all servers together to the door of one of them, which decides for itself.
 ///
 /// `body` is the stateless message in that server's own names.
@@ -295,6 +321,7 @@ pub fn release(
         let principal = ticket.principal();
         (server.gate).check_strength(principal, &Target::Server, circumstances.now)?;
     }
+    let message = inspect::as_approved(message, ticket, (&state.pinned, server.terms))?;
     let is_list = ticket.method() == Some(&Method::ToolsList) && ticket.revision().is_stateless();
     let list = is_list.then(|| message.clone());
     let (policy, gate) = (&rules.policy, &server.gate);

@@ -2,6 +2,7 @@
 
 use crate::authenticate::{BadProof, Unauthenticated};
 use crate::authorize::Forbidden;
+use crate::catalog::Unapproved;
 use crate::credentials::NoCredential;
 pub use crate::elicit::{Consent, Purpose};
 use crate::inspect::BadAnswer;
@@ -183,6 +184,8 @@ pub enum Refusal {
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     #[error(transparent)]
+    Unapproved(#[from] Unapproved),
+    #[error(transparent)]
     NoTask(#[from] NoTask),
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
@@ -237,6 +240,8 @@ impl Refusal {
                 ("approval.digest_mismatch", why.reason())
             }
             Self::Forbidden(why) => ("authz.deny", why.reason()),
+            Self::Unapproved(Unapproved::New) => ("tool.quarantined", "called"),
+            Self::Unapproved(Unapproved::Changed) => ("tool.definition_changed", "called"),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
             Self::Unanswered(why @ Unanswered::Consent(consent)) => (consent.event(), why.reason()),
@@ -283,6 +288,16 @@ impl Refusal {
             Self::Malformed(why) => malformed(why),
             Self::Exhausted(_) => (429, 429, "quota exceeded"),
             Self::Forbidden(why) => forbidden(why, is_stateless),
+            Self::Unapproved(Unapproved::New) => (
+                200,
+                -32602,
+                "not approved yet: an operator can look at it and approve it with `portcullis tools approve SERVER NAME`",
+            ),
+            Self::Unapproved(Unapproved::Changed) => (
+                200,
+                -32602,
+                "changed since it was approved: an operator can look at the change and approve it with `portcullis tools approve SERVER NAME`",
+            ),
             Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {
                 (504, -32603, "upstream did not answer in time")

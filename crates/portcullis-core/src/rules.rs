@@ -3,6 +3,7 @@
 use crate::authenticate::{Proofs, Verified};
 use crate::authorize::policy::Policy;
 use crate::authorize::{Approvals, Elevations, Gate};
+use crate::catalog::{Pinned, Terms};
 use crate::inspect::View;
 use crate::protocol::ServerHeaders;
 use crate::quota::{self, Quota};
@@ -33,6 +34,8 @@ pub struct Server {
     pub gate: Gate,
     /// How much.
     pub quota: quota::Limits,
+    /// How it is held to what was approved of what it defines.
+    pub terms: Terms,
 }
 
 /// What changes while exchanges go by: bounded.
@@ -52,6 +55,8 @@ pub struct State {
     pub approvals: Approvals,
     /// Proofs of possession that were used.
     pub proofs: Proofs,
+    /// What is approved of what servers define, and what they list.
+    pub pinned: Pinned,
 }
 
 impl Rules {

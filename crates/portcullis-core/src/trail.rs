@@ -2,6 +2,7 @@
 
 use crate::authenticate::{Claimed, Principal, Scheme};
 use crate::authorize::{Forbidden, Needed};
+use crate::catalog::Digest;
 use crate::inspect::{self, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
 use crate::refusal::{Refusal, Unanswered};
@@ -49,6 +50,8 @@ pub struct Trail {
     pub looked_at: Vec<(&'static str, String)>,
     /// Whether the policy was asked, so that there is a decision to record.
     pub is_decided: bool,
+    /// The version of what is called, as it was approved.
+    pub definition: Option<Digest>,
     /// The request's id, to answer a refusal with.
     pub id: Option<Id>,
 }

@@ -12,6 +12,7 @@ use portcullis_core::authenticate::{
 };
 use portcullis_core::authorize::policy::{Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
+use portcullis_core::catalog::Terms;
 use portcullis_core::inspect::{Said, View};
 use portcullis_core::pipeline::{self, Head, Rules, Server, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -62,6 +63,7 @@ fn server(scopes: &[&str]) -> Server {
             tenants: Vec::new(),
             is_aggregate: false,
         },
+        terms: Terms::OBSERVED,
         quota: Limits {
             requests: few,
             tool_requests: None,

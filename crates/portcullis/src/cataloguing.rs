@@ -45,14 +45,20 @@ impl Signed {
 pub(crate) fn catalog(durable: Durable, signer: &Arc<Signer>) -> Catalog {
     let (signs, verifies) = (Arc::clone(signer), Arc::clone(signer));
     let sign = move |head: &Head| {
-        let signed = signs.sign_here(TYPE, &Signed::of(head)).ok()?;
-        Some(signed.expose().clone())
+        let token = signs.sign_here(TYPE, &Signed::of(head)).ok()?;
+        Some(token.expose().clone())
     };
     let holds = move |head: &Head, token: &str| {
         let read = verifies.verified::<Signed>(TYPE, token, clock::now());
         read.is_some_and(|read| read == Signed::of(head))
     };
     Catalog::new(durable, Notary::new(sign, holds))
+}
+
+/// Whether something was signed by another key than that.
+pub(crate) fn is_by_another(token: &str, id: &str) -> bool {
+    let header = jsonwebtoken::decode_header(token);
+    header.is_ok_and(|header| header.kid.as_deref() != Some(id))
 }
 
 /// The same for a command, which opens the key itself.

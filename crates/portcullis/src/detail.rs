@@ -16,6 +16,11 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
     if let Some(hint) = trail.hint {
         record.detail.set("hint", hint);
     }
+    if let Some(definition) = &trail.definition {
+        record
+            .detail
+            .set("definition", definition.to_string().as_str());
+    }
     for (name, fact) in &trail.looked_at {
         record.detail.set(name, fact.as_str());
     }

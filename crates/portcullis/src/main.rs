@@ -19,6 +19,7 @@ mod revocations;
 mod reviews;
 mod reviewing;
 mod cataloguing;
+mod pinning;
 mod operators;
 mod usage;
 mod checkpoints;

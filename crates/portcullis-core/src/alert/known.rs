@@ -35,6 +35,11 @@ pub const KNOWN: &[(&str, Severity, &str)] = &[
         Severity::High,
         "A handle was used by somebody else",
     ),
+    (
+        "tool.definition_changed",
+        Severity::High,
+        "A server defines something otherwise than it was approved",
+    ),
     ("access.revoked", Severity::Medium, "Access was revoked"),
     (
         "access.review_overdue",

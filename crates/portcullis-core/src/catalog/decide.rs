@@ -75,6 +75,18 @@ impl Standing {
         }
     }
 
+    /// What becomes of a version that was seen first, where that is enough.
+    ///
+    /// # Errors
+    /// [`Undecided`]: what somebody has decided before is not decided by that.
+    pub fn learn(&self, digest: Digest) -> Result<Deed, Undecided> {
+        let deed = self.approve(digest, ("", Needed::One))?;
+        if !self.once.is_empty() || self.has_rejected() {
+            return Err(Undecided::Rejected);
+        }
+        Ok(deed)
+    }
+
     /// What becomes of it when somebody says no to that version: one that waits, or the one that is served.
     ///
     /// # Errors

@@ -237,6 +237,10 @@ impl Standing {
         self.rejected.contains(&digest)
     }
 
+    pub(super) fn has_rejected(&self) -> bool {
+        !self.rejected.is_empty()
+    }
+
     fn take(&mut self, said: &Said) {
         match (said.deed, said.digest) {
             (Deed::Seen | Deed::Changed, listed) => self.listed = listed,

@@ -12,11 +12,21 @@ mod history;
 mod decide;
 mod words;
 mod diff;
+mod terms;
+mod approved;
+mod asked;
+mod news;
+mod pinned;
 
+pub use approved::Approved;
+pub use asked::{gravest, lists, needed};
 pub use decide::{Needed, Undecided};
 pub use definition::{
     Definition, Digest, Kind, MAX_DEFINITION_BYTES, NoDigest, NoKind, Unreadable,
 };
 pub use diff::{Change, MAX_CHANGES, diff};
 pub use history::{Broken, Deed, Event, Head, History, NoDeed, Provenance, Said, Standing, Thing};
+pub use news::{News, What};
+pub use pinned::{Page, Pinned, Unapproved};
+pub use terms::{Mode, Terms};
 pub use words::{Piece, visible};

@@ -4,6 +4,7 @@
 //! belongs to this exchange, with nothing in its lists that the caller may not use.
 
 mod answer;
+mod approved;
 mod list;
 mod redact;
 mod task;
@@ -14,6 +15,8 @@ use crate::quota::Slot;
 use crate::session::Session;
 
 pub use answer::{BadAnswer, Released, Said, answer};
+pub(crate) use approved::as_approved;
+pub use approved::whole_list;
 pub use redact::{Summary, View, name, summarize};
 pub(crate) use redact::{is_secret_name, is_secret_text};
 pub use task::tasks;

@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod bridge;
 pub mod remap;
+mod listing;
 
 use crate::authenticate::Principal;
 use crate::elicit;
@@ -11,6 +12,8 @@ use crate::protocol::{Call, Id, Method, Revision};
 use crate::quota::Slot;
 use crate::session::{Open, Session, SessionId};
 use std::sync::Arc;
+
+pub use listing::{NoList, Part, listed};
 
 /// What the upstream is sent. Only this room makes one, and an upstream takes nothing else.
 #[derive(Debug)]

@@ -184,6 +184,22 @@ impl Catalog {
         .await
     }
 
+    /// Says yes to a version that was seen first, where that is enough.
+    ///
+    /// # Errors
+    /// [`Failed`]; then nothing has changed.
+    pub async fn learn(
+        &self,
+        thing: Thing,
+        digest: Digest,
+        decision: Decision,
+    ) -> Result<Result<Outcome, Undone>, Failed> {
+        self.decide(thing, decision, move |standing, _| {
+            Ok((standing.learn(digest)?, digest))
+        })
+        .await
+    }
+
     /// Says no to a version that waits, or to the one that is served.
     ///
     /// # Errors

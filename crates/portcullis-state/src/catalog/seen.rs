@@ -19,6 +19,8 @@ pub struct Sighting {
     pub definitions: Vec<Definition>,
     /// The kinds of which this is all that there is: what else was there before is removed.
     pub whole: Vec<Kind>,
+    /// What else is not there any more.
+    pub gone: Vec<(Kind, Arc<str>)>,
     /// Where.
     pub provenance: Provenance,
     /// For whom the server was asked.
@@ -44,6 +46,7 @@ impl Sighting {
         Self {
             definitions,
             whole: Vec::new(),
+            gone: Vec::new(),
             provenance,
             by,
         }
@@ -53,6 +56,7 @@ impl Sighting {
     pub(super) fn parts(self) -> Vec<Part> {
         let (provenance, by) = (Arc::new(self.provenance), self.by);
         let named: BTreeSet<_> = self.definitions.iter().map(key).collect();
+        let (whole, named_gone) = (self.whole, self.gone);
         let part = |definitions: Vec<Definition>, gone| Part {
             definitions,
             gone,
@@ -64,20 +68,28 @@ impl Sighting {
             .chunks(PART)
             .map(|chunk| part(chunk.to_vec(), None))
             .collect();
-        if !self.whole.is_empty() {
-            parts.push(part(Vec::new(), Some((self.whole, named))));
+        if !whole.is_empty() || !named_gone.is_empty() {
+            let gone = Gone {
+                whole,
+                named,
+                others: named_gone,
+            };
+            parts.push(part(Vec::new(), Some(gone)));
         }
         parts
     }
 }
 
-/// Kinds, and all that there is of them.
-type Whole = (Vec<Kind>, BTreeSet<(Kind, Arc<str>)>);
+/// Kinds that are whole, all that there is of them, and what else is gone.
+struct Gone {
+    whole: Vec<Kind>,
+    named: BTreeSet<(Kind, Arc<str>)>,
+    others: Vec<(Kind, Arc<str>)>,
+}
 
 pub(super) struct Part {
     definitions: Vec<Definition>,
-    /// The kinds that are whole, and all that there is of them.
-    gone: Option<Whole>,
+    gone: Option<Gone>,
     provenance: Arc<Provenance>,
     by: String,
 }
@@ -139,20 +151,20 @@ fn key(definition: &Definition) -> (Kind, Arc<str>) {
     (definition.kind(), Arc::clone(definition.name()))
 }
 
-/// What was there before of kinds of which this is all.
+/// What was there before of kinds of which this is all, and what is named as gone.
 fn missing(
     change: &Connection,
     server: &str,
     part: &Part,
 ) -> rusqlite::Result<Vec<(Kind, Arc<str>)>> {
-    let mut missing = Vec::new();
-    let Some((kinds, present)) = &part.gone else {
-        return Ok(missing);
+    let Some(gone) = &part.gone else {
+        return Ok(Vec::new());
     };
-    for kind in kinds {
+    let mut missing = gone.others.clone();
+    for kind in &gone.whole {
         let names = rows::names(change, server, *kind)?.into_iter();
         let all = names.map(|name| (*kind, name));
-        missing.extend(all.filter(|key| !present.contains(key)));
+        missing.extend(all.filter(|key| !gone.named.contains(key)));
     }
     Ok(missing)
 }

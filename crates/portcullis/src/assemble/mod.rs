@@ -37,6 +37,7 @@ pub(crate) use policy::{Written, grant as grant_of};
 use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
 use portcullis_core::authorize::policy::Policy;
 use portcullis_core::authorize::{Gate, Strengths};
+use portcullis_core::catalog::Terms;
 use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota;
@@ -227,6 +228,7 @@ fn rules_of(
             is_aggregate: false,
         },
         quota: quota_of(&checked.quota, &server.tools),
+        terms: server.terms,
     }
 }
 
@@ -291,6 +293,7 @@ fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audienc
             tool_requests: None,
             ..quota_of(&checked.quota, &BTreeMap::new())
         },
+        terms: Terms::OBSERVED, // each server has its own
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) const FORBIDDEN_CLAIMS: &[&str] = &["nonce", "at_hash", "c_hash"];
 pub(super) const ATTRIBUTE: &str = "externalId";
 pub(super) const DPOP: &str = "accepted";
 pub(super) const MTLS: &str = "off";
+pub(super) const CATALOG: &str = "observe";
 
 const DAY: u64 = 86_400;
 
@@ -78,6 +79,7 @@ pub(super) const ADMIN_REQUESTS: Range<Count> = counts(120, 1, 100_000);
 pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
 
 pub(super) const DURABILITY: Range<Span> = spans(Span::millis(50), Span::millis(1), Span::secs(1));
+pub(super) const RECHECK: Range<Span> = spans(Span::secs(60), Span::secs(1), Span::secs(3600));
 pub(super) const SIGN_WITHIN: Range<Span> = spans(Span::secs(30), Span::secs(1), Span::secs(600));
 pub(super) const KEEP: Range<Span> = spans(
     Span::secs(90 * 86_400),

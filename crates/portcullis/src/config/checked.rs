@@ -12,6 +12,7 @@ use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
 use portcullis_core::authorize::Strength;
 use portcullis_core::authorize::policy::Zone;
+use portcullis_core::catalog::Terms;
 use portcullis_core::misuse;
 use portcullis_core::scim::Attribute;
 use portcullis_core::secret::Secret;
@@ -303,6 +304,8 @@ pub(crate) struct Introspection {
 pub(crate) struct Server {
     /// How it is reached.
     pub(crate) upstream: Upstream,
+    /// How it is held to what was approved.
+    pub(crate) terms: Terms,
     /// Keys of [`Checked::issuers`]; never empty.
     pub(crate) issuers: BTreeSet<String>,
     /// The longest life of a token, where that of its issuer is not enough.

@@ -9,6 +9,7 @@ mod raw_admin;
 mod raw_credentials;
 mod raw_quota;
 mod raw_issuer;
+mod raw_catalog;
 mod raw_misuse;
 mod raw_alerts;
 mod raw_review;

@@ -36,6 +36,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) egress: super::egress::Raw,
     #[serde(default)]
+    pub(super) catalog: super::raw_catalog::Catalog,
+    #[serde(default)]
     pub(super) misuse: super::raw_misuse::Misuse,
     #[serde(default)]
     #[schemars(extend("x-name" = "NAME"))]
@@ -236,6 +238,9 @@ pub(super) struct Server {
     pub(super) inherit_env: Vec<String>,
     /// Its working directory. Default: the directory of this file.
     pub(super) cwd: Option<String>,
+    /// What becomes of what this server defines and nobody has approved. Default: `catalog.mode`.
+    #[schemars(extend("enum" = ["pin", "learn", "observe"]))]
+    pub(super) catalog: Option<String>,
     /// Names of the issuers whose tokens it accepts. Default: all.
     pub(super) issuers: Option<Vec<String>>,
     /// Longest time from `iat` to `exp` of a token, where the `max_lifetime` of its issuer is too long for this server.

@@ -36,6 +36,7 @@ pub(super) const ORDER: &[&str] = &[
     "quota",
     "audit",
     "egress",
+    "catalog",
     "misuse",
     "alerts",
     "review",

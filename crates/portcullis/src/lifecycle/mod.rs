@@ -19,7 +19,7 @@ use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::keys::{self, LogKey, Signers};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
-use crate::relay::{Aggregate, Directories, Feeds, Gateway};
+use crate::relay::{Aggregate, Asking, Directories, Feeds, Gateway};
 use crate::resume::Seal;
 use crate::reviews::Reviews;
 use crate::revocations::{self, Revocations};
@@ -28,7 +28,7 @@ use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
 use crate::tls::{Door, Expiries};
 use crate::upstream::Report;
-use crate::{acme, authority, cataloguing, clock, random};
+use crate::{acme, authority, cataloguing, clock, pinning, random};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -153,6 +153,7 @@ pub(crate) async fn build(
         live: ArcSwap::from_pointee(built.live),
         issuers: Issuers::with(recorder.clone(), built.trusted),
         state: state()?,
+        asking: Asking::default(),
         operating: Quota::default(),
         reread: Arc::default(),
         catalog: cataloguing::catalog(revocations.durable().clone(), &signers.catalog),
@@ -177,6 +178,7 @@ pub(crate) async fn build(
     });
     aggregate.bind(&gateway);
     revocations::keep_up(&gateway).await?;
+    pinning::keep_up(&gateway, &signers.catalog).await;
     Ok(Running {
         alerts: Alerts::of(&gateway, checked),
         expiries: Arc::new(Expiries::new(checked, &gateway.recorder)),

@@ -104,14 +104,7 @@ fn body(endpoint: Endpoint) -> Option<Value> {
             &json!({ "approve": { "type": "boolean" }, "seconds": { "type": "integer" } }),
             &["approve"],
         )),
-        Endpoint::DecideTool => {
-            let verdicts = ["approve", "reject", "rollback"];
-            let verdict = json!({ "type": "string", "enum": verdicts });
-            let properties = json!({
-                "verdict": verdict, "server": text, "kind": text, "name": text, "digest": text, "reason": text,
-            });
-            Some(object(&properties, &["verdict", "server", "kind", "name"]))
-        }
+        Endpoint::DecideTool => Some(tool_decision(&text)),
         Endpoint::RotateKey => Some(object(
             &json!({ "at_once": { "type": "boolean" }, "server": text }),
             &[],
@@ -138,6 +131,15 @@ fn body(endpoint: Endpoint) -> Option<Value> {
         | Endpoint::Keys
         | Endpoint::Reload => None,
     }
+}
+
+fn tool_decision(text: &Value) -> Value {
+    let verdicts = ["approve", "reject", "rollback"];
+    let verdict = json!({ "type": "string", "enum": verdicts });
+    let properties = json!({
+        "verdict": verdict, "server": text, "kind": text, "name": text, "digest": text, "reason": text,
+    });
+    object(&properties, &["verdict", "server", "kind", "name"])
 }
 
 fn object(properties: &Value, required: &[&str]) -> Value {

@@ -119,8 +119,12 @@ impl Local {
             (circumstances(), &mut exchange.trail),
         )?;
         let upstream = live.upstreams.get(&self.server).ok_or(Unacceptable::Path)?;
+        let carried = Carried::default();
+        let (going, trail) = ((&dispatch, &carried), &mut exchange.trail);
+        let approved = self.gateway.expect_approved(rules, upstream, going, trail);
+        approved.await?;
         exchange.goes_up(upstream.transport());
-        let reply = upstream.call(dispatch, &Carried::default()).await;
+        let reply = upstream.call(dispatch, &carried).await;
         exchange.answered = Some(clock::now());
         let reply = reply?;
         match reply.content {

@@ -23,6 +23,7 @@ mod asks;
 mod beside;
 mod intake;
 mod reply;
+mod approved;
 
 use crate::assemble::Written;
 use crate::authority::{Authority, Front, Held};
@@ -67,6 +68,7 @@ use tokio_util::task::TaskTracker;
 use walk::Walked;
 
 pub(crate) use aggregate::Aggregate;
+pub(crate) use approved::Asking;
 pub(crate) use hear::Receiving;
 pub(crate) use intake::read_most;
 pub(crate) use local::Local;
@@ -153,6 +155,8 @@ pub(crate) struct Gateway {
     /// What was seen of tokens of late.
     pub(crate) misuse: Misuse,
     pub(crate) state: State,
+    /// Who asks servers what they define now.
+    pub(crate) asking: Asking,
     /// What operators have asked of the admin API.
     pub(crate) operating: Quota,
     /// Has the configuration read again.

@@ -160,6 +160,13 @@ impl Gateway {
         );
         let told = |why| self.told_to(live, why, &client);
         let (dispatch, ticket) = admitted.map_err(told)?;
+        let going = (&dispatch, &step.seen.carried);
+        let (rules, trail) = (&step.live.rules, &mut exchange.trail);
+        let approved = self.expect_approved(rules, upstream, going, trail).await;
+        if let Err(Refusal::NoSession(NoSession::Unknown)) = &approved {
+            self.forgotten(&owner.0.key, owner.1)?;
+        }
+        approved?;
         exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &step.seen.carried).await;
         exchange.answered = Some(clock::now());

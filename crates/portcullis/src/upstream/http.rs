@@ -93,6 +93,12 @@ impl Http {
         }
     }
 
+    /// Where it is, without a query, which may have a secret.
+    pub(super) fn place(&self) -> String {
+        let ((host, port), path) = (&self.site.address, self.site.path.split('?').next());
+        format!("{host}:{port}{}", path.unwrap_or_default())
+    }
+
     pub(super) const fn timeout(&self) -> Duration {
         self.site.timeout
     }

@@ -258,6 +258,15 @@ impl Direct {
         }
     }
 
+    /// How and where it is reached, as what it defines is recorded.
+    fn place(&self) -> (&'static str, String) {
+        match self {
+            Self::Http(http) => ("http", http.place()),
+            Self::Pipes(pipes) => pipes.place(),
+            Self::Inner(_) => ("inner", String::new()),
+        }
+    }
+
     /// How it is reached, in OpenTelemetry's words; none if it is inside this process.
     const fn transport(&self) -> Option<&'static str> {
         match self {

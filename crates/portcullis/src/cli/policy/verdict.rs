@@ -50,6 +50,7 @@ impl Verdict {
             | Refusal::Malformed(_)
             | Refusal::Exhausted(_)
             | Refusal::NoTask(_)
+            | Refusal::Unapproved(_)
             | Refusal::Unanswered(_)
             | Refusal::BadAnswer(_)
             | Refusal::Unavailable(_) => {

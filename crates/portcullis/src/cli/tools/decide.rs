@@ -78,7 +78,7 @@ impl Said {
         }
     }
 
-    fn tell(&self, decided: Vec<(Thing, Outcome)>) -> Ending {
+    fn tell(&self, decided: &[(Thing, Outcome)]) -> Ending {
         out::print(&if self.json {
             let decided = decided.iter().map(|(thing, outcome)| {
                 json!({
@@ -96,8 +96,12 @@ impl Said {
                 let what = visible(&thing.to_string());
                 let more = match outcome.deed {
                     Deed::Endorsed => "; a second person has to approve it too",
-                    Deed::Seen | Deed::Changed | Deed::Removed => "",
-                    Deed::Approved | Deed::Rejected | Deed::RolledBack => "",
+                    Deed::Seen
+                    | Deed::Changed
+                    | Deed::Removed
+                    | Deed::Approved
+                    | Deed::Rejected
+                    | Deed::RolledBack => "",
                 };
                 let deed = outcome.deed.word().replace('_', " ");
                 format!("{deed}: {what} {}{more}\n", outcome.digest)
@@ -123,7 +127,7 @@ impl Approve {
             }
             Ok(decided)
         })?;
-        Ok(self.said.tell(decided))
+        Ok(self.said.tell(&decided))
     }
 
     /// What is to be approved, after it was shown.
@@ -167,7 +171,7 @@ impl Reject {
             let done = done_or(&thing, done.await?)?;
             Ok(vec![(thing, done)])
         })?;
-        Ok(self.said.tell(decided))
+        Ok(self.said.tell(&decided))
     }
 }
 
@@ -179,7 +183,7 @@ impl Rollback {
             let done = done_or(&thing, done.await?)?;
             Ok(vec![(thing, done)])
         })?;
-        Ok(self.said.tell(decided))
+        Ok(self.said.tell(&decided))
     }
 }
 

@@ -21,6 +21,7 @@ mod grants;
 mod zones;
 mod tenants;
 mod admin;
+mod catalog;
 mod misuse;
 mod alerts;
 mod review;
@@ -72,6 +73,7 @@ pub(super) fn file(
     let pkcs11 = raw.pkcs11.and_then(|raw| pkcs11::pkcs11(&mut desk, raw));
     let rotate_every = keys::keys(&mut desk, raw.keys, pkcs11.as_ref());
     let egress = egress(&mut desk, raw.egress);
+    let catalog = catalog::catalog(&mut desk, &raw.catalog);
     let misuse = misuse::misuse(&mut desk, raw.misuse);
     let alerts = alerts::alerts(&mut desk, raw.alerts);
     let mut issuers = issuers::issuers(&mut desk, raw.issuers);
@@ -84,6 +86,7 @@ pub(super) fn file(
             gateway: gateway.as_ref(),
             issuers: &issuers,
             upstream,
+            catalog,
         },
     );
     keys::own_keys(&mut desk, pkcs11.as_ref(), &servers.known);

@@ -2,6 +2,7 @@
 
 use super::approval::approval;
 use super::binding::{self, bindings};
+use super::catalog;
 use super::credentials;
 use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
@@ -19,6 +20,7 @@ use crate::config::raw;
 use crate::config::sign_in::sign_in;
 use portcullis_core::authenticate::Binding;
 use portcullis_core::authorize::Strength;
+use portcullis_core::catalog::Terms;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ pub(super) struct Around<'a> {
     pub(super) gateway: Option<&'a Gateway>,
     pub(super) issuers: &'a Issuers,
     pub(super) upstream: Bounds,
+    pub(super) catalog: Terms,
 }
 
 /// Servers without a problem, and the names of all.
@@ -120,11 +123,9 @@ fn server(
         written => audience(desk, &place.key("audience"), written, name, around.gateway),
     };
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
+    let terms = catalog::terms(desk, place, raw.catalog.as_deref(), around.catalog);
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
-    let max_token_lifetime = raw.max_token_lifetime.map(|span| {
-        let place = place.key("max_token_lifetime");
-        desk.span(&place, Some(span), &bounds::MAX_LIFETIME)
-    });
+    let max_token_lifetime = lifetime(desk, place, raw.max_token_lifetime);
     let bound = binding::Written {
         dpop: raw.dpop,
         dpop_nonce: raw.dpop_nonce,
@@ -150,6 +151,7 @@ fn server(
     let limits = limits(desk, &place.key("limits"), raw.limits, &around.upstream);
     Some(Server {
         upstream: upstream?,
+        terms,
         issuers,
         max_token_lifetime,
         audience: audience?,
@@ -171,6 +173,11 @@ fn server(
         question_timeout: limits.question_timeout,
         response_bytes: limits.response_bytes,
     })
+}
+
+fn lifetime(desk: &mut Desk<'_>, place: &Place, raw: Option<raw::Span>) -> Option<Duration> {
+    let place = place.key("max_token_lifetime");
+    raw.map(|span| desk.span(&place, Some(span), &bounds::MAX_LIFETIME))
 }
 
 fn reach(raw: &mut raw::Server) -> Reach {

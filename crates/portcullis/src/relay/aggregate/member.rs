@@ -121,6 +121,10 @@ impl Asked<'_> {
         }
         if let Some(exchange) = &mut part.exchange {
             carried.ledger = exchange.ledger.clone();
+            let (going, trail) = ((&dispatch, &carried), &mut exchange.trail);
+            let rules = &self.live.rules;
+            let approved = self.gateway.expect_approved(rules, upstream, going, trail);
+            approved.await?;
             exchange.goes_up(upstream.transport());
         }
         let reply = upstream.call(dispatch, &carried).await;

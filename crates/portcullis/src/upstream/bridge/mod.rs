@@ -5,6 +5,7 @@
 
 mod upward;
 mod downward;
+mod place;
 pub(super) mod mirror;
 
 use super::{Around, Begun, Carried, Content, Direct, Events, Inner, Reply, Told, framed};

@@ -5,6 +5,7 @@
 
 mod child;
 mod peer;
+mod place;
 
 use super::sse;
 use super::stdio::{Backoff, Launch};
@@ -123,13 +124,6 @@ impl Pipes {
 
     pub(super) const fn timeout(&self) -> Duration {
         self.plan.timeout
-    }
-
-    pub(super) const fn transport(&self) -> &'static str {
-        match self.plan.source {
-            Source::Process(_) => "pipe",
-            Source::Link(..) => "tcp",
-        }
     }
 
     pub(super) async fn call(

@@ -42,6 +42,7 @@ mod misuse;
 mod alerts;
 mod opaque;
 mod policy;
+mod pinned;
 mod tenants;
 mod operators;
 mod limits;

@@ -3,9 +3,11 @@
 //! INVARIANT: no refusal and no action is without a point. [`of_refusal`] and [`of_action`] match on every case, so what is
 //! added to a closed set does not compile before it has one; tests hold the table against them.
 
-use crate::authorize::Forbidden;
+mod refusals;
+
 use crate::authorize::policy::Action;
-use crate::refusal::{Refusal, Unacceptable, Unanswered};
+
+pub use refusals::of_refusal;
 
 /// A place where something is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ const fn of_rules(id: &'static str, decides: &'static str) -> Point {
 }
 
 /// All of them, in the order of the walk.
-pub const POINTS: [Point; 35] = [
+pub const POINTS: [Point; 36] = [
     Point {
         id: "edge",
         decides: "whether a request is for a host of ours, and from an origin of ours",
@@ -260,6 +262,13 @@ pub const POINTS: [Point; 35] = [
         events: &["token.issued", "token.not_issued"],
     },
     Point {
+        id: "catalog",
+        decides: "whether what is called is defined as it was approved",
+        inputs: &["definition", "approvals", "what the server lists now"],
+        room: "crates/portcullis-core/src/catalog",
+        events: &["tool.quarantined", "tool.definition_changed"],
+    },
+    Point {
         id: "upstream",
         decides: "whether what the server gave is an answer, and to whom it was",
         inputs: &["answer", "request state", "time"],
@@ -362,35 +371,6 @@ pub const fn of_action(action: Action) -> &'static str {
     }
 }
 
-/// The point that says no so; none where the action says which it is.
-pub fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
-    Some(match refusal {
-        Refusal::Unacceptable(Unacceptable::Host | Unacceptable::Origin) => "edge",
-        Refusal::Unacceptable(Unacceptable::Resume | Unacceptable::StreamTaken)
-        | Refusal::NoSession(_) => "session",
-        Refusal::Unacceptable(
-            Unacceptable::Path
-            | Unacceptable::Method
-            | Unacceptable::MediaType
-            | Unacceptable::TooLarge
-            | Unacceptable::Slow
-            | Unacceptable::Broken,
-        ) => "http",
-        Refusal::Unauthenticated(_) => "identify",
-        Refusal::Malformed(_) => "message",
-        Refusal::Exhausted(_) => "quota",
-        Refusal::Forbidden(Forbidden::StepUp { .. }) => "step_up",
-        Refusal::Forbidden(Forbidden::Approval(_) | Forbidden::OtherCall { .. }) => "approval",
-        Refusal::Forbidden(_) => return None,
-        Refusal::NoTask(_) => "task",
-        Refusal::Unanswered(Unanswered::Consent(consent)) => consent.purpose.point(),
-        Refusal::Unanswered(Unanswered::NoCredential(_)) => "credential",
-        Refusal::Unanswered(_) => "upstream",
-        Refusal::BadAnswer(_) => "release",
-        Refusal::Unavailable(_) => "available",
-    })
-}
-
 /// The point that causes an event.
 pub fn of_event(event: &str) -> Option<&'static str> {
     let all = POINTS.iter().chain([&ADMIN]);
@@ -402,12 +382,14 @@ pub fn of_event(event: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::authenticate::{Authentication, Unauthenticated};
+    use crate::authorize::Forbidden;
     use crate::authorize::{Lack, StepUp, Strength};
     use crate::credentials::NoCredential;
     use crate::elicit::{Consent, Purpose, Way};
     use crate::inspect::BadAnswer;
     use crate::protocol::Malformed;
     use crate::refusal::Unavailable;
+    use crate::refusal::{Refusal, Unacceptable, Unanswered};
     use crate::secret::Secret;
     use crate::session::{NoSession, NoTask};
     use std::collections::BTreeSet;
