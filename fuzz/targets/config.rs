@@ -14,6 +14,12 @@ use std::path::Path;
 mod config;
 #[path = "../../crates/portcullis/src/moment.rs"]
 mod moment;
+#[path = "../../crates/portcullis/src/keys/purpose.rs"]
+mod purpose;
+
+mod keys {
+    pub(crate) use super::purpose::Purpose;
+}
 
 /// What every variable of the environment holds.
 const CANARY: &str = "Zq9-canary-7xK";

@@ -2,6 +2,7 @@
 //!
 //! `ring` is what is on the disk, `signer` what a process has of it, `watch` keeps the one up with the other.
 
+mod purpose;
 mod public;
 mod standing;
 mod ring;
@@ -17,10 +18,11 @@ mod watch;
 mod listed;
 mod replaced;
 
-use crate::config::{Checked, Issuer, Pkcs11};
+use crate::config::{Checked, Issuer};
 use anyhow::{Context as _, bail};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use clap::builder::PossibleValue;
 use portcullis_core::credentials::MAX_LIFETIME;
 use portcullis_core::secret::Secret;
 use std::fs::{DirBuilder, OpenOptions};
@@ -33,6 +35,7 @@ pub(crate) use hardware::{Hardware, Unready};
 pub(crate) use listed::{Listed, listed};
 pub(crate) use log::LogKey;
 pub(crate) use public::Public;
+pub(crate) use purpose::Purpose;
 pub(crate) use replaced::{replace, ring};
 pub(crate) use ring::{Ring, of_servers};
 pub(crate) use schedule::{Overdue, Turns};
@@ -50,42 +53,17 @@ const SIGNED_ANEW: Duration = Duration::from_hours(24 * 365);
 /// By so much the clocks of others may differ from ours.
 const SKEW: Duration = Duration::from_mins(1);
 
-/// What a key of ours signs. Each signs nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Purpose {
-    /// Tokens of the embedded issuer.
-    Issuer,
-    /// What servers are told of their callers.
-    Assertion,
-    /// What authorization servers are told of the gateway.
-    Client,
-    /// Checkpoints of the audit log.
-    Audit,
-    /// What is approved of what servers define.
-    Catalog,
+impl clap::ValueEnum for Purpose {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.word()).help(self.signs()))
+    }
 }
 
 impl Purpose {
-    /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Issuer,
-        Self::Assertion,
-        Self::Client,
-        Self::Audit,
-        Self::Catalog,
-    ];
-
-    /// What it is called.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Issuer => "issuer",
-            Self::Assertion => "assertion",
-            Self::Client => "client",
-            Self::Audit => "audit",
-            Self::Catalog => "catalog",
-        }
-    }
-
     /// What it signs, in words.
     pub(crate) const fn signs(self) -> &'static str {
         match self {
@@ -134,17 +112,6 @@ impl Purpose {
             Self::Assertion | Self::Client => MAX_LIFETIME,
         };
         life.saturating_add(SKEW)
-    }
-
-    /// The label of the key in the token, if it is there.
-    pub(crate) fn label(self, place: &Pkcs11) -> Option<&str> {
-        match self {
-            Self::Issuer => place.issuer.as_deref(),
-            Self::Assertion => place.assertion.as_deref(),
-            Self::Client => place.client.as_deref(),
-            Self::Audit => place.audit.as_deref(),
-            Self::Catalog => place.catalog.as_deref(),
-        }
     }
 
     /// Whether a new key signs as soon as its time has come; the log's has to be handed over to.
