@@ -241,7 +241,7 @@ fn is_same_number(own: &Number, text: &str) -> bool {
     match (whole(own), whole(&came)) {
         (Some(own), Some(came)) => own == came,
         _ => own.as_f64().zip(came.as_f64()).is_some_and(|(own, came)| {
-            own.abs() <= MAX_EXACT && own.total_cmp(&came) == std::cmp::Ordering::Equal
+            own.abs() < MAX_EXACT && own.total_cmp(&came) == std::cmp::Ordering::Equal
         }),
     }
 }
