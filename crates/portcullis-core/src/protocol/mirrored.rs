@@ -19,7 +19,7 @@ const MAX_SERVERS: usize = 4096;
 const MAX_HEADERS: usize = 64;
 const MAX_DEPTH: usize = 16;
 const MAX_BYTES: usize = 4096;
-/// Integers up to here are the same in every reader of JSON numbers.
+/// Integers below this are the same in every reader of JSON numbers.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The arguments of one tool that its schema wants in headers.

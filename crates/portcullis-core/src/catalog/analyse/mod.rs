@@ -1,6 +1,6 @@
 //! What does a definition try to do to the model that reads it? Each finding has a place, an excerpt and a reason.
 //!
-//! [`places`] lists every text that a model may read, [`fold`] and [`decode`] give the text behind what hides it, and
+//! `places` lists every text that a model may read, `fold` and `decode` give the text behind what hides it, and
 //! the other files look: `hidden` for what nobody sees, `names`, `schema` and `annotations` for the shape,
 //! `speech` for what is said. Work is bounded by [`MAX_TEXTS`] and [`MAX_TEXT_BYTES`]; what is over them is a finding.
 
