@@ -3,30 +3,28 @@
 
 #![no_main]
 
+#[path = "common/issuer.rs"]
+mod issuer;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use issuer::{ISSUER, NOW, TRUST, issued, signed};
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::authenticate::{
-    Algorithm, BadProof, Binding, Claims, Credentials, Introspection, Issuer, KeySet, Keys, Proofs,
-    Resource, Revoked, Trust, Unauthenticated, Verified, verify,
+    BadProof, Binding, Credentials, Proofs, Resource, Unauthenticated, Verified, verify,
 };
 use portcullis_core::time::Timestamp;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::LazyLock;
 
-const ISSUER: &str = "https://idp.example";
 const URL: &str = "https://gateway.example/servers/notes/mcp";
-const NOW: u64 = 1_800_000_000;
 
 /// All that a proof is held against.
 struct Scene {
     client: Ed25519KeyPair,
     token: String,
-    trust: Trust,
     resource: Resource,
     verified: Verified,
 }
@@ -37,19 +35,8 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn signed(key: &Ed25519KeyPair, header: &str, claims: &[u8]) -> String {
-    let input = format!("{}.{}", encode(header), encode(claims));
-    let signature = key.sign(input.as_bytes());
-    format!("{input}.{}", encode(signature.as_ref()))
-}
-
 fn scene() -> Scene {
-    let key = |seed| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key");
-    let (issuer, client) = (key(1), key(2));
-    let jwks = format!(
-        r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"{}"}}]}}"#,
-        encode(issuer.public_key())
-    );
+    let client = Ed25519KeyPair::from_seed_unchecked(&[2; 32]).expect("a key");
     let x = encode(client.public_key());
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     let thumbprint = encode(digest(&SHA256, canonical.as_bytes()));
@@ -57,27 +44,9 @@ fn scene() -> Scene {
         "iss": ISSUER, "sub": "alice", "aud": URL, "iat": NOW, "exp": NOW + 600,
         "cnf": { "jkt": thumbprint },
     });
-    let header = r#"{"alg":"EdDSA","typ":"at+jwt","kid":"ed"}"#;
-    let keys = KeySet::parse(jwks.as_bytes()).expect("a key set");
-    let trusted = Issuer {
-        issuer: ISSUER.to_owned(),
-        algorithms: vec![Algorithm::EdDSA],
-        token_types: vec!["at+jwt".to_owned()],
-        max_lifetime: Duration::from_secs(3600),
-        skew: Duration::from_secs(30),
-        claims: Claims::default(),
-        lookalikes: Vec::new(),
-        introspection: Introspection::Never,
-    };
     Scene {
-        token: signed(&issuer, header, claims.to_string().as_bytes()),
+        token: issued("at+jwt", claims.to_string().as_bytes()),
         client,
-        trust: Trust {
-            issuers: HashMap::from([(ISSUER.to_owned(), trusted)]),
-            keys: Keys(HashMap::from([(ISSUER.to_owned(), Arc::new(keys))])),
-            revoked: Revoked::default().into(),
-            generation: 1,
-        },
         resource: Resource {
             server: "notes".into(),
             audience: URL.to_owned(),
@@ -103,7 +72,7 @@ fn send(proof: &[u8], proofs: &Proofs) -> Result<(), Unauthenticated> {
     };
     let memory = (&SCENE.verified, proofs);
     let now = Timestamp::from_seconds(NOW);
-    verify(&credentials, &SCENE.resource, &SCENE.trust, memory, now).map(drop)
+    verify(&credentials, &SCENE.resource, &TRUST, memory, now).map(drop)
 }
 
 /// Nobody signed this.
