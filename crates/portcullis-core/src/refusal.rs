@@ -242,6 +242,7 @@ impl Refusal {
             Self::Forbidden(why) => ("authz.deny", why.reason()),
             Self::Unapproved(Unapproved::New) => ("tool.quarantined", "called"),
             Self::Unapproved(Unapproved::Changed) => ("tool.definition_changed", "called"),
+            Self::Unapproved(Unapproved::Removed) => ("tool.removed", "called"),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
             Self::Unanswered(why @ Unanswered::Consent(consent)) => (consent.event(), why.reason()),
@@ -288,16 +289,7 @@ impl Refusal {
             Self::Malformed(why) => malformed(why),
             Self::Exhausted(_) => (429, 429, "quota exceeded"),
             Self::Forbidden(why) => forbidden(why, is_stateless),
-            Self::Unapproved(Unapproved::New) => (
-                200,
-                -32602,
-                "not approved yet: an operator can look at it and approve it with `portcullis tools approve SERVER NAME`",
-            ),
-            Self::Unapproved(Unapproved::Changed) => (
-                200,
-                -32602,
-                "changed since it was approved: an operator can look at the change and approve it with `portcullis tools approve SERVER NAME`",
-            ),
+            Self::Unapproved(why) => (200, -32602, unapproved(*why)),
             Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {
                 (504, -32603, "upstream did not answer in time")
@@ -368,6 +360,18 @@ const fn forbidden(why: &Forbidden, is_stateless: bool) -> (u16, i32, &'static s
         | Forbidden::Rule { .. }
         | Forbidden::UnknownGroups { .. }
         | Forbidden::Indeterminate => (403, 403, "not permitted"),
+    }
+}
+
+const fn unapproved(why: Unapproved) -> &'static str {
+    match why {
+        Unapproved::New => {
+            "not approved yet: an operator can look at it and approve it with `portcullis tools approve SERVER NAME`"
+        }
+        Unapproved::Changed => {
+            "changed since it was approved: an operator can look at the change and approve it with `portcullis tools approve SERVER NAME`"
+        }
+        Unapproved::Removed => "approved, but its server does not list it any more",
     }
 }
 

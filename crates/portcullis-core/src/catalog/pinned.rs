@@ -22,6 +22,9 @@ pub enum Unapproved {
     /// The server defines it otherwise than it was approved.
     #[error("changed since it was approved")]
     Changed,
+    /// The server does not list it any more.
+    #[error("not listed any more")]
+    Removed,
 }
 
 /// What a server has listed of one kind.
@@ -30,6 +33,7 @@ struct Listed {
     /// When its whole list was asked for last.
     at: Option<Timestamp>,
     now: HashMap<Arc<str>, Digest>,
+    /// What is approved and was not in the last whole list.
     absent: BTreeSet<Arc<str>>,
     /// What is not learned, as something grave was found in it.
     grave: BTreeSet<Digest>,
@@ -184,12 +188,14 @@ impl Pinned {
     ) -> Result<Option<Digest>, Unapproved> {
         let approved = self.approved.load();
         let found = approved.find(server, kind, name);
-        let listed = self.listed();
-        let now = listed
-            .get(&(Arc::clone(server), kind))
-            .and_then(|listed| listed.now.get(name));
+        let all = self.listed();
+        let listed = all.get(&(Arc::clone(server), kind));
+        let now = listed.and_then(|listed| listed.now.get(name));
+        let is_absent = listed.is_some_and(|listed| listed.absent.contains(name));
         match (found, now) {
             (Some(found), Some(now)) if *now != found.digest() => Err(Unapproved::Changed),
+            // What is read may be there without being listed; what is called is not.
+            (Some(_), None) if is_absent && is_called(kind) => Err(Unapproved::Removed),
             (Some(found), Some(_) | None) => Ok(Some(found.digest())),
             // A resource that is not listed may be one of those that a template stands for.
             (None, None) if kind == Kind::Resource => {
@@ -336,16 +342,28 @@ impl Pinned {
     ) {
         let here: BTreeSet<&Arc<str>> = read.iter().flatten().map(Definition::name).collect();
         let mut gone: BTreeMap<Arc<str>, Digest> = BTreeMap::new();
-        let known = approved.shelf(page.server, page.kind).into_iter().flatten();
-        let known = known.map(|(name, definition)| (Arc::clone(name), definition.digest()));
-        gone.extend(known);
+        let known = |name: &str| approved.find(page.server, page.kind, name);
+        let all = approved.shelf(page.server, page.kind).into_iter().flatten();
+        gone.extend(all.map(|(name, definition)| (Arc::clone(name), definition.digest())));
         let seen = listed.now.iter();
         gone.extend(seen.map(|(name, digest)| (Arc::clone(name), *digest)));
-        gone.retain(|name, _| !here.contains(name) && !listed.absent.contains(name));
+        // INVARIANT: only of what is approved it is remembered that it is gone.
+        listed.absent.retain(|name| known(name).is_some());
+        let is_told =
+            |name: &Arc<str>| listed.absent.contains(name) && !listed.untold.contains(name);
+        gone.retain(|name, _| !here.contains(name) && !is_told(name));
         for (name, old) in gone {
-            if self.push(page, &name, What::Removed { old }) {
+            let is_told = self.push(page, &name, What::Removed { old });
+            // It holds calls back whether or not it can be told of now.
+            if known(&name).is_some() {
                 listed.now.remove(&name);
-                listed.absent.insert(name);
+                listed.absent.insert(Arc::clone(&name));
+            }
+            if is_told {
+                listed.now.remove(&name);
+                listed.untold.remove(&name);
+            } else {
+                listed.untold.insert(name);
             }
         }
     }
@@ -365,6 +383,14 @@ impl Pinned {
         });
         self.has_news.store(true, Ordering::Release);
         true
+    }
+}
+
+/// Whether what is of that kind is called by its name, so that it has to be listed.
+const fn is_called(kind: Kind) -> bool {
+    match kind {
+        Kind::Tool | Kind::Prompt => true,
+        Kind::Resource | Kind::Template | Kind::Server => false,
     }
 }
 

@@ -77,6 +77,61 @@ fn poi_09_what_has_changed_is_listed_as_it_was_approved_and_not_called() {
 }
 
 #[test]
+fn poi_09_what_is_listed_no_more_is_not_called_until_it_is_again() {
+    let pinned = Pinned::default();
+    pinned.put(Approved::of([(server(), tool(ADD))]));
+    // Nobody has asked yet.
+    assert!(check(&pinned, "add").is_ok());
+    for _ in 0..2 {
+        list(&pinned, Mode::Pin, &[]);
+        assert_eq!(check(&pinned, "add"), Err(Unapproved::Removed));
+        list(&pinned, Mode::Pin, &[ADD]);
+        assert_eq!(check(&pinned, "add"), Ok(Some(tool(ADD).digest())));
+    }
+    // What is read need not be listed.
+    let resource = Definition::read(Kind::Resource, r#"{"name":"n","uri":"notes://1"}"#).unwrap();
+    pinned.put(Approved::of([(server(), resource)]));
+    let none = Page {
+        server: &server(),
+        terms: Terms::OBSERVED,
+        kind: Kind::Resource,
+        whole: Some(NOW),
+    };
+    pinned.compare(&none, &[]);
+    let found = pinned.check(&server(), Kind::Resource, "notes://1");
+    assert!(found.is_ok());
+}
+
+#[test]
+fn poi_09_what_comes_and_goes_does_not_fill_the_memory() {
+    let pinned = Pinned::default();
+    pinned.put(Approved::of([(server(), tool(ADD))]));
+    for number in 0..100 {
+        list(&pinned, Mode::Pin, &[&format!(r#"{{"name":"t{number}"}}"#)]);
+    }
+    let all = pinned.listed();
+    let own = all.get(&(server(), Kind::Tool)).unwrap();
+    let kept = (own.now.len(), own.absent.len(), own.untold.len());
+    assert_eq!(kept, (1, 1, 0));
+}
+
+#[test]
+fn poi_09_what_is_gone_holds_back_though_it_finds_no_room_to_be_told() {
+    let pinned = Pinned::default();
+    pinned.put(Approved::of([(server(), tool(ADD))]));
+    list(&pinned, Mode::Pin, &[ADD]);
+    let one = pinned.take_news().pop().unwrap();
+    pinned.keep_news(vec![one; MAX_NEWS]);
+    list(&pinned, Mode::Pin, &[]);
+    assert_eq!(check(&pinned, "add"), Err(Unapproved::Removed));
+    pinned.take_news();
+    for told in [vec!["removed"], Vec::new()] {
+        list(&pinned, Mode::Pin, &[]);
+        assert_eq!(words(&pinned), told);
+    }
+}
+
+#[test]
 fn poi_09_of_what_is_listed_twice_the_other_version_counts() {
     for twice in [[ADD, POISONED], [POISONED, ADD]] {
         let pinned = Pinned::default();

@@ -77,14 +77,19 @@ pub(crate) fn as_approved(
                 kind,
                 whole,
             };
-            list_edits(&message, result, (page, member), pinned)?
+            list_edits(&message, result, (page, member), pinned)
         }
         (None, Method::Initialize | Method::Discover) => {
-            server_edits(&message, result, (server, terms), pinned)?
+            server_edits(&message, result, (server, terms), pinned)
         }
-        (None, _) => Vec::new(),
+        (None, _) => Ok(Vec::new()),
     };
-    if !terms.is_binding() || edits.is_empty() {
+    if !terms.is_binding() {
+        // Whether or not it could be read.
+        return Ok(message);
+    }
+    let edits = edits?;
+    if edits.is_empty() {
         return Ok(message);
     }
     let edits: Vec<(Range<usize>, &[u8])> = edits
@@ -122,6 +127,9 @@ fn list_edits(
     let entries: Entries<'_> = serde_json::from_str(list.get()).map_err(|_| BadAnswer::List)?;
     let entries: Vec<&str> = entries.0.into_iter().map(RawValue::get).collect();
     let served = pinned.compare(&page, &entries);
+    if !page.terms.is_binding() {
+        return Ok(Vec::new());
+    }
     let served: Vec<&str> = served.iter().flatten().map(|text| &**text).collect();
     let mut edits = vec![(
         field_range(message, list),
@@ -146,8 +154,12 @@ fn server_edits(
     let meta = members_of.get("_meta").map(|meta| members(meta));
     let meta = meta.transpose()?.unwrap_or_default();
     let instructions = members_of.get("instructions").copied();
-    let own = members_of.get("serverInfo").or(meta.get(META_SERVER));
-    let own = own.copied();
+    let names = [members_of.get("serverInfo"), meta.get(META_SERVER)];
+    let names: Vec<&RawValue> = names.into_iter().flatten().copied().collect();
+    let own = names.first();
+    let is_one = names
+        .iter()
+        .all(|name| Some(name.get()) == own.map(|own| own.get()));
     let written = json!({ "instructions": instructions, "serverInfo": own });
     let written = without_null(written).to_string();
     let page = Page {
@@ -162,7 +174,7 @@ fn server_edits(
         .flatten()
         .next();
     let same = Definition::read(Kind::Server, &written).map_err(|_| BadAnswer::List)?;
-    if shown.as_deref() == Some(&**same.canonical()) {
+    if is_one && shown.as_deref() == Some(&**same.canonical()) {
         return Ok(Vec::new());
     }
     let approved = shown.unwrap_or_else(|| {
@@ -182,7 +194,7 @@ fn server_edits(
             instead("instructions", r#""""#),
         ));
     }
-    if let Some(place) = own {
+    for place in names {
         let nobody = r#"{"name":"","version":""}"#;
         edits.push((field_range(message, place), instead("serverInfo", nobody)));
     }

@@ -266,7 +266,11 @@ pub const POINTS: [Point; 36] = [
         decides: "whether what is called is defined as it was approved",
         inputs: &["definition", "approvals", "what the server lists now"],
         room: "crates/portcullis-core/src/catalog",
-        events: &["tool.quarantined", "tool.definition_changed"],
+        events: &[
+            "tool.quarantined",
+            "tool.definition_changed",
+            "tool.removed",
+        ],
     },
     Point {
         id: "upstream",

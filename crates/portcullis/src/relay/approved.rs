@@ -5,7 +5,7 @@ use super::Gateway;
 use crate::clock;
 use crate::upstream::{Carried, Content, Events, Reply, Upstream, beside};
 use bytes::Bytes;
-use portcullis_core::catalog::{Kind, Page, Terms, lists};
+use portcullis_core::catalog::{Kind, Page, Terms, Unapproved, lists};
 use portcullis_core::inspect::whole_list;
 use portcullis_core::pipeline::{self, Rules, Trail};
 use portcullis_core::protocol::Method;
@@ -63,16 +63,26 @@ impl Gateway {
         let Some((terms, kind, name)) = pipeline::needs_approval(rules, asked) else {
             return Ok(());
         };
-        for (kind, method) in lists_of(kind) {
-            let list = List {
-                gateway: self,
-                upstream,
-                asked,
-                carried,
-                kind: *kind,
-                method,
-            };
-            Box::pin(list.refresh(terms)).await?;
+        let lists = lists_of(kind).iter().map(|(kind, method)| List {
+            gateway: self,
+            upstream,
+            asked,
+            carried,
+            kind: *kind,
+            method,
+        });
+        let mut is_shared = false;
+        for list in lists.clone() {
+            is_shared |= Box::pin(list.refresh(terms)).await? == Asked::Shared;
+        }
+        let found = pipeline::expect_approved(&self.state, asked, (kind, name), trail);
+        let is_removed = matches!(found, Err(Refusal::Unapproved(Unapproved::Removed)));
+        if !(is_removed && is_shared) {
+            return found;
+        }
+        // It was somebody else who was not shown it.
+        for list in lists {
+            Box::pin(list.ask(terms)).await?;
         }
         pipeline::expect_approved(&self.state, asked, (kind, name), trail)
     }
@@ -91,6 +101,15 @@ const fn lists_of(kind: Kind) -> &'static [(Kind, Method)] {
     }
 }
 
+/// For whom the list was asked for that a call is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// For this call.
+    Now,
+    /// For another one, maybe of somebody else.
+    Shared,
+}
+
 /// A list that a call depends on.
 struct List<'a> {
     gateway: &'a Gateway,
@@ -104,7 +123,7 @@ struct List<'a> {
 impl List<'_> {
     /// Asks for it, unless that was done since the call came, or not too long before. Calls that come meanwhile share
     /// the next answer.
-    async fn refresh(&self, terms: Terms) -> Result<(), Refusal> {
+    async fn refresh(&self, terms: Terms) -> Result<Asked, Refusal> {
         let came = clock::now();
         let server = self.asked.server();
         let is_stale = || {
@@ -112,19 +131,24 @@ impl List<'_> {
             pinned.is_stale(server, self.kind, terms, came)
         };
         if !is_stale() {
-            return Ok(());
+            return Ok(Asked::Shared);
         }
         let turn = self.gateway.asking.turn(server, self.kind);
         // Who does not get its turn asks all the same: nobody's slow server holds up the others.
         let _turn = timeout(TURN, turn.acquire()).await;
         if !is_stale() {
-            return Ok(());
+            return Ok(Asked::Shared);
         }
+        self.ask(terms).await?;
+        Ok(Asked::Now)
+    }
+
+    async fn ask(&self, terms: Terms) -> Result<(), Refusal> {
         let began = clock::now();
         let read = timeout(PATIENCE, self.read()).await;
         let entries = read.map_err(|_| Unanswered::Timeout)??;
         let page = Page {
-            server,
+            server: self.asked.server(),
             terms,
             kind: self.kind,
             whole: Some(began),
