@@ -1,10 +1,13 @@
 //! Codes and refresh tokens that are shown with something else than they are bound to.
 
 use super::*;
-use crate::client::{Kind, Metadata};
+use crate::client::{Authentication, GrantType, Kind, Metadata};
 use crate::redirect::Policy;
+use crate::request::{Terms, Wrong};
 use crate::user::Person;
-use portcullis_core::authenticate::{Claims, Introspection, Issuer, Keys, Revoked, Vouching};
+use portcullis_core::authenticate::{
+    Claims, Introspection, Issuer, KeySet, Keys, Revoked, Vouching,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -319,6 +322,35 @@ fn auth_03_nobody_is_vouched_for_by_a_provider_that_was_removed() {
     };
     let refused = granted().redeem(&bound, &request, &against);
     assert_eq!(refused, Err(NoGrant::Revoked));
+}
+
+#[test]
+fn cd_12_who_has_no_keys_does_not_come_for_itself() {
+    let (mut agent, server) = (client("agent", false), resource());
+    agent.grants = [GrantType::Client].into();
+    agent.scopes = ["notes:read".to_owned()].into();
+    let redirects = Policy {
+        hosts: None,
+        schemes: BTreeSet::new(),
+        loopback: true,
+    };
+    let terms = Terms {
+        issuer: ISSUER,
+        redirects: &redirects,
+        resources: &[&server],
+    };
+    let comes = |agent: &Client| {
+        let granted = Granted::itself(agent, &form(&[("resource", TARGET)]), &terms);
+        granted.map(|granted| granted.scopes)
+    };
+    assert_eq!(comes(&agent), Err(Wrong::Grant));
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "1", "alg": "EdDSA",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    let keys = KeySet::parse(json!({ "keys": [jwk] }).to_string().as_bytes());
+    agent.authentication = Authentication::Keys(Arc::new(keys.unwrap()));
+    assert_eq!(comes(&agent), Ok(vec!["notes:read".to_owned()]));
+    agent.grants.clear();
+    assert_eq!(comes(&agent), Err(Wrong::Grant));
 }
 
 #[test]

@@ -376,3 +376,25 @@ async fn cd_11_one_network_leaves_room_for_devices_of_others() {
     assert!(!durable.keep_device(device("x", "x", "n")).await.unwrap());
     assert!(durable.keep_device(device("x", "x", "m")).await.unwrap());
 }
+
+#[tokio::test]
+async fn cd_11_devices_that_wait_are_few_wherever_they_come_from() {
+    let (_folder, durable) = durable().await;
+    assert!(durable.keep_device(device("d", "c", "n")).await.unwrap());
+    // As if others had come from as many networks.
+    let filled = durable.run(|connection| {
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4095)
+             INSERT INTO devices (digest, user_code, client, network, asked, made, until, pause)
+             SELECT 'd' || i, 'c' || i, client, 'n' || i, asked, made, until, pause
+             FROM n, devices WHERE digest = 'd'",
+            [],
+        )?;
+        Ok(())
+    });
+    filled.await.unwrap();
+    assert!(!durable.keep_device(device("x", "x", "m")).await.unwrap());
+    let denied = durable.deny_device("d7".to_owned(), NOW).await;
+    assert!(denied.unwrap());
+    assert!(durable.keep_device(device("x", "x", "m")).await.unwrap());
+}

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What may wait at once, in all.
-const MAX_HELD: usize = 4096;
+pub(super) const MAX_HELD: usize = 4096;
 /// How often one caller may have somebody asked, within this time.
 pub(super) const MAX_ASKED: u32 = 10;
 pub(super) const ASKED_WITHIN: Duration = Duration::from_mins(10);

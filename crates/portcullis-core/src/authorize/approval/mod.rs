@@ -155,9 +155,10 @@ impl Needed {
         })
     }
 
-    /// The same caller, server and tool.
+    /// The same caller, by the same client, server and tool.
     fn is_like(&self, other: &Self) -> bool {
-        (&self.caller, &self.server, &self.tool) == (&other.caller, &other.server, &other.tool)
+        let whose = (&self.caller, &self.client) == (&other.caller, &other.client);
+        whose && (&self.server, &self.tool) == (&other.server, &other.tool)
     }
 }
 

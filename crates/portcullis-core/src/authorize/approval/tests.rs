@@ -1,6 +1,6 @@
 //! Whose approval is good for which call, and how often.
 
-use super::held::{ASKED_WITHIN, MAX_ASKED, mark};
+use super::held::{ASKED_WITHIN, MAX_ASKED, MAX_HELD, mark};
 use super::*;
 use crate::secret::Secret;
 
@@ -110,6 +110,23 @@ fn atk_070_nobody_is_asked_all_the_time() {
             .ask(&own("alice", "more"), text("m"), at(600))
             .is_ok()
     );
+}
+
+#[test]
+fn atk_070_what_waits_is_bounded() {
+    let approvals = Approvals::default();
+    for number in 0..MAX_HELD {
+        let caller = format!("user-{number}");
+        let asked = approvals.ask(&own(&caller, "{}"), text(&caller), at(0));
+        assert!(asked.is_ok(), "{number}");
+    }
+    let full = approvals.ask(&own("alice", "{}"), text("a"), at(1));
+    assert_eq!(full.unwrap_err().retry_after, Duration::from_mins(5));
+    // What waited is over, and still it is known who has asked.
+    let full = approvals.ask(&own("alice", "{}"), text("a"), at(301));
+    assert_eq!(full.unwrap_err().retry_after, ASKED_WITHIN);
+    let free = approvals.ask(&own("alice", "{}"), text("a"), at(600));
+    assert!(free.is_ok());
 }
 
 #[test]

@@ -601,6 +601,47 @@ fn man_4_a_logout_at_the_provider_ends_what_clients_have() {
 }
 
 #[test]
+fn man_4_a_frame_of_the_provider_ends_what_clients_have_of_the_user_it_names() {
+    let scene = Scene::new();
+    let ask = scene.usual();
+    let signs_in = |user: &str| {
+        scene.login.user(Some(user));
+        let back = scene.agrees(&mut Surfer::default(), &ask);
+        scene.tokens(&ask, &back)
+    };
+    let (alice, bob) = (signs_in("alice"), signs_in("bob"));
+    let iss = encoded(&scene.login.issuer());
+    let path = format!("/account/frontchannel-logout?iss={iss}&sid=sid-alice");
+    let told = Request::new("GET", &path).send(scene.gateway.address);
+    assert_eq!(told.status, 200, "{told:?}");
+    let record = scene
+        .gateway
+        .expect("oauth.family_revoked", Some("provider_logout"));
+    assert!(
+        record["detail"]["for"]
+            .as_str()
+            .unwrap()
+            .ends_with("|alice")
+    );
+    let renews = |tokens: &Value| {
+        let refresh = tokens["refresh_token"].as_str().unwrap();
+        let renewed = scene.token(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh),
+            ("client_id", "app"),
+        ]);
+        renewed.status
+    };
+    assert_eq!(renews(&alice), 400);
+    let works = || {
+        let token = alice["access_token"].as_str().unwrap();
+        call("echo").token(token).send(scene.gateway.address).status
+    };
+    wait_for("the end of the token", || (works() == 401).then_some(()));
+    assert_eq!(renews(&bob), 200);
+}
+
+#[test]
 fn tok_11_groups_are_asked_for_again_sooner_than_anything_else() {
     let scene = Scene::new();
     scene

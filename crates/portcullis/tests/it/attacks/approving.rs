@@ -317,6 +317,49 @@ fn dyn_01_a_second_person_approves_what_is_not_for_the_caller_to_approve() {
 }
 
 #[test]
+fn atk_070_what_one_client_was_approved_no_other_client_of_the_user_does() {
+    let scene = Scene::new();
+    let arguments = json!({ "text": "x" });
+    let by = |client: &str| {
+        let params = json!({ "name": "echo", "arguments": arguments });
+        let draft = scene.login.draft("alice").claim("client_id", client);
+        let token = draft.claim("aud", scene.gateway.url("notes")).sign();
+        scene.send(&stateless(params, &json!({})).token(&token))
+    };
+    let asked = by("ide");
+    let url = asked.json()["error"]["data"]["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    scene.allows("alice", &url);
+    let before = scene.calls();
+    let other = by("worm");
+    assert_eq!((other.status, other.code()), (200, 403), "{other:?}");
+    let record = scene.gateway.record_of(&other);
+    assert_eq!(record["event"], "approval.required", "{record}");
+    assert_ne!(other.json()["error"]["data"]["url"], url, "{other:?}");
+    assert_eq!(scene.calls(), before);
+    // That it was tried takes nothing from the client that may.
+    let done = by("ide");
+    assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
+    assert_eq!(scene.calls(), before + 1);
+}
+
+#[test]
+fn dyn_01_what_nobody_could_read_nobody_approves() {
+    let scene = Scene::new();
+    let long = |bytes: usize| json!({ "text": "x".repeat(bytes) });
+    let refused = scene.plain("alice", "echo", &long(17 * 1024));
+    assert_eq!((refused.status, refused.code()), (403, 403), "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    let told = [&record["event"], &record["decision"]["rule"]];
+    assert_eq!(told, ["authz.deny", "approval:echo"], "{record}");
+    assert_eq!(record["reason"], "approval_too_long", "{record}");
+    assert_eq!(scene.calls(), 0);
+    scene.waits("alice", "echo", &long(15 * 1024));
+}
+
+#[test]
 fn dyn_01_clients_of_both_eras_are_told_in_their_way() {
     let scene = Scene::new();
     let can = json!({ "elicitation": { "url": {} } });

@@ -323,6 +323,51 @@ fn cd_08_codes_are_not_guessed() {
 }
 
 #[test]
+fn cd_08_many_networks_guess_no_faster_together() {
+    let scene = Scene::new();
+    let guess = |from: u8| {
+        let fields = [("token", "none"), ("user_code", "BCDFG-HJKLM")];
+        let typed = form("/device", &fields)
+            .set("origin", "null")
+            .set("sec-fetch-site", "same-origin");
+        typed.send_from([127, 0, 1, from], scene.gateway.address)
+    };
+    // Each stays below what one network may.
+    let refused = (0..60).find_map(|from| {
+        let answers = (0..18).map(|_| guess(from));
+        let mut refused = answers.filter(|answer| answer.status != 403);
+        refused.next()
+    });
+    let refused = refused.expect("an end");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    assert_eq!(record["event"], "ratelimit.triggered", "{record}");
+    // Devices that have their code already go on.
+    scene.started();
+}
+
+#[test]
+fn cd_12_one_network_begins_few_devices() {
+    let scene = Scene::new();
+    scene.started();
+    let refused = (0..120).find_map(|_| {
+        let answer = scene.starts("cli");
+        (answer.status != 200).then_some(answer)
+    });
+    let refused = refused.expect("an end");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let record = scene.gateway.record_of(&refused);
+    assert_eq!(record["event"], "ratelimit.triggered", "{record}");
+    let resource = scene.gateway.url("notes");
+    let fields = [("client_id", "cli"), ("resource", &*resource)];
+    let other = form("/device_authorization", &fields);
+    let other = other.send_from([127, 0, 0, 9], scene.gateway.address);
+    assert_eq!(other.status, 200, "{other:?}");
+}
+
+#[test]
 fn cd_07_a_device_that_has_shown_a_key_collects_with_it() {
     let scene = Scene::new();
     let (key, other) = (Key::ec("own"), Key::ec("other"));

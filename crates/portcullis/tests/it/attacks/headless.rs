@@ -43,6 +43,7 @@ impl Scene {
         let jwks = jwks.display();
         let tables = format!(
             "[issuers.corp]\nissuer = \"{}\"\n[servers.agents]\nurl = \"http://127.0.0.1:1/mcp\"\nissuers = [\"local\"]\n\
+[servers.jobs]\nurl = \"http://127.0.0.1:1/mcp\"\nissuers = [\"local\"]\nscopes = [\"other:all\", \"other:most\"]\n\
 [policy]\nfiles = ['{}']\n",
             idp.issuer(),
             policy.display()
@@ -173,6 +174,12 @@ fn cd_12_an_agent_gets_tokens_for_itself_and_what_was_written_for_it() {
     let narrow = scene.credentials("agent", &[("scope", "notes:read nothing")]);
     assert_eq!(narrow.json()["scope"], "notes:read", "{narrow:?}");
     let more = scene.credentials("agent", &[("scope", "notes:write")]);
+    scene.refuses(&more, ("invalid_scope", "scope"));
+    let jobs = scene.granting.gateway.url("jobs");
+    let written = scene.credentials("agent", &[("resource", &jobs)]);
+    assert_eq!(written.json()["scope"], "other:all", "{written:?}");
+    let more = [("resource", &*jobs), ("scope", "other:most")];
+    let more = scene.credentials("agent", &more);
     scene.refuses(&more, ("invalid_scope", "scope"));
     let missing = scene.credentials("agent", &[("resource", "")]);
     scene.refuses(&missing, ("invalid_target", "no_resource"));
@@ -421,9 +428,63 @@ fn cd_08_an_assertion_of_or_for_somebody_else_gives_nothing() {
     ];
     scene.refuses(&scene.granting.post("/token", &public), refused);
     // Another client's hands do not help: it has to be the one that is named.
-    let resource = ("resource", "https://evil.example/mcp");
-    let pairs = [("grant_type", ASSERTION), ("assertion", &*good), resource];
-    let elsewhere = scene.send(&scene.asks("desk", &pairs));
-    scene.refuses(&elsewhere, ("invalid_target", "resource"));
+    let wide = scene.draft().claim("scope", "notes:read other:all").sign();
+    let at = |resource: &str| {
+        let resource = ("resource", resource);
+        let pairs = [("grant_type", ASSERTION), ("assertion", &*wide), resource];
+        scene.send(&scene.asks("desk", &pairs))
+    };
+    // Nor does a server of ours that it does not name.
+    for elsewhere in [
+        "https://evil.example/mcp",
+        &scene.granting.gateway.url("jobs"),
+    ] {
+        scene.refuses(&at(elsewhere), ("invalid_target", "resource"));
+    }
+    let named = at(&scene.granting.resource()).json();
+    assert_eq!(named["scope"], "notes:read", "{named}");
     assert_eq!(scene.asserts("desk", &good).status, 200, "its benign twin");
+}
+
+#[test]
+fn auth_03_what_was_revoked_by_a_claim_is_asserted_in_vain() {
+    let scene = Scene::new();
+    let of = |department: &str| {
+        let draft = scene.draft().claim("department", department);
+        scene.asserts("desk", &draft.sign())
+    };
+    assert_eq!(of("sales").status, 200);
+    let issuer = scene.idp.issuer();
+    let sales = ["--issuer", &issuer, "--claim", "department=sales"];
+    scene.granting.gateway.runs("revoke", &sales);
+    scene.granting.gateway.expect("access.revoked", None);
+    // The claim is none of those that are kept of a user.
+    let refused = wait_for("the revocation", || {
+        let answer = of("sales");
+        (answer.status != 200).then_some(answer)
+    });
+    scene.refuses(&refused, ("invalid_grant", "revoked"));
+    assert_eq!(of("research").status, 200);
+}
+
+#[test]
+fn auth_03_nobody_gets_tokens_directly_while_it_is_unknown_who_is_revoked() {
+    let scene = Scene::new();
+    assert_eq!(scene.credentials("agent", &[]).status, 200);
+    let file = scene.granting.gateway.data().join("state.db");
+    let aside = file.with_extension("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    scene.granting.gateway.expect("state.unreadable", None);
+    for refused in [
+        scene.credentials("agent", &[]),
+        scene.asserts("desk", &scene.draft().sign()),
+    ] {
+        assert_eq!(refused.status, 503, "{refused:?}");
+        let record = scene.granting.gateway.record_of(&refused);
+        let told = (&record["event"], &record["reason"]);
+        assert_eq!(told, (&json!("gateway.unavailable"), &json!("state")));
+    }
+    std::fs::rename(&aside, &file).unwrap();
+    scene.granting.gateway.expect("state.readable", None);
+    assert_eq!(scene.credentials("agent", &[]).status, 200);
 }
