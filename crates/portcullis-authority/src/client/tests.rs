@@ -88,7 +88,10 @@ fn cd_12_a_document_says_nothing_that_is_not_done_here() {
 #[test]
 fn cd_12_a_document_has_one_reading_and_places_where_answers_may_go() {
     let long = "x".repeat(metadata::MAX_BYTES);
-    let twice = good().to_string().replacen('{', "{\"client_id\":\"x\",", 1);
+    let twice = |more: &str| {
+        let document = good().to_string().replacen('{', more, 1);
+        (document.into_bytes(), BadClient::Malformed)
+    };
     refuses([
         (
             with("redirect_uris", json!([])),
@@ -115,7 +118,9 @@ fn cd_12_a_document_has_one_reading_and_places_where_answers_may_go() {
             BadClient::Malformed,
         ),
         (with("x", json!(long)), BadClient::Malformed),
-        (twice.into_bytes(), BadClient::Malformed),
+        twice(r#"{"client_id":"x","#),
+        twice(r#"{"client_ur\u0069":"x","client_uri":"y","#),
+        twice(r#"{"x":{"y":1,"y":2},"#),
         (b"[]".to_vec(), BadClient::Malformed),
         (b"<html>".to_vec(), BadClient::Malformed),
         (b"\xff".to_vec(), BadClient::Malformed),

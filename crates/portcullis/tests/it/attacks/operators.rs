@@ -2,8 +2,8 @@
 //! tenant's administrator, one person for two.
 
 use crate::harness::{
-    AMPLE, Gateway, Idp, Key, Request, Response, Upstream, call, call_in, free_port, initialize,
-    portcullis, wait_for,
+    AMPLE, Gateway, Idp, Kept, Key, Request, Response, Upstream, call, call_in, free_port,
+    initialize, next_second, portcullis, wait_for,
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -81,6 +81,18 @@ who = ["role:boss"]
 [[admin.roles]]
 role = "operator"
 who = ["user:tess"]
+tenant = "beta"
+"#;
+
+/// A second tenant at a server, and who approves for the first.
+const TWO: &str = r#"
+[tenants.acme]
+servers = ["files"]
+issuers = ["idp"]
+
+[[admin.roles]]
+role = "approver"
+who = ["role:second"]
 tenant = "beta"
 "#;
 
@@ -723,18 +735,7 @@ fn authz_03_the_api_counts_requests_and_takes_bound_tokens_with_their_proof_only
 
 #[test]
 fn authz_03_a_server_of_two_tenants_shows_nobody_the_other_tenant() {
-    let office = Office::with(
-        r#"
-[tenants.acme]
-servers = ["files"]
-issuers = ["idp"]
-
-[[admin.roles]]
-role = "approver"
-who = ["role:second"]
-tenant = "beta"
-"#,
-    );
+    let office = Office::with(TWO);
     let wish = json!({ "server": "files", "tool": "delete_all", "reason": "ours alone" });
     let asked = office.post("/api/v1/elevations", &office.token("alice"), &wish);
     office.done(&asked, ("alice", "role:viewer"));
@@ -855,6 +856,74 @@ fn ses_12_an_elevation_is_of_no_use_in_a_session_of_before() {
     // Nobody else's session ends.
     let go_on = call_in(&bobs, &other).send(office.gateway.address);
     assert_eq!(go_on.status, 200, "{go_on:?}");
+}
+
+#[test]
+fn ses_12_an_elevation_is_of_no_use_to_a_message_that_is_under_way_in_a_session_of_before() {
+    let office = Office::new();
+    let token = office.idp.draft("alice", &office.gateway.url("notes"));
+    let token = token.claim("roles", json!(["cleaner"])).sign();
+    let (_, in_fixed) = session_of(&office, &token);
+    // The session is looked up by the head of the message; its body takes its time.
+    let (bytes, trace) = in_fixed.traced(office.gateway.address);
+    let (first, rest) = bytes.split_at(bytes.len() - 9);
+    let mut under_way = Kept::open(office.gateway.address);
+    under_way.write(first);
+    for _ in 0..2 {
+        next_second();
+    }
+    let wish = json!({ "server": "notes", "tool": "delete_all" });
+    office.post("/api/v1/elevations", &office.token("alice"), &wish);
+    let yes = json!({ "approve": true });
+    let approved = office.post("/api/v1/elevations/1/decision", &office.chief("pat"), &yes);
+    office.done(&approved, ("pat", "role:approver"));
+    wait_for("the elevation", || {
+        let (_, in_own) = session_of(&office, &token);
+        (in_own.send(office.gateway.address).status == 200).then_some(())
+    });
+    under_way.write(rest);
+    let late = under_way.answer(trace).unwrap();
+    assert_eq!(late.status, 404, "{late:?}");
+    let record = office.gateway.record_of(&late);
+    let told = (&record["event"], &record["reason"]);
+    assert_eq!(told, (&json!("session.reject"), &json!("unknown")));
+}
+
+#[test]
+fn tok_16_an_operator_of_one_tenant_withdraws_only_what_is_of_that_tenant() {
+    let office = Office::with(TWO);
+    let of_beta = |subject: &str| {
+        let draft = office.beta.draft(subject, &office.audience());
+        draft.claim("scope", "gate").sign()
+    };
+    // Of one server, one for somebody of another tenant, and one for somebody of this tenant.
+    let ben = office.beta.draft("ben", &office.audience());
+    let ben = ben.claim("scope", "gate").claim("roles", json!(["second"]));
+    for (number, token, (who, approver)) in [
+        (1, office.token("alice"), ("pat", office.chief("pat"))),
+        (2, of_beta("alice"), ("ben", ben.sign())),
+    ] {
+        let wish = json!({ "server": "files", "tool": "delete_all" });
+        let asked = office.post("/api/v1/elevations", &token, &wish);
+        office.done(&asked, ("alice", "role:viewer"));
+        let path = format!("/api/v1/elevations/{number}/decision");
+        let yes = json!({ "approve": true });
+        let approved = office.post(&path, &approver, &yes);
+        office.done(&approved, (who, "role:approver"));
+    }
+    let withdraw = |number: u64| {
+        let path = format!("/api/v1/elevations/{number}");
+        office.send(&Request::new("DELETE", &path).token(&of_beta("tess")))
+    };
+    office.refused(&withdraw(1), 404, ("admin.failed", "not_found"));
+    let alice = cleaner(&office, &office.idp, "alice", "files");
+    wait_for("the elevation", || {
+        (alice.send(office.gateway.address).status == 200).then_some(())
+    });
+    office.done(&withdraw(2), ("tess", "role:operator"));
+    let told = office.gateway.expect("elevation.withdrawn", None);
+    assert_eq!(told["detail"]["elevation"], "2", "{told}");
+    assert_eq!(alice.send(office.gateway.address).status, 200);
 }
 
 #[test]

@@ -116,13 +116,18 @@ fn tok_15_the_key_that_wraps_others_is_replaced_by_its_age() {
     let [first] = &wrapping(&gateway)[..] else {
         panic!("{:?}", wrapping(&gateway))
     };
+    // While there are two, somebody else replaces one by the other.
+    let other = key_file(&gateway, "wrapping-0000000000000000.key");
+    std::fs::copy(first, &other).unwrap();
     let before = SystemTime::now() - Duration::from_secs(2 * DAY);
-    File::options()
-        .write(true)
-        .open(first)
-        .unwrap()
-        .set_modified(before)
-        .unwrap();
+    for file in [first, &other] {
+        let file = File::options().write(true).open(file).unwrap();
+        file.set_modified(before).unwrap();
+    }
+    a_while();
+    assert!(gateway.records("key.rewrapped", None).is_empty());
+    assert!(gateway.records("key.overdue", None).is_empty());
+    std::fs::remove_file(other).unwrap();
     let told = gateway.expect("key.rewrapped", None);
     let name = told["detail"]["old"].as_str().unwrap();
     assert_eq!(*first, key_file(&gateway, &format!("wrapping-{name}.key")));

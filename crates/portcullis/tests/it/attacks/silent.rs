@@ -33,7 +33,7 @@ fn refuses(scene: &Scene, server: &Consenting, (event, reason): (&str, &str)) {
 #[test]
 fn tok_15_a_server_that_says_nothing_of_itself_is_signed_in_to_where_that_is_written() {
     for of_authority in [Some(404), None] {
-        let (scene, server) = before(Consenting::silent(404, of_authority), ASSUMED);
+        let (scene, server) = before(Consenting::silent([404, 404], of_authority), ASSUMED);
         connected(&scene);
         works(&scene, "alice");
         asked(&server);
@@ -44,31 +44,37 @@ fn tok_15_a_server_that_says_nothing_of_itself_is_signed_in_to_where_that_is_wri
 
 #[test]
 fn tok_15_nothing_is_assumed_of_a_server_where_nothing_is_written() {
-    let (scene, server) = before(Consenting::silent(404, None), OPEN);
+    let (scene, server) = before(Consenting::silent([404, 404], None), OPEN);
     refuses(&scene, &server, ("oauth.refused", "status"));
 }
 
 #[test]
 fn tok_15_nothing_is_assumed_of_a_server_that_says_anything() {
     // What cannot be had just now is not what is not there.
-    for (of_resource, of_authority) in [(500, None), (403, None), (404, Some(503))] {
+    for (of_resource, of_authority) in [
+        ([500, 500], None),
+        ([403, 403], None),
+        ([403, 404], None),
+        ([404, 500], None),
+        ([404, 404], Some(503)),
+    ] {
         let server = Consenting::silent(of_resource, of_authority);
         let (scene, server) = before(server, ASSUMED);
         refuses(&scene, &server, ("oauth.refused", "status"));
     }
     // What is there counts as it is, and has to be sound.
-    let (scene, server) = before(Consenting::silent(200, None), ASSUMED);
+    let (scene, server) = before(Consenting::silent([200, 200], None), ASSUMED);
     refuses(&scene, &server, ("oauth.metadata_rejected", "malformed"));
     for (name, value, reason) in [
         ("code_challenge_methods_supported", json!(["plain"]), "pkce"),
         ("issuer", json!("https://elsewhere.example"), "issuer"),
     ] {
-        let (scene, server) = before(Consenting::silent(404, None), ASSUMED);
+        let (scene, server) = before(Consenting::silent([404, 404], None), ASSUMED);
         server.authority.says(name, value);
         refuses(&scene, &server, ("oauth.metadata_rejected", reason));
     }
     // A server that names its metadata is none of 2025-03-26, also if there is nothing.
-    let (scene, server) = before(Consenting::silent(404, None), ASSUMED);
+    let (scene, server) = before(Consenting::silent([404, 404], None), ASSUMED);
     let named = server
         .upstream
         .url()

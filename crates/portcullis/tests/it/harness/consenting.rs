@@ -337,16 +337,18 @@ impl Consenting {
         }
     }
 
-    /// A server of 2025-03-26: it says nothing of itself, and is its own authorization server. What it answers where its
-    /// metadata would be, and where its authorization server's would be (the truth, if none).
-    pub(crate) fn silent(of_resource: u16, of_authority: Option<u16>) -> Self {
+    /// A server of 2025-03-26: it says nothing of itself, and is its own authorization server. What it answers at the two
+    /// places where its metadata would be, and where its authorization server's would be (the truth, if none).
+    pub(crate) fn silent([of_path, of_root]: [u16; 2], of_authority: Option<u16>) -> Self {
         let server = Self::start();
         let origin = server.upstream.url().replace("/mcp", "");
         let (own, said) = (server.authority.clone(), Arc::clone(&server.metadata));
         server.upstream.misbehave(move |seen| {
             let path = seen.target.split('?').next().unwrap_or_default();
-            if path.starts_with("/.well-known/oauth-protected-resource") {
-                return Some(Answer::status(of_resource));
+            match path.strip_prefix("/.well-known/oauth-protected-resource") {
+                Some("") => return Some(Answer::status(of_root)),
+                Some(_) => return Some(Answer::status(of_path)),
+                None => {}
             }
             if path.starts_with("/.well-known/")
                 && let Some(status) = of_authority
