@@ -1,6 +1,7 @@
 //! What changed from one version of a definition to the next, as somebody who reviews it wants to read it.
 
-use super::words::{Piece, compare, visible};
+use super::visible::visible;
+use super::words::{Piece, compare};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

@@ -3,12 +3,12 @@
 //! The first line says which format it is. The others stand in the order of server, kind and name, so that the same
 //! definitions always make the same file, and a change of one of them is a change of one line.
 
+use super::visible::escaped_but;
 use super::{Definition, Digest, Kind};
 use crate::protocol::read_strict;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// The largest lock file that is read, in bytes.
 pub const MAX_LOCK_BYTES: usize = 64 << 20;
@@ -152,18 +152,8 @@ fn read_line(text: &str, number: usize) -> Result<(Pinned, Definition), BadLock>
 
 /// The same JSON in ASCII: whoever reviews a change sees what a model would read, hidden characters too.
 fn in_ascii(json: &str) -> String {
-    let mut ascii = String::with_capacity(json.len());
-    for letter in json.chars() {
-        // JSON has control characters in texts only as escapes; DEL is the exception.
-        if letter.is_ascii() && letter != '\u{7f}' {
-            ascii.push(letter);
-            continue;
-        }
-        for unit in letter.encode_utf16(&mut [0; 2]) {
-            let _infallible = write!(ascii, "\\u{unit:04x}");
-        }
-    }
-    ascii
+    // JSON has control characters in texts only as escapes; DEL is the exception.
+    escaped_but(json, |char| char.is_ascii() && char != '\u{7f}')
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod shadow;
 mod definition;
 mod history;
 mod decide;
+mod visible;
 mod words;
 mod diff;
 mod terms;
@@ -29,4 +30,5 @@ pub use history::{Broken, Deed, Event, Head, History, NoDeed, Provenance, Said, 
 pub use news::{News, What};
 pub use pinned::{Page, Pinned, Unapproved};
 pub use terms::{Mode, Terms};
-pub use words::{Piece, visible};
+pub use visible::{escaped, visible};
+pub use words::Piece;

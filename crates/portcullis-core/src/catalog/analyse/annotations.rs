@@ -3,21 +3,9 @@
 use super::{Finding, Rule, Severity, show};
 use serde_json::Value;
 
-const READ_ONLY: Rule = Rule {
-    name: "annotation-read-only",
-    technique: "SAFE-T1001",
-    severity: Severity::Medium,
-};
-const DESTRUCTIVE: Rule = Rule {
-    name: "annotation-not-destructive",
-    technique: "SAFE-T1001",
-    severity: Severity::Medium,
-};
-const CLOSED: Rule = Rule {
-    name: "annotation-closed-world",
-    technique: "SAFE-T1001",
-    severity: Severity::Low,
-};
+const READ_ONLY: Rule = Rule::new("annotation-read-only", "SAFE-T1001", Severity::Medium);
+const DESTRUCTIVE: Rule = Rule::new("annotation-not-destructive", "SAFE-T1001", Severity::Medium);
+const CLOSED: Rule = Rule::new("annotation-closed-world", "SAFE-T1001", Severity::Low);
 
 /// Verbs of tools that change something.
 const WRITES: [&str; 46] = [

@@ -1,5 +1,6 @@
 //! A text as a model understands it: compatibility forms, accents, look-alikes and what is invisible taken away.
 
+use crate::catalog::visible::is_invisible;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -95,17 +96,6 @@ impl Folded {
             self.marks.push((own, original));
         }
     }
-}
-
-/// Whether a character leaves no trace on a screen: zero width, joiners, bidirectional controls, tags,
-/// variation selectors, soft hyphens and fillers.
-pub(super) const fn is_invisible(char: char) -> bool {
-    matches!(char,
-        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The Latin letter or digit that a character of another script cannot be told from.

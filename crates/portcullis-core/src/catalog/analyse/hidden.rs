@@ -1,9 +1,9 @@
 //! What the people who approve a definition do not see, and the model does: invisible and bidirectional characters,
 //! terminal escapes, comments, and white space that pushes text off the screen.
 
-use super::fold::is_invisible;
 use super::places::{Place, Text};
 use super::{Finding, Rule, Severity};
+use crate::catalog::visible::is_invisible;
 
 /// How many spaces in a row push what follows out of sight.
 const MANY_SPACES: usize = 60;
@@ -12,21 +12,13 @@ const MANY_LINES: usize = 8;
 /// How many invisible characters in a row no script needs.
 const MANY_INVISIBLE: usize = 3;
 
-const INVISIBLE: Rule = rule("hidden-invisible", "SAFE-T1402", Severity::High);
-const TAGS: Rule = rule("hidden-tags", "SAFE-T1402", Severity::Critical);
-const BIDI: Rule = rule("hidden-bidi", "SAFE-T1402", Severity::High);
-const TERMINAL: Rule = rule("hidden-terminal", "SAFE-T1402", Severity::High);
-const SPACE: Rule = rule("hidden-space", "SAFE-T1402", Severity::High);
-const COMMENT: Rule = rule("hidden-comment", "SAFE-T1402", Severity::High);
-const STYLE: Rule = rule("hidden-style", "SAFE-T1402", Severity::High);
-
-const fn rule(name: &'static str, technique: &'static str, severity: Severity) -> Rule {
-    Rule {
-        name,
-        technique,
-        severity,
-    }
-}
+const INVISIBLE: Rule = Rule::new("hidden-invisible", "SAFE-T1402", Severity::High);
+const TAGS: Rule = Rule::new("hidden-tags", "SAFE-T1402", Severity::Critical);
+const BIDI: Rule = Rule::new("hidden-bidi", "SAFE-T1402", Severity::High);
+const TERMINAL: Rule = Rule::new("hidden-terminal", "SAFE-T1402", Severity::High);
+const SPACE: Rule = Rule::new("hidden-space", "SAFE-T1402", Severity::High);
+const COMMENT: Rule = Rule::new("hidden-comment", "SAFE-T1402", Severity::High);
+const STYLE: Rule = Rule::new("hidden-style", "SAFE-T1402", Severity::High);
 
 /// Looks for what is hidden in a text.
 pub(super) fn look(text: &Text<'_>, found: &mut Vec<Finding>) {

@@ -22,6 +22,7 @@ mod risk;
 mod speech;
 
 use crate::catalog::Kind;
+use crate::catalog::visible::is_invisible;
 use places::{Collected, Text};
 use serde::Serialize;
 use serde_json::Value;
@@ -98,6 +99,14 @@ struct Rule {
 }
 
 impl Rule {
+    const fn new(name: &'static str, technique: &'static str, severity: Severity) -> Self {
+        Self {
+            name,
+            technique,
+            severity,
+        }
+    }
+
     /// What this rule found in a text, from a byte of it on.
     fn at(self, text: &Text<'_>, from: usize, reason: impl Into<String>) -> Finding {
         self.finding(&text.pointer, show::excerpt(text.said, from), reason)
@@ -144,21 +153,14 @@ pub fn visible(text: &str) -> String {
 
 /// What two names have in common that look the same: the skeleton of Unicode's confusables (UTS #39), without case.
 pub fn skeleton(name: &str) -> String {
-    let shown: String = name
-        .chars()
-        .filter(|char| !fold::is_invisible(*char))
-        .collect();
+    let shown: String = name.chars().filter(|char| !is_invisible(*char)).collect();
     let lower = shown.to_lowercase();
     unicode_security::skeleton(&lower)
         .collect::<String>()
         .to_lowercase()
 }
 
-const TOO_LARGE: Rule = Rule {
-    name: "definition-too-large",
-    technique: "AML.T0029",
-    severity: Severity::High,
-};
+const TOO_LARGE: Rule = Rule::new("definition-too-large", "AML.T0029", Severity::High);
 
 fn bounds(collected: &Collected<'_>, found: &mut Vec<Finding>) {
     if collected.is_cut {

@@ -11,26 +11,10 @@ const MAX_NAME: usize = 128;
 /// The longest name of a parameter that is one and not a sentence.
 const MAX_PARAMETER: usize = 64;
 
-const CHARSET: Rule = Rule {
-    name: "name-charset",
-    technique: "SAFE-T1001",
-    severity: Severity::Low,
-};
-const LENGTH: Rule = Rule {
-    name: "name-length",
-    technique: "SAFE-T1001",
-    severity: Severity::Medium,
-};
-const HOMOGLYPH: Rule = Rule {
-    name: "name-homoglyph",
-    technique: "SAFE-T1004",
-    severity: Severity::High,
-};
-const SENTENCE: Rule = Rule {
-    name: "name-sentence",
-    technique: "SAFE-T1001",
-    severity: Severity::Medium,
-};
+const CHARSET: Rule = Rule::new("name-charset", "SAFE-T1001", Severity::Low);
+const LENGTH: Rule = Rule::new("name-length", "SAFE-T1001", Severity::Medium);
+const HOMOGLYPH: Rule = Rule::new("name-homoglyph", "SAFE-T1004", Severity::High);
+const SENTENCE: Rule = Rule::new("name-sentence", "SAFE-T1001", Severity::Medium);
 
 /// Looks at the names of a definition.
 pub(super) fn look(kind: Kind, collected: &Collected<'_>, found: &mut Vec<Finding>) {

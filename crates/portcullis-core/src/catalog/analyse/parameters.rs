@@ -3,21 +3,9 @@
 use super::{Finding, Rule, Severity, show};
 use serde_json::Value;
 
-const CREDENTIAL: Rule = Rule {
-    name: "parameter-credential",
-    technique: "SAFE-T1502",
-    severity: Severity::Low,
-};
-const SMUGGLING: Rule = Rule {
-    name: "parameter-smuggling",
-    technique: "AML.T0057",
-    severity: Severity::Low,
-};
-const COMMAND: Rule = Rule {
-    name: "parameter-command",
-    technique: "AML.T0053",
-    severity: Severity::Medium,
-};
+const CREDENTIAL: Rule = Rule::new("parameter-credential", "SAFE-T1502", Severity::Low);
+const SMUGGLING: Rule = Rule::new("parameter-smuggling", "AML.T0057", Severity::Low);
+const COMMAND: Rule = Rule::new("parameter-command", "AML.T0053", Severity::Medium);
 
 /// Parts of names of parameters that carry credentials.
 const CREDENTIALS: [&str; 22] = [

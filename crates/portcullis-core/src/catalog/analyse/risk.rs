@@ -184,13 +184,7 @@ pub fn risk(kind: Kind, definition: &Value, findings: &[Finding]) -> Risk {
     if kind == Kind::Tool {
         of_tool(definition, &mut risk);
     }
-    risk.score = risk
-        .factors
-        .iter()
-        .map(|factor| factor.weight)
-        .sum::<u32>()
-        .min(MOST);
-    risk
+    risk.summed()
 }
 
 fn of_tool(definition: &Value, risk: &mut Risk) {
@@ -278,16 +272,16 @@ pub fn server_risk(tools: &[(Risk, Capabilities)]) -> Risk {
             20,
         );
     }
-    risk.score = risk
-        .factors
-        .iter()
-        .map(|factor| factor.weight)
-        .sum::<u32>()
-        .min(MOST);
-    risk
+    risk.summed()
 }
 
 impl Risk {
+    fn summed(mut self) -> Self {
+        let sum: u32 = self.factors.iter().map(|factor| factor.weight).sum();
+        self.score = sum.min(MOST);
+        self
+    }
+
     fn add(&mut self, name: &str, weight: u32) {
         if weight > 0 {
             let name = name.to_owned();

@@ -16,19 +16,11 @@ const MAX_ENUM: usize = 1_000;
 /// The longest pattern.
 const MAX_PATTERN: usize = 1_000;
 
-const BOMB: Rule = rule("schema-bomb", "AML.T0029", Severity::High);
-const REMOTE: Rule = rule("schema-remote-ref", "AML.T0049", Severity::High);
-const HEADER: Rule = rule("schema-header", "SAFE-T1001", Severity::High);
-const SHAPE: Rule = rule("schema-shape", "SAFE-T1001", Severity::Low);
-const PATTERN: Rule = rule("schema-pattern", "AML.T0029", Severity::Medium);
-
-const fn rule(name: &'static str, technique: &'static str, severity: Severity) -> Rule {
-    Rule {
-        name,
-        technique,
-        severity,
-    }
-}
+const BOMB: Rule = Rule::new("schema-bomb", "AML.T0029", Severity::High);
+const REMOTE: Rule = Rule::new("schema-remote-ref", "AML.T0049", Severity::High);
+const HEADER: Rule = Rule::new("schema-header", "SAFE-T1001", Severity::High);
+const SHAPE: Rule = Rule::new("schema-shape", "SAFE-T1001", Severity::Low);
+const PATTERN: Rule = Rule::new("schema-pattern", "AML.T0029", Severity::Medium);
 
 /// Looks at the schemas of a tool.
 pub(super) fn look(definition: &Value, found: &mut Vec<Finding>) {

@@ -1,6 +1,6 @@
 //! A text as it is shown to whoever decides: short, and with what is hidden in it made visible.
 
-use super::fold::is_invisible;
+use crate::catalog::visible;
 use std::fmt::Write as _;
 
 /// The most characters of an excerpt, before those that are hidden are spelled out.
@@ -37,20 +37,11 @@ pub(super) fn excerpt(text: &str, from: usize) -> String {
 
 /// Shows a character, or a run of one kind of white space.
 fn one(shown: &mut String, char: char, run: usize) {
-    let name = match char {
-        '\n' => "\\n".to_owned(),
-        '\t' => "\\t".to_owned(),
-        ' ' => " ".to_owned(),
-        char if is_invisible(char) || char.is_control() || char.is_whitespace() => {
-            format!("⟨U+{:04X}⟩", u32::from(char))
-        }
-        char => char.to_string(),
-    };
     if run > MAX_SPACES {
         let _infallible = write!(shown, "⟨{run} × U+{:04X}⟩", u32::from(char));
     } else {
         for _ in 0..run {
-            shown.push_str(&name);
+            visible::one(shown, char);
         }
     }
 }

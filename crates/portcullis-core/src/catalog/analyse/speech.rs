@@ -43,14 +43,6 @@ enum Scope {
     Window,
 }
 
-const fn rule(name: &'static str, technique: &'static str, severity: Severity) -> Rule {
-    Rule {
-        name,
-        technique,
-        severity,
-    }
-}
-
 const fn one_of(concepts: &[Concept]) -> Ideas {
     Ideas::set(concepts)
 }
@@ -61,14 +53,14 @@ const OUT: Ideas = one_of(&[Send, Put, Url, Email, Encode, Remember]);
 
 const PATTERNS: &[Pattern] = &[
     Pattern {
-        rule: rule("secrecy", "SAFE-T1001", Severity::High),
+        rule: Rule::new("secrecy", "SAFE-T1001", Severity::High),
         scope: Scope::Sentence,
         all: one_of(&[NotTell, User]),
         any: &[],
         reason: "asks that something be kept from the user",
     },
     Pattern {
-        rule: rule("secrecy", "SAFE-T1001", Severity::High),
+        rule: Rule::new("secrecy", "SAFE-T1001", Severity::High),
         scope: Scope::Sentence,
         all: one_of(&[Secretly]),
         any: &[
@@ -79,7 +71,7 @@ const PATTERNS: &[Pattern] = &[
         reason: "asks that something be done in secret",
     },
     Pattern {
-        rule: rule("for-the-model", "SAFE-T1001", Severity::High),
+        rule: Rule::new("for-the-model", "SAFE-T1001", Severity::High),
         scope: Scope::Sentence,
         all: one_of(&[ForModel]),
         any: &[
@@ -89,35 +81,35 @@ const PATTERNS: &[Pattern] = &[
         reason: "speaks to the model and not to whoever reads the description",
     },
     Pattern {
-        rule: rule("override", "AML.T0051", Severity::High),
+        rule: Rule::new("override", "AML.T0051", Severity::High),
         scope: Scope::Sentence,
         all: one_of(&[Override, Rules]),
         any: &[one_of(&[Prior, All, You, Model])],
         reason: "tells the model to set its instructions aside",
     },
     Pattern {
-        rule: rule("override", "AML.T0051", Severity::High),
+        rule: Rule::new("override", "AML.T0051", Severity::High),
         scope: Scope::Sentence,
         all: one_of(&[Override, Request, User]),
         any: &[one_of(&[Call, Send, Put, Read, Refuse])],
         reason: "tells the model to do something else than the user asks for",
     },
     Pattern {
-        rule: rule("instruction-tag", "SAFE-T1001", Severity::High),
+        rule: Rule::new("instruction-tag", "SAFE-T1001", Severity::High),
         scope: Scope::Window,
         all: one_of(&[Tag]),
         any: &[COMMANDED, SENSITIVE, OUT],
         reason: "is marked up as an instruction of the system and speaks of data",
     },
     Pattern {
-        rule: rule("exfiltration", "AML.T0086", Severity::High),
+        rule: Rule::new("exfiltration", "AML.T0086", Severity::High),
         scope: Scope::Window,
         all: one_of(&[Read]),
         any: &[one_of(&[SecretFile, Env, SystemPrompt]), COMMANDED, OUT],
         reason: "tells the model to read something private and hand it on",
     },
     Pattern {
-        rule: rule("exfiltration", "AML.T0086", Severity::High),
+        rule: Rule::new("exfiltration", "AML.T0086", Severity::High),
         scope: Scope::Sentence,
         all: one_of(&[]),
         any: &[
@@ -129,14 +121,14 @@ const PATTERNS: &[Pattern] = &[
         reason: "tells the model to put what it knows where others get it",
     },
     Pattern {
-        rule: rule("secret-path", "SAFE-T1502", Severity::Medium),
+        rule: Rule::new("secret-path", "SAFE-T1502", Severity::Medium),
         scope: Scope::Sentence,
         all: one_of(&[SecretFile]),
         any: &[],
         reason: "names a file that holds secrets",
     },
     Pattern {
-        rule: rule("cross-tool", "SAFE-T1301", Severity::High),
+        rule: Rule::new("cross-tool", "SAFE-T1301", Severity::High),
         scope: Scope::Window,
         all: one_of(&[Must]),
         any: &[
@@ -147,7 +139,7 @@ const PATTERNS: &[Pattern] = &[
         reason: "changes what other tools are called with",
     },
     Pattern {
-        rule: rule("preference", "SAFE-T1001", Severity::High),
+        rule: Rule::new("preference", "SAFE-T1001", Severity::High),
         scope: Scope::Window,
         all: one_of(&[OtherTools]),
         any: &[
@@ -157,7 +149,7 @@ const PATTERNS: &[Pattern] = &[
         reason: "asks to be chosen before other tools",
     },
     Pattern {
-        rule: rule("no-consent", "SAFE-T1001", Severity::High),
+        rule: Rule::new("no-consent", "SAFE-T1001", Severity::High),
         scope: Scope::Window,
         all: one_of(&[NoAsk]),
         any: &[
@@ -167,7 +159,7 @@ const PATTERNS: &[Pattern] = &[
         reason: "asks that the user not be asked",
     },
     Pattern {
-        rule: rule("urgency", "SAFE-T1001", Severity::Low),
+        rule: Rule::new("urgency", "SAFE-T1001", Severity::Low),
         scope: Scope::Window,
         all: one_of(&[Urgent, Else]),
         any: &[one_of(&[Must, You])],
@@ -175,9 +167,9 @@ const PATTERNS: &[Pattern] = &[
     },
 ];
 
-const SPEAKS: Rule = rule("speaks-to-the-model", "SAFE-T1001", Severity::High);
-const ENCODED: Rule = rule("encoded-text", "AML.T0068", Severity::Medium);
-const MISPLACED: Rule = rule("misplaced-instruction", "SAFE-T1001", Severity::High);
+const SPEAKS: Rule = Rule::new("speaks-to-the-model", "SAFE-T1001", Severity::High);
+const ENCODED: Rule = Rule::new("encoded-text", "AML.T0068", Severity::Medium);
+const MISPLACED: Rule = Rule::new("misplaced-instruction", "SAFE-T1001", Severity::High);
 
 /// Reads every text, and what stands in it under an encoding.
 pub(super) fn look(collected: &Collected<'_>, found: &mut Vec<Finding>) {

@@ -12,7 +12,6 @@ mod look;
 mod compare;
 mod report;
 mod machine;
-mod visible;
 
 use super::{Ending, environment, out};
 use anyhow::Context as _;
@@ -20,6 +19,7 @@ use clap::{Args, ValueEnum};
 use finding::{Outcome, Scanned, Severity};
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use portcullis_core::catalog::escaped;
 use portcullis_core::catalog::lock::Lock;
 use report::Paint;
 use std::io::IsTerminal as _;
@@ -202,7 +202,7 @@ impl Scan {
             return Ok(());
         };
         let text = serde_json::to_string_pretty(&value)?;
-        out::print(&(visible::escaped(&text) + "\n"));
+        out::print(&(escaped(&text) + "\n"));
         Ok(())
     }
 }

@@ -1,8 +1,7 @@
 //! The report for people: the servers, then what was found, the gravest first.
 
 use super::finding::{Finding, Outcome, Scanned, Severity};
-use super::visible::shown;
-use portcullis_core::catalog::{Definition, Kind};
+use portcullis_core::catalog::{Definition, Kind, visible};
 use std::fmt::Write as _;
 
 /// The most findings that are told one by one; `--json` tells all.
@@ -43,7 +42,7 @@ impl Paint {
 /// A finding and its server.
 type Of<'a> = (&'a Scanned, &'a Finding);
 
-/// Everything for people. No text of a server or a file reaches the terminal but through [`shown`].
+/// Everything for people. No text of a server or a file reaches the terminal but through [`visible`].
 pub(super) fn text(servers: &[Scanned], paint: Paint) -> String {
     let mut text = table(servers, paint);
     let mut all: Vec<Of<'_>> = servers
@@ -63,8 +62,8 @@ pub(super) fn text(servers: &[Scanned], paint: Paint) -> String {
                 text,
                 "\n{} {}: {}\n",
                 paint.strong("not scanned"),
-                shown(&server.name),
-                shown(why)
+                visible(&server.name),
+                visible(why)
             );
         }
     }
@@ -81,22 +80,22 @@ fn told(number: usize, (server, finding): Of<'_>, paint: Paint) -> String {
         format!(
             "{number}. {severity} {}  {}, {}",
             paint.strong(finding.rule),
-            shown(&server.name),
-            shown(&finding.place())
+            visible(&server.name),
+            visible(&finding.place())
         ),
     ];
     if let Some((_, file)) = &server.source
         && finding.about.is_none()
     {
-        lines.push(format!("   file: {}", shown(&file.display().to_string())));
+        lines.push(format!("   file: {}", visible(&file.display().to_string())));
     }
     if !finding.excerpt.is_empty() {
-        let excerpt = finding.excerpt.lines().map(shown);
+        let excerpt = finding.excerpt.lines().map(visible);
         let excerpt: Vec<String> = excerpt.collect();
         lines.push(format!("   text: {}", excerpt.join("\n         ")));
     }
-    lines.push(format!("   why:  {}", shown(&finding.reason)));
-    lines.push(format!("   do:   {}", shown(&finding.fix)));
+    lines.push(format!("   why:  {}", visible(&finding.reason)));
+    lines.push(format!("   do:   {}", visible(&finding.fix)));
     lines.join("\n") + "\n"
 }
 
@@ -108,9 +107,9 @@ fn table(servers: &[Scanned], paint: Paint) -> String {
         let client = server.source.as_ref().map_or("-", |(client, _)| client);
         let worst = server.worst().map_or("-", Severity::name);
         rows.push([
-            cut(&shown(&server.name)),
+            cut(&visible(&server.name)),
             client.to_owned(),
-            cut(&shown(&server.how)),
+            cut(&visible(&server.how)),
             seen(server),
             worst.to_owned(),
         ]);
