@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis_core::catalog::Kind;
-use portcullis_core::catalog::analyse::{MAX_FINDINGS, analyse, risk};
+use portcullis_core::catalog::analyse::{Finding, MAX_FINDINGS, analyse, risk};
 use serde_json::Value;
 
 fuzz_target!(|text: &str| {
@@ -20,7 +20,7 @@ fuzz_target!(|text: &str| {
             assert!(!finding.reason.is_empty());
             assert!(finding.excerpt.chars().count() <= 4096);
         }
-        let risk = risk(kind, &definition, &found);
+        let risk = risk(kind, &definition, found.iter().map(Finding::rated));
         assert!(risk.score <= 100);
     }
 });

@@ -1,11 +1,13 @@
 //! Does one server pretend to be another, or one tool to be another server's?
 
 use super::Kind;
-use super::analyse::{Finding, Severity, skeleton};
-use std::collections::BTreeMap;
+use super::analyse::{Finding, Severity, excerpt, skeleton};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The most pairs of names that are compared letter by letter.
-const MAX_PAIRS: usize = 2_000_000;
+/// The most pairs of names of a server and others that are compared letter by letter.
+const MAX_PAIRS: usize = 500_000;
+/// How many characters of a name are compared letter by letter.
+const MAX_LETTERS: usize = 128;
 /// The fewest characters of names of which one letter may be another.
 const MIN_ONE: usize = 5;
 /// The fewest characters of names of which two letters may be others.
@@ -26,13 +28,11 @@ pub struct Known<'a> {
     pub names: &'a [(Kind, &'a str)],
 }
 
-/// What a server has that another had before.
+/// What a server has that is like what another one has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shadow {
-    /// The server that had it.
-    pub of: String,
-    /// The name there.
-    pub name: String,
+    /// The definition that it is about, or what the server says of itself.
+    pub about: (Kind, String),
     /// What it is: rule, place and reason.
     pub finding: Finding,
 }
@@ -73,7 +73,8 @@ impl Alike {
     }
 }
 
-/// What of a new server is like what the others have, the gravest first. Work is bounded by `MAX_PAIRS`.
+/// What of a server is like what the others have, the gravest first. Names that are the same, or look so, are always
+/// found; those that a letter or two tell apart among the first `MAX_PAIRS` pairs.
 pub fn shadows(new: &Known<'_>, others: &[Known<'_>]) -> Vec<Shadow> {
     let mut found = Vec::new();
     let mut pairs = 0_usize;
@@ -147,11 +148,11 @@ fn shadow(own: (Kind, &str), theirs: &str, server: &str) -> Shadow {
         technique: "SAFE-T1301",
         severity,
         pointer: "/name".to_owned(),
-        excerpt: super::analyse::visible(name),
+        excerpt: excerpt(name),
         reason,
     };
-    let (of, name) = (server.to_owned(), theirs.to_owned());
-    Shadow { of, name, finding }
+    let about = (kind, name.to_owned());
+    Shadow { about, finding }
 }
 
 /// A server that calls itself like another, or has most of its definitions' names from it.
@@ -160,10 +161,11 @@ fn imitation(new: &Known<'_>, other: &Known<'_>) -> Option<Shadow> {
     let looks = !new.title.is_empty()
         && plain(new.title) != plain(other.title)
         && skeleton(new.title) == skeleton(other.title);
+    let theirs: BTreeSet<&(Kind, &str)> = other.names.iter().collect();
     let common = new
         .names
         .iter()
-        .filter(|name| other.names.contains(name))
+        .filter(|name| theirs.contains(name))
         .count();
     let is_copy = common >= MIN_COMMON && common * 100 >= new.names.len() * COMMON;
     if !(has_title || looks || is_copy) {
@@ -188,11 +190,11 @@ fn imitation(new: &Known<'_>, other: &Known<'_>) -> Option<Shadow> {
         technique: "SAFE-T1004",
         severity,
         pointer: String::new(),
-        excerpt: super::analyse::visible(new.title),
+        excerpt: excerpt(new.title),
         reason,
     };
-    let (of, name) = (other.server.to_owned(), other.title.to_owned());
-    Some(Shadow { of, name, finding })
+    let about = (Kind::Server, String::new());
+    Some(Shadow { about, finding })
 }
 
 /// A name without case and separators.
@@ -216,34 +218,40 @@ fn differs_by_number(one: &str, other: &str) -> bool {
 
 /// How many letters have to be put in, left out, changed or exchanged with the next; at most one more than `most`.
 fn distance(one: &str, other: &str, most: usize) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (
-        one.chars().take(128).collect(),
-        other.chars().take(128).collect(),
-    );
+    let letters = |text: &str| text.chars().take(MAX_LETTERS).collect::<Vec<char>>();
+    let (one, other) = (letters(one), letters(other));
     if one.len().abs_diff(other.len()) > most {
         return most + 1;
     }
+    let far = most + 1;
+    let at = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(far);
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (index, char) in one.iter().enumerate() {
-        let mut next = vec![index + 1];
-        for (place, theirs) in other.iter().enumerate() {
-            let at =
-                |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX / 2);
-            let changed = at(&row, place) + usize::from(char != theirs);
+        let mut next = vec![far; other.len() + 1];
+        if let Some(first) = next.first_mut() {
+            *first = index + 1;
+        }
+        // Whatever is farther from the diagonal than `most` is farther apart than that.
+        let nearby = index.saturating_sub(most)..other.len().min(index + most + 1);
+        for place in nearby {
+            let theirs = other.get(place);
+            let changed = at(&row, place) + usize::from(Some(char) != theirs);
             let mut least = changed
                 .min(at(&row, place + 1) + 1)
                 .min(at(&next, place) + 1);
-            let is_turned = index.checked_sub(1).and_then(|last| one.get(last)) == Some(theirs)
+            let is_turned = index.checked_sub(1).and_then(|last| one.get(last)) == theirs
                 && place.checked_sub(1).and_then(|last| other.get(last)) == Some(char);
             if is_turned {
                 least = least.min(at(&before, place.saturating_sub(1)) + 1);
             }
-            next.push(least);
+            if let Some(cell) = next.get_mut(place + 1) {
+                *cell = least;
+            }
         }
         before = std::mem::replace(&mut row, next);
     }
-    row.last().copied().unwrap_or(0)
+    at(&row, other.len()).min(far)
 }
 
 #[cfg(test)]

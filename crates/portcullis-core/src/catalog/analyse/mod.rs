@@ -90,6 +90,13 @@ pub struct Finding {
     pub reason: String,
 }
 
+impl Finding {
+    /// What it adds to a risk: how grave it is, and the rule.
+    pub const fn rated(&self) -> (Severity, &'static str) {
+        (self.severity, self.rule)
+    }
+}
+
 /// A rule: its name, its technique, and how grave what it finds is.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
@@ -147,12 +154,12 @@ pub fn analyse(kind: Kind, definition: &Value) -> Vec<Finding> {
 }
 
 /// A text as it is shown to whoever decides: short, and with what is hidden in it made visible.
-pub fn visible(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     show::excerpt(text, 0)
 }
 
 /// What two names have in common that look the same: the skeleton of Unicode's confusables (UTS #39), without case.
-pub fn skeleton(name: &str) -> String {
+pub(super) fn skeleton(name: &str) -> String {
     let shown: String = name.chars().filter(|char| !is_invisible(*char)).collect();
     let lower = shown.to_lowercase();
     unicode_security::skeleton(&lower)

@@ -1,10 +1,11 @@
 //! How much harm could a tool do, from 0 to 100, and why?
 
+use super::Severity;
 use super::annotations;
-use super::{Finding, Severity};
 use crate::catalog::Kind;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The most that a score can be.
 const MOST: u32 = 100;
@@ -30,7 +31,7 @@ pub struct Factor {
 }
 
 /// What a tool can do that becomes dangerous together with what others can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Capabilities {
     /// It reads what is private: files, mail, records, secrets.
@@ -45,7 +46,7 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// What these tools can do together.
-    pub fn together(all: impl IntoIterator<Item = Self>) -> Self {
+    fn together(all: impl IntoIterator<Item = Self>) -> Self {
         all.into_iter().fold(Self::default(), |sum, one| Self {
             reads_private: sum.reads_private || one.reads_private,
             sees_untrusted: sum.sees_untrusted || one.sees_untrusted,
@@ -55,7 +56,7 @@ impl Capabilities {
     }
 
     /// Private data, strangers' texts and a way out: whoever writes the texts can have the data.
-    pub const fn is_lethal_trifecta(self) -> bool {
+    const fn is_lethal_trifecta(self) -> bool {
         self.reads_private && self.sees_untrusted && self.sends_out
     }
 }
@@ -158,8 +159,13 @@ pub fn capabilities(definition: &Value) -> Capabilities {
     }
 }
 
-/// The risk of a definition with these findings: the same ones give the same score.
-pub fn risk(kind: Kind, definition: &Value, findings: &[Finding]) -> Risk {
+/// The risk of a definition of which these rules found something: the same ones give the same score.
+pub fn risk<'a>(
+    kind: Kind,
+    definition: &Value,
+    found: impl IntoIterator<Item = (Severity, &'a str)>,
+) -> Risk {
+    let found: BTreeSet<(Severity, &str)> = found.into_iter().collect();
     let mut risk = Risk::default();
     for (severity, weight) in [
         (Severity::Critical, 60),
@@ -167,15 +173,9 @@ pub fn risk(kind: Kind, definition: &Value, findings: &[Finding]) -> Risk {
         (Severity::Medium, 12),
         (Severity::Low, 3),
     ] {
-        let mut rules: Vec<&str> = findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .map(|finding| finding.rule)
-            .collect();
-        rules.sort_unstable();
-        rules.dedup();
         let mut left = weight * MOST_ALIKE;
-        for rule in rules {
+        let rules = found.iter().filter(|(of, _)| *of == severity);
+        for (_, rule) in rules {
             let weight = weight.min(left);
             left -= weight;
             risk.add(rule, weight);
@@ -260,12 +260,12 @@ fn parameter_names(definition: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The risk of a server: that of its riskiest tool, and what its tools can do together.
-pub fn server_risk(tools: &[(Risk, Capabilities)]) -> Risk {
-    let worst = tools.iter().map(|(risk, _)| risk.score).max().unwrap_or(0);
-    let together = Capabilities::together(tools.iter().map(|(_, can)| *can));
+/// The risk of a server: that of the riskiest of what it defines, and what its tools can do together.
+pub fn server_risk(defined: &[(Risk, Capabilities)]) -> Risk {
+    let worst = defined.iter().map(|(risk, _)| risk.score).max();
+    let together = Capabilities::together(defined.iter().map(|(_, can)| *can));
     let mut risk = Risk::default();
-    risk.add("its riskiest tool", worst);
+    risk.add("the riskiest of what it defines", worst.unwrap_or(0));
     if together.is_lethal_trifecta() {
         risk.add(
             "together its tools read private data, see strangers' texts and send out",
@@ -293,11 +293,16 @@ impl Risk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::analyse::analyse;
+    use crate::catalog::analyse::{Finding, analyse};
     use serde_json::json;
 
     fn of(definition: &Value) -> u32 {
-        risk(Kind::Tool, definition, &analyse(Kind::Tool, definition)).score
+        risk(
+            Kind::Tool,
+            definition,
+            analyse(Kind::Tool, definition).iter().map(Finding::rated),
+        )
+        .score
     }
 
     fn tool(name: &str, description: &str, properties: &Value) -> Value {
@@ -382,9 +387,6 @@ mod tests {
             *planted.pointer_mut(pointer).expect(pointer) = value;
             assert!(of(&planted) > plain, "{pointer}");
         }
-        let mut risk = risk(Kind::Tool, &base, &[]);
-        risk.factors.clear();
-        assert_eq!(risk.factors, []);
     }
 
     #[test]
@@ -394,7 +396,7 @@ mod tests {
             "Sends a mail.",
             &json!({ "to": { "type": "string" } }),
         );
-        let risk = risk(Kind::Tool, &definition, &[]);
+        let risk = risk(Kind::Tool, &definition, []);
         assert_eq!(
             risk.factors.iter().map(|factor| factor.weight).sum::<u32>(),
             risk.score
@@ -409,7 +411,7 @@ mod tests {
             tool("read_file", "Reads a file.", &json!({ "path": text })),
             tool("fetch_page", "Fetches a page.", &json!({ "url": text })),
         ];
-        let of = |definition: &Value| (risk(Kind::Tool, definition, &[]), capabilities(definition));
+        let of = |definition: &Value| (risk(Kind::Tool, definition, []), capabilities(definition));
         let alone = server_risk(&[of(&tools[0])]);
         let together = server_risk(&[of(&tools[0]), of(&tools[1])]);
         assert!(together.score >= alone.score + 20, "{alone:?} {together:?}");

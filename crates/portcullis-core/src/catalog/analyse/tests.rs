@@ -267,6 +267,6 @@ proptest! {
         definition["inputSchema"]["properties"][&key] = json!({ "default": text, "$ref": text, "x-mcp-header": text });
         let found = of(&definition);
         prop_assert!(found.len() <= MAX_FINDINGS);
-        prop_assert!(risk(Kind::Tool, &definition, &found).score <= 100);
+        prop_assert!(risk(Kind::Tool, &definition, found.iter().map(Finding::rated)).score <= 100);
     }
 }

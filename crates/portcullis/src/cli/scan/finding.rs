@@ -2,7 +2,6 @@
 
 pub(super) use portcullis_core::catalog::analyse::Severity;
 use portcullis_core::catalog::{Definition, Kind, analyse};
-use std::borrow::Cow;
 
 /// Something that was found at a server, or in a file that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub(super) struct Finding {
     /// Why it matters.
     pub(super) reason: String,
     /// What to do.
-    pub(super) fix: Cow<'static, str>,
+    pub(super) fix: &'static str,
 }
 
 impl Finding {
@@ -34,14 +33,13 @@ impl Finding {
         fix: &'static str,
     ) -> Self {
         Self {
-            rule,
-            technique: "",
-            severity,
-            about: None,
             pointer: pointer.to_owned(),
-            excerpt: excerpt.to_owned(),
-            reason: reason.to_owned(),
-            fix: fix.into(),
+            ..Self::of_server(
+                (rule, severity),
+                None,
+                (reason.to_owned(), excerpt.to_owned()),
+                fix,
+            )
         }
     }
 
@@ -60,7 +58,7 @@ impl Finding {
             pointer: String::new(),
             excerpt,
             reason,
-            fix: fix.into(),
+            fix,
         }
     }
 
@@ -73,15 +71,25 @@ impl Finding {
             Severity::Medium => "read the definition before you use it",
             Severity::Low | Severity::Info => "nothing, if it is what you expect",
         };
+        let about = (definition.kind(), definition.name().to_string());
+        Self::of_analysis(about, said, fix)
+    }
+
+    /// What an analysis says, and what to do.
+    pub(super) fn of_analysis(
+        about: (Kind, String),
+        said: analyse::Finding,
+        fix: &'static str,
+    ) -> Self {
         Self {
-            rule: said.rule,
             technique: said.technique,
-            severity: said.severity,
-            about: Some((definition.kind(), definition.name().to_string())),
             pointer: said.pointer,
-            excerpt: said.excerpt,
-            reason: said.reason,
-            fix: fix.into(),
+            ..Self::of_server(
+                (said.rule, said.severity),
+                Some(about),
+                (said.reason, said.excerpt),
+                fix,
+            )
         }
     }
 

@@ -1,6 +1,7 @@
 //! The report for programs: JSON that stays the same from version to version, and SARIF 2.1.0.
 
 use super::finding::{Finding, Outcome, Scanned, Severity};
+use super::risks::Risks;
 use aws_lc_rs::digest::{SHA256, digest};
 use portcullis_core::catalog::Kind;
 use serde_json::{Map, Value, json};
@@ -25,8 +26,15 @@ fn of_server(server: &Scanned) -> Value {
         Outcome::Failed(why) => ("failed", Some(why)),
         Outcome::Seen(_) => ("seen", None),
     };
-    let definitions = server.definitions().iter().map(|own| {
-        json!({ "kind": own.kind().name(), "name": &**own.name(), "digest": own.digest().to_string() })
+    let risks = Risks::of(server);
+    let defined = risks.iter().flat_map(|risks| &risks.defined);
+    let definitions = defined.map(|(own, risk)| {
+        json!({
+            "kind": own.kind().name(),
+            "name": &**own.name(),
+            "digest": own.digest().to_string(),
+            "risk": risk,
+        })
     });
     let findings = server.findings.iter().map(|finding| {
         let (kind, name) = about(finding);
@@ -49,6 +57,7 @@ fn of_server(server: &Scanned) -> Value {
         "how": server.how,
         "outcome": outcome,
         "reason": reason,
+        "risk": risks.as_ref().map(|risks| &risks.server),
         "definitions": definitions.collect::<Vec<_>>(),
         "findings": findings.collect::<Vec<_>>(),
     })
@@ -81,6 +90,7 @@ pub(super) fn sarif(servers: &[Scanned], folder: &Path) -> Value {
         .flat_map(|server| server.findings.iter().map(move |finding| (server, finding)))
         .map(|of| result(of, &order, folder))
         .collect();
+    let risks = servers.iter().filter_map(risk);
     let failures: Vec<Value> = servers.iter().filter_map(failure).collect();
     json!({
         "$schema": SCHEMA,
@@ -97,6 +107,7 @@ pub(super) fn sarif(servers: &[Scanned], folder: &Path) -> Value {
                 "toolExecutionNotifications": failures,
             }],
             "results": results,
+            "properties": { "servers": risks.collect::<Vec<_>>() },
         }],
     })
 }
@@ -152,6 +163,19 @@ fn result((server, finding): (&Scanned, &Finding), order: &[&str], folder: &Path
             "technique": given(finding.technique),
         },
     })
+}
+
+/// What SARIF has no place for: the risk of a server, and of each of its tools.
+fn risk(server: &Scanned) -> Option<Value> {
+    let risks = Risks::of(server)?;
+    let tools = risks.defined.iter();
+    let tools = tools.filter(|(own, _)| own.kind() == Kind::Tool);
+    let tools = tools.map(|(own, risk)| json!({ "name": &**own.name(), "risk": risk }));
+    Some(json!({
+        "server": server.name,
+        "risk": risks.server,
+        "tools": tools.collect::<Vec<_>>(),
+    }))
 }
 
 fn failure(server: &Scanned) -> Option<Value> {

@@ -10,8 +10,12 @@ mod finding;
 mod client;
 mod look;
 mod compare;
+mod alike;
+mod risks;
 mod report;
 mod machine;
+
+pub(super) use risks::factors;
 
 use super::{Ending, environment, out};
 use anyhow::Context as _;
@@ -140,6 +144,7 @@ impl Scan {
             None => None,
         };
         let mut servers = self.scan(targets)?;
+        alike::tell(&mut servers);
         let changes = before.map(|lock| compare::against(&lock, &servers));
         let is_changed = changes.as_ref().is_some_and(|changes| !changes.is_empty());
         compare::tell(changes.unwrap_or_default(), &mut servers);

@@ -1,11 +1,14 @@
 //! The report for people: the servers, then what was found, the gravest first.
 
 use super::finding::{Finding, Outcome, Scanned, Severity};
+use super::risks::{Risks, factors};
 use portcullis_core::catalog::{Definition, Kind, visible};
 use std::fmt::Write as _;
 
 /// The most findings that are told one by one; `--json` tells all.
 const MAX_TOLD: usize = 100;
+/// The most definitions of a server whose risk is told.
+const MAX_RISKY: usize = 20;
 /// The most characters of a column.
 const MAX_COLUMN: usize = 48;
 
@@ -45,6 +48,9 @@ type Of<'a> = (&'a Scanned, &'a Finding);
 /// Everything for people. No text of a server or a file reaches the terminal but through [`visible`].
 pub(super) fn text(servers: &[Scanned], paint: Paint) -> String {
     let mut text = table(servers, paint);
+    for server in servers {
+        text.push_str(&risky(server, paint));
+    }
     let mut all: Vec<Of<'_>> = servers
         .iter()
         .flat_map(|server| server.findings.iter().map(move |finding| (server, finding)))
@@ -72,6 +78,36 @@ pub(super) fn text(servers: &[Scanned], paint: Paint) -> String {
     text
 }
 
+/// What makes the risk of a server and of what it defines, the riskiest first.
+fn risky(server: &Scanned, paint: Paint) -> String {
+    let Some(mut risks) = Risks::of(server).filter(|risks| risks.server.score > 0) else {
+        return String::new();
+    };
+    risks
+        .defined
+        .sort_by_key(|(_, risk)| std::cmp::Reverse(risk.score));
+    risks.defined.retain(|(_, risk)| risk.score > 0);
+    let mut text = format!(
+        "\n{} {}: {}\n",
+        paint.strong(&format!("risk {}", risks.server.score)),
+        visible(&server.name),
+        factors(&risks.server)
+    );
+    for (own, risk) in risks.defined.iter().take(MAX_RISKY) {
+        let (name, factors) = (visible(own.name()), factors(risk));
+        let _infallible = writeln!(text, "   {} {} {name}: {factors}", risk.score, own.kind());
+    }
+    if let Some(left) = risks
+        .defined
+        .len()
+        .checked_sub(MAX_RISKY)
+        .filter(|left| *left > 0)
+    {
+        let _infallible = writeln!(text, "   and {left} more: --json tells them all");
+    }
+    text
+}
+
 /// One finding: what, where, why, and what to do.
 fn told(number: usize, (server, finding): Of<'_>, paint: Paint) -> String {
     let severity = paint.word(finding.severity);
@@ -95,7 +131,7 @@ fn told(number: usize, (server, finding): Of<'_>, paint: Paint) -> String {
         lines.push(format!("   text: {}", excerpt.join("\n         ")));
     }
     lines.push(format!("   why:  {}", visible(&finding.reason)));
-    lines.push(format!("   do:   {}", visible(&finding.fix)));
+    lines.push(format!("   do:   {}", finding.fix));
     lines.join("\n") + "\n"
 }
 

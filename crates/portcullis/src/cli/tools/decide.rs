@@ -187,9 +187,10 @@ impl Rollback {
     }
 }
 
-type History = Result<portcullis_core::catalog::History, portcullis_core::catalog::Broken>;
+pub(super) type History =
+    Result<portcullis_core::catalog::History, portcullis_core::catalog::Broken>;
 
-fn pending(history: &History) -> Option<Digest> {
+pub(super) fn pending(history: &History) -> Option<Digest> {
     history.as_ref().ok()?.standing().pending()
 }
 

@@ -1,5 +1,6 @@
 //! `portcullis tools diff`.
 
+use super::judged::Judged;
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{change_json, compared, sides};
@@ -45,7 +46,7 @@ impl Diff {
                 "new": new.digest().to_string(),
                 "changes": changes,
             });
-            format!("{told:#}\n")
+            format!("{:#}\n", Judged::of(&new).add_to(told))
         } else {
             text(&thing, (old.as_ref(), &new))
         });
@@ -58,9 +59,10 @@ pub(super) fn text(thing: &Thing, (old, new): (Option<&Definition>, &Definition)
     let was = old.map_or_else(|| "nothing".to_owned(), |old| old.digest().to_string());
     let changes = compared(old, new);
     let mut text = format!(
-        "{}\n- {was}\n+ {}\n",
+        "{}\n- {was}\n+ {}\n{}",
         visible(&thing.to_string()),
-        new.digest()
+        new.digest(),
+        Judged::of(new).text()
     );
     if changes.is_empty() {
         text.push_str("nothing changed\n");

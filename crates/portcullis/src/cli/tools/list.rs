@@ -1,5 +1,7 @@
 //! `portcullis tools list`.
 
+use super::decide::pending;
+use super::judged::Judged;
 use super::place::within;
 use super::{Ending, out};
 use crate::cataloguing::{Known, json_of, state};
@@ -24,18 +26,28 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let mut all = within(&self.place, async |catalog, _| {
-            Ok(catalog.histories(self.server.clone()).await?)
+        let all = within(&self.place, async |catalog, _| {
+            let mut known = catalog.histories(self.server.clone()).await?;
+            known.retain(|(_, history)| !self.pending || pending(history).is_some());
+            let mut all = Vec::new();
+            for (thing, history) in known {
+                let waits = match pending(&history) {
+                    Some(digest) => catalog.text(thing.kind, digest).await?,
+                    None => None,
+                };
+                all.push(((thing, history), waits.as_ref().map(Judged::of)));
+            }
+            Ok(all)
         })?;
-        if self.pending {
-            all.retain(|(_, history)| {
-                let history = history.as_ref();
-                history.is_ok_and(|history| history.standing().pending().is_some())
-            });
-        }
         out::print(&if self.json {
-            let all: Vec<Value> = all.iter().map(json_of).collect();
-            format!("{:#}\n", Value::from(all))
+            let all = all.iter().map(|(known, judged)| {
+                let told = json_of(known);
+                match judged {
+                    Some(judged) => judged.add_to(told),
+                    None => told,
+                }
+            });
+            format!("{:#}\n", Value::from(all.collect::<Vec<_>>()))
         } else {
             all.iter().map(line).collect()
         });
@@ -43,16 +55,19 @@ impl List {
     }
 }
 
-fn line(known: &Known) -> String {
-    let (thing, history) = known;
+fn line(((thing, history), judged): &(Known, Option<Judged>)) -> String {
     let digest = history.as_ref().ok().and_then(|history| {
         let standing = history.standing();
         standing.pending().or(standing.approved)
     });
     let digest = digest.map(|digest| digest.to_string()).unwrap_or_default();
+    let risk = judged
+        .as_ref()
+        .map(|judged| format!(" risk {}", judged.risk.score));
+    let risk = risk.unwrap_or_default();
     let (state, kind) = (state(history), thing.kind.name());
     format!(
-        "{state:<9} {kind:<8} {} {} {digest}\n",
+        "{state:<9} {kind:<8} {} {} {digest}{risk}\n",
         visible(&thing.server),
         visible(&thing.name)
     )

@@ -3,6 +3,7 @@
 //! These write to the database; a running gateway notices within a second, and records what was decided.
 
 mod place;
+mod judged;
 mod list;
 mod show;
 mod diff;

@@ -1,5 +1,6 @@
 //! `portcullis tools show`.
 
+use super::judged::Judged;
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{json_of, sides, state};
@@ -30,19 +31,21 @@ impl Show {
             Ok((known, shown))
         })?;
         let value: Value = serde_json::from_str(shown.canonical())?;
+        let judged = Judged::of(&shown);
         out::print(&if self.json {
             let mut told = json_of(&known);
             if let Some(told) = told.as_object_mut() {
                 told.insert("digest".to_owned(), json!(shown.digest().to_string()));
                 told.insert("definition".to_owned(), value);
             }
-            format!("{told:#}\n")
+            format!("{:#}\n", judged.add_to(told))
         } else {
             let text = format!("{value:#}");
             let lines: Vec<String> = text.lines().map(|line| visible(line) + "\n").collect();
             let what = visible(&known.0.to_string());
             let (state, digest) = (state(&known.1), shown.digest());
-            format!("{what}: {state}\n{digest}\n{}", lines.concat())
+            let judged = judged.text();
+            format!("{what}: {state}\n{digest}\n{judged}{}", lines.concat())
         });
         Ok(Ending::Good)
     }

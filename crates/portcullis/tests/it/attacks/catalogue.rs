@@ -168,6 +168,8 @@ fn dyn_01_a_change_is_read_as_a_review_and_approved_by_its_digest_alone() {
         "`readOnlyHint` no longer said",
         "two⟨U+200B⟩",
         "⟨U+001B⟩[8mRead",
+        "high hidden-terminal /description: ",
+        "hidden-terminal 40",
     ] {
         assert!(shown.contains(said), "{said}: {shown}");
     }
@@ -181,6 +183,9 @@ fn dyn_01_a_change_is_read_as_a_review_and_approved_by_its_digest_alone() {
         all.iter()
             .all(|text| !text.contains(['\u{1b}', '\u{200b}']))
     );
+    // What waits has its risk beside it, what is served has none to decide about.
+    let risk = |listed: &Value| listed[0]["risk"]["score"].as_u64();
+    assert!(risk(&scene.json(&["list"])) >= Some(40));
     // What was looked at is not what is there any more.
     let refused = scene.refused(&["approve", "calc", "add", "--digest", &first]);
     assert!(refused.contains(&second), "{refused}");
@@ -192,7 +197,9 @@ fn dyn_01_a_change_is_read_as_a_review_and_approved_by_its_digest_alone() {
     assert_eq!(scene.json(&["list"])[0]["state"], "held");
     // The benign twin: what somebody has read may be served.
     scene.done(&["approve", "calc", "add", "--yes"]);
-    assert_eq!(scene.json(&["list"])[0]["approved"], second);
+    let listed = scene.json(&["list"]);
+    assert_eq!(listed[0]["approved"], second);
+    assert_eq!(risk(&listed), None);
 }
 
 #[test]

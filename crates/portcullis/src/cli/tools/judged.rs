@@ -1,0 +1,54 @@
+//! What the analysis says of a version, for whoever decides about it.
+
+use crate::cli::scan::factors;
+use portcullis_core::catalog::analyse::{Finding, Risk, analyse, risk};
+use portcullis_core::catalog::{Definition, visible};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// What was found in a definition, and its risk.
+pub(super) struct Judged {
+    findings: Vec<Finding>,
+    pub(super) risk: Risk,
+}
+
+impl Judged {
+    pub(super) fn of(definition: &Definition) -> Self {
+        let value: Value = serde_json::from_str(definition.canonical()).unwrap_or_default();
+        let findings = analyse(definition.kind(), &value);
+        let risk = risk(
+            definition.kind(),
+            &value,
+            findings.iter().map(Finding::rated),
+        );
+        Self { findings, risk }
+    }
+
+    /// Adds both to what is told of the definition in JSON.
+    pub(super) fn add_to(&self, mut told: Value) -> Value {
+        if let Some(told) = told.as_object_mut() {
+            told.insert("risk".to_owned(), json!(self.risk));
+            told.insert("findings".to_owned(), json!(self.findings));
+        }
+        told
+    }
+
+    /// The same to be read, the gravest first.
+    pub(super) fn text(&self) -> String {
+        let factors = factors(&self.risk);
+        let factors = Some(factors).filter(|factors| !factors.is_empty());
+        let factors = factors.map(|factors| format!(": {factors}"));
+        let mut text = format!("risk {}{}\n", self.risk.score, factors.unwrap_or_default());
+        for found in &self.findings {
+            let (severity, rule) = (found.severity, found.rule);
+            let place = visible(&found.pointer);
+            let reason = visible(&found.reason);
+            let _infallible = write!(
+                text,
+                "{severity} {rule} {place}: {reason}\n    {}\n",
+                found.excerpt
+            );
+        }
+        text
+    }
+}
