@@ -125,8 +125,8 @@ impl Forbidden {
             | Self::Beyond { rule }
             | Self::Rule { rule }
             | Self::UnknownGroups { rule } => Some(rule),
+            Self::StepUp { detail, .. } => detail.rule.as_deref(),
             Self::Scope { .. }
-            | Self::StepUp { .. }
             | Self::Approval(_)
             | Self::NoRule
             | Self::Indeterminate

@@ -1,7 +1,7 @@
 //! What one server asks for besides policies: scopes, and how its callers have authenticated.
 
 use super::policy::{Policy, Question};
-use super::{Forbidden, StepUp, Strengths};
+use super::{Forbidden, StepUp, Strength, Strengths};
 use crate::authenticate::{Principal, Resource};
 use crate::protocol::Target;
 use crate::time::Timestamp;
@@ -55,8 +55,9 @@ impl Gate {
         scopes
     }
 
-    /// What was denied although a policy would permit it with more scopes: then it says which (AUTH-10, TOK-10).
-    pub(super) fn or_scopes(
+    /// What was denied although a policy would permit it after a better login, or with more scopes: then it says so, and
+    /// which (AUTH-05, AUTH-10, TOK-10).
+    pub(super) fn or_more(
         &self,
         why: Forbidden,
         policy: &Policy,
@@ -80,6 +81,9 @@ impl Gate {
             | Forbidden::Indeterminate
             | Forbidden::Method => return why,
         }
+        if let Some(step_up) = self.step_up(policy, question, (principal, target)) {
+            return step_up;
+        }
         let missing = policy.missing_scopes(question);
         if missing.is_empty() {
             return why;
@@ -88,6 +92,43 @@ impl Gate {
         required.extend(missing);
         Forbidden::Scope {
             required,
+            held: principal.named_scopes(),
+        }
+    }
+
+    /// The login that rules ask for, unless the caller's is that good already: then another would not help.
+    fn step_up(
+        &self,
+        policy: &Policy,
+        question: &Question<'_>,
+        (principal, target): (&Principal, &Target),
+    ) -> Option<Forbidden> {
+        let (required, rule) = policy.step_up(question, self.strengths.of(target))?;
+        let now = Timestamp::from_seconds(u64::try_from(question.time).ok()?);
+        let lack = required.check(&principal.authentication, now).err()?;
+        let detail = StepUp {
+            rule: Some(rule),
+            ..self.lacking(principal, target, (required, now))
+        };
+        Some(Forbidden::StepUp {
+            lack,
+            detail: Box::new(detail),
+        })
+    }
+
+    fn lacking(
+        &self,
+        principal: &Principal,
+        target: &Target,
+        (required, now): (Strength, Timestamp),
+    ) -> StepUp {
+        let seen = &principal.authentication;
+        StepUp {
+            seen: seen.clone(),
+            age: seen.age(now),
+            required,
+            rule: None,
+            scopes: self.scopes(target),
             held: principal.named_scopes(),
         }
     }
@@ -105,13 +146,7 @@ impl Gate {
         let (required, seen) = (self.strengths.of(target), &principal.authentication);
         required.check(seen, now).map_err(|lack| Forbidden::StepUp {
             lack,
-            detail: Box::new(StepUp {
-                seen: seen.clone(),
-                age: seen.age(now),
-                required: required.clone(),
-                scopes: self.scopes(target),
-                held: principal.named_scopes(),
-            }),
+            detail: Box::new(self.lacking(principal, target, (required.clone(), now))),
         })
     }
 

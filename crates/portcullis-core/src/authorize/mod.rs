@@ -93,7 +93,7 @@ pub fn decide(
             rule: MEMBERS_DECIDE.to_owned(),
         });
     }
-    let parts = permit_subscriptions(policy, &session, &call, circumstances)?;
+    let parts = permit_subscriptions((policy, gate), &session, &call, circumstances)?;
     let asked = Asked {
         action,
         target: call.target(),
@@ -107,7 +107,7 @@ pub fn decide(
     let question = question(session.principal(), session.server(), &asked, circumstances);
     let rule = ask(policy, &question).map_err(|why| {
         let whose = (session.principal(), call.target());
-        gate.or_scopes(why, policy, &question, whose)
+        gate.or_more(why, policy, &question, whose)
     })?;
     Ok(Permit {
         session,
@@ -163,7 +163,7 @@ pub(crate) fn looked_at(
 
 /// One `subscriptions/listen` watches many resources: each is decided about as if it were read.
 fn permit_subscriptions(
-    policy: &Policy,
+    (policy, gate): (&Policy, &Gate),
     session: &Session,
     call: &Call,
     circumstances: Circumstances<'_>,
@@ -174,14 +174,17 @@ fn permit_subscriptions(
     }
     let filter = Filter::of(call).ok_or(Forbidden::Indeterminate)?;
     for uri in filter.resource_subscriptions {
+        let target = Target::Resource(uri.into());
         let asked = Asked {
             action: Action::ReadResource,
-            target: &Target::Resource(uri.into()),
+            target: &target,
             arguments: None,
             era: call.revision().name(),
         };
         let question = question(session.principal(), session.server(), &asked, circumstances);
-        rules.insert(ask(policy, &question)?);
+        let whose = (session.principal(), &target);
+        let rule = ask(policy, &question);
+        rules.insert(rule.map_err(|why| gate.or_more(why, policy, &question, whose))?);
     }
     Ok(rules)
 }
@@ -218,7 +221,7 @@ pub fn decide_use(
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
     let whose = (session.principal(), &Target::Server);
-    ask(policy, &question).map_err(|why| gate.or_scopes(why, policy, &question, whose))
+    ask(policy, &question).map_err(|why| gate.or_more(why, policy, &question, whose))
 }
 
 /// Decides about a request of the server's to the client (`sampling`, `elicitation`, `roots`).

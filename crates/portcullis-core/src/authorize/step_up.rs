@@ -50,6 +50,8 @@ pub struct StepUp {
     pub age: Option<Duration>,
     /// All that the call needs of it.
     pub required: Strength,
+    /// The rules that need it, where it is not the configuration.
+    pub rule: Option<String>,
     /// The scopes that the call needs too.
     pub scopes: Vec<String>,
     /// The scopes that the token names.
@@ -82,6 +84,60 @@ impl Strength {
             Some(most) if seen.age(now).is_none_or(|age| age > most) => Err(Lack::Age),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// What meets both; `None` if nothing does. Of the classes that both accept, the order is the other's.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let mut classes = other.classes.clone();
+        if classes.is_empty() {
+            classes.clone_from(&self.classes);
+        } else if !self.classes.is_empty() {
+            classes.retain(|class| self.classes.contains(class));
+            if classes.is_empty() {
+                return None;
+            }
+        }
+        let mut methods = [&*self.methods, &*other.methods].concat();
+        methods.sort();
+        methods.dedup();
+        Some(Self {
+            classes,
+            methods,
+            max_age: self.max_age.into_iter().chain(other.max_age).min(),
+        })
+    }
+
+    /// Whether it can stand in a quoted text between spaces (RFC 9470 section 3, RFC 9110 section 5.6.4).
+    pub fn is_value(text: &str) -> bool {
+        let is_inside = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        !text.is_empty() && text.bytes().all(is_inside)
+    }
+
+    /// The logins that are just good enough, one for each class that is accepted; what is not asked for is as was seen.
+    pub(super) fn just_met(
+        &self,
+        seen: &Authentication,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Authentication> {
+        // Rules count whole seconds, and some say `<`.
+        let oldest = |age: Duration| {
+            now.seconds()
+                .saturating_sub(age.as_secs().saturating_sub(1))
+        };
+        let time = self.max_age.map(oldest).map(Timestamp::from_seconds);
+        let methods = Some(self.methods.clone()).filter(|methods| !methods.is_empty());
+        let login = Authentication {
+            class: seen.class.clone(),
+            methods: methods.or_else(|| seen.methods.clone()),
+            time: time.or(seen.time),
+        };
+        let as_seen = self.classes.is_empty().then(|| login.clone());
+        let classes = self.classes.clone().into_iter();
+        let others = classes.map(move |class| Authentication {
+            class: Some(class),
+            ..login.clone()
+        });
+        as_seen.into_iter().chain(others)
     }
 
     /// When the authentication will be too old for this; `None` if it never will.

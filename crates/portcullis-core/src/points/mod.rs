@@ -201,7 +201,7 @@ pub const POINTS: [Point; 36] = [
     Point {
         id: "step_up",
         decides: "whether the login behind a token is strong and recent enough",
-        inputs: &["acr", "amr", "auth_time", "target", "time"],
+        inputs: &["acr", "amr", "auth_time", "target", "time", "rules"],
         room: CORE,
         events: &["authn.step_up_required"],
     },
@@ -415,6 +415,7 @@ mod tests {
             seen: Authentication::default(),
             age: None,
             required: Strength::default(),
+            rule: None,
             scopes: Vec::new(),
             held: Vec::new(),
         };

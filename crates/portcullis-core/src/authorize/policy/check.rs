@@ -1,8 +1,9 @@
 //! Reads the sources, and collects what is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::authenticate::DeclaredClaim;
+use crate::authorize::Strength;
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
     Entities, EntityUid, ParseErrors, Policy as Cedar, PolicyId, PolicySet, Schema,
@@ -35,6 +36,8 @@ pub(super) struct Check<'c> {
     /// Names of rules: the audit record knows a rule by nothing else.
     rules: BTreeSet<String>,
     pub(super) policies: Vec<Checked>,
+    /// What rules ask for of the login, by their names.
+    pub(super) step_ups: BTreeMap<String, Strength>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -54,6 +57,7 @@ impl<'c> Check<'c> {
             claims: claims.collect(),
             rules: BTreeSet::new(),
             policies: Vec::new(),
+            step_ups: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -179,6 +183,11 @@ impl<'c> Check<'c> {
             return Err(Problem::new(source, format!("there is no {unknown}"))
                 .hint("claims are declared under [issuers.NAME.claims]"));
         }
+        let asked = super::step_up::asked(&policy, &json);
+        let asked = asked.map_err(|bad| Problem::new(source, bad.to_string()).hint(bad.hint()))?;
+        let rule: &str = policy.id().as_ref();
+        self.step_ups
+            .extend(asked.map(|strength| (rule.to_owned(), strength)));
         self.policies.push(Checked { policy, json });
         Ok(())
     }

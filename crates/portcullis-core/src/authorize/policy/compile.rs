@@ -1,8 +1,9 @@
 //! From the sources of policies to the index that is evaluated, or to all that is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
+use crate::authorize::Strength;
 use crate::hexadecimal::hexadecimal;
 use cedar_policy::{Entities, Policy as Cedar, Schema};
 
@@ -38,6 +39,8 @@ pub(super) struct Compiled {
     pub(super) rules: BTreeSet<String>,
     /// The grants that end, with the seconds since 1970.
     pub(super) ends: Vec<(String, i64)>,
+    /// What rules ask for of the login of whom they deny.
+    pub(super) step_ups: BTreeMap<String, Strength>,
     /// The rules that a review holds back.
     pub(super) held: Vec<(String, Held)>,
     pub(super) text: String,
@@ -62,7 +65,7 @@ pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
     }
     let ends = sources.grants.iter();
     let ends = ends.filter_map(|grant| Some((grant.rule(), grant.until?)));
-    let (policies, problems) = (check.policies, check.problems);
+    let (policies, problems, step_ups) = (check.policies, check.problems, check.step_ups);
     if !problems.is_empty() {
         return Err(PolicyError { problems });
     }
@@ -73,6 +76,7 @@ pub(super) fn compile(sources: &Sources<'_>) -> Result<Compiled, PolicyError> {
         ends: ends.collect(),
         hash: hash(&[&schema_text, &declared, &compiled.text]),
         zones: sources.zones.to_vec(),
+        step_ups,
         held: held::back(sources.grants),
         ..compiled
     })
@@ -112,6 +116,7 @@ fn assemble(
         reads,
         rules,
         ends: Vec::new(),
+        step_ups: BTreeMap::new(),
         held: Vec::new(),
         text,
     })

@@ -231,6 +231,11 @@ impl Rules {
         Ok(self.set.add(policy)?)
     }
 
+    /// The rules of which something is left to evaluate.
+    pub(super) fn conditional(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(|named| named.rule.as_str())
+    }
+
     /// The name that the audit record has for a policy that was evaluated.
     pub(super) fn name(&self, id: &PolicyId) -> Option<&Named> {
         self.names.get(id)

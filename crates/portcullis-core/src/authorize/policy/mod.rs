@@ -26,6 +26,7 @@ mod facts;
 mod arguments;
 mod visible;
 mod scopes;
+mod step_up;
 mod declared;
 mod known;
 mod told;

@@ -25,37 +25,24 @@ pub(super) fn step_up(
     let max_age = raw
         .max_age
         .map(|span| desk.span(&place.key("max_age"), Some(span), &bounds::MAX_AGE));
-    let mut classes = if raw.acr.is_empty() {
-        server.classes.clone()
-    } else {
-        raw.acr
+    let own = Strength {
+        classes: raw.acr,
+        methods: raw.amr,
+        max_age,
     };
-    if !server.classes.is_empty() {
-        classes.retain(|class| server.classes.contains(class));
-        if classes.is_empty() {
-            desk.refuse_with(
-                &place.key("acr"),
-                "the server accepts none of these: no token could satisfy both",
-                "name values here that the server accepts too",
-            );
-        }
-    }
-    let mut methods = server.methods.clone();
-    methods.extend(raw.amr);
-    methods.sort();
-    methods.dedup();
-    Strength {
-        classes,
-        methods,
-        max_age: max_age.into_iter().chain(server.max_age).min(),
-    }
+    server.and(&own).unwrap_or_else(|| {
+        desk.refuse_with(
+            &place.key("acr"),
+            "the server accepts none of these: no token could satisfy both",
+            "name values here that the server accepts too",
+        );
+        own
+    })
 }
 
-/// Values stand in a quoted text between spaces (RFC 9470 section 3, RFC 9110 section 5.6.4).
 fn values(desk: &mut Desk<'_>, place: &Place, values: &[String]) {
     for (index, value) in values.iter().enumerate() {
-        let is_inside = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        if value.is_empty() || !value.bytes().all(is_inside) {
+        if !Strength::is_value(value) {
             desk.refuse_with(
                 &place.at(index),
                 "not a value of this claim",

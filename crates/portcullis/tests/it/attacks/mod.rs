@@ -32,6 +32,7 @@ mod scheduled;
 mod silent;
 mod scope;
 mod step_up;
+mod stepped;
 mod revocation;
 mod signals;
 mod feed;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::authenticate::{ClaimKind, ClaimPath, DeclaredClaim};
+use crate::authorize::Strength;
 use crate::time::Timestamp;
 
 const RULES: &str = r#"
@@ -289,4 +290,86 @@ fn siem_04_tells_what_the_rules_that_concern_a_call_look_at() {
     assert_eq!(told("pay"), format!(r#"acr=gold; amr=["pwd"]; {claims}"#));
     assert_eq!(told("export"), format!("zones=home people; {claims}"));
     assert_eq!(told("read"), claims);
+}
+
+const ASKING: &str = r#"
+@id("base") permit (principal, action == Action::"tools/call", resource)
+unless { resource == Tool::"notes__pay" };
+@id("fresh") @step_up("max_age=300")
+forbid (principal, action == Action::"tools/call", resource == Tool::"notes__write")
+unless { context has auth_age && context.auth_age < 300 };
+@id("gold") @step_up("acr=gold silver; max_age=600")
+forbid (principal in Role::"admin", action == Action::"tools/call", resource == Tool::"notes__write")
+unless { context has acr && ["gold", "silver"].contains(context.acr) && context has auth_age && context.auth_age <= 600 };
+@id("plain") forbid (principal in Role::"guest", action == Action::"tools/call", resource == Tool::"notes__write");
+@id("pays") @step_up("acr=gold")
+permit (principal, action == Action::"tools/call", resource == Tool::"notes__pay")
+when { context has acr && context.acr == "gold" };
+@id("two") @step_up("acr=gold tin")
+forbid (principal, action == Action::"tools/call", resource == Tool::"notes__two")
+unless { context has acr && context.acr == "gold" };
+"#;
+
+fn asked_for(caller: &Caller, tool: &str, anyway: &Strength) -> Option<String> {
+    let policy = cedar(ASKING);
+    let question = caller.calls(tool, "{}");
+    assert!(policy.decide(&question).is_err(), "{tool}");
+    let asked = policy.step_up(&question, anyway);
+    asked.map(|(strength, rule)| format!("{rule}: {strength}"))
+}
+
+#[test]
+fn auth_05_a_rule_says_which_login_it_wants_and_only_where_that_would_help() {
+    let none = Strength::default();
+    let asks = |caller: &Caller, tool| asked_for(caller, tool, &none);
+    assert_eq!(
+        asks(&alice(), "write").as_deref(),
+        Some("fresh: max_age=300")
+    );
+    assert_eq!(
+        asks(&alice().role("admin"), "write").as_deref(),
+        Some("fresh, gold: acr=gold silver; max_age=300")
+    );
+    assert_eq!(asks(&alice(), "pay").as_deref(), Some("pays: acr=gold"));
+    // A rule without an annotation forbids too; one of the logins that would be asked for would not do; nor do both.
+    assert_eq!(asks(&alice().role("guest"), "write"), None);
+    assert_eq!(asks(&alice(), "two"), None);
+    let tin = Strength {
+        classes: vec!["tin".to_owned()],
+        ..Strength::default()
+    };
+    assert_eq!(asked_for(&alice().role("admin"), "write", &tin), None);
+    // What is needed anyway is asked for with it.
+    assert_eq!(
+        asked_for(&alice(), "write", &tin).as_deref(),
+        Some("fresh: acr=tin; max_age=300")
+    );
+}
+
+#[test]
+fn auth_05_an_annotation_changes_no_decision() {
+    let (asking, bare) = (cedar(ASKING), {
+        let lines = ASKING
+            .lines()
+            .map(|line| match line.split_once("@step_up") {
+                Some((before, _)) => before,
+                None => line,
+            });
+        cedar(&lines.collect::<Vec<_>>().join("\n"))
+    });
+    let logins = [None, Some("gold"), Some("silver"), Some("tin")]
+        .into_iter()
+        .flat_map(|class| [None, Some(10_u64), Some(299), Some(601)].map(|age| (class, age)));
+    for ((class, age), role) in
+        logins.flat_map(|login| ["admin", "guest", "user"].map(|role| (login, role)))
+    {
+        let mut caller = alice().role(role);
+        caller.login.class = class.map(str::to_owned);
+        let now = u64::try_from(NOW).unwrap();
+        caller.login.time = age.map(|age| Timestamp::from_seconds(now - age));
+        for tool in ["write", "pay", "two", "read"] {
+            let question = caller.calls(tool, "{}");
+            assert_eq!(asking.decide(&question), bare.decide(&question));
+        }
+    }
 }

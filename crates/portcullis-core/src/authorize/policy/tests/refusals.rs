@@ -184,3 +184,26 @@ fn who_is_parsed_strictly() {
         assert_eq!(text.parse(), expected, "{text}");
     }
 }
+
+#[test]
+fn auth_05_refuses_a_step_up_that_cannot_be_asked_for_or_cannot_help() {
+    let file = |annotation: &str, condition: &str| {
+        format!(
+            "permit (principal, action, resource);\n{annotation}\nforbid (principal, action, resource) {condition};"
+        )
+    };
+    let fresh = "unless { context has auth_age && context.auth_age <= 300 }";
+    for annotation in [
+        "@step_up",
+        "@step_up(\"loa=3\")",
+        "@step_up(\"max_age=5m\")",
+    ] {
+        check(&file(annotation, fresh), (2, 1), "@step_up");
+    }
+    let useless = file(
+        "@step_up(\"max_age=300\")",
+        "unless { context.era == \"\" }",
+    );
+    check(&useless, (2, 1), "context.auth_age");
+    cedar(&file("@step_up(\"max_age=300\")", fresh));
+}
