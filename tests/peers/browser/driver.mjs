@@ -4,9 +4,10 @@
 //   open {script, dark, width, height}     a profile with a page, gives its number; with `profile`, another tab of that
 //   goto {url}                             gives {status, headers, url}; answers of redirects are left out
 //   click {selector} | fill {selector, value} | press {key} | wait {selector} | arrive {path}
-//   text {} | html {} | url {} | cookies {} | evaluate {expression}
+//   text {} | html {} | url {} | cookies {} | forget {} | evaluate {expression}
 //   focused {}                             what has the keyboard: {tag, name, outline}
 //   said {}                                what the page complained about since it was asked last
+//   catch {path} | caught {}               the next way to that path is not taken; gives where it would have led
 //   shot {file} | axe {} | passkey {}      `axe` gives what is wrong for those who cannot see; `passkey` plugs in an authenticator
 //   close {}
 import { readFileSync } from 'node:fs';
@@ -70,6 +71,7 @@ const COMMANDS = {
   html: (_, { page }) => page.content(),
   url: (_, { page }) => page.url(),
   cookies: (_, { context }) => context.cookies(),
+  forget: (_, { context }) => context.clearCookies(),
   evaluate: ({ expression }, { page }) => page.evaluate(expression),
   focused: (_, { page }) => page.evaluate(() => {
     const now = document.activeElement;
@@ -81,6 +83,17 @@ const COMMANDS = {
     };
   }),
   said: (_, { said }) => said.splice(0),
+  // Redirects too, which Playwright's own routes do not see.
+  async catch({ path }, profile) {
+    const session = await profile.context.newCDPSession(profile.page);
+    await session.send('Fetch.enable', { patterns: [{ urlPattern: `*${path}*` }] });
+    profile.caught = new Promise((resolve) => session.once('Fetch.requestPaused', async ({ requestId, request }) => {
+      await session.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' });
+      await session.send('Fetch.disable');
+      resolve(request.url);
+    }));
+  },
+  caught: (_, { caught }) => caught,
   shot: ({ file }, { page }) => page.screenshot({ path: file, fullPage: true }).then(() => undefined),
   async axe(_, { page }) {
     await page.evaluate(axe);

@@ -14,8 +14,8 @@ const SCHEMAS = { 'elicitation/create': ElicitRequestSchema, 'sampling/createMes
 const chosen = task();
 if (chosen.era === 'modern') usage('this SDK has only the legacy era');
 const { asked, capabilities, handlers } = answers(chosen.can);
-const { url, requestInit, signsIn, stdio } = chosen;
-const authProvider = signsIn ? await signIn(attempt) : undefined;
+const { url, requestInit, signsIn, known, stdio } = chosen;
+const authProvider = signsIn ? await signIn(attempt, known) : undefined;
 const transport = stdio ? new StdioClientTransport(stdio) : new StreamableHTTPClientTransport(url, { requestInit, authProvider });
 
 // The SDK tells the transport, not the caller, which version was agreed on.

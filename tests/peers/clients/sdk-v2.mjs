@@ -9,8 +9,8 @@ const MODES = { auto: 'auto', legacy: 'legacy', modern: { pin: '2026-07-28' } };
 
 const chosen = task();
 const { asked, capabilities, handlers } = answers(chosen.can);
-const { url, requestInit, signsIn, stdio } = chosen;
-const authProvider = signsIn ? await signIn(attempt) : undefined;
+const { url, requestInit, signsIn, known, stdio } = chosen;
+const authProvider = signsIn ? await signIn(attempt, known) : undefined;
 const transport = stdio ? new StdioClientTransport(stdio) : new StreamableHTTPClientTransport(url, { requestInit, authProvider });
 
 const client = new Client({ name: 'peer-sdk-v2', version: '1.0.0' }, {

@@ -6,7 +6,7 @@ const FORM = { name: 'Ada' };
 /**
  * Reads the arguments of a client:
  *
- *   [--tool NAME] [--args JSON] [--era E] [--can KINDS] URL [TOKEN|--sign-in]
+ *   [--tool NAME] [--args JSON] [--era E] [--can KINDS] URL [TOKEN|--sign-in [CLIENT PORT]]
  *   [...the same] --stdio COMMAND ARGS...
  */
 export function task() {
@@ -24,10 +24,10 @@ export function task() {
     const [command, ...rest] = all.slice(at + 1);
     return { ...chosen, stdio: { command: command ?? usage('--stdio COMMAND ARGS...'), args: rest, stderr: 'inherit' } };
   }
-  const [url = usage('URL is missing'), token] = args;
+  const [url = usage('URL is missing'), token, ...known] = args;
   const signsIn = token === '--sign-in';
   const headers = token === undefined || signsIn ? {} : { authorization: `Bearer ${token}` };
-  return { ...chosen, url: new URL(url), signsIn, requestInit: { headers } };
+  return { ...chosen, url: new URL(url), signsIn, known, requestInit: { headers } };
 }
 
 /** The capabilities that the client declares, and what it answers when it is asked. */

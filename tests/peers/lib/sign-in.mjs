@@ -3,11 +3,11 @@ import { createServer } from 'node:http';
 
 /**
  * Gives the provider that the SDK wants, with tokens in it. `attempt(provider)` goes to the server without any, and gives
- * the transport that was told to sign in.
+ * the transport that was told to sign in. Without an id the client registers itself; without a port it takes any.
  */
-export async function signIn(attempt) {
-  const callback = await listening();
-  const kept = {};
+export async function signIn(attempt, [clientId, port = '0'] = []) {
+  const callback = await listening(Number(port));
+  const kept = { client: clientId && { client_id: clientId } };
   const redirectUrl = `http://127.0.0.1:${callback.port}/callback`;
   const provider = {
     redirectUrl,
@@ -36,7 +36,7 @@ export async function signIn(attempt) {
 }
 
 /** A server that hears one answer. */
-async function listening() {
+async function listening(port) {
   let came;
   const answer = new Promise((resolve) => { came = resolve; });
   const server = createServer((request, response) => {
@@ -47,7 +47,7 @@ async function listening() {
     came(searchParams);
     server.close();
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   server.unref();
   // The process lives for as long as somebody may still answer.
   const alive = setTimeout(() => process.exit(1), 120_000);

@@ -3,7 +3,7 @@
 use crate::chromium::{Chromium, Profile, Sight};
 use crate::harness::{Gateway, free_port, portcullis};
 use crate::peer::{Round, Served, command_line};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -37,13 +37,13 @@ pub(crate) fn owner<'a>(gateway: &Gateway, chromium: &'a Chromium, sight: Sight)
 }
 
 /// A client that was started, and what it wants opened.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     links: Receiver<String>,
 }
 
 impl Client {
-    fn start(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let line = command_line(name, arguments);
         let folder = tempfile::tempdir().unwrap().keep();
         let opens = concat!(
@@ -74,17 +74,35 @@ impl Client {
         Self { child, links }
     }
 
-    fn link(&self) -> String {
+    pub(crate) fn link(&self) -> String {
         let link = self.links.recv_timeout(Duration::from_mins(1));
         link.expect("a page for its user to open")
     }
 
-    fn ends(mut self) -> Value {
+    pub(crate) fn ends(mut self) -> Round {
+        let said = self.says();
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    }
+
+    /// It ends without having got anywhere.
+    pub(crate) fn gives_up(mut self) {
+        let said = self.says();
+        let status = self.child.wait().unwrap();
+        assert!(said.is_empty() && !status.success(), "{status} {said}");
+    }
+
+    fn says(&mut self) -> String {
         let mut said = String::new();
         let mut stdout = self.child.stdout.take().unwrap();
         stdout.read_to_string(&mut said).unwrap();
+        said
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.child.kill());
         drop(self.child.wait());
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said:?}"))
     }
 }
 
@@ -120,7 +138,7 @@ fn cd_09_clients_need_nothing_but_the_url() {
         );
         assert_eq!(page.complaints(), json!([]));
         page.click("role=button[name='Allow']");
-        let round: Round = serde_json::from_value(running.ends()).unwrap();
+        let round = running.ends();
         assert_eq!(round.text(), Some("hello"), "{client} {round:?}");
         gateway.expect("call.completed", None);
     }

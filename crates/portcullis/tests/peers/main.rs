@@ -48,3 +48,4 @@ mod consent;
 mod clients;
 mod owner;
 mod agreeing;
+mod signing_in;
