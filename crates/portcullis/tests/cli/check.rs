@@ -266,3 +266,34 @@ until = "2026-01-01"
         );
     }
 }
+
+#[test]
+fn tok_15_keys_and_their_ages_are_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let own = "[keys.rotate_every]\nissuer = \"90d\"\nwrapping = \"365d\"\n\
+               [issuers.local]\nembedded = true\n\
+               [servers.notes]\nurl = \"https://notes.example/mcp\"\n\
+               credentials = { kind = \"assertion\", audience = \"notes\", own_key = true }\n\
+               [servers.mail]\nurl = \"https://mail.example/mcp\"\n\
+               credentials = { kind = \"assertion\", audience = \"mail\" }\n";
+    write(home.path(), own);
+    let text = run(home.path(), &["check", "--print"]);
+    for shown in [
+        "Keys       issuer is replaced once older than 7776000 s\n",
+        "Keys       wrapping is replaced once older than 31536000 s\n",
+    ] {
+        assert!(text.out.contains(shown), "{shown}: {text:?}");
+    }
+    let own = text.out.matches("signed with a key for this server alone");
+    assert_eq!(own.count(), 1, "{text:?}");
+    let json = run(home.path(), &["check", "--print", "--json"]).json();
+    let meaning = &json["meaning"];
+    assert_eq!(
+        meaning["rotate_every_seconds"],
+        serde_json::json!({ "issuer": 7_776_000, "wrapping": 31_536_000 })
+    );
+    for (server, is_own) in [("notes", true), ("mail", false)] {
+        let shown = &meaning["servers"][server]["credentials"];
+        assert_eq!(shown["own_key"], is_own, "{shown}");
+    }
+}

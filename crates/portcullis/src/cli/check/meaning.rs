@@ -23,6 +23,8 @@ pub(super) struct Meaning {
     pub(super) origins: Vec<String>,
     pub(super) data: PathBuf,
     pub(super) audit: AuditLog,
+    /// How old keys of our own become before they are replaced, by what they are for.
+    pub(super) rotate_every_seconds: BTreeMap<&'static str, u64>,
     /// Where peers may send the gateway besides the Internet.
     pub(super) egress: Vec<String>,
     /// Who is asked about names that peers use, if not the machine.
@@ -95,6 +97,8 @@ pub(super) struct Behind {
 #[derive(Debug, Serialize)]
 pub(super) struct Shows {
     pub(super) kind: &'static str,
+    /// Whether a key signs for this server alone.
+    pub(super) own_key: bool,
     /// Where an authorization server gives it.
     pub(super) from: Option<String>,
     pub(super) audience: String,
@@ -170,6 +174,7 @@ impl Meaning {
             origins: gateway.origins.iter().cloned().collect(),
             data: gateway.data.clone(),
             audit: audit(checked),
+            rotate_every_seconds: rotates(checked),
             egress: checked.egress.written.clone(),
             resolver: checked.egress.resolver.map(|server| server.to_string()),
             bounds: bounds(checked),
@@ -214,6 +219,14 @@ fn audit(checked: &Checked) -> AuditLog {
         keep_bytes: audit.keep_bytes,
         witnesses: audit.witness.clone(),
     }
+}
+
+fn rotates(checked: &Checked) -> BTreeMap<&'static str, u64> {
+    let every = &checked.rotate_every;
+    let signing = every.signing.iter();
+    let signing = signing.map(|(purpose, every)| (purpose.word(), every.as_secs()));
+    let wrapping = every.wrapping.map(|every| ("wrapping", every.as_secs()));
+    signing.chain(wrapping).collect()
 }
 
 fn bounds(checked: &Checked) -> Bounds {
@@ -287,6 +300,7 @@ const fn named(binding: Binding) -> &'static str {
 fn shows(credentials: &Credentials) -> Shows {
     Shows {
         kind: credentials.kind.name(),
+        own_key: credentials.kind.has_own_key(),
         from: credentials.kind.endpoint().map(ToString::to_string),
         audience: credentials.audience.clone(),
         scopes: credentials.scopes.iter().cloned().collect(),

@@ -19,7 +19,14 @@ impl fmt::Display for Meaning {
         writeln!(out, "           as Origin {}", listed(&self.origins))?;
         writeln!(out, "Operators  http://{}", self.admin)?;
         writeln!(out, "Data       {}", self.data.display())?;
-        write!(out, "{}{}", self.audit, self.bounds)?;
+        write!(out, "{}", self.audit)?;
+        for (key, seconds) in &self.rotate_every_seconds {
+            writeln!(
+                out,
+                "Keys       {key} is replaced once older than {seconds} s"
+            )?;
+        }
+        write!(out, "{}", self.bounds)?;
         if !self.egress.is_empty() {
             writeln!(out, "Peers      may send us to {}", listed(&self.egress))?;
         }
@@ -132,6 +139,9 @@ impl fmt::Display for Behind {
             if let Some(from) = &shows.from {
                 writeln!(out, "             from {from}")?;
             }
+            if shows.own_key {
+                writeln!(out, "             signed with a key for this server alone")?;
+            }
         }
         for (name, rules) in &self.tools {
             let rate = rules.requests_per_minute;
@@ -140,6 +150,19 @@ impl fmt::Display for Behind {
                 .unwrap_or_default();
             let (scopes, needed) = (listed(&rules.scopes), login(rules.step_up.as_deref()));
             writeln!(out, "  tool {name}  scopes {scopes}{needed}{rate}")?;
+            if let Some(longest) = rules.elevation_seconds {
+                writeln!(
+                    out,
+                    "             needs an elevation, of {longest} s at most"
+                )?;
+            }
+            if let Some(by) = &rules.approval {
+                writeln!(
+                    out,
+                    "             each call is approved by {}",
+                    by.join(", ")
+                )?;
+            }
             if !rules.upstream_scopes.is_empty() {
                 writeln!(out, "             shows {}", listed(&rules.upstream_scopes))?;
             }
