@@ -152,6 +152,8 @@ pub struct Against<'a> {
     pub resource: Option<&'a Resource>,
     /// What is revoked.
     pub trust: &'a Trust,
+    /// Who alone vouches for users of such grants now.
+    pub vouches: &'a str,
     /// When it was granted.
     pub made: Timestamp,
 }
@@ -233,6 +235,27 @@ impl Granted {
         self.give(key, request, against)
     }
 
+    /// What a client gets at once, since no user is asked here. Nobody comes back to it by signing in anew: a client that is
+    /// revoked gets nothing until that is taken back.
+    ///
+    /// # Errors
+    /// [`NoGrant`].
+    pub fn hand_out(&self, request: &Request<'_>, against: &Against<'_>) -> Result<Given, NoGrant> {
+        let client = Named {
+            issuer: against.issuer,
+            subject: "",
+            key: "",
+            client: Some(&self.client),
+            token_id: None,
+            claims: &[],
+            issued: Timestamp::default(),
+        };
+        if against.trust.check_named(&client).is_err() {
+            return Err(NoGrant::Revoked);
+        }
+        self.collect("", request, against)
+    }
+
     /// What this refresh token gives, which is bound to that key.
     ///
     /// # Errors
@@ -277,7 +300,8 @@ impl Granted {
         if resource.mtls == Binding::Required || (needs_key && key.is_none()) {
             return Err(NoGrant::NoKey);
         }
-        if self.is_revoked(against.issuer, against.trust, against.made) {
+        let vouched = (against.trust, against.vouches);
+        if self.is_revoked(against.issuer, vouched, against.made) {
             return Err(NoGrant::Revoked);
         }
         let known = &resource.scopes_supported;
@@ -292,12 +316,13 @@ impl Granted {
     }
 
     /// Whether the user, as we (`own`) or the provider call them, or the client was revoked since it was made; or users
-    /// do not sign in any more where this one did.
-    pub fn is_revoked(&self, own: &str, trust: &Trust, made: Timestamp) -> bool {
+    /// do not sign in any more where this one did, but where `vouches` says.
+    pub fn is_revoked(&self, own: &str, (trust, vouches): (&Trust, &str), made: Timestamp) -> bool {
         let user = &self.user;
         let own_issuer = trust.issuers.get(own);
         let vouching = own_issuer.and_then(|own| own.claims.provider.as_ref());
-        if vouching.is_none_or(|vouching| !vouching.by.contains(&user.issuer)) {
+        let is_known = vouching.is_some_and(|vouching| vouching.by.contains(&user.issuer));
+        if !is_known || user.issuer != vouches {
             return true;
         }
         let mut claims = user.claims.clone();

@@ -128,6 +128,7 @@ fn redeem(
         issuer: ISSUER,
         resource,
         trust: &trust,
+        vouches: IDP,
         made: MADE,
     };
     granted().redeem(bound, &request, &against)
@@ -247,6 +248,7 @@ fn tok_11_a_refresh_token_is_sealed_to_client_and_key() {
         issuer: ISSUER,
         resource: Some(&server),
         trust: &trust,
+        vouches: IDP,
         made: MADE,
     };
     let refresh = |id: &str, proven, bound: &str, scope: &str| {
@@ -318,6 +320,7 @@ fn auth_03_nobody_is_vouched_for_by_a_provider_that_was_removed() {
         issuer: ISSUER,
         resource: Some(&server),
         trust: &trust,
+        vouches: IDP,
         made: MADE,
     };
     let refused = granted().redeem(&bound, &request, &against);

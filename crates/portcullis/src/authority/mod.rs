@@ -115,10 +115,15 @@ impl Authority {
         self.documents.is_some() || self.clients.values().any(may)
     }
 
+    /// Who vouches for users that sign in now.
+    pub(crate) fn signs_in_with(&self) -> &str {
+        let relying = self.relying.as_ref();
+        relying.map_or(&self.issuer, |relying| &relying.issuer)
+    }
+
     /// Whether users sign in there now.
     pub(crate) fn vouches(&self, issuer: &str) -> bool {
-        let relying = self.relying.as_ref();
-        relying.map_or(&self.issuer, |relying| &relying.issuer) == issuer
+        self.signs_in_with() == issuer
     }
 
     /// An endpoint's URL.

@@ -15,6 +15,7 @@ use portcullis_authority::request::{Terms, Wrong};
 use portcullis_core::authenticate::{Resource, Thumbprint, Unauthenticated, key_of};
 use portcullis_core::openid::{Assertion, Enterprise, NotSignedIn, read_assertion};
 use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::time::Timestamp;
 use portcullis_state::Family;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -82,23 +83,27 @@ impl Gateway {
         let resources = resources(live);
         let terms = terms(authority, &resources);
         let granted = match direct {
-            Direct::Itself => Granted::itself(&wanted.client, form, &terms).map_err(No::Wrong),
+            // Whenever it was revoked: it has not signed in since.
+            Direct::Itself => Granted::itself(&wanted.client, form, &terms)
+                .map(|granted| (granted, Timestamp::default()))
+                .map_err(No::Wrong),
             Direct::Asserted => self.asserted(authority, &wanted, &terms).await?,
         };
-        let granted = match granted {
+        let (granted, made) = match granted {
             Ok(granted) => granted,
             Err(why) => return Ok(why.told()),
         };
         let server = live.rules.servers.get(&*granted.server);
         let resource = server.map(|server| &server.gate.resource);
-        self.hand_out(authority, (&granted, resource), (direct, &wanted), exchange)
+        let granted = (&granted, resource, made);
+        self.hand_out(authority, granted, (direct, &wanted), exchange)
             .await
     }
 
     async fn hand_out(
         &self,
         authority: &Authority,
-        (granted, resource): (&Granted, Option<&Resource>),
+        (granted, resource, made): (&Granted, Option<&Resource>, Timestamp),
         (direct, wanted): (Direct, &Wanted<'_>),
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
@@ -112,9 +117,10 @@ impl Gateway {
             issuer: &authority.issuer,
             resource,
             trust: &trust,
-            made: now,
+            vouches: &granted.user.issuer,
+            made,
         };
-        let given = match granted.collect("", &request, &against) {
+        let given = match granted.hand_out(&request, &against) {
             Ok(given) => given,
             Err(why) => return Ok(No::Grant(why).told()),
         };
@@ -142,13 +148,13 @@ impl Gateway {
         Ok(ended("oauth.token_issued", reason, oauth(200, &told)))
     }
 
-    /// What the assertion grants that came along, if it is good and was not used before.
+    /// What the assertion grants that came along, if it is good and was not used before; and when it was made.
     async fn asserted(
         &self,
         authority: &Authority,
         wanted: &Wanted<'_>,
         terms: &Terms<'_>,
-    ) -> Result<Result<Granted, No>, Refusal> {
+    ) -> Result<Result<(Granted, Timestamp), No>, Refusal> {
         let client = &wanted.client;
         let providers: BTreeMap<&str, &str> = authority
             .enterprises
@@ -172,7 +178,8 @@ impl Gateway {
             Ok(assertion) => assertion,
             Err(why) => return Ok(Err(No::Assertion(why))),
         };
-        let issuer = &assertion.user().identity().issuer;
+        let identity = assertion.user().identity();
+        let issuer = &identity.issuer;
         let claims = authority.enterprises.get(issuer);
         let claims = claims.map_or(&[][..], |enterprise| &enterprise.claims);
         let granted = Granted::asserted(client, wanted.form, (&assertion, claims), terms);
@@ -186,7 +193,7 @@ impl Gateway {
         let is_new = durable.use_assertion(mark(&once), until).await;
         let is_new = is_new.map_err(|_| Unavailable::State)?;
         Ok(if is_new {
-            Ok(granted)
+            Ok((granted, identity.issued))
         } else {
             Err(No::Replayed)
         })

@@ -41,14 +41,15 @@ impl Gateway {
     pub(crate) async fn end_strangers(&self) {
         let trust = self.issuers.trust();
         let mut issuers = trust.issuers.values();
-        let own = issuers.find_map(|issuer| {
-            let vouching = issuer.claims.provider.as_ref()?;
-            Some((issuer.issuer.clone(), vouching.by.clone()))
-        });
-        let Some((own, vouching)) = own else {
+        let Some(own) = issuers.find(|issuer| issuer.claims.provider.is_some()) else {
             return;
         };
-        let ending = self.families_end(Whose::Others(vouching), (&own, "provider_removed"));
+        // Who may only assert something signs nobody in.
+        let live = self.live.load_full();
+        let authority = live.authority.as_ref();
+        let vouches = authority.map_or(&*own.issuer, |authority| authority.signs_in_with());
+        let others = Whose::Others([vouches.to_owned()].into());
+        let ending = self.families_end(others, (&own.issuer, "provider_removed"));
         if ending.await.is_err() {
             tracing::warn!("the next start or reload tries it again");
         }

@@ -142,7 +142,8 @@ fn refresh_told(
     (until, trust): (Timestamp, &Trust),
 ) -> Value {
     let granted: Option<Granted> = serde_json::from_str(&family.granted).ok();
-    let is_over = |granted: Granted| granted.is_revoked(&authority.issuer, trust, family.made);
+    let vouched = (trust, authority.signs_in_with());
+    let is_over = |granted: Granted| granted.is_revoked(&authority.issuer, vouched, family.made);
     if granted.is_none_or(is_over) {
         return json!({ "active": false });
     }

@@ -30,6 +30,7 @@ struct Wanted {
 struct Deciding {
     wanted: Wanted,
     issuer: String,
+    vouches: String,
     live: Arc<Live>,
     trust: Arc<Trust>,
     next: Next,
@@ -104,6 +105,7 @@ impl Gateway {
                 until: now.plus(authority.refresh_tokens),
             },
             issuer: authority.issuer.clone(),
+            vouches: authority.signs_in_with().to_owned(),
             live: self.live.load_full(),
             trust: self.issuers.trust(),
             wanted,
@@ -170,6 +172,7 @@ impl Deciding {
             issuer: &self.issuer,
             resource: server.map(|server| &server.gate.resource),
             trust: &self.trust,
+            vouches: &self.vouches,
             made: family.made,
         };
         let given = match wanted.voucher {

@@ -5,6 +5,8 @@ use crate::harness::{
     Draft, Granting, Idp, Key, Request, Response, call, call_in, encode, initialize, now, posted,
     unsigned, wait_for,
 };
+use portcullis_core::time::Timestamp;
+use portcullis_state::{Durable, Kind, Revocation, Whom};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -127,6 +129,20 @@ jwks = '{jwks}'\n\
         let printed = self.granting.gateway.mint(server, &subject);
         assert!(printed.status.success(), "{printed:?}");
         String::from_utf8(printed.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Revokes what was issued up to `ago` seconds before now, as if that had been done then.
+    fn revokes(&self, (kind, issuer, name): (Kind, &str, &str), ago: u64) {
+        let then = Timestamp::from_seconds(now() - ago);
+        let (issuer, name) = (issuer.to_owned(), name.to_owned());
+        let whom = Whom { kind, issuer, name };
+        let revocation = Revocation::new(whom, then, (then, "test".to_owned()));
+        let file = self.granting.gateway.data().join("state.db");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let durable = Durable::open(&file).await.unwrap();
+            durable.revoke(revocation).await.unwrap();
+        });
     }
 
     fn works(&self, token: &str) -> u16 {
@@ -487,4 +503,59 @@ fn auth_03_nobody_gets_tokens_directly_while_it_is_unknown_who_is_revoked() {
     std::fs::rename(&aside, &file).unwrap();
     scene.granting.gateway.expect("state.readable", None);
     assert_eq!(scene.credentials("agent", &[]).status, 200);
+}
+
+#[test]
+fn auth_03_a_revoked_agent_gets_no_token_until_that_is_taken_back() {
+    let scene = Scene::new();
+    let own = scene.granting.issuer();
+    let gets = || scene.credentials("agent", &[]);
+    assert_eq!(gets().status, 200);
+    for (kind, flag, issuer) in [
+        (Kind::Client, "--client", &*own),
+        (Kind::Subject, "--subject", &own),
+        (Kind::Subject, "--subject", "urn:portcullis:clients"),
+    ] {
+        // Long ago: whoever comes for itself has not signed in since.
+        scene.revokes((kind, issuer, "agent"), 3600);
+        let refused = wait_for("the revocation", || {
+            let answer = gets();
+            (answer.status != 200).then_some(answer)
+        });
+        scene.refuses(&refused, ("invalid_grant", "revoked"));
+        let asserted = scene.asserts("desk", &scene.draft().sign());
+        assert_eq!(asserted.status, 200, "another client: {asserted:?}");
+        let back = ["--issuer", issuer, flag, "agent"];
+        scene.granting.gateway.runs("reinstate", &back);
+        wait_for("its end", || (gets().status == 200).then_some(()));
+    }
+}
+
+#[test]
+fn auth_03_what_was_asserted_before_a_revocation_is_asserted_in_vain() {
+    let scene = Scene::new();
+    let own = scene.granting.issuer();
+    let asserts = |ago: u64| {
+        let draft = scene.draft().claim("iat", now() - ago);
+        scene.asserts("desk", &draft.sign())
+    };
+    assert_eq!(asserts(200).status, 200);
+    // By our own name for the user, whom the provider may not know as revoked.
+    scene.revokes((Kind::Subject, &own, "alice"), 100);
+    let refused = wait_for("the revocation", || {
+        let answer = asserts(200);
+        (answer.status != 200).then_some(answer)
+    });
+    scene.refuses(&refused, ("invalid_grant", "revoked"));
+    assert_eq!(asserts(0).status, 200, "the user has come back since");
+    // A client that is revoked does not come back by itself.
+    scene.revokes((Kind::Client, &own, "desk"), 100);
+    let refused = wait_for("the revocation", || {
+        let answer = asserts(0);
+        (answer.status != 200).then_some(answer)
+    });
+    scene.refuses(&refused, ("invalid_grant", "revoked"));
+    let back = ["--issuer", &own, "--client", "desk"];
+    scene.granting.gateway.runs("reinstate", &back);
+    wait_for("its end", || (asserts(0).status == 200).then_some(()));
 }

@@ -1,6 +1,6 @@
 //! ATK-036: users who have signed in at the identity provider are the provider's, and nobody else of the same name is.
 
-use crate::harness::{Gateway, Granting, Idp, Upstream, call, call_in, initialize, wait_for};
+use crate::harness::{Gateway, Granting, Idp, Key, Upstream, call, call_in, initialize, wait_for};
 use serde_json::{Value, json};
 
 /// What makes the gateway a client of the provider.
@@ -168,4 +168,41 @@ fn auth_03_whoever_a_removed_provider_vouches_for_gets_no_further_token() {
     );
     let token = text(&renewed["access_token"]);
     assert_eq!(works(&scene, token), 401);
+}
+
+#[test]
+fn auth_03_who_may_only_assert_signs_nobody_in_and_renews_nothing() {
+    let (idp, home) = (Idp::start(), tempfile::tempdir().unwrap());
+    let jwks = home.path().join("jwks.json");
+    std::fs::write(&jwks, json!({ "keys": [Key::ec("1").jwk()] }).to_string()).unwrap();
+    let asserts = format!(
+        "[authority.clients.desk]\nredirect_uris = [\"http://localhost/callback\"]\njwks = '{}'\n\
+[authority.assertions.corp]\nclients = [\"desk\"]\n",
+        jwks.display()
+    );
+    let scene = Granting::beside(&corp(&idp), &format!("{SIGN_IN}{asserts}"));
+    let given = of_theirs(&scene, "good", ("alice", &idp.issuer()));
+    let renewed = scene.refresh(text(&given["refresh_token"]), &[]);
+    assert_eq!(renewed.status, 200, "its benign twin: {renewed:?}");
+    let renewed = renewed.json();
+    scene.gateway.reload(SIGN_IN, "");
+    let ended = ("oauth.family_revoked", Some("provider_removed"));
+    let record = scene.gateway.expect(ended.0, ended.1);
+    let whom = format!("{}|alice", idp.issuer());
+    assert_eq!(record["detail"]["for"], whom, "{record}");
+    let answer = scene.refresh(text(&renewed["refresh_token"]), &[]);
+    assert_eq!(
+        scene.refused(&answer, ("oauth.token_refused", "over")),
+        "invalid_grant"
+    );
+    wait_for("the end of the token", || {
+        (works(&scene, text(&renewed["access_token"])) == 401).then_some(())
+    });
+    // Nor does a code that was approved a moment before.
+    scene.approve("late", user("alice", &idp.issuer()), json!({}));
+    let answer = scene.redeem("late", &[]);
+    assert_eq!(
+        scene.refused(&answer, ("oauth.token_refused", "revoked")),
+        "invalid_grant"
+    );
 }
