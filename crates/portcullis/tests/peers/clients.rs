@@ -124,6 +124,7 @@ fn cd_09_clients_need_nothing_but_the_url() {
         ("clients/sdk-v1.mjs", &direct[..], "127.0.0.1"),
         ("clients/sdk-v2.mjs", &direct[..], "127.0.0.1"),
         ("clients/fastmcp_client.py", &direct[..], "localhost"),
+        ("rmcp-client", &direct[..], "127.0.0.1"),
         ("clients/sdk-v1.mjs", &through[..], "localhost"),
     ] {
         let running = Client::start(client, arguments);
@@ -143,5 +144,5 @@ fn cd_09_clients_need_nothing_but_the_url() {
         gateway.expect("call.completed", None);
     }
     // Whoever has registered itself is asked about each time.
-    assert_eq!(gateway.records("consent.granted", None).len(), 4);
+    assert_eq!(gateway.records("consent.granted", None).len(), 5);
 }

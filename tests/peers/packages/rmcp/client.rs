@@ -10,11 +10,21 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::TokioChildProcess;
+use rmcp::transport::auth::{AuthClient, AuthorizationRequest, OAuthState};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+/// How long its user may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
+                    <!DOCTYPE html><html lang=\"en\"><title>Done</title><h1>Back at the client</h1></html>";
 
 /// What is to be done.
 struct Task {
@@ -141,11 +151,20 @@ async fn connected() -> anyhow::Result<Value> {
             bail!("URL is missing")
         };
         let mut config = StreamableHttpClientTransportConfig::with_uri(url.clone());
-        if let Some(token) = token.first() {
-            config = config.auth_header(token.clone());
+        match token.first().map(String::as_str) {
+            Some("--sign-in") => {
+                let transport =
+                    StreamableHttpClientTransport::with_client(signed_in(url).await?, config);
+                ada.serve_with_lifecycle(transport, mode).await?
+            }
+            token => {
+                if let Some(token) = token {
+                    config = config.auth_header(token);
+                }
+                let transport = StreamableHttpClientTransport::from_config(config);
+                ada.serve_with_lifecycle(transport, mode).await?
+            }
         }
-        ada.serve_with_lifecycle(StreamableHttpClientTransport::from_config(config), mode)
-            .await?
     };
     let mut line = round(&task, &running).await?;
     {
@@ -155,6 +174,40 @@ async fn connected() -> anyhow::Result<Value> {
     }
     running.cancel().await?;
     Ok(line)
+}
+
+/// Says on standard error which page its user has to open, and takes what comes back from there.
+async fn signed_in(url: &str) -> anyhow::Result<AuthClient<reqwest::Client>> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let origin = format!("http://{}", listener.local_addr()?);
+    let mut state = OAuthState::new(url, None).await?;
+    let request =
+        AuthorizationRequest::new(format!("{origin}/callback")).with_client_name("A <b>peer</b>");
+    state.start_authorization(request).await?;
+    eprintln!("{}", state.get_authorization_url().await?);
+    let target = timeout(PATIENCE, answer(&listener)).await??;
+    state
+        .handle_callback_url(&format!("{origin}{target}"))
+        .await?;
+    let manager = state
+        .into_authorization_manager()
+        .context("nobody has signed in")?;
+    Ok(AuthClient::new(reqwest::Client::new(), manager))
+}
+
+/// The target of the first request that is one for the callback.
+async fn answer(listener: &TcpListener) -> anyhow::Result<String> {
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let mut head = [0; 8192];
+        let read = stream.read(&mut head).await?;
+        stream.write_all(DONE.as_bytes()).await?;
+        let head = String::from_utf8_lossy(head.get(..read).unwrap_or_default());
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        if target.starts_with("/callback?") {
+            return Ok(target.to_owned());
+        }
+    }
 }
 
 async fn round(task: &Task, running: &RunningService<RoleClient, Ada>) -> anyhow::Result<Value> {
