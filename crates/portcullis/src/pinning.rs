@@ -7,8 +7,10 @@ use crate::keys::Signer;
 use crate::record::note;
 use crate::relay::Gateway;
 use portcullis_audit::Record;
+use portcullis_core::catalog::shadow::Others;
 use portcullis_core::catalog::{
     Approved, Digest, Kind, Mode, Needed, News, Provenance, Thing, Undecided, What, gravest,
+    visible,
 };
 use portcullis_state::{Decision, Failed, Forged, NotDecided, Outcome, Sighting, Standings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +83,9 @@ impl Keeper {
         for (server, news) in by_server {
             match self.write(&server, &news).await {
                 Ok(()) => {
-                    let records = news.iter().filter_map(record_of);
+                    let approved = self.gateway.state.pinned.approved();
+                    let others = approved.others(&server);
+                    let records = news.iter().filter_map(|news| record_of(news, &others));
                     records.for_each(|record| note(&self.gateway.recorder, record));
                 }
                 Err(error) => {
@@ -226,7 +230,7 @@ fn record_of_forged(forged: &Forged) -> Record {
 }
 
 /// What the log says of it; nothing of what is as it was, nor of first sights where everything passes.
-fn record_of(news: &News) -> Option<Record> {
+fn record_of(news: &News, others: &Others<'_>) -> Option<Record> {
     let is_observed = news.mode == Mode::Observe;
     let (event, reason, old, new) = match &news.what {
         // The database tells of approvals itself.
@@ -245,11 +249,18 @@ fn record_of(news: &News) -> Option<Record> {
         What::Removed { old } => ("tool.removed", "not_listed", Some(*old), None),
     };
     let mut record = record(event, reason, news);
-    if let What::New(new) | What::Changed { new, .. } = &news.what
-        && let Some(finding) = gravest(new)
-    {
+    let finding = match &news.what {
+        What::New(new) => gravest(new)
+            .into_iter()
+            .chain(others.like(new))
+            .max_by_key(|found| found.severity),
+        What::Changed { new, .. } => gravest(new),
+        What::Learned(_) | What::Known(_) | What::Removed { .. } | What::Unreadable(_) => None,
+    };
+    if let Some(finding) = finding {
         record.detail.set("rule", finding.rule);
         record.detail.set("pointer", finding.pointer.as_str());
+        record.detail.set("why", visible(&finding.reason).as_str());
     }
     let digest = |digest: Digest| digest.to_string();
     if let Some(old) = old.map(digest) {

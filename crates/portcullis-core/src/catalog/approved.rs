@@ -1,5 +1,6 @@
 //! What is approved, as exchanges look at it.
 
+use super::shadow::Others;
 use super::{Definition, Kind, Thing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -55,6 +56,15 @@ impl Approved {
         };
         let is_known = self.find(server, thing.kind, &thing.name).is_some();
         self.is_known && !is_known && !self.withheld.contains(&thing) && !self.full.contains(server)
+    }
+
+    /// What is approved of the other servers, by its names.
+    pub fn others(&self, server: &str) -> Others<'_> {
+        let others = self.servers.iter().filter(|(other, _)| ***other != *server);
+        Others::of(others.flat_map(|(other, kinds)| {
+            let shelves = kinds.iter();
+            shelves.flat_map(|(kind, shelf)| shelf.keys().map(|name| (&**other, *kind, &**name)))
+        }))
     }
 
     pub(super) fn add(&mut self, server: &Arc<str>, definition: Definition) {

@@ -1,6 +1,6 @@
 //! What calls and lists are of.
 
-use super::analyse::{Finding, Severity, analyse};
+use super::analyse::{Finding, analyse};
 use super::{Definition, Kind};
 use crate::protocol::{Method, Target};
 
@@ -59,7 +59,7 @@ pub fn lists(method: &Method) -> Option<(Kind, &'static str)> {
 pub fn gravest(definition: &Definition) -> Option<Finding> {
     let value = serde_json::from_str(definition.canonical()).unwrap_or_default();
     let found = analyse(definition.kind(), &value).into_iter();
-    let mut grave = found.filter(|finding| finding.severity >= Severity::High);
+    let mut grave = found.filter(Finding::is_grave);
     grave.next()
 }
 

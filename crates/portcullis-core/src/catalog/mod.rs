@@ -18,6 +18,7 @@ mod approved;
 mod asked;
 mod news;
 mod pinned;
+mod learn;
 
 pub use approved::Approved;
 pub use asked::{gravest, lists, needed};

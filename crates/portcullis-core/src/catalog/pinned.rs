@@ -1,7 +1,7 @@
 //! What is approved, and what servers list now, as exchanges look at it.
 
-use super::asked::{gravest, stands_for};
-use super::{Approved, Definition, Digest, Kind, Mode, News, Terms, Unreadable, What};
+use super::asked::stands_for;
+use super::{Approved, Definition, Digest, Kind, News, Terms, Unreadable, What};
 use crate::time::Timestamp;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most that is remembered of what one server lists of one kind.
-const MAX_LISTED: usize = 10_000;
+pub(super) const MAX_LISTED: usize = 10_000;
 /// What may wait to be written down; what finds no room is told again by the next list, and withheld until then.
 const MAX_NEWS: usize = 20_000;
 
@@ -29,14 +29,14 @@ pub enum Unapproved {
 
 /// What a server has listed of one kind.
 #[derive(Debug, Default)]
-struct Listed {
+pub(super) struct Listed {
     /// When its whole list was asked for last.
     at: Option<Timestamp>,
-    now: HashMap<Arc<str>, Digest>,
+    pub(super) now: HashMap<Arc<str>, Digest>,
     /// What is approved and was not in the last whole list.
     absent: BTreeSet<Arc<str>>,
     /// What is not learned, as something grave was found in it.
-    grave: BTreeSet<Digest>,
+    pub(super) grave: BTreeSet<Digest>,
     /// What is new and found no room to be told.
     untold: BTreeSet<Arc<str>>,
     unreadable: usize,
@@ -68,12 +68,12 @@ pub struct Page<'a> {
 /// What is approved and what servers list; bounded by the number of servers.
 #[derive(Debug, Default)]
 pub struct Pinned {
-    approved: ArcSwap<Approved>,
+    pub(super) approved: ArcSwap<Approved>,
     listed: Mutex<HashMap<(Arc<str>, Kind), Listed>>,
     news: Mutex<Vec<News>>,
     has_news: AtomicBool,
     /// Held while what is approved is replaced.
-    replacing: Mutex<()>,
+    pub(super) replacing: Mutex<()>,
 }
 
 impl Pinned {
@@ -92,6 +92,11 @@ impl Pinned {
         }
         drop(news);
         self.approved.store(Arc::new(approved));
+    }
+
+    /// What is approved now.
+    pub fn approved(&self) -> Arc<Approved> {
+        self.approved.load_full()
     }
 
     /// What is new since the last time; empty at hardly any cost if nothing is.
@@ -208,67 +213,8 @@ impl Pinned {
         }
     }
 
-    fn listed(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Kind), Listed>> {
+    pub(super) fn listed(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Kind), Listed>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Approves what is seen for the first time, where that is enough; gives what is approved then.
-    fn learn(&self, page: &Page<'_>, read: &[Result<Definition, Unreadable>]) -> Arc<Approved> {
-        if page.terms.mode != Mode::Learn {
-            return self.approved.load_full();
-        }
-        let _replacing = self
-            .replacing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let approved = self.approved.load_full();
-        if !approved.is_known {
-            return approved;
-        }
-        let is_new = |read: &&Definition| {
-            approved.may_learn(page.server, read) && !self.is_grave(page, read)
-        };
-        let new: Vec<&Definition> = read.iter().flatten().filter(is_new).collect();
-        if new.is_empty() {
-            return approved;
-        }
-        let mut more = Approved::clone(&approved);
-        for definition in new {
-            let learned = What::Learned(definition.clone());
-            if self.push(page, definition.name(), learned) {
-                let key = (Arc::clone(page.server), page.kind);
-                let name = Arc::clone(definition.name());
-                let mut all = self.listed();
-                let listed = all.entry(key).or_default();
-                listed.now.insert(name, definition.digest());
-                more.add(page.server, definition.clone());
-            }
-        }
-        let more = Arc::new(more);
-        self.approved.store(Arc::clone(&more));
-        more
-    }
-
-    /// Whether something so grave is in it that somebody has to read it first; looked for once in each version.
-    fn is_grave(&self, page: &Page<'_>, definition: &Definition) -> bool {
-        let key = (Arc::clone(page.server), page.kind);
-        let digest = definition.digest();
-        let known = self
-            .listed()
-            .get(&key)
-            .map(|listed| listed.grave.contains(&digest));
-        if known == Some(true) {
-            return true;
-        }
-        let is_grave = gravest(definition).is_some();
-        if is_grave {
-            let mut all = self.listed();
-            let grave = &mut all.entry(key).or_default().grave;
-            if grave.len() < MAX_LISTED {
-                grave.insert(digest);
-            }
-        }
-        is_grave
     }
 
     /// Remembers what is listed, and what of it is new; tells whether there was room for all that is new.
@@ -369,7 +315,7 @@ impl Pinned {
     }
 
     /// Whether there was room to tell of it.
-    fn push(&self, page: &Page<'_>, name: &Arc<str>, what: What) -> bool {
+    pub(super) fn push(&self, page: &Page<'_>, name: &Arc<str>, what: What) -> bool {
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         if news.len() >= MAX_NEWS {
             return false;

@@ -1,8 +1,8 @@
 //! Does one server pretend to be another, or one tool to be another server's?
 
-use super::Kind;
 use super::analyse::{Finding, Severity, excerpt, skeleton};
-use std::collections::{BTreeMap, BTreeSet};
+use super::{Definition, Kind};
+use std::collections::{BTreeSet, HashMap};
 
 /// The most pairs of names of a server and others that are compared letter by letter.
 const MAX_PAIRS: usize = 500_000;
@@ -73,32 +73,74 @@ impl Alike {
     }
 }
 
+/// Names of other servers, by what is left of them without case and separators, and by how that looks. Only tools and
+/// prompts are here, which models and people call by their names.
+#[derive(Debug, Default)]
+pub struct Others<'a> {
+    same: HashMap<(Kind, &'a str), &'a str>,
+    plain: HashMap<(Kind, String), Theirs<'a>>,
+    look: HashMap<(Kind, String), Theirs<'a>>,
+}
+
+/// A server and a name there.
+type Theirs<'a> = (&'a str, &'a str);
+
+impl<'a> Others<'a> {
+    /// These: of each the server, the kind and the name.
+    pub fn of(all: impl IntoIterator<Item = (&'a str, Kind, &'a str)>) -> Self {
+        let mut others = Self::default();
+        let called = all
+            .into_iter()
+            .filter(|(_, kind, _)| matches!(kind, Kind::Tool | Kind::Prompt));
+        for (server, kind, name) in called {
+            let plain = plain(name);
+            let look = skeleton(&plain);
+            others.same.insert((kind, name), server);
+            others.plain.insert((kind, plain), (server, name));
+            others.look.insert((kind, look), (server, name));
+        }
+        others
+    }
+
+    /// What a definition has the name of, or is named like.
+    pub fn like(&self, definition: &Definition) -> Option<Finding> {
+        self.find((definition.kind(), definition.name()))
+    }
+
+    fn find(&self, own: (Kind, &str)) -> Option<Finding> {
+        let (kind, name) = own;
+        let same = self
+            .same
+            .get(&own)
+            .map(|server| (Alike::Same, *server, name));
+        let of = |alike: Alike, (server, theirs): &Theirs<'a>| (alike, *server, *theirs);
+        let plain = plain(name);
+        let look = skeleton(&plain);
+        let case = || Some(of(Alike::Case, self.plain.get(&(kind, plain))?));
+        let looks = || Some(of(Alike::Looks, self.look.get(&(kind, look))?));
+        let found = same.or_else(case).or_else(looks);
+        found.map(|theirs| finding(own, theirs))
+    }
+}
+
 /// What of a server is like what the others have, the gravest first. Names that are the same, or look so, are always
 /// found; those that a letter or two tell apart among the first `MAX_PAIRS` pairs.
 pub fn shadows(new: &Known<'_>, others: &[Known<'_>]) -> Vec<Shadow> {
     let mut found = Vec::new();
     let mut pairs = 0_usize;
-    let own: Vec<(Kind, &str, String, String)> = new
-        .names
-        .iter()
-        .map(|(kind, name)| (*kind, *name, plain(name), skeleton(name)))
-        .collect();
     for other in others.iter().filter(|other| other.server != new.server) {
         found.extend(imitation(new, other));
-        let mut by_plain: BTreeMap<(Kind, String), &str> = BTreeMap::new();
-        let mut by_look: BTreeMap<(Kind, String), &str> = BTreeMap::new();
-        for (kind, name) in other.names {
-            by_plain.insert((*kind, plain(name)), name);
-            by_look.insert((*kind, skeleton(name)), name);
-        }
-        for (kind, name, plain, look) in &own {
-            let same = by_plain
-                .get(&(*kind, plain.clone()))
-                .or_else(|| by_look.get(&(*kind, look.clone())));
-            let near = || nearest((*kind, plain.as_str()), other.names, &mut pairs);
-            if let Some(theirs) = same.copied().or_else(near) {
-                found.push(shadow((*kind, name), theirs, other.server));
-            }
+        let theirs = other.names.iter();
+        let theirs = Others::of(theirs.map(|(kind, name)| (other.server, *kind, *name)));
+        for (kind, name) in new.names {
+            let own = (*kind, *name);
+            let near = || {
+                let near = nearest((*kind, &plain(name)), other.names, &mut pairs)?;
+                Some(finding(own, (Alike::Letters, other.server, near)))
+            };
+            let about = (*kind, (*name).to_owned());
+            let finding = theirs.find(own).or_else(near);
+            found.extend(finding.map(|finding| Shadow { about, finding }));
         }
     }
     found.sort_by_key(|shadow| std::cmp::Reverse(shadow.finding.severity));
@@ -130,29 +172,17 @@ fn nearest<'a>(own: (Kind, &str), names: &[(Kind, &'a str)], pairs: &mut usize) 
     })
 }
 
-fn shadow(own: (Kind, &str), theirs: &str, server: &str) -> Shadow {
-    let (kind, name) = own;
-    let alike = if name == theirs {
-        Alike::Same
-    } else if plain(name) == plain(theirs) {
-        Alike::Case
-    } else if skeleton(name) == skeleton(theirs) {
-        Alike::Looks
-    } else {
-        Alike::Letters
-    };
+fn finding((kind, name): (Kind, &str), (alike, server, theirs): (Alike, &str, &str)) -> Finding {
     let (rule, severity, reason) = alike.rule();
-    let reason = format!("the {kind} {reason} the server {server}: {theirs}");
-    let finding = Finding {
+    let theirs = excerpt(theirs);
+    Finding {
         rule,
         technique: "SAFE-T1301",
         severity,
         pointer: "/name".to_owned(),
         excerpt: excerpt(name),
-        reason,
-    };
-    let about = (kind, name.to_owned());
-    Shadow { about, finding }
+        reason: format!("the {kind} {reason} the server {server}: {theirs}"),
+    }
 }
 
 /// A server that calls itself like another, or has most of its definitions' names from it.
@@ -197,13 +227,15 @@ fn imitation(new: &Known<'_>, other: &Known<'_>) -> Option<Shadow> {
     Some(Shadow { about, finding })
 }
 
-/// A name without case and separators.
+/// A name without case and separators; one of separators only as it is.
 fn plain(name: &str) -> String {
-    let is_letter = |char: &char| !matches!(char, '_' | '-' | '.' | ' ' | '/');
-    name.chars()
-        .filter(is_letter)
-        .flat_map(char::to_lowercase)
-        .collect()
+    let letters = name.chars().filter(|char| char.is_alphanumeric());
+    let letters: String = letters.flat_map(char::to_lowercase).collect();
+    if letters.is_empty() {
+        name.to_owned()
+    } else {
+        letters
+    }
 }
 
 /// `page1` and `page2`, `v1` and `v2` are no imitations.
@@ -295,6 +327,8 @@ mod tests {
             ("send-email", ("name-near", Severity::High)),
             ("sendEmail", ("name-near", Severity::High)),
             ("sеnd_email", ("name-homoglyph", Severity::Critical)),
+            ("sеndEmail", ("name-homoglyph", Severity::Critical)),
+            ("send:email", ("name-near", Severity::High)),
             ("send_emai1", ("name-homoglyph", Severity::Critical)),
             ("send_emial", ("name-near", Severity::Medium)),
             ("send_emails", ("name-near", Severity::Medium)),

@@ -1,6 +1,7 @@
 //! What is served and refused of what a server lists.
 
 use super::*;
+use crate::catalog::Mode;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_767_261_600);
 const ADD: &str = r#"{"name":"add","description":"Adds"}"#;

@@ -91,6 +91,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether somebody has to read it before a model does.
+    pub fn is_grave(&self) -> bool {
+        self.severity >= Severity::High
+    }
+
     /// What it adds to a risk: how grave it is, and the rule.
     pub const fn rated(&self) -> (Severity, &'static str) {
         (self.severity, self.rule)

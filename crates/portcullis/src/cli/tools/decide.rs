@@ -1,6 +1,7 @@
 //! `portcullis tools approve`, `reject` and `rollback`.
 
 use super::diff::text;
+use super::judged::{Judged, Names};
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{Known, sides};
@@ -143,6 +144,8 @@ impl Approve {
         } else {
             vec![self.one.find(catalog).await?]
         };
+        let names = Names::read(catalog).await?;
+        let others = names.beside(&self.one.server);
         let mut all = Vec::new();
         for (thing, history) in known {
             let digest = pending(&history);
@@ -151,7 +154,8 @@ impl Approve {
             let digest = digest.with_context(|| format!("{thing} is not defined now"))?;
             let both = sides(catalog, &history, (None, Some(digest))).await?;
             let (old, new) = both.context("there is no such version")?;
-            out::print(&text(&thing, (old.as_ref(), &new)));
+            let judged = Judged::of(&new, &others);
+            out::print(&text(&thing, (old.as_ref(), &new), &judged));
             all.push((thing, digest));
         }
         if all.is_empty() {

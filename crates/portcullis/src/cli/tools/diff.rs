@@ -1,6 +1,6 @@
 //! `portcullis tools diff`.
 
-use super::judged::Judged;
+use super::judged::{Judged, Names};
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{change_json, compared, sides};
@@ -29,11 +29,14 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let (thing, (old, new)) = within(&self.one.place, async |catalog, _| {
+        let (thing, (old, new), judged) = within(&self.one.place, async |catalog, _| {
             let (thing, history) = self.one.find(catalog).await?;
             let history = history.map_err(|why| anyhow::anyhow!("{why}"))?;
             let both = sides(catalog, &history, (self.from, self.to)).await?;
-            Ok((thing, both.context("there is no such version")?))
+            let both = both.context("there is no such version")?;
+            let names = Names::read(catalog).await?;
+            let judged = Judged::of(&both.1, &names.beside(&thing.server));
+            Ok((thing, both, judged))
         })?;
         out::print(&if self.json {
             let changes = compared(old.as_ref(), &new);
@@ -46,23 +49,27 @@ impl Diff {
                 "new": new.digest().to_string(),
                 "changes": changes,
             });
-            format!("{:#}\n", Judged::of(&new).add_to(told))
+            format!("{:#}\n", judged.add_to(told))
         } else {
-            text(&thing, (old.as_ref(), &new))
+            text(&thing, (old.as_ref(), &new), &judged)
         });
         Ok(Ending::Good)
     }
 }
 
 /// The same to be read.
-pub(super) fn text(thing: &Thing, (old, new): (Option<&Definition>, &Definition)) -> String {
+pub(super) fn text(
+    thing: &Thing,
+    (old, new): (Option<&Definition>, &Definition),
+    judged: &Judged,
+) -> String {
     let was = old.map_or_else(|| "nothing".to_owned(), |old| old.digest().to_string());
     let changes = compared(old, new);
     let mut text = format!(
         "{}\n- {was}\n+ {}\n{}",
         visible(&thing.to_string()),
         new.digest(),
-        Judged::of(new).text()
+        judged.text()
     );
     if changes.is_empty() {
         text.push_str("nothing changed\n");

@@ -2,8 +2,11 @@
 
 use crate::cli::scan::factors;
 use portcullis_core::catalog::analyse::{Finding, Risk, analyse, risk};
-use portcullis_core::catalog::{Definition, visible};
+use portcullis_core::catalog::shadow::Others;
+use portcullis_core::catalog::{Definition, Thing, visible};
+use portcullis_state::Catalog;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 /// What was found in a definition, and its risk.
@@ -13,9 +16,12 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn of(definition: &Definition) -> Self {
+    /// Of a definition of this server, beside what is approved of the others.
+    pub(super) fn of(definition: &Definition, others: &Others<'_>) -> Self {
         let value: Value = serde_json::from_str(definition.canonical()).unwrap_or_default();
-        let findings = analyse(definition.kind(), &value);
+        let mut findings = analyse(definition.kind(), &value);
+        findings.extend(others.like(definition));
+        findings.sort_by_key(|found| Reverse(found.severity));
         let risk = risk(
             definition.kind(),
             &value,
@@ -50,5 +56,26 @@ impl Judged {
             );
         }
         text
+    }
+}
+
+/// The names of what is approved, each with its server and kind.
+pub(super) struct Names(Vec<Thing>);
+
+impl Names {
+    /// Those in the catalogue.
+    pub(super) async fn read(catalog: &Catalog) -> anyhow::Result<Self> {
+        let all = catalog.histories(None).await?.into_iter();
+        let approved = all.filter(|(_, history)| {
+            let standing = history.as_ref().map(|history| history.standing());
+            standing.is_ok_and(|standing| standing.approved.is_some())
+        });
+        Ok(Self(approved.map(|(thing, _)| thing).collect()))
+    }
+
+    /// Those of the servers beside this one.
+    pub(super) fn beside(&self, server: &str) -> Others<'_> {
+        let others = self.0.iter().filter(|thing| *thing.server != *server);
+        Others::of(others.map(|thing| (&*thing.server, thing.kind, &*thing.name)))
     }
 }

@@ -1,14 +1,16 @@
 //! `portcullis tools list`.
 
 use super::decide::pending;
-use super::judged::Judged;
+use super::judged::{Judged, Names};
 use super::place::within;
 use super::{Ending, out};
 use crate::cataloguing::{Known, json_of, state};
 use crate::cli::revoke::Place;
 use clap::Args;
-use portcullis_core::catalog::visible;
+use portcullis_core::catalog::{Definition, visible};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
@@ -29,13 +31,20 @@ impl List {
         let all = within(&self.place, async |catalog, _| {
             let mut known = catalog.histories(self.server.clone()).await?;
             known.retain(|(_, history)| !self.pending || pending(history).is_some());
-            let mut all = Vec::new();
+            let names = Names::read(catalog).await?;
+            let (mut all, mut others) = (Vec::new(), BTreeMap::new());
+            let mut judged = |server: &Arc<str>, waits: &Definition| {
+                let beside = || names.beside(server);
+                let others = others.entry(Arc::clone(server));
+                Judged::of(waits, others.or_insert_with(beside))
+            };
             for (thing, history) in known {
                 let waits = match pending(&history) {
                     Some(digest) => catalog.text(thing.kind, digest).await?,
                     None => None,
                 };
-                all.push(((thing, history), waits.as_ref().map(Judged::of)));
+                let waits = waits.map(|waits| judged(&thing.server, &waits));
+                all.push(((thing, history), waits));
             }
             Ok(all)
         })?;

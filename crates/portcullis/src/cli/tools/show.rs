@@ -1,6 +1,6 @@
 //! `portcullis tools show`.
 
-use super::judged::Judged;
+use super::judged::{Judged, Names};
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{json_of, sides, state};
@@ -23,15 +23,16 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        let (known, shown) = within(&self.one.place, async |catalog, _| {
+        let (known, shown, judged) = within(&self.one.place, async |catalog, _| {
             let known = self.one.find(catalog).await?;
             let history = known.1.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
             let shown = sides(catalog, history, (None, self.digest)).await?;
             let (_, shown) = shown.context("there is no such version")?;
-            Ok((known, shown))
+            let names = Names::read(catalog).await?;
+            let judged = Judged::of(&shown, &names.beside(&known.0.server));
+            Ok((known, shown, judged))
         })?;
         let value: Value = serde_json::from_str(shown.canonical())?;
-        let judged = Judged::of(&shown);
         out::print(&if self.json {
             let mut told = json_of(&known);
             if let Some(told) = told.as_object_mut() {

@@ -44,6 +44,7 @@ mod alerts;
 mod opaque;
 mod policy;
 mod pinned;
+mod shadowed;
 mod tenants;
 mod operators;
 mod limits;
