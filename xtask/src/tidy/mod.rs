@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod crates;
+mod events;
 mod files;
 mod named;
 mod page;
@@ -64,6 +65,7 @@ const RULES: &[fn(&Tree) -> Vec<Fault>] = &[
     words::are_absent,
     words::hosts_are_absent,
     crates::know_their_place,
+    events::are_told,
 ];
 
 /// The rules about files and the controls that are claimed.
