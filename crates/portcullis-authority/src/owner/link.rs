@@ -1,6 +1,6 @@
 //! The link that is printed where only the owner of the machine reads it.
 
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{BACK, Timestamp};
 use std::time::Duration;
 
 /// How long a link may be used.
@@ -36,7 +36,8 @@ impl Link {
     /// [`Unopened`].
     pub fn check(kept: Option<&Self>, browser: &[u8; 32], now: Timestamp) -> Result<(), Unopened> {
         let link = kept.ok_or(Unopened::Unknown)?;
-        if now >= link.until {
+        // Longer than that no link was ever good: the clock was set back since.
+        if now >= link.until || link.until > now.plus(LINK_LIFETIME + BACK) {
             return Err(Unopened::Expired);
         }
         if link.browser != *browser {

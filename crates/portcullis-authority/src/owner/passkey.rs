@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::protocol::read_strict;
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{Span, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -41,7 +41,7 @@ pub enum Purpose {
 pub struct Asked {
     purpose: Purpose,
     challenge: String,
-    until: Timestamp,
+    span: Span,
 }
 
 /// A passkey of the owner.
@@ -133,7 +133,7 @@ impl Asked {
         Self {
             purpose,
             challenge: URL_SAFE_NO_PAD.encode(challenge),
-            until: now.plus(LIFETIME),
+            span: Span::new(now, LIFETIME),
         }
     }
 
@@ -238,7 +238,7 @@ impl Asked {
             Purpose::SignIn => "webauthn.get",
         };
         if self.purpose != purpose
-            || now >= self.until
+            || !self.span.has(now)
             || client.kind != kind
             || client.challenge != self.challenge
         {

@@ -338,4 +338,7 @@ fn cd_03_a_link_is_for_the_browser_that_opened_it_first_and_for_ten_minutes() {
     assert_eq!(check(Some(&link), 2, NOW), Err(Unopened::OtherBrowser));
     assert_eq!(check(Some(&link), 1, link.until), Err(Unopened::Expired));
     assert_eq!(check(None, 1, NOW), Err(Unopened::Unknown));
+    // Nor for longer, since the clock was set back.
+    let back = Timestamp::from_seconds(NOW.seconds() - 3600);
+    assert_eq!(check(Some(&link), 1, back), Err(Unopened::Expired));
 }

@@ -5,7 +5,7 @@ mod network;
 use crate::authenticate::Principal;
 use crate::protocol::{Call, Target};
 use crate::session::Session;
-use crate::time::Timestamp;
+use crate::time::{BACK, Timestamp};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -65,6 +65,8 @@ struct Held {
     /// When each bucket will be full again (GCRA's theoretical arrival time).
     full_at: HashMap<u64, Timestamp>,
     under_way: HashMap<u64, u32>,
+    /// The newest time at which anything was charged.
+    latest: Timestamp,
 }
 
 /// What was used up so far.
@@ -228,7 +230,8 @@ impl Quota {
     /// Counts an answer's bytes; they were already received, so this refuses nothing by itself.
     pub fn count_bytes(&self, principal: &str, bytes: u64, limits: &Limits, now: Timestamp) {
         let bucket = self.hasher.hash_one((3u8, principal));
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
+        held.follow(now);
         if let Some(full_at) = held.full_at.get_mut(&bucket) {
             *full_at = (*full_at).max(now).plus(limits.bytes.cost(bytes));
         }
@@ -276,8 +279,22 @@ impl Held {
         self.full_at.len() + new <= MAX_BUCKETS
     }
 
+    /// Where the clock was set back, nobody waits until it is where it was.
+    fn follow(&mut self, now: Timestamp) {
+        let back = self.latest.since(now);
+        if back > BACK {
+            self.full_at.retain(|_, full_at| {
+                *full_at = now.plus(full_at.since(self.latest));
+                true
+            });
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+    }
+
     /// Charges all buckets or none.
     fn charge(&mut self, charges: &[Charge], now: Timestamp) -> Result<(), Exhausted> {
+        self.follow(now);
         if !self.has_room(charges) {
             self.full_at.retain(|_, full_at| *full_at > now);
             if !self.has_room(charges) {

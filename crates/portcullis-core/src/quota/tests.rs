@@ -108,7 +108,7 @@ fn tok_01_a_burst_then_the_pace() {
         (60_000, "ok"),
         (60_000, "ok"),
         (60_000, "principal 10000"),
-        (0, "principal 70000"), // a clock that goes back gives nothing
+        (0, "principal 10000"), // a clock that goes back gives nothing, and takes nothing
     ] {
         assert_eq!(
             take(&quota, (1, "a"), &limits, millis),
@@ -316,4 +316,26 @@ fn tok_01_memory_is_bounded() {
     assert_eq!(take(&quota, (count, "a"), &limits, 20_000_000), "ok");
     assert_eq!(full(), 2);
     assert_eq!(format!("{quota:?}"), "Quota(..)");
+}
+
+#[test]
+fn tok_01_a_clock_that_is_set_lets_nobody_wait_for_it() {
+    const HOUR: u64 = 3_600_000;
+    let limits = Limits {
+        requests: SLOW,
+        ..limits()
+    };
+    let quota = Arc::new(Quota::default());
+    let takes = |millis: u64| take(&quota, (1, "echo"), &limits, millis);
+    let mut now = 2 * HOUR;
+    // Ahead, back to where it was, and further back.
+    for jump in [now, 2 * now, now, now / 2] {
+        now = jump;
+        for _ in 0..3 {
+            takes(now);
+        }
+        let refused = takes(now);
+        assert_eq!(refused, "principal 10000", "{now}");
+        assert_eq!(takes(now + 10_000), "ok", "{now}");
+    }
 }

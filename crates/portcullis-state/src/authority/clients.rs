@@ -1,9 +1,10 @@
 //! Clients that have registered themselves, and the assertions of those that authenticate.
 
+use super::families::JUMP;
 use crate::durable::{Durable, Failed};
 use crate::revocations::{Micros, begin};
 use portcullis_core::time::Timestamp;
-use rusqlite::{OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 /// The most clients that have registered themselves.
 pub const MAX_REGISTERED: u32 = 10_000;
@@ -125,8 +126,7 @@ impl Durable {
     ) -> Result<bool, Failed> {
         self.run(move |connection| {
             let change = begin(connection)?;
-            let over = "DELETE FROM client_assertions WHERE until <= :now";
-            change.execute(over, named_params! { ":now": Micros(now) })?;
+            forget_used(&change, now)?;
             let sql =
                 "INSERT OR IGNORE INTO client_assertions (digest, until) VALUES (:digest, :until)";
             let parameters = named_params! { ":digest": digest, ":until": Micros(until) };
@@ -136,4 +136,12 @@ impl Durable {
         })
         .await
     }
+}
+
+/// Forgets assertions that are too old to be used again, even if the clock is set back once more.
+pub(super) fn forget_used(change: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM client_assertions WHERE until + :jump <= :now";
+    let jump = i64::try_from(JUMP.as_micros()).unwrap_or(i64::MAX);
+    let parameters = named_params! { ":jump": jump, ":now": Micros(now) };
+    change.execute(sql, parameters).map(drop)
 }

@@ -1,9 +1,9 @@
 //! Devices that wait for their users (RFC 8628): each is decided about once, by whoever has its code.
 
-use super::families::{BACK, Family, Next, REMEMBERED, Voucher, begin_family, insert};
+use super::families::{Family, Next, REMEMBERED, Voucher, begin_family, insert};
 use crate::durable::{Durable, Failed};
 use crate::revocations::{Micros, begin};
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{BACK, Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use std::time::Duration;
 
@@ -64,8 +64,11 @@ impl Durable {
             forget_over(&change, device.made)?;
             let (all, own): (u32, u32) = change.query_row(
                 "SELECT count(*), count(*) FILTER (WHERE network = :network) FROM devices
-                 WHERE verdict IS NULL AND until > :now",
-                named_params! { ":network": device.network, ":now": Micros(device.made) },
+                 WHERE verdict IS NULL AND until > :now AND made <= :latest",
+                named_params! {
+                    ":network": device.network, ":now": Micros(device.made),
+                    ":latest": Micros(device.made.plus(BACK)),
+                },
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
             if all >= MAX_DEVICES || own >= MAX_OF_NETWORK {
@@ -189,7 +192,10 @@ impl Durable {
                 None if row.until <= now || row.made > now.plus(BACK) => return Ok(Polled::Over),
                 None => {}
             }
-            let is_early = row.polled.is_some_and(|last| now < last.plus(row.pause));
+            // One that has asked in what is the future now is not held up until then.
+            let is_early = row
+                .polled
+                .is_some_and(|last| Span::new(last, row.pause).has(now));
             let pause = if is_early {
                 (row.pause + SLOWER).min(SLOWEST.max(row.pause))
             } else {

@@ -1,9 +1,9 @@
 //! Codes, refresh tokens, and the families of tokens that began with one code.
 
-use super::devices;
+use super::{clients, devices};
 use crate::durable::{Durable, Failed};
 use crate::revocations::{Kind, Micros, Revocation, Source, Whom, begin, next_epoch, write};
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{BACK, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use std::time::Duration;
 pub const MAX_FAMILIES: u32 = 10_000;
 /// The most refresh tokens of one family: one every minute, for two weeks.
 const MAX_RENEWALS: u32 = 20_000;
-/// How long it is known of what is over that it was there: longer than any access token lives.
-pub(super) const REMEMBERED: Duration = Duration::from_hours(1);
-/// By so much a clock may be set back before codes of what is then the future are refused.
-pub(super) const BACK: Duration = Duration::from_secs(5);
+/// So far a clock may jump ahead, and back again, and nothing that was used or has ended counts once more.
+pub(super) const JUMP: Duration = Duration::from_hours(1);
+/// How long it is known of what is over that it was there: longer than any access token lives, after a jump too.
+pub(super) const REMEMBERED: Duration = Duration::from_hours(2);
 
 /// All that came of one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -358,9 +358,8 @@ pub(crate) fn prune(change: &Connection, now: Timestamp) -> rusqlite::Result<()>
     let used = "DELETE FROM vouchers WHERE until <= :now AND used IS NOT NULL AND used + :remembered <= :now";
     change.execute(used, parameters)?;
     devices::forget_over(change, now)?;
-    for table in ["client_assertions", "registered_clients"] {
-        let sql = format!("DELETE FROM {table} WHERE until <= :now");
-        change.execute(&sql, named_params! { ":now": Micros(now) })?;
-    }
+    clients::forget_used(change, now)?;
+    let over = "DELETE FROM registered_clients WHERE until <= :now";
+    change.execute(over, named_params! { ":now": Micros(now) })?;
     Ok(())
 }

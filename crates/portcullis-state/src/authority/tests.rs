@@ -357,7 +357,7 @@ async fn cd_11_a_device_waits_its_turn_and_not_for_ever() {
     durable.keep_device(device("f", "g", "n")).await.unwrap();
     assert!(durable.deny_device("f".to_owned(), NOW).await.unwrap());
     assert_eq!(poll(&durable, "f", at(1)).await, Polled::Denied);
-    durable.prune(NOW.plus(HOUR * 2)).await.unwrap();
+    durable.prune(NOW.plus(HOUR * 3)).await.unwrap();
     assert_eq!(poll(&durable, "f", at(1)).await, Polled::Unknown);
 }
 
@@ -397,4 +397,98 @@ async fn cd_11_devices_that_wait_are_few_wherever_they_come_from() {
     let denied = durable.deny_device("d7".to_owned(), NOW).await;
     assert!(denied.unwrap());
     assert!(durable.keep_device(device("x", "x", "m")).await.unwrap());
+}
+
+fn back(seconds: u64) -> Timestamp {
+    Timestamp::from_seconds(NOW.seconds() - seconds)
+}
+
+#[tokio::test]
+async fn cd_11_devices_neither_live_longer_nor_wait_for_a_clock_that_is_set() {
+    let (_folder, durable) = durable().await;
+    for at in [back(3600), NOW.plus(HOUR)] {
+        let digest = at.seconds().to_string();
+        let waits = device(&digest, &digest, "n");
+        assert!(durable.keep_device(waits).await.unwrap());
+        assert_eq!(poll(&durable, &digest, NOW).await, Polled::Pending);
+        assert_eq!(poll(&durable, &digest, at).await, Polled::Over);
+        let known = durable.device_of(digest.clone(), at).await;
+        assert_eq!(known.unwrap(), None);
+        assert!(!durable.deny_device(digest.clone(), at).await.unwrap());
+        let late = Family {
+            made: at,
+            ..family(&digest)
+        };
+        let granted = durable.grant_device(digest, late, String::new()).await;
+        assert!(!granted.unwrap());
+    }
+    // One that was polled in what is the future now goes on, and so does a network that had as many as it may.
+    durable.keep_device(device("d", "c", "m")).await.unwrap();
+    let later = NOW.plus(MINUTE * 5);
+    assert_eq!(poll(&durable, "d", later).await, Polled::Pending);
+    assert_eq!(poll(&durable, "d", NOW).await, Polled::Pending);
+    for index in 0..256 {
+        let (digest, code) = (format!("d{index}"), format!("c{index}"));
+        durable
+            .keep_device(device(&digest, &code, "k"))
+            .await
+            .unwrap();
+    }
+    assert!(!durable.keep_device(device("x", "x", "k")).await.unwrap());
+    let now = Waiting {
+        made: back(3600),
+        until: back(3000),
+        ..device("x", "x", "k")
+    };
+    assert!(durable.keep_device(now).await.unwrap());
+    assert_eq!(poll(&durable, "x", back(3600)).await, Polled::Pending);
+}
+
+#[tokio::test]
+async fn cd_11_what_a_device_was_granted_ends_whichever_way_time_jumps() {
+    let (_folder, durable) = durable().await;
+    for (id, at, is_good) in [
+        ("a", back(2), true),
+        ("b", back(3600), false),
+        ("c", NOW.plus(MINUTE * 9), true),
+        ("d", NOW.plus(HOUR), false),
+    ] {
+        durable.keep_device(device(id, id, "n")).await.unwrap();
+        let granted = durable.grant_device(id.to_owned(), family(id), String::new());
+        assert!(granted.await.unwrap());
+        let taken = show(&durable, (Voucher::Device, id), Ok(None), at).await;
+        assert_eq!(matches!(taken, Taken::Good(..)), is_good, "{id} {taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn cd_11_what_was_used_stays_so_after_an_hour_ahead_and_back() {
+    let (_folder, durable) = durable().await;
+    let ahead = NOW.plus(HOUR);
+    let once = |at| durable.use_assertion("x".to_owned(), (NOW.plus(MINUTE), at));
+    assert!(once(NOW).await.unwrap());
+    // Two families: one has ended, the other one's first token is used.
+    for (id, first) in [("a", "r1"), ("b", "r2")] {
+        keep(&durable, id).await;
+        let code = format!("code-{id}");
+        let given = Ok(Some(next(first)));
+        show(&durable, (Voucher::Code, &code), given, NOW).await;
+    }
+    let issuer = (ISSUER.to_owned(), "revoked");
+    let ended = durable.end_family("a".to_owned(), issuer, NOW).await;
+    assert!(ended.unwrap());
+    let given = Ok(Some(next("r3")));
+    show(&durable, (Voucher::Refresh, "r2"), given, NOW).await;
+    durable.prune(ahead).await.unwrap();
+    let stranger = durable.use_assertion("y".to_owned(), (ahead.plus(MINUTE), ahead));
+    assert!(stranger.await.unwrap());
+    let held = durable.revocations(ahead.plus(MINUTE * 15)).await.unwrap();
+    assert_eq!(held.len(), 1, "longer than any access token of it");
+    assert!(!once(NOW).await.unwrap());
+    let over = show(&durable, (Voucher::Refresh, "r1"), Ok(None), NOW).await;
+    assert_eq!(over, Taken::Over(family("a")));
+    let again = show(&durable, (Voucher::Refresh, "r2"), Ok(None), NOW).await;
+    assert_eq!(again, Taken::Again(family("b")));
+    // It is not remembered for ever.
+    assert!(once(ahead.plus(MINUTE)).await.unwrap());
 }

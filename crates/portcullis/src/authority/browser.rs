@@ -11,7 +11,7 @@ use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use portcullis_authority::user::User;
 use portcullis_core::secret::Secret;
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{Span, Timestamp};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -195,7 +195,7 @@ impl Browsers {
 
 impl Held {
     fn lives(&self, now: Timestamp) -> bool {
-        now.since(self.used) < IDLE && now.since(self.began) < ABSOLUTE
+        Span::new(self.used, IDLE).has(now) && Span::new(self.began, ABSOLUTE).has(now)
     }
 }
 
@@ -294,6 +294,12 @@ mod tests {
             .unwrap();
         assert!(browsers.find(handle.expose(), START.plus(IDLE)).is_none());
         assert!(browsers.find("guess", START).is_none());
+        // Nor does it live longer since the clock was set back: its user signs in again.
+        let back = Timestamp::from_seconds(START.seconds() - 3600);
+        let handle = browsers.open(user("alice"), There::default(), START);
+        assert!(browsers.find(handle.unwrap().expose(), back).is_none());
+        let handle = browsers.open(user("alice"), There::default(), back);
+        assert!(browsers.find(handle.unwrap().expose(), back).is_some());
     }
 
     #[test]

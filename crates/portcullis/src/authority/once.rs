@@ -2,7 +2,7 @@
 
 use super::browser::{Mark, mark, secret};
 use portcullis_core::secret::Secret;
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{Span, Timestamp};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ pub(crate) const LIFETIME: Duration = Duration::from_mins(10);
 const MAX: usize = 4096;
 
 /// What waits.
-pub(crate) struct Once<T>(Mutex<HashMap<Mark, (Timestamp, T)>>);
+pub(crate) struct Once<T>(Mutex<HashMap<Mark, (Span, T)>>);
 
 impl<T> Default for Once<T> {
     fn default() -> Self {
@@ -34,20 +34,20 @@ impl<T> Once<T> {
         let handle = secret()?;
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= MAX {
-            held.retain(|_, (until, _)| *until > now);
+            held.retain(|_, (span, _)| span.has(now));
         }
         if held.len() >= MAX {
             return None;
         }
-        held.insert(mark(handle.expose()), (now.plus(LIFETIME), value));
+        held.insert(mark(handle.expose()), (Span::new(now, LIFETIME), value));
         Some(handle)
     }
 
     /// What this handle stands for; it is not there again.
     pub(crate) fn take(&self, handle: &str, now: Timestamp) -> Option<T> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, value) = held.remove(&mark(handle))?;
-        (until > now).then_some(value)
+        let (span, value) = held.remove(&mark(handle))?;
+        span.has(now).then_some(value)
     }
 }
 
@@ -68,6 +68,15 @@ mod tests {
             assert!(once.keep(number, now).is_some());
         }
         assert!(once.keep(0, now).is_none());
+        // A clock that was set back makes nothing live longer, and nobody waits for it.
+        let back = Timestamp::from_seconds(now.seconds() - 3600);
+        let handle = once.keep(3, back).unwrap();
+        assert_eq!(once.take(handle.expose(), back), Some(3));
+        let handle = once.keep(4, now).unwrap();
+        assert_eq!(once.take(handle.expose(), back), None);
+        for number in 1..MAX {
+            assert!(once.keep(number, now).is_some(), "{number}");
+        }
         assert!(once.keep(0, now.plus(LIFETIME)).is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{mark, voucher};
 use portcullis_authority::request::Asked;
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::{Span, Timestamp};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ const MAX: usize = 4096;
 
 /// Those that wait, by the marks of their handles.
 #[derive(Default)]
-pub(crate) struct Pushed(Mutex<HashMap<String, (Timestamp, Asked)>>);
+pub(crate) struct Pushed(Mutex<HashMap<String, (Span, Asked)>>);
 
 impl fmt::Debug for Pushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,12 +31,12 @@ impl Pushed {
         let handle = voucher().ok()?;
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= MAX {
-            held.retain(|_, (until, _)| *until > now);
+            held.retain(|_, (span, _)| span.has(now));
         }
         if held.len() >= MAX {
             return None;
         }
-        held.insert(mark(handle.expose()), (now.plus(LIFETIME), asked));
+        held.insert(mark(handle.expose()), (Span::new(now, LIFETIME), asked));
         Some(format!("{PREFIX}{}", handle.expose()))
     }
 
@@ -44,7 +44,7 @@ impl Pushed {
     pub(crate) fn take(&self, name: &str, client: &str, now: Timestamp) -> Option<Asked> {
         let place = mark(name.strip_prefix(PREFIX)?);
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, asked) = held.remove(&place)?;
-        (until > now && asked.client().id == client).then_some(asked)
+        let (span, asked) = held.remove(&place)?;
+        (span.has(now) && asked.client().id == client).then_some(asked)
     }
 }

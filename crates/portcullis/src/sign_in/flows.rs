@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::authenticate::Principal;
 use portcullis_core::secret::Secret;
 use portcullis_core::sign_in::{Authority, Challenge, Client};
-use portcullis_core::time::Timestamp;
+use portcullis_core::time::Span;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) type Place = (Arc<str>, Arc<str>);
 pub(super) struct Flows {
     links: Mutex<HashMap<Place, Held>>,
     under_way: Mutex<HashMap<Place, (Mark, Flow)>>,
-    steps: Mutex<HashMap<Place, (Timestamp, u32)>>,
+    steps: Mutex<HashMap<Place, (Span, u32)>>,
 }
 
 /// What is asked for in somebody's name.
@@ -56,7 +56,7 @@ struct Held {
     text: Secret<String>,
     mark: Mark,
     link: Link,
-    until: Timestamp,
+    span: Span,
     /// Whoever opened it first.
     browser: Option<Browser>,
 }
@@ -70,7 +70,7 @@ pub(crate) struct Flow {
     pub(super) resource: String,
     pub(super) scope: String,
     pub(super) verifier: Secret<String>,
-    until: Timestamp,
+    span: Span,
 }
 
 /// What a flow is made of.
@@ -101,13 +101,13 @@ impl Flows {
         let place = (Arc::clone(server), Arc::clone(&principal.key));
         let mut links = lock(&self.links);
         if let Some(held) = links.get_mut(&place)
-            && held.until > now
+            && held.span.has(now)
             && held.browser.is_none()
         {
             held.link.wanted = wanted;
             return Some(held.text.clone());
         }
-        links.retain(|_, held| held.until > now);
+        links.retain(|_, held| held.span.has(now));
         if links.len() >= MAX_LINKS {
             return None;
         }
@@ -120,7 +120,7 @@ impl Flows {
                 server: Arc::clone(server),
                 wanted,
             },
-            until: now.plus(LIFETIME),
+            span: Span::new(now, LIFETIME),
             browser: None,
         };
         links.insert(place, held);
@@ -130,7 +130,7 @@ impl Flows {
     pub(super) fn link(&self, text: &str) -> Option<Link> {
         let (now, asked) = (clock::now(), mark(text));
         let links = lock(&self.links);
-        let mut good = links.values().filter(|held| held.until > now);
+        let mut good = links.values().filter(|held| held.span.has(now));
         let held = good.find(|held| held.mark == asked)?;
         Some(held.link.clone())
     }
@@ -149,7 +149,7 @@ impl Flows {
     pub(super) fn take(&self, link: &Link, browser: &Browser) -> bool {
         let place = (Arc::clone(&link.server), Arc::clone(&link.principal.key));
         let (now, mut links) = (clock::now(), lock(&self.links));
-        let is_theirs = |held: &Held| held.until > now && held.browser.as_ref() == Some(browser);
+        let is_theirs = |held: &Held| held.span.has(now) && held.browser.as_ref() == Some(browser);
         links.get(&place).is_some_and(is_theirs) && links.remove(&place).is_some()
     }
 
@@ -163,7 +163,7 @@ impl Flows {
         let place = (Arc::clone(&link.server), Arc::clone(&link.principal.key));
         let (now, state) = (clock::now(), secret()?);
         let mut under_way = lock(&self.under_way);
-        under_way.retain(|_, (_, flow)| flow.until > now);
+        under_way.retain(|_, (_, flow)| flow.span.has(now));
         if under_way.len() >= MAX_LINKS {
             return None;
         }
@@ -175,7 +175,7 @@ impl Flows {
             resource: begun.resource,
             scope: begun.scope,
             verifier: begun.verifier,
-            until: now.plus(LIFETIME),
+            span: Span::new(now, LIFETIME),
         };
         under_way.insert(place, (mark(state.expose()), flow));
         Some(state)
@@ -188,19 +188,21 @@ impl Flows {
         let (place, _) = under_way.iter().find(|(_, (mark, _))| *mark == asked)?;
         let place = place.clone();
         let (_, flow) = under_way.remove(&place)?;
-        (flow.until > now).then_some(flow)
+        (flow.span.has(now)).then_some(flow)
     }
 
     /// Whether a server may once more want more scopes of this principal.
     pub(super) fn may_step(&self, server: &Arc<str>, principal: &Arc<str>) -> bool {
         let now = clock::now();
         let mut steps = lock(&self.steps);
-        steps.retain(|_, (since, _)| now.since(*since) < STEPS_WITHIN);
+        steps.retain(|_, (span, _)| span.has(now));
         if steps.len() >= MAX_LINKS {
             return false;
         }
         let place = (Arc::clone(server), Arc::clone(principal));
-        let (_, count) = steps.entry(place).or_insert((now, 0));
+        let (_, count) = steps
+            .entry(place)
+            .or_insert((Span::new(now, STEPS_WITHIN), 0));
         *count = count.saturating_add(1);
         *count <= MAX_STEPS
     }

@@ -4,7 +4,7 @@ use super::{Asked, Needed, rule_of};
 use crate::authorize::Forbidden;
 use crate::quota::Exhausted;
 use crate::secret::Secret;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::fmt;
@@ -26,7 +26,7 @@ struct Table {
     /// By digest.
     held: HashMap<[u8; 32], Held>,
     /// How often callers had somebody asked, since when.
-    asked: HashMap<Arc<str>, (Timestamp, u32)>,
+    asked: HashMap<Arc<str>, (Span, u32)>,
 }
 
 struct Held {
@@ -34,7 +34,7 @@ struct Held {
     text: Secret<String>,
     mark: [u8; 32],
     stands: Stands,
-    until: Timestamp,
+    span: Span,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Approvals {
         now: Timestamp,
     ) -> Result<Secret<String>, Exhausted> {
         let mut table = self.table();
-        table.held.retain(|_, held| held.until > now);
+        table.held.retain(|_, held| held.span.has(now));
         if let Some(held) = table.held.get(&needed.digest) {
             return Ok(held.text.clone());
         }
@@ -66,18 +66,16 @@ impl Approvals {
         if table.held.len() >= MAX_HELD {
             return Err(wait(needed.rule.lasts));
         }
-        table
-            .asked
-            .retain(|_, (since, _)| now.since(*since) < ASKED_WITHIN);
+        table.asked.retain(|_, (span, _)| span.has(now));
         if table.asked.len() >= MAX_HELD {
             return Err(wait(ASKED_WITHIN));
         }
-        let (since, count) = table
+        let (span, count) = table
             .asked
             .entry(Arc::clone(&needed.caller))
-            .or_insert((now, 0));
+            .or_insert((Span::new(now, ASKED_WITHIN), 0));
         if *count >= MAX_ASKED {
-            return Err(wait(ASKED_WITHIN.saturating_sub(now.since(*since))));
+            return Err(wait(ASKED_WITHIN.saturating_sub(now.since(span.made()))));
         }
         *count = count.saturating_add(1);
         let held = Held {
@@ -85,7 +83,7 @@ impl Approvals {
             mark: mark(text.expose()),
             text: text.clone(),
             stands: Stands::Open,
-            until: now.plus(needed.rule.lasts),
+            span: Span::new(now, needed.rule.lasts),
         };
         table.held.insert(needed.digest, held);
         Ok(text)
@@ -106,7 +104,7 @@ impl Approvals {
         };
         if let Some(held) = table.held.get_mut(&digest) {
             held.stands = Stands::Approved;
-            held.until = now.plus(held.needed.rule.lasts);
+            held.span = Span::new(now, held.needed.rule.lasts);
         }
         true
     }
@@ -124,7 +122,7 @@ impl Approvals {
         let known = table
             .held
             .get(&needed.digest)
-            .filter(|held| held.until > now);
+            .filter(|held| held.span.has(now));
         match known.map(|held| held.stands) {
             Some(Stands::Approved) => {
                 table.held.remove(&needed.digest);
@@ -135,7 +133,7 @@ impl Approvals {
         }
         let before = table.held.len();
         table.held.retain(|_, held| {
-            let is_approved = held.stands == Stands::Approved && held.until > now;
+            let is_approved = held.stands == Stands::Approved && held.span.has(now);
             !(is_approved && held.needed.is_like(&needed))
         });
         if table.held.len() < before {
@@ -155,7 +153,7 @@ impl Table {
     fn open(&self, text: &str, now: Timestamp) -> Option<&Held> {
         let asked = mark(text);
         let mut open = self.held.values();
-        open.find(|held| held.mark == asked && held.stands == Stands::Open && held.until > now)
+        open.find(|held| held.mark == asked && held.stands == Stands::Open && held.span.has(now))
     }
 }
 

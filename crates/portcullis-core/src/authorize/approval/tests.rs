@@ -113,6 +113,33 @@ fn atk_070_nobody_is_asked_all_the_time() {
 }
 
 #[test]
+fn atk_070_a_clock_that_is_set_approves_nothing_and_holds_nobody_up() {
+    let call = own("alice", "{}");
+    let back = Timestamp::from_seconds(NOW - 3600);
+    for jump in [back, at(3600)] {
+        let approvals = Approvals::default();
+        // What was approved, and what could have been.
+        approvals.ask(&call, text("a"), at(0)).unwrap();
+        assert!(approvals.approve("a", at(0)));
+        approvals.ask(&own("bob", "{}"), text("b"), at(0)).unwrap();
+        let taken = approvals.take(call.clone(), jump);
+        assert!(matches!(taken, Err(Forbidden::Approval(_))), "{taken:?}");
+        assert!(approvals.asked("b", jump).is_none());
+        assert!(!approvals.approve("b", jump));
+        // Whoever had asked too much begins anew, and what is approved now is good.
+        for number in 1..MAX_ASKED {
+            let number = number.to_string();
+            let asked = approvals.ask(&own("alice", &number), text(&number), at(0));
+            asked.unwrap();
+        }
+        assert!(approvals.ask(&own("alice", "x"), text("x"), at(0)).is_err());
+        approvals.ask(&call, text("c"), jump).unwrap();
+        assert!(approvals.approve("c", jump));
+        assert_eq!(approvals.take(call.clone(), jump), Ok(()));
+    }
+}
+
+#[test]
 fn atk_070_what_waits_is_bounded() {
     let approvals = Approvals::default();
     for number in 0..MAX_HELD {

@@ -1,9 +1,10 @@
 //! ATK-070 and DYN-01: calls that somebody has to approve, and those who would like it to be somebody else, another call, or
 //! nobody.
 
+use super::eras::{with_sessions, without_sessions};
 use crate::harness::{
     Gateway, Login, Request, Response, STATELESS, Surfer, Upstream, WITH_SESSIONS, form_of,
-    goes_to, portcullis, post, wait_for,
+    goes_to, initialize, portcullis, post, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -464,4 +465,102 @@ fn dyn_01_conf_refuses_approvals_that_nobody_could_give() {
         assert_eq!(ran.status.code(), Some(1), "{rule} {said}");
         assert!(said.contains(expected), "{rule} {said}");
     }
+}
+
+#[test]
+fn atk_070_the_endpoint_for_all_servers_asks_for_the_same_call_and_uses_it_up() {
+    let scene = Scene::new();
+    let at_all = |arguments: &Value| {
+        let params = json!({ "name": "notes__echo", "arguments": arguments });
+        let draft = scene.login.draft("alice");
+        let audience = format!("http://{}/mcp", scene.gateway.address);
+        let token = draft.claim("aud", audience).sign();
+        scene.send(&stateless(params, &json!({})).token(&token).to("/mcp"))
+    };
+    let (seen, meant) = (json!({ "to": "bob" }), json!({ "to": "mallory" }));
+    let told = at_all(&seen);
+    assert_eq!((told.status, told.code()), (200, 403), "{told:?}");
+    let record = scene.gateway.record_of(&told);
+    let told_of = [&record["event"], &record["server"], &record["target"]];
+    assert_eq!(told_of, ["approval.required", "notes", "echo"], "{record}");
+    assert_eq!(scene.calls(), 0);
+    let url = told.json()["error"]["data"]["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        scene.waits("alice", "echo", &seen),
+        url,
+        "one call, one link"
+    );
+    scene.allows("alice", &url);
+    let swapped = at_all(&meant);
+    assert_eq!((swapped.status, swapped.code()), (403, 403), "{swapped:?}");
+    let record = scene.gateway.record_of(&swapped);
+    assert_eq!(record["event"], "approval.digest_mismatch", "{record}");
+    assert_eq!(scene.calls(), 0);
+    // Once, at whichever of both.
+    scene.allows("alice", &scene.waits("alice", "echo", &seen));
+    let done = at_all(&seen);
+    assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
+    assert_eq!(scene.calls(), 1);
+    let url = scene.waits("alice", "echo", &seen);
+    scene.allows("alice", &url);
+    scene.made("alice", "echo", &seen);
+    let again = at_all(&seen);
+    assert_eq!((again.status, again.code()), (200, 403), "{again:?}");
+    let record = scene.gateway.record_of(&again);
+    assert_eq!(record["event"], "approval.required", "{record}");
+    assert_eq!(scene.calls(), 2);
+}
+
+#[test]
+fn atk_070_a_server_of_another_era_hears_what_was_approved_once() {
+    let (seen, meant) = (json!({ "to": "bob" }), json!({ "to": "mallory" }));
+    let scene = Scene::new();
+    scene.upstream.misbehave(with_sessions);
+    // From now on it is known which era the server is of.
+    scene.plain("alice", "read_note", &json!({ "uri": "note://1" }));
+    let before = scene.calls();
+    let url = scene.waits("alice", "echo", &seen);
+    scene.allows("alice", &url);
+    let swapped = scene.plain("alice", "echo", &meant);
+    scene.is_refused(&swapped, 403, ("approval.digest_mismatch", "arguments"));
+    assert_eq!(scene.calls(), before);
+    scene.allows("alice", &scene.waits("alice", "echo", &seen));
+    scene.made("alice", "echo", &seen);
+    scene.waits("alice", "echo", &seen);
+
+    let scene = Scene::new();
+    scene.upstream.misbehave(without_sessions);
+    let token = scene.token("alice");
+    let opened = scene.send(&initialize(&token));
+    let session = opened.header("mcp-session-id").expect("a session");
+    let calls = |arguments: &Value| {
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call",
+            "params": { "name": "echo", "arguments": arguments } });
+        let request = post(&body.to_string()).token(&token);
+        scene.send(
+            &request
+                .set("mcp-session-id", session)
+                .set("mcp-protocol-version", WITH_SESSIONS),
+        )
+    };
+    let waits = || {
+        let told = calls(&seen);
+        assert_eq!((told.status, told.code()), (200, 403), "{told:?}");
+        let record = scene.gateway.record_of(&told);
+        assert_eq!(record["event"], "approval.required", "{record}");
+        let url = &told.json()["error"]["data"]["url"];
+        url.as_str().unwrap().to_owned()
+    };
+    scene.allows("alice", &waits());
+    let swapped = calls(&meant);
+    scene.is_refused(&swapped, 403, ("approval.digest_mismatch", "arguments"));
+    assert_eq!(scene.calls(), 0);
+    scene.allows("alice", &waits());
+    let done = calls(&seen);
+    assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
+    waits();
+    assert_eq!(scene.calls(), 1);
 }
