@@ -4,7 +4,7 @@ use super::{Authentication, Client};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis_core::authenticate::{Algorithm, signed_by};
+use portcullis_core::authenticate::{Algorithm, KeySet, names_other_key, signed_by};
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -31,6 +31,12 @@ pub enum NotItself {
     /// It has to authenticate, and does not; or it has nothing to do so with, and does.
     #[error("not the way in which this client authenticates")]
     Way,
+    /// Its keys were not to be had.
+    #[error("keys that cannot be fetched")]
+    Keys,
+    /// It names a key that is not among the client's.
+    #[error("an assertion by a key that is not known")]
+    Key,
     /// No assertion that one of its keys has signed.
     #[error("an assertion that does not verify")]
     Signature,
@@ -57,6 +63,8 @@ impl NotItself {
         match self {
             Self::Unknown => "unknown",
             Self::Way => "way",
+            Self::Keys => "keys",
+            Self::Key => "kid",
             Self::Signature => "signature",
             Self::Subject => "subject",
             Self::Audience => "audience",
@@ -91,13 +99,23 @@ impl Client {
             (Authentication::Public, None) => Ok(None),
             (Authentication::Keys(keys), Some(assertion)) => {
                 let signed = signed_by(assertion, keys, ALGORITHMS);
-                let (_, claims) = signed.map_err(|_| NotItself::Signature)?;
+                let (_, claims) = signed.map_err(|_| unsigned(assertion, keys))?;
                 judge(&claims, &self.id, own, now).map(Some)
             }
-            (Authentication::Public, Some(_)) | (Authentication::Keys(_), None) => {
-                Err(NotItself::Way)
-            }
+            // Whoever asks has to fetch them first.
+            (Authentication::KeysAt(_), Some(_)) => Err(NotItself::Keys),
+            (Authentication::Public, Some(_))
+            | (Authentication::Keys(_) | Authentication::KeysAt(_), None) => Err(NotItself::Way),
         }
+    }
+}
+
+/// Why no signature verifies.
+fn unsigned(assertion: &str, keys: &KeySet) -> NotItself {
+    if names_other_key(assertion, keys) {
+        NotItself::Key
+    } else {
+        NotItself::Signature
     }
 }
 

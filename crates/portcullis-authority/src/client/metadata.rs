@@ -1,6 +1,6 @@
 //! What a client says of itself (RFC 7591 section 2): read strictly, kept in our own words.
 
-use super::{Authentication, Client, GrantType, Kind};
+use super::{Authentication, Client, GrantType, Kind, place};
 use crate::redirect::{BadRedirect, Policy, Redirect};
 use portcullis_core::authenticate::KeySet;
 use portcullis_core::protocol::read_strict;
@@ -86,6 +86,9 @@ pub struct Metadata {
     /// `jwks`, of a client that authenticates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
+    /// `jwks_uri`, of one that authenticates by keys that are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// `application_type`.
     pub application_type: ApplicationType,
     /// Whether `grant_types` has `refresh_token`.
@@ -117,6 +120,7 @@ struct Raw {
     response_types: Option<Vec<String>>,
     token_endpoint_auth_method: Option<String>,
     jwks: Option<Value>,
+    jwks_uri: Option<String>,
     application_type: Option<ApplicationType>,
     dpop_bound_access_tokens: Option<bool>,
 }
@@ -163,9 +167,14 @@ impl Metadata {
         {
             return Err(BadClient::Secret);
         }
-        let jwks = match method {
-            "none" => None,
-            "private_key_jwt" => Some(keys(raw.jwks)?),
+        let (jwks, jwks_uri) = match method {
+            "none" => (None, None),
+            // RFC 7591 section 2: never both.
+            "private_key_jwt" => match (raw.jwks, raw.jwks_uri) {
+                (Some(jwks), None) => (Some(keys(jwks)?), None),
+                (None, Some(uri)) if place(&uri).is_ok() => (None, Some(uri)),
+                (None | Some(_), None | Some(_)) => return Err(BadClient::Keys),
+            },
             "client_secret_basic" | "client_secret_post" | "client_secret_jwt" => {
                 return Err(BadClient::Secret);
             }
@@ -205,6 +214,7 @@ impl Metadata {
             client_name: name,
             redirect_uris,
             jwks,
+            jwks_uri,
             application_type,
             refreshes: has("refresh_token"),
             dpop_bound_access_tokens: raw.dpop_bound_access_tokens.unwrap_or_default(),
@@ -217,12 +227,13 @@ impl Metadata {
     /// # Errors
     /// [`BadClient::Keys`].
     pub fn client(self, id: String, kind: Kind) -> Result<Client, BadClient> {
-        let authentication = match &self.jwks {
-            None => Authentication::Public,
-            Some(jwks) => {
+        let authentication = match (&self.jwks, &self.jwks_uri) {
+            (None, None) => Authentication::Public,
+            (Some(jwks), _) => {
                 let keys = KeySet::parse(jwks.to_string().as_bytes());
                 Authentication::Keys(Arc::new(keys.map_err(|_| BadClient::Keys)?))
             }
+            (None, Some(uri)) => Authentication::KeysAt(place(uri).map_err(|_| BadClient::Keys)?),
         };
         Ok(Client {
             id,
@@ -248,8 +259,7 @@ fn parse(bytes: &[u8]) -> Result<(Raw, Map<String, Value>), BadClient> {
 }
 
 /// Public keys only: whoever publishes a private one has lost it.
-fn keys(jwks: Option<Value>) -> Result<Value, BadClient> {
-    let jwks = jwks.ok_or(BadClient::Keys)?;
+fn keys(jwks: Value) -> Result<Value, BadClient> {
     let listed = jwks.get("keys").and_then(Value::as_array);
     let is_private = |key: &Value| {
         ["d", "p", "q", "k"]
@@ -263,6 +273,19 @@ fn keys(jwks: Option<Value>) -> Result<Value, BadClient> {
         Ok(_) => Ok(jwks),
         Err(_) => Err(BadClient::Keys),
     }
+}
+
+/// Reads the keys that were found at a client's `jwks_uri`.
+///
+/// # Errors
+/// [`BadClient`].
+pub fn fetched_keys(bytes: &[u8]) -> Result<KeySet, BadClient> {
+    if bytes.len() > MAX_BYTES {
+        return Err(BadClient::Malformed);
+    }
+    let members = read_strict(bytes).map_err(|_| BadClient::Malformed)?;
+    let jwks = keys(Value::Object(members))?;
+    KeySet::parse(jwks.to_string().as_bytes()).map_err(|_| BadClient::Keys)
 }
 
 fn redirects(texts: &[String], policy: &Policy) -> Result<Vec<Redirect>, BadClient> {

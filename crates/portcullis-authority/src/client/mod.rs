@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use assertion::{ASSERTION_TYPE, NotItself, Once};
 pub use grant_type::GrantType;
-pub use metadata::{ApplicationType, BadClient, Metadata};
+pub use metadata::{ApplicationType, BadClient, Metadata, fetched_keys};
 
 /// The longest id of a client, in bytes.
 pub const MAX_ID_BYTES: usize = 1024;
@@ -63,6 +63,8 @@ pub enum Authentication {
     Public,
     /// By assertions that one of these keys has signed (RFC 7523).
     Keys(Arc<KeySet>),
+    /// The same, by the keys that are to be fetched there.
+    KeysAt(Target),
 }
 
 impl Kind {
@@ -97,7 +99,19 @@ impl Client {
 
     /// Whether it authenticates.
     pub const fn is_confidential(&self) -> bool {
-        matches!(self.authentication, Authentication::Keys(_))
+        matches!(
+            self.authentication,
+            Authentication::Keys(_) | Authentication::KeysAt(_)
+        )
+    }
+
+    /// The same client with the keys that were found where it says.
+    #[must_use]
+    pub fn with_keys(&self, keys: Arc<KeySet>) -> Self {
+        Self {
+            authentication: Authentication::Keys(keys),
+            ..self.clone()
+        }
     }
 }
 
@@ -112,6 +126,7 @@ impl fmt::Debug for Authentication {
         f.write_str(match self {
             Self::Public => "Public",
             Self::Keys(_) => "Keys",
+            Self::KeysAt(_) => "KeysAt",
         })
     }
 }
@@ -121,7 +136,7 @@ pub fn is_url(id: &str) -> bool {
     id.starts_with("https://") || id.starts_with("http://")
 }
 
-/// The place of a client's document: `https`, with a path, in the one spelling that it has.
+/// The place of a client's document or keys: `https`, with a path, in the one spelling that it has.
 ///
 /// # Errors
 /// [`BadClient::Url`].

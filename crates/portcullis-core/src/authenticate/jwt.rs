@@ -90,6 +90,16 @@ pub fn signed_by(
     Ok((header.kind(), decode(payload)?))
 }
 
+/// Whether a token names a key that is not among these, as it does when they have changed since.
+pub fn names_other_key(token: &str, keys: &KeySet) -> bool {
+    let header = token
+        .split('.')
+        .next()
+        .filter(|_| token.len() <= MAX_SIGNED_BYTES);
+    let header = header.and_then(|header| Header::read(&decode(header).ok()?).ok());
+    header.is_some_and(|header| keys.find(header.key.as_deref(), header.algorithm).is_none())
+}
+
 /// The `iss` and the `kid` of a token that nobody has verified.
 pub(super) fn named(token: &str) -> (Option<String>, Option<String>) {
     let mut parts = token.split('.').map(decode);

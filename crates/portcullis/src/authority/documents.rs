@@ -1,12 +1,15 @@
 //! What clients publish of themselves (client id metadata documents): fetched under guard, kept as long as HTTP says.
 
+use super::client_keys::ClientKeys;
 use crate::egress::{Answer, Egress, NoAnswer, Site};
 use crate::tls;
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
-use portcullis_authority::client::{BadClient, Client, Kind, Metadata, place};
+use portcullis_authority::client::{BadClient, Client, Kind, Metadata, fetched_keys, place};
 use portcullis_authority::redirect::Policy;
+use portcullis_core::authenticate::KeySet;
 use portcullis_core::egress::{Denied, Host, Target};
 use portcullis_core::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -127,6 +130,44 @@ impl Documents {
     ) -> Result<Arc<Client>, NoDocument> {
         let target = place(id)?;
         self.expect_host(&target)?;
+        let (headers, body) = self.json(target).await?;
+        let metadata = Metadata::of_document(id, &body, policy)?;
+        let client = Arc::new(metadata.client(id.to_owned(), Kind::Document)?);
+        if let Some(age) = freshness(&headers) {
+            cache.keep(&client, (now.plus(age), now));
+        }
+        Ok(client)
+    }
+
+    /// The keys of a client that are kept for this place, if it still counts.
+    pub(crate) fn kept_keys(
+        &self,
+        at: &Target,
+        (cache, now): (&ClientKeys, Timestamp),
+    ) -> Option<Arc<KeySet>> {
+        let keys = cache.find(at, now)?;
+        self.expect_host(at).ok().map(|()| keys)
+    }
+
+    /// Fetches the keys of a client from this place, and keeps them.
+    ///
+    /// # Errors
+    /// [`NoDocument`].
+    pub(crate) async fn fetch_keys(
+        &self,
+        at: &Target,
+        (cache, now): (&ClientKeys, Timestamp),
+    ) -> Result<Arc<KeySet>, NoDocument> {
+        self.expect_host(at)?;
+        let (headers, body) = self.json(at.clone()).await?;
+        let keys = Arc::new(fetched_keys(&body)?);
+        let age = freshness(&headers).unwrap_or_default();
+        cache.keep(at, &keys, (age, now));
+        Ok(keys)
+    }
+
+    /// What is there, if it is JSON.
+    async fn json(&self, target: Target) -> Result<(HeaderMap, Bytes), NoDocument> {
         let request = Request::get("/").body(Full::default());
         let request = request.map_err(|_| NoAnswer::Broken)?;
         let site = Site::Named(target);
@@ -143,12 +184,7 @@ impl Documents {
         if !is_json(&headers) {
             return Err(NoDocument::Media);
         }
-        let metadata = Metadata::of_document(id, &body, policy)?;
-        let client = Arc::new(metadata.client(id.to_owned(), Kind::Document)?);
-        if let Some(age) = freshness(&headers) {
-            cache.keep(&client, (now.plus(age), now));
-        }
-        Ok(client)
+        Ok((headers, body))
     }
 
     fn expect_host(&self, target: &Target) -> Result<(), NoDocument> {

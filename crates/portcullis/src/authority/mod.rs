@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod front;
 mod documents;
+mod client_keys;
 mod once;
 pub(crate) mod provider;
 mod pushed;
@@ -15,6 +16,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use client_keys::ClientKeys;
 use documents::Cache;
 pub(crate) use documents::{Documents, NoDocument};
 use portcullis_authority::client::{Client, GrantType};
@@ -84,6 +86,8 @@ pub(crate) struct AtEnterprise {
 pub(crate) struct Held {
     /// Documents of clients.
     pub(crate) documents: Cache,
+    /// Keys of clients.
+    pub(crate) keys: ClientKeys,
     /// Requests that clients have pushed.
     pub(crate) pushed: Pushed,
     /// Proofs that were used where tokens are asked for.

@@ -168,6 +168,7 @@ fn clients(
             client_name: Some(raw.name.unwrap_or_else(|| id.clone())),
             redirect_uris,
             jwks: jwks.flatten().map(|file| keys(&file)),
+            jwks_uri: None,
             application_type: ApplicationType::Native,
             refreshes: grants.contains(bounds::GRANT_TYPES[1]),
             dpop_bound_access_tokens: false,

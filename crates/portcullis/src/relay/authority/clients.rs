@@ -9,7 +9,7 @@ use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 use portcullis_authority::Form;
 use portcullis_authority::client::{
-    ASSERTION_TYPE, Client, Kind, MAX_ID_BYTES, Metadata, NotItself, is_url,
+    ASSERTION_TYPE, Authentication, Client, Kind, MAX_ID_BYTES, Metadata, NotItself, Once, is_url,
 };
 use portcullis_core::quota::Rate;
 use portcullis_core::refusal::{Refusal, Unavailable};
@@ -134,7 +134,8 @@ impl Gateway {
         }
         let (token, own) = (authority.at("/token"), authority.at(parts.uri.path()));
         let names = [&*authority.issuer, &token, &own];
-        let once = match client.known_by(assertion, &names, clock::now()) {
+        let itself = self.itself(authority, &client, (assertion, &names), peer);
+        let once = match itself.await? {
             Ok(once) => once,
             Err(why) => return Ok(Err(not_itself(why))),
         };
@@ -148,6 +149,41 @@ impl Gateway {
             exchange.vouch();
         }
         Ok(Ok(client))
+    }
+
+    /// Whether it is itself, by its keys. Those at a `jwks_uri` are fetched where there are none, or the one is not known.
+    async fn itself(
+        &self,
+        authority: &Authority,
+        client: &Client,
+        (assertion, names): (Option<&str>, &[&str]),
+        peer: SocketAddr,
+    ) -> Result<Result<Option<Once>, NotItself>, Refusal> {
+        let (held, now) = (&self.authority, clock::now());
+        let judge = |client: &Client| client.known_by(assertion, names, now);
+        let (Authentication::KeysAt(at), Some(_), Some(documents)) =
+            (&client.authentication, assertion, &authority.documents)
+        else {
+            return Ok(judge(client));
+        };
+        let kept = documents.kept_keys(at, (&held.keys, now));
+        let judged = kept.map_or_else(|| judge(client), |keys| judge(&client.with_keys(keys)));
+        let is_open = matches!(judged, Err(NotItself::Key | NotItself::Keys));
+        if !is_open || !held.keys.take(at, now) {
+            return Ok(judged);
+        }
+        let rated = held.fetched.take(peer.ip(), FETCHES, now);
+        rated.map_err(Refusal::from)?;
+        match documents.fetch_keys(at, (&held.keys, now)).await {
+            Ok(keys) => Ok(judge(&client.with_keys(keys))),
+            Err(why) => {
+                if let Some((host, denied)) = why.denied() {
+                    note_denied(&self.recorder, "client keys", host, denied);
+                }
+                tracing::debug!(error = %why, "the keys of a client are not believed");
+                Ok(judged)
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use portcullis_authority::client::Metadata;
+use portcullis_authority::client::{BadClient, Metadata};
 use portcullis_core::quota::{Rate, network};
 use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
 use portcullis_state::{Failed, Registered, Whose};
@@ -48,7 +48,7 @@ impl Gateway {
         expect_json(parts)?;
         let body = intake::read_most(body, MAX_BYTES, live.body_timeout).await?;
         exchange.bytes_in = intake::length(&body);
-        let metadata = match Metadata::of_registration(&body, &authority.redirects_of_strangers()) {
+        let metadata = match read(&body, authority) {
             Ok(metadata) => metadata,
             Err(why) => {
                 let told = error(400, why.code(), &why.to_string());
@@ -128,8 +128,7 @@ impl Gateway {
             Method::PUT => {
                 expect_json(parts)?;
                 let body = intake::read_most(body, MAX_BYTES, live.body_timeout).await?;
-                let policy = authority.redirects_of_strangers();
-                let metadata = match Metadata::of_registration(&body, &policy) {
+                let metadata = match read(&body, authority) {
                     Ok(metadata) => metadata,
                     Err(why) => {
                         let told = error(400, why.code(), &why.to_string());
@@ -159,6 +158,15 @@ impl Gateway {
             _ => Err(Unacceptable::Method.into()),
         }
     }
+}
+
+/// What a client says of itself. Keys elsewhere are for where what strangers name is fetched at all.
+fn read(body: &[u8], authority: &Authority) -> Result<Metadata, BadClient> {
+    let metadata = Metadata::of_registration(body, &authority.redirects_of_strangers())?;
+    if metadata.jwks_uri.is_some() && authority.documents.is_none() {
+        return Err(BadClient::Keys);
+    }
+    Ok(metadata)
 }
 
 fn registered(reason: &'static str, response: Response<Body>) -> Ended {
@@ -199,6 +207,7 @@ fn is_its_own(parts: &Parts, client: &Registered) -> bool {
 fn told(authority: &Authority, client: &Registered, metadata: &Metadata) -> Value {
     let refreshing = ["authorization_code", "refresh_token"];
     let grants = refreshing.get(..1 + usize::from(metadata.refreshes));
+    let has_keys = metadata.jwks.is_some() || metadata.jwks_uri.is_some();
     let mut told = json!({
         "client_id": client.id,
         "client_id_issued_at": client.made.seconds(),
@@ -206,7 +215,7 @@ fn told(authority: &Authority, client: &Registered, metadata: &Metadata) -> Valu
         "redirect_uris": metadata.redirect_uris,
         "grant_types": grants,
         "response_types": ["code"],
-        "token_endpoint_auth_method": if metadata.jwks.is_some() { "private_key_jwt" } else { "none" },
+        "token_endpoint_auth_method": if has_keys { "private_key_jwt" } else { "none" },
         "application_type": metadata.application_type,
         "dpop_bound_access_tokens": metadata.dpop_bound_access_tokens,
     });
@@ -215,6 +224,9 @@ fn told(authority: &Authority, client: &Registered, metadata: &Metadata) -> Valu
     }
     if let Some(jwks) = &metadata.jwks {
         add(&mut told, "jwks", jwks.clone());
+    }
+    if let Some(uri) = &metadata.jwks_uri {
+        add(&mut told, "jwks_uri", json!(uri));
     }
     told
 }
