@@ -8,6 +8,7 @@ use portcullis_core::authenticate::Credentials;
 use portcullis_core::authenticate::{Resource, operating_system_user};
 use portcullis_core::authorize::policy::{Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::inspect::{Said, View};
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::{Headers, check_strict};
@@ -24,6 +25,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const CIRCUMSTANCES: Circumstances<'static> = Circumstances {
     now: NOW,
     network: None,
+    anomaly: Anomaly::CALM,
 };
 const POLICY: &str = r#"
 permit (principal, action in [Action::"list", Action::"server/use"], resource);

@@ -14,6 +14,7 @@ use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::catalog::Terms;
 use portcullis_core::inspect::View;
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::Headers;
 use portcullis_core::quota::{Limits, Rate};
@@ -83,6 +84,7 @@ fn walk(
     let circumstances = Circumstances {
         now,
         network: Some("192.0.2.7"),
+        anomaly: Anomaly::CALM,
     };
     let headers = Headers {
         version: Some(REVISION),

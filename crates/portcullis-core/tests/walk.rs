@@ -14,6 +14,7 @@ use portcullis_core::authorize::policy::{Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::catalog::Terms;
 use portcullis_core::inspect::{Said, View};
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Server, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
 use portcullis_core::quota::{Limits, Rate};
@@ -29,6 +30,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const CIRCUMSTANCES: Circumstances<'static> = Circumstances {
     now: NOW,
     network: Some("192.0.2.7"),
+    anomaly: Anomaly::CALM,
 };
 const POLICY: &str = r#"
 permit (principal, action == Action::"server/use", resource);
@@ -299,6 +301,7 @@ fn ses_13_an_ended_session_is_no_session() {
     let now = Circumstances {
         now: NOW,
         network: None,
+        anomaly: Anomaly::CALM,
     };
     let closed = pipeline::end(&rules, &state, &session, now, &mut trail).unwrap();
     assert_eq!(closed.reason, "deleted");

@@ -9,6 +9,7 @@ mod approval;
 pub mod policy;
 
 use crate::authenticate::Principal;
+use crate::misuse::Anomaly;
 use crate::protocol::{Call, Filter, Kind, Method, Target};
 use crate::quota::Slot;
 use crate::session::Session;
@@ -64,6 +65,8 @@ pub struct Circumstances<'a> {
     pub now: Timestamp,
     /// The client's network address.
     pub network: Option<&'a str>,
+    /// How unusual what the caller does is.
+    pub anomaly: Anomaly,
 }
 
 /// The policy action of a method, whoever sends it; none for what no rule can name.
@@ -275,6 +278,7 @@ pub fn is_visible(
         time: seconds(now),
         era: "",
         network: None,
+        anomaly: Anomaly::CALM,
     };
     // A missing scope or a stronger authentication can be asked for (step-up), but what is never callable as things
     // stand is not shown.
@@ -302,6 +306,7 @@ fn question<'a>(
         time: seconds(circumstances.now),
         era: asked.era,
         network: circumstances.network,
+        anomaly: circumstances.anomaly,
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::authenticate::{Principal, Resource, operating_system_user};
 use crate::authorize::policy::{Policy, Sources};
 use crate::authorize::{self, Circumstances, Gate, Strengths};
+use crate::misuse::Anomaly;
 use crate::protocol::{Headers, Id, Method, Revision};
 use crate::quota::{self, Quota, Rate};
 use crate::route::{self, Ticket};
@@ -20,6 +21,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_767_261_600);
 const CIRCUMSTANCES: Circumstances<'static> = Circumstances {
     now: NOW,
     network: None,
+    anomaly: Anomaly::CALM,
 };
 const EVERYTHING: &str = "permit (principal, action, resource);";
 

@@ -5,6 +5,7 @@
 
 mod block;
 mod travel;
+mod anomaly;
 
 use crate::authenticate::{Confirmation, Identity};
 use crate::refusal::Refusal;
@@ -17,6 +18,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anomaly::Anomalies;
+
+pub use anomaly::Anomaly;
 pub use block::{Block, NotBlock};
 pub use travel::{NotPosition, Place, Position};
 
@@ -163,6 +167,7 @@ struct Held {
     counts: HashMap<u64, Count>,
     told: HashMap<Rule, Count>,
     travellers: HashMap<Arc<str>, travel::Seen>,
+    anomalies: Anomalies,
 }
 
 /// Where a token was seen last. The two families are apart: one client may have both.
@@ -203,6 +208,7 @@ impl Misuse {
         let rule = held.seen(place, now).compare(network, caller.bound);
         held.keep(place, until);
         let rule = rule?;
+        held.blame(self.whose(caller), rule, now);
         let told = |rule: Rule| self.hasher.hash_one((1u8, rule, place));
         let rule = held.once(rule, told, (now, until))?;
         held.admits(rule, (now, until)).then_some(rule)
@@ -241,6 +247,7 @@ impl Misuse {
             let count = held.count(self.hasher.hash_one((4u8, issuer)), times);
             count.reaches(most).then_some(Rule::IssuerBurst)
         });
+        self.note(&mut held, refused, (network, complete), times);
         let complete = complete.into_iter().chain(of_issuer);
         complete.filter(|rule| held.admits(*rule, times)).collect()
     }

@@ -1,7 +1,9 @@
 //! What is misuse, what is not, and that neither memory nor the log can be filled.
 
+use super::anomaly::Factor;
 use super::*;
 use crate::authenticate::{Unauthenticated, operating_system_user};
+use crate::authorize::Forbidden;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -233,4 +235,119 @@ fn tok_19_nobody_is_at_two_places_faster_than_one_travels() {
         let told = misuse.travels(&caller(None), ip(peer), &limits, at(seconds));
         assert_eq!(told, expected, "{peer} {seconds}");
     }
+}
+
+fn made_up(misuse: &Misuse, who: &Identity, peer: &str, seconds: u64) -> (u8, String) {
+    let anomaly = misuse.score(who, ip(peer), &limits(), at(seconds));
+    (anomaly.score(), anomaly.made_up())
+}
+
+#[test]
+fn auth_05_what_is_unusual_adds_up_and_fades_within_an_hour() {
+    let misuse = Misuse::default();
+    let alice = caller(Some("a"));
+    let here = |peer: &str, seconds| {
+        let _rule = misuse.known(&alice, ip(peer), &limits(), at(seconds));
+        made_up(&misuse, &alice, peer, seconds)
+    };
+    let calm = (0, String::new());
+    for peer in ["192.0.2.1", "192.0.2.99", "2001:db8::1", "198.51.100.7"] {
+        assert_eq!(here(peer, 0), calm, "{peer}");
+    }
+    let moved = (55, "token_networks 40; new_network 15".to_owned());
+    assert_eq!(here("203.0.113.1", 30), moved);
+    let half = (28, "token_networks 20; new_network 8".to_owned());
+    assert_eq!(made_up(&misuse, &alice, "203.0.113.1", 1830), half);
+    assert_eq!(made_up(&misuse, &alice, "203.0.113.1", 3631), calm);
+    // By then both networks are hers, and it was never anybody else's.
+    assert_eq!(made_up(&misuse, &alice, "192.0.2.1", 3700), calm);
+    assert_eq!(misuse.score_now(&alice, at(1830)).score(), 28);
+    let mut bob = caller(Some("b"));
+    bob.subject = "bob".to_owned();
+    assert_eq!(made_up(&misuse, &bob, "203.0.113.1", 40), calm);
+}
+
+#[test]
+fn auth_05_denials_count_for_who_is_known_and_bad_tokens_for_their_network() {
+    let misuse = Misuse::default();
+    let alice = caller(Some("a"));
+    let refused = |why: Refusal, who: Option<&Identity>, peer: &str| {
+        let refused = Refused {
+            why: &why,
+            peer: ip(peer),
+            server: "a",
+            claimed: None,
+            caller: who,
+        };
+        misuse.refused(&refused, &limits(), at(1));
+    };
+    for count in 1..=10 {
+        assert_eq!(misuse.score_now(&alice, at(1)).score(), 0, "{count}");
+        refused(Forbidden::NoRule.into(), Some(&alice), "192.0.2.1");
+        // What is missing can be got, which is what is asked for.
+        let scope = Forbidden::Scope {
+            required: Vec::new(),
+            held: Vec::new(),
+        };
+        refused(scope.into(), Some(&alice), "192.0.2.1");
+    }
+    assert_eq!(misuse.score_now(&alice, at(1)).made_up(), "denials 25");
+    let mut bob = caller(Some("b"));
+    bob.subject = "bob".to_owned();
+    for _ in 0..5 {
+        refused(Unauthenticated::Signature.into(), None, "203.0.113.1");
+    }
+    assert_eq!(made_up(&misuse, &bob, "192.0.2.1", 2).0, 0);
+    let (score, of) = made_up(&misuse, &bob, "203.0.113.77", 2);
+    assert_eq!((score, &*of), (35, "suspect_network 20; new_network 15"));
+}
+
+#[test]
+fn auth_05_an_hour_is_unusual_only_for_who_has_habits() {
+    let misuse = Misuse::default();
+    let alice = caller(Some("a"));
+    let hour = |day: u64, hour: u64| {
+        let midnight = NOW.seconds().next_multiple_of(86_400) - NOW.seconds();
+        midnight + day * 86_400 + hour * 3600
+    };
+    let score = |seconds| made_up(&misuse, &alice, "192.0.2.1", seconds).1;
+    for day in 0..6 {
+        assert_eq!(score(hour(day, 9)), "", "{day}");
+        assert_eq!(score(hour(day, 15)), "", "{day}");
+    }
+    assert_eq!(score(hour(6, 3)), "", "not known long enough");
+    assert_eq!(score(hour(7, 10)), "", "near an hour that is usual");
+    assert_eq!(score(hour(7, 20)), "unusual_hour 15");
+    assert_eq!(score(hour(7, 21)), "unusual_hour 15", "it stays so today");
+    assert_eq!(score(hour(8, 20)), "", "and is usual from then on");
+}
+
+#[test]
+fn auth_05_scores_are_bounded_and_who_was_here_lately_is_kept() {
+    let misuse = Misuse::default();
+    let mut who = caller(Some("a"));
+    let keys = misuse.whose(&who);
+    misuse
+        .held
+        .lock()
+        .unwrap()
+        .anomalies
+        .add(keys, Factor::TokenKeys, at(0));
+    for number in 0..MAX_HELD + 10 {
+        who.subject = format!("u{number}");
+        let _score = misuse.score(&who, ip("192.0.2.1"), &limits(), at(number as u64));
+    }
+    let held = misuse.held.lock().unwrap().anomalies.callers();
+    assert!((MAX_HELD / 2..=MAX_HELD).contains(&held), "{held}");
+    let all = caller(Some("z"));
+    let whose = misuse.whose(&all);
+    for factor in [Factor::TokenKeys, Factor::ImpossibleTravel, Factor::Volume] {
+        misuse
+            .held
+            .lock()
+            .unwrap()
+            .anomalies
+            .add(whose, factor, at(0));
+    }
+    assert_eq!(misuse.score_now(&all, at(0)).score(), 100);
 }

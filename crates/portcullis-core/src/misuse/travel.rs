@@ -111,6 +111,7 @@ impl Misuse {
         if km < NEAR_KM || km <= f64::from(limits.max_kmh) * hours {
             return None;
         }
+        held.blame(self.whose(caller), Rule::ImpossibleTravel, now);
         let times = (now, now.plus(limits.window));
         let place = |rule: Rule| self.hasher.hash_one((5u8, rule, &*caller.key));
         let rule = held.once(Rule::ImpossibleTravel, place, times)?;

@@ -15,6 +15,7 @@ use portcullis_audit::Record;
 use portcullis_core::authenticate::Principal;
 use portcullis_core::authorize::Circumstances;
 use portcullis_core::inspect::{BadAnswer, Said};
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Reading, Rules, Settled};
 use portcullis_core::protocol::{Headers, Method};
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
@@ -318,5 +319,6 @@ fn circumstances() -> Circumstances<'static> {
     Circumstances {
         now: clock::now(),
         network: None,
+        anomaly: Anomaly::CALM,
     }
 }

@@ -299,6 +299,7 @@ impl Stream {
         let circumstances = Circumstances {
             now: clock::now(),
             network: Some(&self.network),
+            anomaly: self.gateway.anomaly(&live, self.ticket.principal()),
         };
         let deciding = (&live.rules, &self.gateway.state);
         let released = pipeline::release(deciding, &self.ticket, message, circumstances);

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::record::{Exchange, note};
 use portcullis_audit::{Principal as Named, Record};
 use portcullis_core::authenticate::Identity;
-use portcullis_core::misuse::{Reach, Refused, Rule};
+use portcullis_core::misuse::{Anomaly, Reach, Refused, Rule};
 use portcullis_core::refusal::Refusal;
 use portcullis_core::time::Timestamp;
 use portcullis_state::{Change, Kind, Revocation, Source, Told, Whom};
@@ -17,14 +17,14 @@ use std::time::Duration;
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 impl Gateway {
-    /// Counts a caller who is known by a token, and looks at both.
+    /// Counts a caller who is known by a token, and looks at both: says how unusual it is, where rules ask.
     pub(crate) fn watch_known(
         self: &Arc<Self>,
         live: &Live,
         caller: &Identity,
         peer: SocketAddr,
         exchange: &Exchange,
-    ) {
+    ) -> Anomaly {
         self.counters.authenticated();
         let found = self
             .misuse
@@ -34,6 +34,21 @@ impl Gateway {
             .travels(caller, peer.ip(), &live.misuse, clock::now());
         for rule in found.into_iter().chain(travelled) {
             self.suspect(live, (rule, Some(caller)), peer, exchange);
+        }
+        if live.rules.policy.reads_anomaly() {
+            self.misuse
+                .score(caller, peer.ip(), &live.misuse, clock::now())
+        } else {
+            Anomaly::CALM
+        }
+    }
+
+    /// How unusual what a caller does was when they were here last, where rules ask.
+    pub(crate) fn anomaly(&self, live: &Live, caller: &Identity) -> Anomaly {
+        if live.rules.policy.reads_anomaly() {
+            self.misuse.score_now(caller, clock::now())
+        } else {
+            Anomaly::CALM
         }
     }
 

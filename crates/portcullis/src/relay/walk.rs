@@ -16,6 +16,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use portcullis_core::authorize::Circumstances;
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
@@ -38,6 +39,7 @@ pub(super) struct Step<'a> {
     pub(super) seen: Seen<'a>,
     pub(super) network: String,
     pub(super) peer: IpAddr,
+    pub(super) anomaly: Anomaly,
 }
 
 impl Step<'_> {
@@ -45,6 +47,7 @@ impl Step<'_> {
         Circumstances {
             now: clock::now(),
             network: Some(&self.network),
+            anomaly: self.anomaly,
         }
     }
 }
@@ -95,16 +98,17 @@ impl Gateway {
             let (trace, header) = (&seen.trace, &mut seen.carried.traceparent);
             exchange.place = Some(export.begin(&trace.id, header, (trace.parent, side))?);
         }
-        let step = Step {
+        let mut step = Step {
             live,
             seen,
             network,
             peer: peer.ip(),
+            anomaly: Anomaly::CALM,
         };
         exchange.trace.clone_from(&step.seen.trace.id);
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
         let session = self.identify(&step, server, exchange).await?;
-        self.watch_known(live, session.principal(), peer, exchange);
+        step.anomaly = self.watch_known(live, session.principal(), peer, exchange);
         let caller = session.principal();
         self.watch_headers(live, &parts.headers, (caller, peer), exchange);
         match parts.method {

@@ -205,6 +205,10 @@ fn circumstances(question: &Question<'_>, zones: &[Zone], reads: Reads) -> Vec<P
         let age = auth_age(question).map(Expression::new_long);
         context.extend(age.map(|age| ("auth_age".to_owned(), age)));
     }
+    if reads.has(Fact::Anomaly) {
+        let score = Expression::new_long(question.anomaly.score().into());
+        context.push(("anomaly".to_owned(), score));
+    }
     context
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 const PRINCIPAL: [&str; 5] = ["issuer", "subject", "client", "scopes", "claims"];
-const CONTEXT: [&str; 9] = [
+const CONTEXT: [&str; 10] = [
     "time",
     "era",
     "network",
@@ -15,6 +15,7 @@ const CONTEXT: [&str; 9] = [
     "acr",
     "amr",
     "auth_age",
+    "anomaly",
     "arguments",
     "numbers",
 ];

@@ -142,6 +142,11 @@ impl Policy {
         self.compiled.reads.has_any(&TOLD)
     }
 
+    /// Whether any policy asks how unusual what a caller does is.
+    pub fn reads_anomaly(&self) -> bool {
+        self.compiled.reads.has(reads::Fact::Anomaly)
+    }
+
     /// What the policies that concern a question read of the login, the named networks and the declared claims, for its
     /// record: with that, it can be decided again. What they do not read, or what is not known, is left out.
     pub fn looked_at(&self, question: &Question<'_>) -> Vec<(&'static str, String)> {

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::action::Action;
 use crate::authenticate::{Authentication, ClaimValue};
+use crate::misuse::Anomaly;
 
 /// May this subject do this to that target, now and in this way?
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,8 @@ pub struct Question<'a> {
     pub era: &'a str,
     /// IP address of the client, where there is one.
     pub network: Option<&'a str>,
+    /// How unusual what the subject does is.
+    pub anomaly: Anomaly,
 }
 
 /// An authenticated caller, as its token describes it.

@@ -25,6 +25,8 @@ pub(super) enum Fact {
     Class,
     Methods,
     Age,
+    /// How unusual what the caller does is.
+    Anomaly,
     Arguments,
     Numbers,
 }
@@ -45,7 +47,7 @@ pub(super) const PRINCIPAL: [Fact; 7] = [
 ];
 
 /// Facts of the circumstances of a request, and not of its principal or its target.
-const CIRCUMSTANCES: [Fact; 9] = [
+const CIRCUMSTANCES: [Fact; 10] = [
     Fact::Time,
     Fact::Era,
     Fact::Network,
@@ -53,17 +55,19 @@ const CIRCUMSTANCES: [Fact; 9] = [
     Fact::Class,
     Fact::Methods,
     Fact::Age,
+    Fact::Anomaly,
     Fact::Arguments,
     Fact::Numbers,
 ];
 
 /// Facts that a record does not hold anyway.
-pub(super) const TOLD: [Fact; 5] = [
+pub(super) const TOLD: [Fact; 6] = [
     Fact::Declared,
     Fact::Zones,
     Fact::Class,
     Fact::Methods,
     Fact::Age,
+    Fact::Anomaly,
 ];
 
 impl Reads {
@@ -153,6 +157,7 @@ impl Reads {
                 "acr" => self.add(Fact::Class),
                 "amr" => self.add(Fact::Methods),
                 "auth_age" => self.add(Fact::Age),
+                "anomaly" => self.add(Fact::Anomaly),
                 "arguments" => self.add(Fact::Arguments),
                 "numbers" => self.add(Fact::Numbers),
                 _ => {}

@@ -26,6 +26,13 @@ pub(super) fn told(
     tell(Fact::Age, "auth_age", &|| {
         auth_age(question).map(|age| age.to_string())
     });
+    let anomaly = question.anomaly;
+    tell(Fact::Anomaly, "anomaly", &|| {
+        Some(anomaly.score().to_string())
+    });
+    tell(Fact::Anomaly, "anomaly_of", &|| {
+        Some(anomaly.made_up()).filter(|of| !of.is_empty())
+    });
     tell(Fact::Zones, "zones", &|| {
         Some(zones_of(zones, question.network).join(" "))
     });

@@ -1,5 +1,6 @@
 //! What is asked of the rules: who wants to do what, where, when and how.
 
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::protocol::{Method, Revision};
 use portcullis_core::time::Timestamp;
 use serde::Deserialize;
@@ -73,6 +74,7 @@ pub(super) struct Asked {
     pub(super) era: Revision,
     pub(super) time: Timestamp,
     pub(super) network: Option<String>,
+    pub(super) anomaly: Anomaly,
 }
 
 impl Who {

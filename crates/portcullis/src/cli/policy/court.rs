@@ -18,6 +18,7 @@ use portcullis_core::authenticate::{
 };
 use portcullis_core::authorize::policy::{self, Grant, Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Strengths, decide_reverse};
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
 use portcullis_core::refusal::Refusal;
@@ -109,6 +110,7 @@ impl Court {
         let circumstances = Circumstances {
             now: asked.time,
             network: asked.network.as_deref(),
+            anomaly: asked.anomaly,
         };
         let mut trail = Trail::default();
         let decided = match (&asked.what, asked.body()) {
@@ -248,6 +250,7 @@ impl Court {
         let circumstances = Circumstances {
             now: asked.time,
             network: None,
+            anomaly: Anomaly::CALM,
         };
         let message = (first.to_string().into(), &Headers::absent());
         let admitted = pipeline::admit(rules, state, session, message, (circumstances, trail));

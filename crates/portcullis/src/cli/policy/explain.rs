@@ -10,6 +10,7 @@ use crate::cli::{Ending, out};
 use crate::clock;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +27,7 @@ pub(super) struct Explain {
     #[command(flatten)]
     named: Named,
     /// The correlation id of a refusal, which is the trace id of its record.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["server", "user", "issuer", "client", "tool", "resource", "prompt", "ask", "method", "era", "time", "network"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["server", "user", "issuer", "client", "tool", "resource", "prompt", "ask", "method", "era", "time", "network", "anomaly"])]
     id: Option<String>,
     /// The server.
     #[arg(long, value_name = "NAME", required_unless_present = "id")]
@@ -76,6 +77,9 @@ pub(super) struct Explain {
     /// The client's address.
     #[arg(long, value_name = "IP")]
     network: Option<String>,
+    /// How unusual what the caller does is, from 0 to 100.
+    #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(0..=100))]
+    anomaly: Option<u8>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -142,6 +146,7 @@ impl Explain {
             era,
             time,
             network: self.network.clone(),
+            anomaly: self.anomaly.map_or(Anomaly::CALM, Anomaly::assumed),
         };
         let (words, json, ending) = explain(&court, &asked)?;
         Ok(Some((words, json, ending)))

@@ -11,6 +11,7 @@ use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::Claims;
 use portcullis_core::authorize::action_of;
 use portcullis_core::authorize::policy::Action;
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::protocol::{Method, Revision};
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value};
@@ -133,6 +134,11 @@ impl Recorded {
             era,
             time: Timestamp::from_micros(self.0.stamp.time),
             network: record.peer.map(|peer| peer.ip().to_string()),
+            anomaly: record
+                .detail
+                .get("anomaly")
+                .and_then(|score| score.parse().ok())
+                .map_or(Anomaly::CALM, Anomaly::assumed),
         })
     }
 

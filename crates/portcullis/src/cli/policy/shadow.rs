@@ -5,6 +5,7 @@
 use crate::assemble::grant_of;
 use crate::config::{Checked, Grant, Kind, Names, Who};
 use portcullis_core::authorize::policy::{Action, Policy, Question, Subject, Target};
+use portcullis_core::misuse::Anomaly;
 
 /// A name that stands for every name that no rule names by itself.
 const UNNAMED: &str = "\u{0}";
@@ -130,6 +131,7 @@ fn questions<'a>(grant: &'a Grant, roles: &'a [String], groups: &'a [String]) ->
         time: 0,
         era: "",
         network: None,
+        anomaly: Anomaly::CALM,
     };
     targets.into_iter().map(question).collect()
 }

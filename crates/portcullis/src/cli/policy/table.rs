@@ -9,6 +9,7 @@ use crate::cli::{Ending, audit, out};
 use crate::clock;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -65,6 +66,7 @@ struct Case {
     era: Option<String>,
     time: Option<String>,
     network: Option<String>,
+    anomaly: Option<u8>,
     expect: Expected,
     /// The rule that decides.
     rule: Option<String>,
@@ -199,6 +201,7 @@ impl Case {
                 .map_err(anyhow::Error::msg)?
                 .unwrap_or(usual),
             network: self.network,
+            anomaly: self.anomaly.map_or(Anomaly::CALM, Anomaly::assumed),
         };
         let verdict = court.judge(&asked)?;
         let wanted = (self.rule.as_deref(), self.reason.as_deref());

@@ -10,6 +10,7 @@ use crate::upstream::{Carried, Content, Events, Upstream, beside};
 use bytes::Bytes;
 use portcullis_core::authenticate::{Principal, operating_system_user};
 use portcullis_core::authorize::Circumstances;
+use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, State, Trail};
 use portcullis_core::protocol::{Envelope, Headers, Method, Revision};
 use portcullis_core::refusal::{Refusal, Unanswered};
@@ -132,7 +133,11 @@ impl Client {
         };
         let principal = self.principal.clone();
         let session = pipeline::converse(rules, &self.state, principal, &head, (now, &mut trail))?;
-        let circumstances = Circumstances { now, network: None };
+        let circumstances = Circumstances {
+            now,
+            network: None,
+            anomaly: Anomaly::CALM,
+        };
         let (dispatch, ticket) = pipeline::admit(
             rules,
             &self.state,

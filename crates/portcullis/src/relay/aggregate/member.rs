@@ -80,6 +80,7 @@ impl Asked<'_> {
         let circumstances = Circumstances {
             now: clock::now(),
             network: self.carried.network.as_deref(),
+            anomaly: self.gateway.anomaly(&self.live, self.dispatch.principal()),
         };
         let (dispatch, ticket) = pipeline::admit_member(
             &self.live.rules,
@@ -226,6 +227,7 @@ impl Part {
         let circumstances = Circumstances {
             now: clock::now(),
             network: self.network.as_deref(),
+            anomaly: self.gateway.anomaly(&live, self.ticket.principal()),
         };
         let deciding = (&live.rules, &self.gateway.state);
         let released = pipeline::release(deciding, &self.ticket, message, circumstances)?;

@@ -58,6 +58,7 @@ impl Inner for Aggregate {
             let circumstances = Circumstances {
                 now: clock::now(),
                 network: None,
+                anomaly: gateway.anomaly(&live, dispatch.principal()),
             };
             let rules = &live.rules;
             let question = (method, dispatch.call().revision().name());

@@ -208,6 +208,7 @@ fn decided_again(policy: &Policy, record: &Value, scopes: &[String]) -> (&'stati
         arguments: Some(&arguments),
         time: 0, // no policy here reads it
         era: &era,
+        anomaly: portcullis_core::misuse::Anomaly::CALM,
         network: Some(&network),
     };
     match policy.decide(&question) {

@@ -41,6 +41,7 @@ mod directory;
 mod facts;
 mod risk;
 mod misuse;
+mod anomaly;
 mod alerts;
 mod opaque;
 mod policy;

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::authenticate::{Authentication, ClaimValue};
+use crate::misuse::Anomaly;
 
 mod conditions;
 mod decisions;
@@ -77,6 +78,7 @@ impl Caller {
             time: NOW,
             era: "2025-11-25",
             network: Some("192.0.2.7"),
+            anomaly: Anomaly::CALM,
         }
     }
 
