@@ -4,7 +4,8 @@ use super::{Answer, Asked, Trouble};
 use crate::clock;
 use crate::moment;
 use portcullis_audit::time_text;
-use portcullis_core::authenticate::Membership;
+use portcullis_authority::grant::CLIENTS;
+use portcullis_core::authenticate::{Issuer, Membership};
 use portcullis_core::time::Timestamp;
 use portcullis_state::{Kind, Lifted, Revocation, Whom};
 use serde::Deserialize;
@@ -90,7 +91,16 @@ fn whom(asked: &Asked, meant: Meant) -> Result<Whom, Trouble> {
 /// over all but who is over everything.
 fn is_theirs(asked: &Asked, issuer: &str) -> bool {
     let trust = asked.gateway.issuers.trust();
-    let known = trust.issuers.get(issuer);
+    // Agents that come for themselves are of the issuer that gives them tokens.
+    let has_agents = |own: &&Issuer| {
+        let vouching = own.claims.provider.as_ref();
+        vouching.is_some_and(|vouching| vouching.by.contains(CLIENTS))
+    };
+    let known = if issuer == CLIENTS {
+        trust.issuers.values().find(has_agents)
+    } else {
+        trust.issuers.get(issuer)
+    };
     let tenant = known.and_then(|known| match &known.claims.membership {
         Membership::All(tenant) => Some(tenant),
         Membership::Nobody | Membership::By { .. } => None,

@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
+use portcullis_authority::client::GrantType;
+use portcullis_authority::grant::CLIENTS;
 use portcullis_core::secret::Secret;
 use portcullis_state::{Kind, Whom};
 use serde::Deserialize;
@@ -167,11 +169,16 @@ impl Found {
             return Vec::new();
         };
         let all = checked.issuers.values();
-        all.map(|issuer| match issuer {
+        let all = all.map(|issuer| match issuer {
             Issuer::Embedded { .. } => own_issuer(checked),
             Issuer::External(external) => external.issuer.clone(),
-        })
-        .collect()
+        });
+        let mut clients = checked
+            .authority
+            .iter()
+            .flat_map(|authority| &authority.clients);
+        let has_agents = clients.any(|client| client.grants.contains(&GrantType::Client));
+        all.chain(has_agents.then(|| CLIENTS.to_owned())).collect()
     }
 }
 

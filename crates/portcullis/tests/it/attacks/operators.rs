@@ -377,6 +377,42 @@ fn authz_03_an_operator_of_one_tenant_reaches_nothing_of_another() {
 }
 
 #[test]
+fn auth_03_agents_are_revoked_and_reinstated_by_the_name_that_records_have() {
+    let home = tempfile::tempdir().unwrap();
+    let jwks = home.path().join("jwks.json");
+    let keys = json!({ "keys": [Key::ec("1").jwk()] });
+    std::fs::write(&jwks, keys.to_string()).unwrap();
+    let office = Office::with(&format!(
+        "[issuers.local]\nembedded = true\n[authority.clients.agent]\n\
+grant_types = [\"client_credentials\"]\njwks = '{}'\n",
+        jwks.display()
+    ));
+    let agents = "urn:portcullis:clients";
+    let body = json!({ "kind": "subject", "issuer": agents, "name": "agent" });
+    let tess = office.draft("tess").sign();
+    let (revocations, back) = ("/api/v1/revocations", "/api/v1/reinstatements");
+    // Whoever is over a tenant is not over agents.
+    let refused = office.post(revocations, &tess, &body);
+    office.refused(&refused, 404, ("admin.failed", "not_found"));
+    let oli = office.token("oli");
+    let slip = json!({ "kind": "subject", "issuer": "urn:portcullis:client", "name": "agent" });
+    let slipped = office.post(revocations, &oli, &slip);
+    office.refused(&slipped, 404, ("admin.failed", "not_found"));
+    assert_eq!(office.post(revocations, &oli, &body).status, 201);
+    office.gateway.expect("access.revoked", None);
+    let back = office.post(back, &oli, &body);
+    assert_eq!(back.status, 200, "{back:?}");
+    office.gateway.expect("access.reinstated", None);
+    for (issuer, is_known) in [(agents, true), ("urn:portcullis:client", false)] {
+        for command in ["revoke", "reinstate"] {
+            let whom = ["--issuer", issuer, "--subject", "agent"];
+            let ran = office.gateway.asked(command, &whom);
+            assert_eq!(ran.status.success(), is_known, "{command} {ran:?}");
+        }
+    }
+}
+
+#[test]
 fn authz_05_a_review_through_the_api_needs_two_people_as_well() {
     let office = Office::new();
     let started = office.post("/api/v1/reviews", &office.chief("ann"), &json!({}));

@@ -175,6 +175,15 @@ impl Gateway {
         ran
     }
 
+    /// The same by its configuration, hence with the issuers that it knows.
+    pub(crate) fn asked(&self, command: &str, arguments: &[&str]) -> Output {
+        let config = self.directory.path().join("portcullis.toml");
+        let config = config.display().to_string();
+        let data = self.data().display().to_string();
+        let place = [command, "--config", &config, "--data", &data];
+        portcullis(&[&place, arguments].concat())
+    }
+
     /// What `audit verify` says of its log.
     pub(crate) fn verify(&self) -> Output {
         portcullis(&["audit", "verify", "--data", self.data().to_str().unwrap()])
