@@ -4,6 +4,7 @@ use crate::clock;
 use crate::config::Checked;
 use crate::keys::{Purpose, Signer};
 use crate::lifecycle::Home;
+use anyhow::bail;
 use portcullis_audit::time_text;
 use portcullis_core::catalog::{
     Broken, Change, Definition, Digest, Event, Head, History, Kind, Piece, Thing, diff, visible,
@@ -61,13 +62,24 @@ pub(crate) fn is_by_another(token: &str, id: &str) -> bool {
     header.is_ok_and(|header| header.kid.as_deref() != Some(id))
 }
 
-/// The same for a command, which opens the key itself.
+/// The same for a command, which opens the key itself: where there is no configuration, as `wrap` needs none, it is a file.
 ///
 /// # Errors
-/// As [`Signer::open`].
-pub(crate) fn opened(home: &Home, checked: &Checked, durable: &Durable) -> anyhow::Result<Catalog> {
-    let signer = Arc::new(Signer::open(home, Purpose::Catalog, checked)?);
-    Ok(catalog(durable.clone(), &signer))
+/// As [`Signer::open`]; or nobody knows where the key is.
+pub(crate) fn opened(
+    home: &Home,
+    checked: Option<&Checked>,
+    durable: &Durable,
+) -> anyhow::Result<Catalog> {
+    let purpose = Purpose::Catalog;
+    let signer = match checked {
+        Some(checked) => Signer::open(home, purpose, checked)?,
+        None if home.keys().join(purpose.file()).exists() => Signer::in_file(home, purpose)?,
+        None => bail!(
+            "name the configuration file with --config: it says where the key is that signs approvals"
+        ),
+    };
+    Ok(catalog(durable.clone(), &Arc::new(signer)))
 }
 
 /// What became of one thing, or why nothing of that is believed.

@@ -83,6 +83,7 @@ impl Keeper {
         for (server, news) in by_server {
             match self.write(&server, &news).await {
                 Ok(()) => {
+                    tell_withheld(&server, &news);
                     let approved = self.gateway.state.pinned.approved();
                     let others = approved.others(&server);
                     let records = news.iter().filter_map(|news| record_of(news, &others));
@@ -143,6 +144,22 @@ impl Keeper {
         self.gateway.state.pinned.put(approved);
         self.forged = forged;
         self.epoch = Some(standings.epoch);
+    }
+}
+
+/// Operators who read nothing else are told how to go on.
+fn tell_withheld(server: &str, news: &[News]) {
+    let is_withheld = |one: &&News| {
+        let is_open = matches!(one.what, What::New(_) | What::Changed { .. });
+        is_open && one.mode != Mode::Observe
+    };
+    let count = news.iter().filter(is_withheld).count();
+    if count > 0 {
+        tracing::warn!(
+            server,
+            count,
+            "withheld until somebody approves it: `portcullis tools list --pending`"
+        );
     }
 }
 

@@ -205,6 +205,9 @@ redirect_uris = ["http://127.0.0.1/callback"]
 url = "http://127.0.0.1:{fixture}/mcp"
 allow = ["*", "resource:*", "prompt:*", "ask:*"]
 
+[catalog]
+mode = "observe"
+
 [quota]
 requests_per_minute = 1000000
 burst = 1000000

@@ -192,6 +192,9 @@ url = "{upstream}"
 allow = ["*"]
 dpop = "{dpop}"
 
+[catalog]
+mode = "observe"
+
 [sessions]
 max = 100000
 max_per_principal = 100000

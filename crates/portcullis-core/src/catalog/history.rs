@@ -232,6 +232,11 @@ impl Standing {
         self.listed.filter(is_open)
     }
 
+    /// Whether nobody has ever said anything about it, yes or no.
+    pub fn is_undecided(&self) -> bool {
+        self.once.is_empty() && self.rejected.is_empty()
+    }
+
     /// Whether somebody has said no to that version.
     pub fn is_rejected(&self, digest: Digest) -> bool {
         self.rejected.contains(&digest)

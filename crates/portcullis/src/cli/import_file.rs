@@ -207,7 +207,10 @@ impl ImportFile {
                 let next = if self.wrap {
                     String::new()
                 } else {
-                    format!("look it over, then: portcullis check {output} --print\n")
+                    format!(
+                        "look it over, then: portcullis check {output} --print\n\
+                         what a server shows waits until you approve it: portcullis tools approve SERVER --all --config {output}\n"
+                    )
                 };
                 out::print(&format!("{secrets}wrote {output}\n{next}"));
             }

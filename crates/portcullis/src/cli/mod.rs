@@ -10,6 +10,7 @@ mod owner;
 mod revoke;
 mod keys;
 mod tools;
+mod asking;
 mod up;
 mod check;
 mod policy;

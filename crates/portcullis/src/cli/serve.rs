@@ -3,6 +3,7 @@
 use super::{Ending, environment, out, runtime};
 use crate::config::{self, Checked, Otlp, Problems};
 use crate::lifecycle::{self, Home, Loaded, Start};
+use crate::relay::Gateway;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -49,24 +50,24 @@ impl Serve {
             api: api.transpose()?,
             otlp: otlp()?,
         };
-        serve(start, || ())
+        serve(start, |_| ())
     }
 }
 
 /// Runs a gateway to its end and says meanwhile how it is reached.
-pub(super) fn serve(start: Start, ready: impl FnOnce()) -> anyhow::Result<Ending> {
+pub(super) fn serve(start: Start, ready: impl FnOnce(&Arc<Gateway>)) -> anyhow::Result<Ending> {
     let home = Home(start.checked.gateway.data.clone());
     let public_url = start.checked.gateway.public_url.to_string();
     let listen = start.checked.gateway.listen;
     let running = home.running();
     let told = json!({ "pid": std::process::id(), "public_url": public_url });
     let runtime = runtime()?;
-    let outcome = runtime.block_on(lifecycle::run(start, || {
+    let outcome = runtime.block_on(lifecycle::run(start, |gateway| {
         if let Err(error) = std::fs::write(&running, format!("{told}\n")) {
             tracing::warn!(%error, "cannot write {}", running.display());
         }
         tracing::info!(%listen, "serving");
-        ready();
+        ready(gateway);
     }));
     // A vault that hangs must not hold up the end.
     runtime.shutdown_timeout(LAST);

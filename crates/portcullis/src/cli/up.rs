@@ -3,7 +3,7 @@
 
 use super::owner::new_link;
 use super::serve::{bind, serve};
-use super::{Ending, default_data, environment, out};
+use super::{Ending, asking, default_data, environment, out};
 use crate::config::{self, Checked, Problems};
 use crate::keys;
 use crate::lifecycle::{self, Files, Home, Loaded, Reread, Start};
@@ -80,7 +80,10 @@ impl Up {
                 api: None,
                 otlp: super::serve::otlp()?,
             },
-            move || out::print(&greeting),
+            move |gateway| {
+                out::print(&greeting);
+                asking::keep_asking(gateway, &data);
+            },
         )
     }
 }
@@ -138,6 +141,7 @@ embedded = true
 command = {program}
 args = ["demo", "--folder", {folder}]
 allow = ["*", "resource:*", "prompt:*", "ask:elicitation"]
+catalog = "observe" # it is part of this program; what other servers define waits until you approve it
 "#,
         data = text(data),
         program = text(program),
@@ -197,11 +201,10 @@ fn greeting(
 ) -> anyhow::Result<String> {
     let program = std::env::current_exe()?;
     let url = checked.gateway.public_url.below("/servers/demo/mcp");
-    let quote = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     let token = format!(
         "$({} token --data {} --server demo)",
-        quote(&program),
-        quote(data)
+        quoted(&program),
+        quoted(data)
     );
     let mut text = String::new();
     for line in made {
@@ -245,6 +248,11 @@ it opens a browser, where you say what it may do:\n\n  claude mcp add --transpor
     )?;
     writeln!(text, "\nCtrl-C ends it.")?;
     Ok(text)
+}
+
+/// A path as a shell is given it.
+pub(super) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 fn curl(url: &str, token: &str) -> String {

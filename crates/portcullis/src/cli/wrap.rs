@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
 use portcullis_core::authenticate::operating_system_user;
+use portcullis_core::catalog::Digest;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
 use std::ffi::OsString;
@@ -27,6 +28,8 @@ use tokio_util::task::TaskTracker;
 const QUEUE: usize = 64;
 /// The most copies of one wrapped server that keep a log each.
 const MAX_COPIES: usize = 64;
+/// How many letters stand for a command line.
+const MARK: usize = 8;
 /// Longer than any client runs.
 const FOREVER: Duration = Duration::from_hours(24 * 365 * 10);
 /// How long requests that are under way may take once the client has closed our stdin.
@@ -34,7 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Wrap {
-    /// What the server is called in policies and records [default: the command's name].
+    /// What the server is called in policies, records and approvals [default: the command's name and a few letters that
+    /// stand for its arguments].
     #[arg(long)]
     name: Option<String>,
     /// The data directory.
@@ -74,7 +78,10 @@ impl Wrap {
         let base = Path::new(command)
             .file_name()
             .map(|base| base.to_string_lossy().to_lowercase());
-        let name = self.name.clone().or(base).unwrap_or_default();
+        let (name, mark) = match &self.name {
+            Some(name) => (name.clone(), String::new()),
+            None => (base.unwrap_or_default(), self.mark()),
+        };
         let kept: String = name
             .chars()
             .map(|c| {
@@ -88,12 +95,21 @@ impl Wrap {
         let kept: String = kept
             .trim_matches('-')
             .chars()
-            .take(config::ServerName::MAX_CHARS)
+            .take(config::ServerName::MAX_CHARS - mark.len())
+            .chain(mark.chars())
             .collect();
         if config::ServerName::parse(&kept).is_none() {
             bail!("cannot make a server name of {name:?}: give one with --name");
         }
         Ok(kept)
+    }
+
+    /// What tells two servers apart that one command starts, such as `npx`: what is approved of one says nothing of the
+    /// other.
+    fn mark(&self) -> String {
+        let digest = Digest::of(self.command.join("\0").as_bytes()).to_string();
+        let letters = digest.trim_start_matches("sha256:").chars().take(MARK);
+        format!("-{}", letters.collect::<String>())
     }
 
     /// The configuration that this command line stands for.
@@ -104,7 +120,7 @@ impl Wrap {
         let args: Vec<String> = args.iter().map(|arg| text(arg)).collect();
         let cwd = std::env::current_dir().context("no working directory")?;
         let toml = format!(
-            "[gateway]\ndata = {home_text}\n\n[issuers.local]\nembedded = true\n\n[servers.{name}]\ncommand = {}\nargs = [{}]\ncwd = {}\nallow = [\"*\", \"resource:*\", \"prompt:*\", \"ask:*\"]\n",
+            "[gateway]\ndata = {home_text}\n\n[issuers.local]\nembedded = true\n\n[servers.{name}]\ncommand = {}\nargs = [{}]\ncwd = {}\nallow = [\"*\", \"resource:*\", \"prompt:*\", \"ask:*\"]\n\n[catalog]\nmode = \"learn\"\n",
             text(command),
             args.join(", "),
             text(&cwd.display().to_string()),

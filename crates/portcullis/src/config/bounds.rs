@@ -19,7 +19,7 @@ pub(super) const FORBIDDEN_CLAIMS: &[&str] = &["nonce", "at_hash", "c_hash"];
 pub(super) const ATTRIBUTE: &str = "externalId";
 pub(super) const DPOP: &str = "accepted";
 pub(super) const MTLS: &str = "off";
-pub(super) const CATALOG: &str = "observe";
+pub(super) const CATALOG: &str = "pin";
 
 const DAY: u64 = 86_400;
 

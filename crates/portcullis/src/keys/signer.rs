@@ -171,6 +171,14 @@ impl Signer {
         })
     }
 
+    /// The key for that in a file; made on first use.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub(crate) fn in_file(home: &Home, purpose: Purpose) -> anyhow::Result<Self> {
+        Self::of_file(Ring::new(purpose, &home.keys()))
+    }
+
     fn of_file(ring: Ring) -> anyhow::Result<Self> {
         let opened = ring.open(clock::now())?;
         Ok(Self {

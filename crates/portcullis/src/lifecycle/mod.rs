@@ -216,7 +216,7 @@ fn state() -> anyhow::Result<State> {
 }
 
 /// Serves until a signal, then drains; `ready` is called once both sockets are served.
-pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()> {
+pub(crate) async fn run(start: Start, ready: impl FnOnce(&Arc<Gateway>)) -> anyhow::Result<()> {
     let checked = &start.checked;
     let home = Home(checked.gateway.data.clone());
     let running = Arc::new(build(checked, &home, start.otlp).await?);
@@ -264,7 +264,7 @@ pub(crate) async fn run(start: Start, ready: impl FnOnce()) -> anyhow::Result<()
     ended::watch(&gateway);
     certificate::keep(&running, home);
     retention::watch(&gateway, checked);
-    ready();
+    ready(&gateway);
     told.await;
     end(&running, checked.gateway.drain).await
 }

@@ -58,7 +58,7 @@ impl Diff {
 }
 
 /// The same to be read.
-pub(super) fn text(
+pub(in crate::cli) fn text(
     thing: &Thing,
     (old, new): (Option<&Definition>, &Definition),
     judged: &Judged,

@@ -10,14 +10,14 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 /// What was found in a definition, and its risk.
-pub(super) struct Judged {
+pub(in crate::cli) struct Judged {
     findings: Vec<Finding>,
     pub(super) risk: Risk,
 }
 
 impl Judged {
     /// Of a definition of this server, beside what is approved of the others.
-    pub(super) fn of(definition: &Definition, others: &Others<'_>) -> Self {
+    pub(in crate::cli) fn of(definition: &Definition, others: &Others<'_>) -> Self {
         let value: Value = serde_json::from_str(definition.canonical()).unwrap_or_default();
         let mut findings = analyse(definition.kind(), &value);
         findings.extend(others.like(definition));
@@ -28,6 +28,11 @@ impl Judged {
             findings.iter().map(Finding::rated),
         );
         Self { findings, risk }
+    }
+
+    /// The gravest of what was found, if it is so grave that somebody has to read it first.
+    pub(in crate::cli) fn gravest(&self) -> Option<&Finding> {
+        self.findings.first().filter(|found| found.is_grave())
     }
 
     /// Adds both to what is told of the definition in JSON.

@@ -12,6 +12,8 @@ mod history;
 
 use super::{Ending, out};
 use clap::{Args, Subcommand};
+pub(super) use diff::text;
+pub(super) use judged::Judged;
 
 #[derive(Debug, Args)]
 #[command(

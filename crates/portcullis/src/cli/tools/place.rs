@@ -3,7 +3,7 @@
 use crate::cataloguing::{Known, meant, opened};
 use crate::cli::revoke::{Place, with};
 use crate::lifecycle::Home;
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use portcullis_core::catalog::{Digest, Kind};
 use portcullis_state::{Catalog, Durable};
@@ -37,12 +37,9 @@ pub(super) fn within<T>(
     work: impl AsyncFnOnce(&Catalog, &Durable) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let found = place.find()?;
-    let checked = found.checked.as_ref().context(
-        "name the configuration file with --config: it says where the key is that signs approvals",
-    )?;
     let home: &Home = &found.home;
     with(home, async |durable| {
-        let catalog = opened(home, checked, durable)?;
+        let catalog = opened(home, found.checked.as_ref(), durable)?;
         work(&catalog, durable).await
     })
 }

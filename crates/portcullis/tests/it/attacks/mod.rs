@@ -47,6 +47,7 @@ mod opaque;
 mod policy;
 mod pinned;
 mod shadowed;
+mod first_sight;
 mod tenants;
 mod operators;
 mod limits;

@@ -97,11 +97,25 @@ impl Gateway {
         gateway
     }
 
+    /// Starts one with a configuration to which nothing is added but the addresses.
+    pub(crate) fn start_as_written(config: &str) -> Self {
+        let mut gateway = Self::spawn_as_written(free_port(), "", config);
+        gateway.wait("/readyz");
+        gateway
+    }
+
     fn spawn(before: &str, config: &str) -> Self {
         Self::spawn_at(free_port(), before, config)
     }
 
+    /// Tests are about something else than what servers define, unless they say so.
     fn spawn_at(port: u16, before: &str, config: &str) -> Self {
+        let watched = format!("{config}\n[catalog]\nmode = \"observe\"\n");
+        let is_said = config.contains("[catalog]");
+        Self::spawn_as_written(port, before, if is_said { config } else { &watched })
+    }
+
+    fn spawn_as_written(port: u16, before: &str, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let admin = free_port();
         let data = directory.path().join("data").display().to_string();

@@ -1,6 +1,7 @@
 //! An MCP server on stdin and stdout, as a shell script: it misbehaves where a tool's name tells it to.
 
 use super::client::unique;
+use std::collections::BTreeSet;
 
 /// What every such server can do; `DEEDS` are the cases of its own. `$id` is that of the request.
 const SCRIPT: &str = r#"
@@ -14,6 +15,7 @@ while IFS= read -r line; do
     *'"method":"initialize"'*) answer '{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}' ;;
     *'"method":"notifications/'*) ;;
     DEEDS
+    *'"method":"tools/list"'*) answer '{"tools":[TOOLS]}' ;;
     *'"name":"whoami"'*) text $$ ;;
     *) text done ;;
   esac
@@ -30,7 +32,8 @@ pub(crate) struct Script {
 impl Script {
     /// A server with these cases of the shell's `case` before the usual ones.
     pub(crate) fn new(deeds: &str) -> Self {
-        Self::whole(&SCRIPT.replace("DEEDS", deeds))
+        let tools = listed(deeds);
+        Self::whole(&SCRIPT.replace("DEEDS", deeds).replace("TOOLS", &tools))
     }
 
     /// A script that is not even like that.
@@ -60,4 +63,22 @@ impl Script {
             self.text
         )
     }
+}
+
+/// Every tool that the cases name, and those that each has.
+fn listed(deeds: &str) -> String {
+    let named = deeds.split("\"name\":\"").skip(1);
+    let named = named.filter_map(|rest| rest.split('"').next());
+    let is_name = |name: &&str| {
+        name.chars()
+            .all(|char| char.is_ascii_alphanumeric() || char == '_')
+    };
+    let all: BTreeSet<&str> = ["echo", "whoami"]
+        .into_iter()
+        .chain(named.filter(is_name))
+        .collect();
+    let all = all
+        .into_iter()
+        .map(|name| format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#));
+    all.collect::<Vec<_>>().join(",")
 }
