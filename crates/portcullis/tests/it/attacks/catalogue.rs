@@ -1,7 +1,7 @@
 //! ATK-045, ATK-046 and their like against the catalogue: definitions that change after approval, approvals of something
 //! else than was looked at, histories that are shortened or rewritten, processes that are killed in between.
 
-use crate::harness::{AMPLE, Gateway, Upstream, now, portcullis};
+use crate::harness::{AMPLE, Gateway, Upstream, now, portcullis, wait_for};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portcullis_core::catalog::{Definition, Digest, Head, Kind, Provenance};
 use portcullis_core::time::Timestamp;
@@ -11,8 +11,18 @@ use serde_json::{Value, json};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-/// How often a decision is killed, each time a little later.
-const KILLS: u32 = 12;
+/// How often a decision is killed at each stage.
+const KILLS: u32 = 4;
+
+/// How far a decision has come when it is killed.
+#[derive(Clone, Copy)]
+enum Stage {
+    Started,
+    /// It has opened the database.
+    Opened,
+    /// Something of it is in the database.
+    Written,
+}
 
 const HONEST: &str = r#"{"name":"add","description":"Adds two numbers.","annotations":{"readOnlyHint":true},
     "inputSchema":{"type":"object","properties":{"a":{"type":"number"}}}}"#;
@@ -133,6 +143,34 @@ impl Scene {
         }
         assert!(edited.execute(sql, []).unwrap() > 0, "{sql}");
     }
+
+    fn epoch(&self) -> i64 {
+        let looked = Connection::open(self.gateway.data().join("state.db")).unwrap();
+        looked.busy_timeout(Duration::from_secs(5)).unwrap();
+        let sql = "SELECT epoch FROM catalog_changes";
+        looked.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Kills a command when it has come so far, or lets it end before.
+    fn killed(&self, arguments: &[&str], stage: Stage) {
+        let before = self.epoch();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(self.line(arguments))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for("the command", || {
+            let is_there = match stage {
+                Stage::Started => true,
+                Stage::Opened => has_open(child.id(), "state.db"),
+                Stage::Written => self.epoch() > before,
+            };
+            (is_there || child.try_wait().unwrap().is_some()).then_some(())
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]
@@ -229,23 +267,14 @@ fn dyn_03_a_decision_that_is_killed_is_done_or_not_and_never_in_between() {
     scene.done(&["approve", "calc", "add", "--digest", &first]);
     let second = scene.sees(PULLED).to_string();
     let mut is_second = false;
-    for kill in 0..KILLS {
+    let stages = [Stage::Started, Stage::Opened, Stage::Written];
+    for kill in 0..KILLS * 3 {
         let line: &[&str] = if is_second {
             &["rollback", "calc", "add", "--to", &first]
-        } else if kill == 0 {
-            &["approve", "calc", "add", "--digest", &second]
         } else {
-            &["rollback", "calc", "add"]
+            &["approve", "calc", "add", "--digest", &second]
         };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(scene.line(line))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(u64::from(kill) * 8));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        scene.killed(line, stages[kill as usize % 3]);
         scene.done(&["history", "calc", "--verify"]);
         let approved = scene.json(&["list"])[0]["approved"].clone();
         assert!(approved == first || approved == second, "{approved}");
@@ -255,6 +284,14 @@ fn dyn_03_a_decision_that_is_killed_is_done_or_not_and_never_in_between() {
         let is_decided = last["event"] != "changed";
         assert!(!is_decided || last["digest"] == approved, "{last}");
     }
+}
+
+/// Whether a process has that file open.
+fn has_open(pid: u32, name: &str) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let open = open.into_iter().flatten().flatten();
+    let mut links = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+    links.any(|link| link.file_name().is_some_and(|own| own == name))
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 use crate::harness::{
     Answer, Request, STATELESS, Scene, Script, Seen, WITH_SESSIONS, call, call_in, initialize,
-    message, portcullis, post, wait_for,
+    message, now, portcullis, post, wait_for,
 };
+use portcullis_core::catalog::{Digest, Kind, Needed, Thing};
+use portcullis_core::time::Timestamp;
+use portcullis_state::{Catalog, Decision, Durable, Notary};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -412,6 +415,66 @@ fn poi_09_what_is_listed_no_more_is_not_called_until_it_is_again() {
         hostile.permits(&hostile.echo());
         hostile.permits(&prompt);
     }
+}
+
+/// Says yes as whoever has the database can, but not the gateway's key.
+fn forges(hostile: &Hostile) {
+    let listed: Value = serde_json::from_str(&hostile.tools(&["list", "--json"])).unwrap();
+    let is_meant = |one: &&Value| one["name"] == "echo" && one["kind"] == "tool";
+    let echo = listed.as_array().unwrap().iter().find(is_meant).unwrap();
+    let digest: Digest = echo["pending"].as_str().unwrap().parse().unwrap();
+    let thing = Thing {
+        server: "notes".into(),
+        kind: Kind::Tool,
+        name: "echo".into(),
+    };
+    let decision = Decision {
+        by: "uid:0".to_owned(),
+        person: None,
+        reason: None,
+        needed: Needed::One,
+        at: Timestamp::from_seconds(now()),
+    };
+    let notary = Notary::new(|_| Some("e30.e30.AAAA".to_owned()), |_, _| true);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        let file = hostile.scene.gateway.data().join("state.db");
+        let catalog = Catalog::new(Durable::open(&file).await.unwrap(), notary);
+        let done = catalog.approve(thing, digest, decision).await.unwrap();
+        done.unwrap();
+    });
+}
+
+#[test]
+fn poi_08_an_approval_that_was_forged_beside_the_running_gateway_is_told_and_counts_for_nothing() {
+    let hostile = Hostile::new("pin", Era::Stateless);
+    hostile.turns(POISON);
+    assert_eq!(hostile.shown(), None);
+    let neighbour = json!({ "name": "read_note", "arguments": {} });
+    let neighbour = hostile.request("tools/call", neighbour);
+    hostile.refuses(&neighbour, "tool.quarantined");
+    hostile.until("pending");
+    hostile.tools(&["approve", "notes", "read_note", "--yes"]);
+    wait_for("what was approved", || {
+        (hostile.scene.send(&neighbour).code() == 0).then_some(())
+    });
+    forges(&hostile);
+    let gateway = &hostile.scene.gateway;
+    let told = gateway.expect("tool.approval_forged", Some("broken"));
+    assert_eq!(
+        (&told["server"], &told["target"]),
+        (&json!("notes"), &json!("echo"))
+    );
+    assert!(
+        told["detail"]["why"]
+            .as_str()
+            .unwrap()
+            .contains("signature"),
+        "{told}"
+    );
+    assert_eq!(hostile.shown(), None);
+    hostile.refuses(&hostile.echo(), "tool.quarantined");
+    hostile.permits(&neighbour);
 }
 
 #[test]

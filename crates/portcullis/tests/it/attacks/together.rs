@@ -2,7 +2,7 @@
 
 use crate::harness::{
     Answer, Gateway, Idp, Request, STATELESS, Seen, Upstream, WITH_SESSIONS, call, call_in,
-    initialize, message,
+    initialize, message, portcullis, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -129,6 +129,46 @@ fn authz_03_lists_of_all_servers_what_each_would_list_and_no_more() {
             .all(|seen| !seen.whole().contains(&token)),
         "no server sees the caller's token"
     );
+}
+
+#[test]
+fn dyn_01_what_nobody_approved_is_not_there_behind_the_one_endpoint_either() {
+    let all = Together::with("[catalog]\nmode = \"pin\"\n");
+    let token = all.token("alice");
+    let called = |server: &Upstream| {
+        let seen = server.requests();
+        seen.iter()
+            .filter(|one: &&Seen| one.body.contains("tools/call"))
+            .count()
+    };
+    assert!(all.names(&token).is_empty());
+    let refused = all.send(call("notes__echo").token(&token));
+    assert_eq!(
+        (refused.status, refused.code()),
+        (200, -32602),
+        "{refused:?}"
+    );
+    assert_eq!(called(&all.notes), 0);
+    let told = all.gateway.expect("tool.quarantined", Some("called"));
+    assert_eq!(
+        (&told["server"], &told["target"]),
+        (&json!("notes"), &json!("echo")),
+        "{told}"
+    );
+
+    // The benign twin: what is approved of one server is there, and nothing of the other.
+    let file = all.gateway.data().parent().unwrap().join("portcullis.toml");
+    let line = ["tools", "approve", "notes", "--all", "--yes", "--config"];
+    let line = [&line[..], &[file.to_str().unwrap()]].concat();
+    wait_for("what waits", || {
+        portcullis(&line).status.success().then_some(())
+    });
+    wait_for("what was approved", || {
+        (all.names(&token) == ["notes__echo", "notes__delete_all"]).then_some(())
+    });
+    let passed = all.send(call("notes__echo").token(&token));
+    assert_eq!((passed.status, passed.code()), (200, 0), "{passed:?}");
+    assert_eq!(called(&all.notes), 1);
 }
 
 #[test]
