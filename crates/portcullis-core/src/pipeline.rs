@@ -154,8 +154,11 @@ fn decide(
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
     expect_raised(gate, state, &permit)?;
+    let (at, target) = (&gate.resource.server, permit.call().target());
+    let risky = gate.strengths.risky.as_ref();
+    let score = risky.and_then(|_| state.pinned.score(at, target));
     let permit = gate
-        .take_approval(&state.approvals, permit, circumstances.now)
+        .take_approval(&state.approvals, permit, (circumstances.now, score))
         .inspect_err(|why| trail.denied(why))?;
     if !server.gate.is_aggregate {
         state.tasks.expect_named(permit.session(), permit.call())?;

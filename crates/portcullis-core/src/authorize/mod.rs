@@ -18,7 +18,9 @@ use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use approval::{Approval, Approvals, Asked as ToApprove, By, Needed, NotTheirs, Risk, Visitor};
+pub use approval::{
+    Approval, Approvals, Asked as ToApprove, By, Needed, NotTheirs, Risk, Risky, Visitor,
+};
 pub use elevation::{Elevations, OwnRequest, may_approve};
 pub use forbidden::Forbidden;
 pub use gate::Gate;

@@ -1,6 +1,6 @@
 //! Have they authenticated well enough, and lately? What a token says of that, against what a call needs (RFC 9470).
 
-use super::Approval;
+use super::{Approval, Risky};
 use crate::authenticate::{Authentication, MAX_SKEW};
 use crate::protocol::Target;
 use crate::time::Timestamp;
@@ -28,6 +28,8 @@ pub struct Strengths {
     pub tools: HashMap<String, Strength>,
     /// The tools of which each call has to be approved.
     pub approvals: HashMap<String, Approval>,
+    /// What calls of other tools need that are risky.
+    pub risky: Option<Risky>,
 }
 
 /// The first thing that an authentication lacks.

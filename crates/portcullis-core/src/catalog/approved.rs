@@ -1,7 +1,7 @@
 //! What is approved, as exchanges look at it.
 
 use super::shadow::Others;
-use super::{Definition, Kind, Thing};
+use super::{Definition, Digest, Kind, Thing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ type Shelf = HashMap<Arc<str>, Definition>;
 /// What is approved, as one value that is replaced whole.
 #[derive(Debug, Clone, Default)]
 pub struct Approved {
-    servers: HashMap<Arc<str>, BTreeMap<Kind, Shelf>>,
+    pub(super) servers: HashMap<Arc<str>, BTreeMap<Kind, Shelf>>,
+    /// The risk of each tool, by its version.
+    pub(super) scores: HashMap<Digest, u32>,
     /// Whether it is known what was approved: if not, nothing is, and nothing is learned.
     pub(super) is_known: bool,
     /// What was seen before and is not approved.

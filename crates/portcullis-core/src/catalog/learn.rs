@@ -46,6 +46,7 @@ impl Pinned {
                 more.add(page.server, definition.clone());
             }
         }
+        more.rate(&approved);
         let more = Arc::new(more);
         self.approved.store(Arc::clone(&more));
         more

@@ -19,6 +19,7 @@ mod asked;
 mod news;
 mod pinned;
 mod learn;
+mod rated;
 
 pub use approved::Approved;
 pub use asked::{gravest, lists, needed};
@@ -30,6 +31,7 @@ pub use diff::{Change, MAX_CHANGES, diff};
 pub use history::{Broken, Deed, Event, Head, History, NoDeed, Provenance, Said, Standing, Thing};
 pub use news::{News, What};
 pub use pinned::{Page, Pinned, Unapproved};
+pub use rated::score;
 pub use terms::{Mode, Terms};
 pub use visible::{escaped, visible};
 pub use words::Piece;

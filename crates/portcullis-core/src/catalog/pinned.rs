@@ -79,11 +79,12 @@ pub struct Pinned {
 impl Pinned {
     /// Replaces what is approved; what was learned and is not written down yet stays.
     pub fn put(&self, approved: Approved) {
+        let mut approved = approved;
+        approved.rate(&self.approved.load());
         let _replacing = self
             .replacing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut approved = approved;
         let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         for one in news.iter() {
             if let (What::Learned(definition), true) = (&one.what, approved.is_known) {
@@ -91,6 +92,7 @@ impl Pinned {
             }
         }
         drop(news);
+        approved.rate(&self.approved.load());
         self.approved.store(Arc::new(approved));
     }
 

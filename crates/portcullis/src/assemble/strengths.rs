@@ -2,7 +2,7 @@
 
 use crate::config;
 use portcullis_core::authorize::policy::Who;
-use portcullis_core::authorize::{Approval, By, Strengths};
+use portcullis_core::authorize::{Approval, By, Risky, Strengths};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ pub(super) fn strengths(server: &config::Server) -> Strengths {
             .iter()
             .filter_map(|(name, tool)| Some((name.clone(), approval(tool.approval.as_ref()?))))
             .collect(),
+        risky: server.risky.as_ref().map(|risky| Risky {
+            over: risky.over,
+            approval: approval(&risky.approval),
+        }),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::borrowed::{Borrowing, Vault};
 use super::credentials::Credentials;
-pub(crate) use super::granted::{Admin, Appointed, Approval, Boundary, Grant, Review, Tenant, Who};
+pub(crate) use super::granted::{
+    Admin, Appointed, Approval, Boundary, Grant, Review, Risky, Tenant, Tool, Who,
+};
 use super::provider::Provider;
 use super::rotate::RotateEvery;
 pub(crate) use super::server_name::ServerName;
@@ -324,6 +326,8 @@ pub(crate) struct Server {
     pub(crate) step_up: Strength,
     /// What single tools need.
     pub(crate) tools: BTreeMap<String, Tool>,
+    /// What calls of other tools need that are risky.
+    pub(crate) risky: Option<Risky>,
     /// What it is shown of whoever calls; only with an upstream on the network.
     pub(crate) credentials: Option<Credentials>,
     /// How users consent; only with an upstream on the network.
@@ -380,21 +384,4 @@ pub(crate) struct Stdio {
     pub(crate) cwd: PathBuf,
     /// Processes at once.
     pub(crate) max_processes: u32,
-}
-
-/// What holds for one tool.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Tool {
-    /// What a call needs besides the server's scopes.
-    pub(crate) scopes: BTreeSet<String>,
-    /// What the server's own token for a call has besides.
-    pub(crate) upstream_scopes: BTreeSet<String>,
-    /// How callers must have authenticated, the server's own wishes among it; none if it has none of its own.
-    pub(crate) step_up: Option<Strength>,
-    /// How long an elevation lasts at most, if a call needs one.
-    pub(crate) elevation: Option<Duration>,
-    /// Who has to approve each call, if somebody has to.
-    pub(crate) approval: Option<Approval>,
-    /// Calls a minute of one principal, if not the general number.
-    pub(crate) requests_per_minute: Option<u32>,
 }

@@ -5,7 +5,7 @@ use super::pattern::Pattern;
 use super::trust::Tls;
 use super::url::HttpUrl;
 use portcullis_core::authenticate::Binding;
-use portcullis_core::authorize::Risk;
+use portcullis_core::authorize::{Risk, Strength};
 use portcullis_core::operate::Role;
 use portcullis_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,31 @@ pub(crate) struct Approval {
     pub(crate) expires: Duration,
     /// How much is at stake.
     pub(crate) risk: Risk,
+}
+
+/// What calls of risky tools need.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Risky {
+    /// Of those that have more than that, of 100.
+    pub(crate) over: u32,
+    pub(crate) approval: Approval,
+}
+
+/// What holds for one tool.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Tool {
+    /// What a call needs besides the server's scopes.
+    pub(crate) scopes: BTreeSet<String>,
+    /// What the server's own token for a call has besides.
+    pub(crate) upstream_scopes: BTreeSet<String>,
+    /// How callers must have authenticated, the server's own wishes among it; none if it has none of its own.
+    pub(crate) step_up: Option<Strength>,
+    /// How long an elevation lasts at most, if a call needs one.
+    pub(crate) elevation: Option<Duration>,
+    /// Who has to approve each call, if somebody has to.
+    pub(crate) approval: Option<Approval>,
+    /// Calls a minute of one principal, if not the general number.
+    pub(crate) requests_per_minute: Option<u32>,
 }
 
 /// What some callers can never exceed.

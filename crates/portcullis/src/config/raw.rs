@@ -1,7 +1,7 @@
 //! The file as it is written. The comments are the reference that users read.
 
 use super::bounds;
-use super::raw_approval::Approval;
+use super::raw_approval::{Approval, RiskyTools};
 use super::raw_credentials::Credentials;
 use super::raw_issuer::Issuer;
 use super::raw_keys::Keys;
@@ -270,6 +270,7 @@ pub(super) struct Server {
     #[serde(default)]
     #[schemars(extend("x-name" = "TOOL"))]
     pub(super) tools: BTreeMap<String, Tool>,
+    pub(super) risky_tools: Option<RiskyTools>,
     pub(super) credentials: Option<Credentials>,
     pub(super) sign_in: Option<super::sign_in::Raw>,
     #[serde(default)]

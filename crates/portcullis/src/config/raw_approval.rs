@@ -20,3 +20,23 @@ pub(super) struct Approval {
     #[schemars(extend("default" = bounds::RISK, "enum" = ["low", "high"]))]
     pub(super) risk: Option<String>,
 }
+
+/// That each call of a tool whose risk is over a number has to be approved, but of tools with an `approval` of their own. The
+/// risk is that of the version that is approved, which is not known before the tool was listed: then it has to be approved too.
+/// Needs `catalog = "pin"` or `"learn"`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RiskyTools {
+    /// The number: a tool has from 0 to 100.
+    #[schemars(extend("minimum" = bounds::OVER.least.0, "maximum" = bounds::OVER.most.0))]
+    pub(super) over: i64,
+    /// As in `approval` of a tool.
+    #[serde(default)]
+    pub(super) by: Vec<String>,
+    /// As in `approval` of a tool.
+    #[schemars(extend("default" = bounds::APPROVAL.default_text(), "x-range" = bounds::APPROVAL.words()))]
+    pub(super) expires: Option<Span>,
+    /// As in `approval` of a tool.
+    #[schemars(extend("default" = bounds::RISK, "enum" = ["low", "high"]))]
+    pub(super) risk: Option<String>,
+}

@@ -33,6 +33,23 @@ pub struct Approval {
     pub risk: Risk,
 }
 
+/// From which risk on calls have to be approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Risky {
+    /// Those of tools whose score is over it.
+    pub over: u32,
+    /// What they need.
+    pub approval: Approval,
+}
+
+impl Risky {
+    /// What is needed for a tool of that score. One whose risk nobody knows is risky.
+    fn needs(&self, score: Option<u32>) -> Option<&Approval> {
+        let is_risky = score.is_none_or(|score| score > self.over);
+        is_risky.then_some(&self.approval)
+    }
+}
+
 /// Who may approve a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
@@ -232,12 +249,14 @@ impl Gate {
         &self,
         approvals: &Approvals,
         permit: Permit,
-        now: Timestamp,
+        (now, score): (Timestamp, Option<u32>),
     ) -> Result<Permit, Forbidden> {
         let Target::Tool(tool) = permit.call().target() else {
             return Ok(permit);
         };
-        let Some(rule) = self.strengths.approvals.get(&**tool) else {
+        let own = self.strengths.approvals.get(&**tool);
+        let risky = || self.strengths.risky.as_ref()?.needs(score);
+        let Some(rule) = own.or_else(risky) else {
             return Ok(permit);
         };
         let needed = Needed::of(&permit, tool, rule);

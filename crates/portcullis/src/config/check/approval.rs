@@ -4,10 +4,11 @@ use super::desk::Desk;
 use super::grants::who_is;
 use super::servers::Servers;
 use crate::config::bounds;
-use crate::config::checked::{Approval, Who};
+use crate::config::checked::{Approval, Risky, Who};
 use crate::config::problem::Place;
 use crate::config::raw_approval;
 use portcullis_core::authorize::Risk;
+use portcullis_core::catalog::Terms;
 
 const CALLER: &str = "caller";
 const RISKS: [(&str, Risk); 2] = [("low", Risk::Low), ("high", Risk::High)];
@@ -50,20 +51,53 @@ pub(super) fn approval(
     }
 }
 
+pub(super) fn risky(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: Option<raw_approval::RiskyTools>,
+    terms: Terms,
+) -> Option<Risky> {
+    let (raw, place) = (raw?, &place.key("risky_tools"));
+    let over = desk.count(&place.key("over"), Some(raw.over), &bounds::OVER);
+    if !terms.is_binding() {
+        desk.refuse_with(
+            place,
+            "nobody holds this server to the version of a tool whose risk is known",
+            "write catalog = \"learn\" or catalog = \"pin\" for the server",
+        );
+    }
+    let raw = raw_approval::Approval {
+        by: raw.by,
+        expires: raw.expires,
+        risk: raw.risk,
+    };
+    let approval = approval(desk, place, raw);
+    Some(Risky { over, approval })
+}
+
 /// Whoever approves signs in at a page of the authority.
 pub(super) fn expect_authority(desk: &mut Desk<'_>, servers: &Servers) {
     let top = Place::default().key("servers");
     for (name, server) in &servers.known {
+        let place = top.key(name.as_str());
+        if server.risky.is_some() {
+            no_page(
+                desk,
+                &place.key("risky_tools"),
+                "add [authority], or remove it",
+            );
+        }
         for (tool, rules) in &server.tools {
             if rules.approval.is_none() {
                 continue;
             }
-            let place = top.key(name.as_str()).key("tools").key(tool);
-            desk.refuse_with(
-                &place.key("approval"),
-                "there is no page on which somebody could approve",
-                "add [authority], or remove `approval`",
-            );
+            let place = place.key("tools").key(tool).key("approval");
+            no_page(desk, &place, "add [authority], or remove `approval`");
         }
     }
+}
+
+fn no_page(desk: &mut Desk<'_>, place: &Place, help: &'static str) {
+    let why = "there is no page on which somebody could approve";
+    desk.refuse_with(place, why, help);
 }

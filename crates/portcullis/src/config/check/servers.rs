@@ -1,6 +1,6 @@
 //! What is behind the gateway.
 
-use super::approval::approval;
+use super::approval::{approval, risky};
 use super::binding::{self, bindings};
 use super::catalog;
 use super::credentials;
@@ -161,6 +161,7 @@ fn server(
         mtls: bound.mtls,
         step_up: strength,
         tools,
+        risky: risky(desk, place, raw.risky_tools, terms),
         credentials: match credentials {
             None => None,
             Some(found) => Some(found?),
