@@ -73,7 +73,7 @@ pub(crate) use reference::{reference, schema};
 pub(crate) use relying::Relying;
 pub(crate) use sign_in::RegisteredClient;
 pub(crate) use signing::Algorithm;
-pub(crate) use trust::{Acme, Certificate, Day, Pin, Pins, Tls, Trust};
+pub(crate) use trust::{Acme, Certificate, Day, Pin, Pins, Staple, Tls, Trust};
 pub(crate) use url::HttpUrl;
 
 use check::World;

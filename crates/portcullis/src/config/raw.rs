@@ -214,6 +214,10 @@ pub(super) struct Server {
     /// PEM file with the revocation lists of the authorities that issue its certificates, of each in the chain. What they
     /// do not show to be good, or no longer, is refused. It is read again when it changes.
     pub(super) crl: Option<String>,
+    /// Whether what `url` shows in the handshake of what its authority says of its certificate (OCSP stapling) has to be good:
+    /// `checked` if it shows anything, or if its certificate says that it must; `required`: it must in any case.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<Pins>,
     /// PEM file with the certificate that the gateway shows to `url`, leaf first. Needs `client_key`.
     pub(super) client_certificate: Option<String>,

@@ -26,6 +26,9 @@ pub(super) struct Alerts {
     pub(super) ca: Option<String>,
     /// PEM file with the revocation lists of the authorities that issue its certificates.
     pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<Pins>,
     /// PEM file with the certificate that the gateway shows to it, leaf first. Needs `client_key`.
     pub(super) client_certificate: Option<String>,

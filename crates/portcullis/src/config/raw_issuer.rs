@@ -90,6 +90,9 @@ pub(super) struct Issuer {
     pub(super) ca: Option<String>,
     /// As for a server.
     pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<Pins>,
     pub(super) signals: Option<Signals>,
     pub(super) scim: Option<Scim>,

@@ -26,6 +26,9 @@ pub(super) struct Vault {
     pub(super) ca: Option<String>,
     /// PEM file with the revocation lists of the authorities that issue its certificates.
     pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<Pins>,
     /// The namespace to work in.
     pub(super) namespace: Option<String>,

@@ -20,10 +20,21 @@ pub(crate) struct Trust {
     pub(crate) ca: Option<TextFile>,
     /// Revocation lists of the authorities that issue its certificates, as PEM.
     pub(crate) crl: Option<TextFile>,
+    /// What it has to show of what its authority says of its certificate.
+    pub(crate) staple: Option<Staple>,
     /// Keys of which its chain must hold one.
     pub(crate) pins: Option<Pins>,
     /// What it is shown.
     pub(crate) client: Option<ClientCertificate>,
+}
+
+/// What a peer shows of what its authority says of its certificate (OCSP).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Staple {
+    /// What is shown must say that the certificate is good.
+    Checked,
+    /// The same, and it must be shown.
+    Required,
 }
 
 /// What the gateway shows clients.

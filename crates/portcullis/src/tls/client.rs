@@ -1,11 +1,13 @@
 //! Connections to one peer of ours: whom they trust, and what is told when that one is not there.
 
 use super::pinned::{Pinned, sha256};
+use super::stapled::Stapled;
 use super::{BadTls, certificates, refused};
 use crate::clock;
 use crate::config::Trust;
 use crate::upstream::{Notice, Report};
 use portcullis_core::time::Timestamp;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer, ServerName};
@@ -131,15 +133,22 @@ fn config(trust: &Trust) -> Result<ClientConfig, BadTls> {
             .enforce_revocation_expiration();
     }
     let standard = standard.build().map_err(|_| BadTls::Lists)?;
-    let builder = match &trust.pins {
-        None => builder.with_webpki_verifier(standard),
-        Some(pins) => {
-            let pinned = Pinned::new(standard, &roots, algorithms, pins.clone());
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(pinned))
-        }
+    let verifier: Arc<dyn ServerCertVerifier> = match &trust.pins {
+        None => standard,
+        Some(pins) => Arc::new(Pinned::new(standard, &roots, algorithms, pins.clone())),
     };
+    let verifier = match trust.staple {
+        None => verifier,
+        Some(staple) => Arc::new(Stapled {
+            within: verifier,
+            algorithms,
+            roots,
+            staple,
+        }),
+    };
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     let mut config = match &trust.client {
         None => builder.with_no_client_auth(),
         Some(client) => {

@@ -4,6 +4,7 @@ mod certificate;
 mod listener;
 mod client;
 mod pinned;
+mod stapled;
 mod refused;
 mod validity;
 mod expiry;

@@ -142,7 +142,7 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// A DER `SEQUENCE` of this content, which is how a trust anchor keeps its key.
-fn sequence(content: &[u8]) -> Vec<u8> {
+pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let digits: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
     let mut der = vec![0x30];

@@ -49,6 +49,7 @@ fn certificate(why: &CertificateError) -> &'static str {
         }
         CertificateError::Revoked => "revoked",
         CertificateError::UnknownRevocationStatus
+        | CertificateError::InvalidOcspResponse
         | CertificateError::ExpiredRevocationList
         | CertificateError::ExpiredRevocationListContext { .. } => "revocation_unknown",
         CertificateError::UnknownIssuer => "unknown_issuer",

@@ -64,6 +64,7 @@ fn destination(desk: &mut Desk<'_>, place: &Place, raw: raw_alerts::Alerts) -> O
     let written = Written {
         ca: raw.ca,
         crl: raw.crl,
+        ocsp: raw.ocsp,
         pins: raw.pins,
         client_certificate: raw.client_certificate,
         client_key: raw.client_key,

@@ -155,6 +155,7 @@ fn own(desk: &mut Desk<'_>, place: &Place, raw: raw::Issuer) -> Issuer {
         ("forbidden_claims", raw.forbidden_claims.is_some()),
         ("ca", raw.ca.is_some()),
         ("crl", raw.crl.is_some()),
+        ("ocsp", raw.ocsp.is_some()),
         ("pins", raw.pins.is_some()),
         ("signals", raw.signals.is_some()),
         ("scim", raw.scim.is_some()),
@@ -196,6 +197,7 @@ fn external(desk: &mut Desk<'_>, place: &Place, mut raw: raw::Issuer) -> Option<
     let written = Written {
         ca: raw.ca,
         crl: raw.crl,
+        ocsp: raw.ocsp,
         pins: raw.pins,
         ..Written::default()
     };

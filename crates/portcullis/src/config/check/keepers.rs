@@ -70,6 +70,7 @@ fn vault(desk: &mut Desk<'_>, place: &Place, name: &str, raw: raw::Vault) -> Opt
     let written = Trusted {
         ca: raw.ca,
         crl: raw.crl,
+        ocsp: raw.ocsp,
         pins: raw.pins,
         ..Trusted::default()
     };

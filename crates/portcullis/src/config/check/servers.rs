@@ -188,6 +188,7 @@ fn reach(raw: &mut raw::Server) -> Reach {
         trust: Written {
             ca: raw.ca.take(),
             crl: raw.crl.take(),
+            ocsp: raw.ocsp.take(),
             pins: raw.pins.take(),
             client_certificate: raw.client_certificate.take(),
             client_key: raw.client_key.take(),

@@ -5,7 +5,7 @@ use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::raw;
 use crate::config::raw_trust;
-use crate::config::trust::{ClientCertificate, Day, Pin, Pins, Trust};
+use crate::config::trust::{ClientCertificate, Day, Pin, Pins, Staple, Trust};
 use std::collections::BTreeSet;
 
 /// The keys that say it.
@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 pub(super) struct Written {
     pub(super) ca: Option<String>,
     pub(super) crl: Option<String>,
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<raw_trust::Pins>,
     pub(super) client_certificate: Option<String>,
     pub(super) client_key: Option<raw::Reference>,
@@ -20,10 +21,11 @@ pub(super) struct Written {
 
 impl Written {
     /// Which of them are there.
-    pub(super) const fn keys(&self) -> [(&'static str, bool); 5] {
+    pub(super) const fn keys(&self) -> [(&'static str, bool); 6] {
         [
             ("ca", self.ca.is_some()),
             ("crl", self.crl.is_some()),
+            ("ocsp", self.ocsp.is_some()),
             ("pins", self.pins.is_some()),
             ("client_certificate", self.client_certificate.is_some()),
             ("client_key", self.client_key.is_some()),
@@ -51,13 +53,28 @@ pub(super) fn trust(
         pem("ca", raw.ca, "CERTIFICATE"),
         pem("crl", raw.crl, "X509 CRL"),
     );
+    let staple = raw
+        .ocsp
+        .and_then(|word| staple(desk, &place.key("ocsp"), &word));
     let pins = raw.pins.and_then(|raw| pins(desk, &place.key("pins"), raw));
     Box::new(Trust {
         ca,
         crl,
+        staple,
         pins,
         client,
     })
+}
+
+fn staple(desk: &mut Desk<'_>, place: &Place, word: &str) -> Option<Staple> {
+    match word {
+        "checked" => Some(Staple::Checked),
+        "required" => Some(Staple::Required),
+        _ => {
+            desk.refuse_with(place, "not known", "write \"checked\" or \"required\"");
+            None
+        }
+    }
 }
 
 fn client(

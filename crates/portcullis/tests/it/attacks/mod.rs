@@ -65,6 +65,7 @@ mod parser;
 mod rebinding;
 mod tls;
 mod pins;
+mod stapled;
 mod certificates;
 mod canaries;
 mod catalogue;

@@ -15,6 +15,7 @@ mod kept;
 mod line;
 mod login;
 mod oracle;
+mod ocsp;
 mod pki;
 mod process;
 mod relying;
@@ -40,6 +41,7 @@ pub(crate) use line::Line;
 pub(crate) use login::{
     Login, Surfer, elsewhere as goes_to, encoded, form, form_of, logout_event, pairs,
 };
+pub(crate) use ocsp::{Said, Status};
 pub(crate) use oracle::Oracle;
 pub(crate) use pki::{Authority, Front, Identity, Tap, elsewhere, leaf};
 pub(crate) use process::{Process, marked};

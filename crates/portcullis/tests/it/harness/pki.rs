@@ -80,6 +80,10 @@ impl Authority {
         pin(&self.issuer.key().subject_public_key_info())
     }
 
+    pub(super) fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
     /// Its own certificate.
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.issuer.der().clone()
@@ -135,6 +139,10 @@ impl Identity {
         pin(&self.key.subject_public_key_info())
     }
 
+    pub(super) const fn key(&self) -> &KeyPair {
+        &self.key
+    }
+
     pub(crate) fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
@@ -184,6 +192,18 @@ impl Front {
         to: SocketAddr,
     ) -> Self {
         Self::with(acceptor(chain, key), to)
+    }
+
+    /// Shows this certificate, and with it what its authority is said to say of it.
+    pub(crate) fn stapling(identity: &Identity, response: Vec<u8>, to: SocketAddr) -> Self {
+        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert_with_ocsp(identity.chain.clone(), identity.private(), response)
+            .unwrap();
+        Self::with(TlsAcceptor::from(Arc::new(config)), to)
     }
 
     /// Demands a certificate of this authority from clients.
