@@ -109,6 +109,11 @@ impl Purpose {
 }
 
 impl Consent {
+    /// What clients of 2025-11-25 call it (`elicitationId`): what no other page is called.
+    pub fn id(&self) -> &str {
+        self.url.expose().rsplit('/').next().unwrap_or_default()
+    }
+
     pub(crate) const fn event(&self) -> &'static str {
         match self.purpose {
             Purpose::SignIn => "oauth.consent_needed",

@@ -19,7 +19,7 @@ use crate::flood::SUM_EVERY;
 use crate::issuers::{Issuers, REFRESH};
 use crate::keys::{self, LogKey, Signers};
 use crate::record::{note, note_closed_in_turn, note_sums, reporter};
-use crate::relay::{Aggregate, Asking, Directories, Feeds, Gateway};
+use crate::relay::{Aggregate, Asking, Directories, Feeds, Gateway, Readers};
 use crate::resume::Seal;
 use crate::reviews::Reviews;
 use crate::revocations::{self, Revocations};
@@ -172,7 +172,7 @@ pub(crate) async fn build(
         tasks,
         serving: TaskTracker::new(),
         drain: CancellationToken::new(),
-        listening: Mutex::default(),
+        listening: Readers::default(),
         counters,
         export: export.map(Arc::new),
     });

@@ -227,8 +227,8 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
 fn consent_needed(consent: &Consent, trace: &str) -> (String, Value) {
     let (text, url) = (words(consent), consent.url.expose());
     let message = format!("{text}: open {url}");
-    let id = url.rsplit('/').next().unwrap_or_default();
-    let asked = json!([{ "mode": "url", "elicitationId": id, "url": url, "message": text }]);
+    let asked =
+        json!([{ "mode": "url", "elicitationId": consent.id(), "url": url, "message": text }]);
     let data = match consent.way {
         Way::Elicited => json!({ "correlationId": trace, "url": url, "elicitations": asked }),
         Way::Told | Way::AskedBack => json!({ "correlationId": trace, "url": url }),

@@ -8,6 +8,7 @@ use portcullis_core::authorize::{By, Forbidden, Needed};
 use portcullis_core::elicit::{Consent, Purpose, Way};
 use portcullis_core::refusal::{Refusal, Unanswered, Unavailable};
 use portcullis_core::secret::Secret;
+use portcullis_core::session::SessionId;
 use std::sync::Arc;
 
 /// Where a call is approved, before the text of its link.
@@ -18,6 +19,8 @@ pub(super) struct Client<'a> {
     pub(super) message: &'a Bytes,
     /// Whether it has said in its session that it opens URLs for its user.
     pub(super) opens_urls: bool,
+    /// The session of this message, if it has one.
+    pub(super) session: Option<SessionId>,
 }
 
 impl Gateway {
@@ -28,7 +31,14 @@ impl Gateway {
         } else {
             refusal
         };
-        refusal.in_way(|| Way::of(client.message, client.opens_urls))
+        let refusal = refusal.in_way(|| Way::of(client.message, client.opens_urls));
+        if let (Refusal::Unanswered(Unanswered::Consent(consent)), Some(session)) =
+            (&refusal, client.session)
+            && consent.way == Way::Elicited
+        {
+            self.listening.sent_to(consent.id(), session);
+        }
+        refusal
     }
 
     fn asks_for(&self, live: &Live, needed: Box<Needed>) -> Refusal {

@@ -102,6 +102,7 @@ impl Gateway {
             return refused("revoked", 403, STALE);
         }
         let (server, principal) = (Arc::clone(&flow.link.server), flow.link.principal.clone());
+        let page = flow.link.text.clone();
         match sign_in.finish(flow, callback).await {
             // Access may have ended meanwhile, and its tokens with it.
             Ok(()) if self.admits(&principal).is_err() => {
@@ -109,7 +110,10 @@ impl Gateway {
                 self.sign_ins.dismiss(&live.sign_ins, gone);
                 refused("revoked", 403, STALE)
             }
-            Ok(()) => ended("oauth.connected", None, connected(&server)),
+            Ok(()) => {
+                self.listening.finished(page.expose());
+                ended("oauth.connected", None, connected(&server))
+            }
             Err(error) => unsuccessful(&error, exchange),
         }
     }

@@ -71,6 +71,7 @@ impl Local {
         let client = Client {
             message: &sent,
             opens_urls: false,
+            session: None,
         };
         let refusal = self.gateway.told_to(&live, refusal, &client);
         self.gateway.counters.refused(&refusal);

@@ -55,11 +55,10 @@ use portcullis_core::pipeline::{self, Rules, State};
 use portcullis_core::quota::{Networks, Quota};
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::route::Ticket;
-use portcullis_core::session::SessionId;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -71,6 +70,7 @@ pub(crate) use aggregate::Aggregate;
 pub(crate) use approved::Asking;
 pub(crate) use hear::Receiving;
 pub(crate) use intake::read_most;
+pub(crate) use listening::Readers;
 pub(crate) use local::Local;
 pub(crate) use poll::{Feed, Feeds, OnStale};
 pub(crate) use provision::{Directories, Directory};
@@ -169,8 +169,8 @@ pub(crate) struct Gateway {
     /// Client connections and their streams: a drain waits for these.
     pub(crate) serving: TaskTracker,
     pub(crate) drain: CancellationToken,
-    /// Sessions whose own stream is being read: one reader each.
-    pub(crate) listening: Mutex<HashSet<SessionId>>,
+    /// Sessions whose own stream is being read, one reader each, and the pages to which clients were sent.
+    pub(crate) listening: Readers,
     pub(crate) counters: Counters,
     /// What collectors get, where there are any.
     pub(crate) export: Option<Arc<Export>>,

@@ -211,6 +211,10 @@ impl Stream {
                 () = sleep_until(until) => return end,
                 no = self.gateway.until_refused(&self.ticket, &mut self.changes) => return no.into(),
                 () = drain.cancelled(), if !self.answers => return End::Draining,
+                told = Listening::hear(&mut self.listening) => match self.put(told, outlet, exchange).await {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                },
                 next = timeout(KEEP_ALIVE, self.incoming.next()) => next,
             };
             let frame = match next {
@@ -277,6 +281,15 @@ impl Stream {
                 frame::rewrite(frame, id.as_deref(), &message)
             }
         };
+        self.put(bytes, outlet, exchange).await
+    }
+
+    async fn put(
+        &mut self,
+        bytes: Bytes,
+        outlet: &Outlet,
+        exchange: &mut Exchange,
+    ) -> Result<(), End> {
         exchange.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         // A client that does not read must not keep the stream beyond its token, nor beyond a revocation.
         let (until, end) = self.limit();

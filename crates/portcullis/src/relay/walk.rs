@@ -154,6 +154,7 @@ impl Gateway {
         let client = Client {
             message: &body,
             opens_urls: session.open().is_some_and(|open| open.opens_urls),
+            session: owner.1,
         };
         let admitted = pipeline::admit(
             &step.live.rules,

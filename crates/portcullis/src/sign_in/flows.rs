@@ -45,15 +45,16 @@ pub(super) struct Wanted {
 pub(crate) struct Browser(Mark);
 
 /// A link that is good.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Link {
+    /// What is in it and cannot be guessed.
+    pub(crate) text: Secret<String>,
     pub(crate) principal: Principal,
     pub(crate) server: Arc<str>,
     pub(super) wanted: Wanted,
 }
 
 struct Held {
-    text: Secret<String>,
     mark: Mark,
     link: Link,
     span: Span,
@@ -105,7 +106,7 @@ impl Flows {
             && held.browser.is_none()
         {
             held.link.wanted = wanted;
-            return Some(held.text.clone());
+            return Some(held.link.text.clone());
         }
         links.retain(|_, held| held.span.has(now));
         if links.len() >= MAX_LINKS {
@@ -113,9 +114,9 @@ impl Flows {
         }
         let text = secret()?;
         let held = Held {
-            text: text.clone(),
             mark: mark(text.expose()),
             link: Link {
+                text: text.clone(),
                 principal: principal.clone(),
                 server: Arc::clone(server),
                 wanted,

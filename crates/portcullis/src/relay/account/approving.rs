@@ -110,9 +110,11 @@ impl Gateway {
                 Ok(ended("approval.refused", Some("typed"), shown(400, page)))
             }
             Some("allow") if approvals.approve(text, now) => {
+                self.listening.finished(text);
                 Ok(ended("approval.granted", None, told(200, "Approved", YES)))
             }
             Some("deny") if approvals.refuse(text, now) => {
+                self.listening.finished(text);
                 Ok(ended("approval.denied", None, told(200, "Refused", NO)))
             }
             Some("allow" | "deny") => Ok(refused("approval.refused", "link", (404, OVER))),

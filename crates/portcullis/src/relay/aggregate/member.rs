@@ -189,6 +189,7 @@ impl Asked<'_> {
         let client = Client {
             message: self.dispatch.call().body(),
             opens_urls: false,
+            session: None,
         };
         let refusal = &self.gateway.told_to(&self.live, refusal.clone(), &client);
         self.gateway.counters.refused(refusal);

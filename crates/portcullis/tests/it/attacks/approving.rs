@@ -3,8 +3,8 @@
 
 use super::eras::{with_sessions, without_sessions};
 use crate::harness::{
-    Answer, Gateway, Login, Request, Response, STATELESS, Seen, Surfer, Upstream, WITH_SESSIONS,
-    form_of, goes_to, initialize, message, portcullis, post, wait_for,
+    Answer, Gateway, Login, Request, Response, STATELESS, Seen, Stream, Surfer, Upstream,
+    WITH_SESSIONS, form_of, goes_to, initialize, message, portcullis, post, wait_for,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -717,4 +717,75 @@ fn atk_070_a_server_of_another_era_hears_what_was_approved_once() {
     assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
     waits();
     assert_eq!(scene.calls(), 1);
+}
+
+#[test]
+fn rs_e07_only_the_client_that_was_sent_to_a_page_hears_that_it_is_finished() {
+    let scene = Scene::new();
+    let opens = json!({ "elicitation": { "url": {} } });
+    let session = |who: &str, can: &Value| {
+        let token = scene.token(who);
+        let params = json!({ "protocolVersion": WITH_SESSIONS, "capabilities": can,
+            "clientInfo": { "name": "test", "version": "1" } });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+        let opened = scene.send(&post(&body.to_string()).token(&token));
+        let session = opened.header("mcp-session-id").unwrap().to_owned();
+        let listen = Request::in_session("GET", &session).token(&token);
+        let stream = listen.open(scene.gateway.address);
+        assert_eq!(stream.response.status, 200);
+        (token, session, stream)
+    };
+    let asks = |(token, session): (&String, &String), text: &str| {
+        let params = json!({ "name": "echo", "arguments": { "text": text } });
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+        let call = post(&body.to_string()).token(token);
+        let call = call.set("mcp-session-id", session);
+        scene.send(&call.set("mcp-protocol-version", WITH_SESSIONS))
+    };
+    let told = |answer: &Response| {
+        assert_eq!(answer.code(), -32042, "{answer:?}");
+        let data = &answer.json()["error"]["data"];
+        let id = data["elicitations"][0]["elicitationId"].as_str().unwrap();
+        (id.to_owned(), data["url"].as_str().unwrap().to_owned())
+    };
+    let (token, own, mut stream) = session("alice", &opens);
+    let mut others = [
+        session("alice", &opens),
+        session("alice", &json!({})),
+        session("bob", &opens),
+    ];
+    let first = told(&asks((&token, &own), "one"));
+    // The same call and link, but by a client that opens no URLs.
+    let plain = asks((&others[1].0, &others[1].1), "one");
+    assert_eq!(plain.code(), 403, "{plain:?}");
+    told(&asks((&others[2].0, &others[2].1), "one"));
+    // Who it is not for finishes nothing.
+    let stranger = scene.browser("bob").get(&scene.gateway, &first.1);
+    scene.is_refused(&stranger, 403, ("approval.refused", "another_user"));
+    scene.upstream.notify("ev-1", "before");
+    let mut heard = String::new();
+    stream.until_collecting("before", &mut heard).unwrap();
+    assert!(!heard.contains("elicitation/complete"), "{heard}");
+    let finished = |stream: &mut Stream, id: &str| {
+        let line = stream.until("notifications/elicitation/complete").unwrap();
+        let message: Value = serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(message["params"], json!({ "elicitationId": id }), "{line}");
+    };
+    scene.allows("alice", &first.1);
+    scene.gateway.expect("approval.granted", None);
+    finished(&mut stream, &first.0);
+    assert_eq!(asks((&token, &own), "one").code(), 0);
+    // A no is an end too.
+    let second = told(&asks((&token, &own), "two"));
+    let mut alice = scene.browser("alice");
+    let done = scene.says(&mut alice, &second.1, &[("decision", "deny")]);
+    assert_eq!(done.status, 200, "{done:?}");
+    finished(&mut stream, &second.0);
+    scene.upstream.notify("ev-2", "after");
+    stream.until("after").unwrap();
+    for (_, _, other) in &mut others {
+        let mut heard = String::new();
+        other.until_collecting("after", &mut heard).unwrap();
+        assert!(!heard.contains("elicitation/complete"), "{heard}");
+    }
 }

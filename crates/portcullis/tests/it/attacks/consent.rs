@@ -1,8 +1,8 @@
 //! ATK-013, ATK-039 to ATK-041: servers that need consent, and what goes wrong on the way to it.
 
 use crate::harness::{
-    AMPLE, Answer, Browser, Consenting, Gateway, Granter, Host, Idp, Response, Scene, Upstream,
-    WITH_SESSIONS, call, initialize, next_second, portcullis, post, wait_for,
+    AMPLE, Answer, Browser, Consenting, Gateway, Granter, Host, Idp, Request, Response, Scene,
+    Upstream, WITH_SESSIONS, call, call_in, initialize, next_second, portcullis, post, wait_for,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -505,6 +505,36 @@ fn tok_10_asks_for_more_scopes_a_few_times_and_no_more() {
     );
     *server.step.lock().unwrap() = None;
     works(&scene, "alice");
+}
+
+#[test]
+fn rs_e07_a_client_hears_that_its_user_has_consented() {
+    let (scene, server) = scene(Consenting::start(), OPEN);
+    let mut browser = connected(&scene);
+    let token = scene.token("alice");
+    let params = json!({
+        "protocolVersion": WITH_SESSIONS,
+        "capabilities": { "elicitation": { "url": {} } },
+        "clientInfo": { "name": "test", "version": "1" },
+    });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let opened = scene.send(&post(&body.to_string()).token(&token));
+    let session = opened.header("mcp-session-id").unwrap();
+    let mut stream = scene.open(&Request::in_session("GET", session).token(&token));
+    assert_eq!(stream.response.status, 200);
+    // The server wants more than it was granted.
+    *server.step.lock().unwrap() = Some("admin".to_owned());
+    let told = scene.send(&call_in(session, &token));
+    assert_eq!(told.code(), -32042, "{told:?}");
+    let asked = &told.json()["error"]["data"]["elicitations"][0];
+    let page = browser.connects(&scene.gateway, asked["url"].as_str().unwrap());
+    assert_eq!(page.status, 200, "{page:?}");
+    scene.gateway.expect("oauth.connected", None);
+    let line = stream.until("notifications/elicitation/complete").unwrap();
+    assert!(
+        line.contains(asked["elicitationId"].as_str().unwrap()),
+        "{line}"
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod softhsm;
 mod upstream;
 mod vouching;
 
-pub(crate) use client::{Request, Response, call, call_in, initialize, message, post, raw};
+pub(crate) use client::{Request, Response, Stream, call, call_in, initialize, message, post, raw};
 pub(crate) use collector::Collector;
 pub(crate) use consenting::{Browser, Consenting, Granter};
 pub(crate) use dns::Dns;
