@@ -18,6 +18,7 @@ fn expect_no_more(grant: Grant, input: &[u8]) {
         audience: "https://notes.example".into(),
         resource: None,
         max_age: Duration::from_secs(60),
+        bound_to: None,
     };
     let want = Scopes::new(ASKED, []).for_other(&operating_system_user(1, "a", NOW));
     let Ok(token) = exchange.believe(&want, input, NOW) else {

@@ -266,6 +266,7 @@ fn finding(bench: &mut Criterion) -> Result<(), Box<dyn Error>> {
         audience: "https://notes.example".into(),
         resource: None,
         max_age: Duration::from_mins(1),
+        bound_to: None,
     };
     let known = || {
         let authorization = format!("Bearer {}", issuer.token(&Value::Null));

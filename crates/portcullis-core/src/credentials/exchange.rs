@@ -34,6 +34,8 @@ pub struct Exchange {
     pub resource: Option<String>,
     /// How long a token is shown at most.
     pub max_age: Duration,
+    /// The thumbprint (RFC 7638) of the key that tokens have to be bound to (RFC 9449), if they have to be.
+    pub bound_to: Option<Arc<str>>,
 }
 
 /// How a token is asked for.
@@ -161,9 +163,7 @@ impl Exchange {
         let answer = parse(answer).ok_or(NoCredential::Broken)?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let token = token_in(&answer)?;
-        if !text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
-            return Err(NoCredential::Type);
-        }
+        self.expect_type(text("token_type").unwrap_or_default())?;
         let kind = text("issued_token_type");
         let is_kind = match self.grant {
             Grant::Exchange => kind.is_some_and(|kind| [ACCESS_TOKEN, JWT].contains(&kind)),
@@ -214,6 +214,17 @@ impl Exchange {
     }
 
     /// A token that can be read must be for this upstream alone; gives its id.
+    /// A token that is to be bound and is none would be good for whoever steals it.
+    fn expect_type(&self, kind: &str) -> Result<(), NoCredential> {
+        let is = |name: &str| kind.eq_ignore_ascii_case(name);
+        match &self.bound_to {
+            None if is("bearer") => Ok(()),
+            Some(_) if is("dpop") => Ok(()),
+            Some(_) if is("bearer") => Err(NoCredential::Unbound),
+            None | Some(_) => Err(NoCredential::Type),
+        }
+    }
+
     fn expect_claims(
         &self,
         want: &Want,
@@ -228,6 +239,12 @@ impl Exchange {
         };
         if !is_for_it {
             return Err(NoCredential::Audience);
+        }
+        if let Some(key) = self.bound_to.as_deref() {
+            let bound = claims.get("cnf").and_then(|cnf| cnf.get("jkt"));
+            if bound.and_then(Value::as_str) != Some(key) {
+                return Err(NoCredential::Unbound);
+            }
         }
         if let Some(expires) = claims.get("exp") {
             let expires = whole_seconds(expires).ok_or(NoCredential::Lifetime)?;

@@ -162,6 +162,9 @@ pub enum NoCredential {
     /// The caller's own token came back.
     #[error("the caller's own token came back")]
     Echoed,
+    /// A token that is not bound to our key, though it was asked for with a proof (RFC 9449).
+    #[error("token that is not bound to our key")]
+    Unbound,
 }
 
 impl NoCredential {
@@ -175,7 +178,8 @@ impl NoCredential {
             | Self::Audience
             | Self::Scope
             | Self::Lifetime
-            | Self::Echoed => true,
+            | Self::Echoed
+            | Self::Unbound => true,
             Self::Expired
             | Self::Unsigned
             | Self::Nothing
@@ -204,6 +208,7 @@ impl NoCredential {
             Self::Scope => "scope",
             Self::Lifetime => "lifetime",
             Self::Echoed => "echoed",
+            Self::Unbound => "unbound",
         }
     }
 }

@@ -57,6 +57,7 @@ fn exchange(grant: Grant) -> Exchange {
         audience: "https://notes.example".into(),
         resource: None,
         max_age: Duration::from_mins(10),
+        bound_to: None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::sign_in::SignInsByName;
 use super::upstreams::client_for;
 use crate::config::{self, AssertionKey, Checked, CredentialKind, Fetched, TokenEndpoint};
 use crate::credentials::{
-    self, Actor, Credentials, Endpoint, Fetching, Granting, Identification, Kept, Kind,
+    self, Actor, Credentials, Endpoint, Fetching, Granting, Identification, Kept, Kind, Prover,
 };
 use crate::egress::Egress;
 use crate::keys::Signers;
@@ -109,6 +109,7 @@ fn fetching(
     } else {
         credentials::Beside::Nothing
     };
+    let prover = fetched.is_bound.then(Prover::new).transpose()?;
     Ok(Fetching {
         server: Arc::clone(name),
         report: workshop.report.clone(),
@@ -117,7 +118,9 @@ fn fetching(
             audience,
             resource: fetched.resource.clone(),
             max_age: fetched.max_age,
+            bound_to: prover.as_ref().map(|prover| prover.thumbprint().into()),
         },
+        prover,
         at: endpoint(&fetched.at, beside)?,
         beside: beside_it,
         tasks: workshop.tasks.clone(),

@@ -56,6 +56,8 @@ pub(crate) struct Fetched {
     pub(crate) resource: Option<String>,
     /// Whether it is told who asks; only with [`Grant::Exchange`].
     pub(crate) actor: bool,
+    /// Whether tokens are bound to a key of ours.
+    pub(crate) is_bound: bool,
     /// Whose word it is shown; always with [`Grant::IdJag`], and only with that.
     pub(crate) idp: Option<IdentityProvider>,
     /// How long a token is shown.

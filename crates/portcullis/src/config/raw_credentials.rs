@@ -57,6 +57,10 @@ pub(super) struct Credentials {
     /// `PUBLIC_URL/.well-known/jwks.json`.
     #[schemars(extend("default" = false))]
     pub(super) actor: Option<bool>,
+    /// Whether a token is bound to a key of the gateway's (RFC 9449), so that it is worth nothing to who steals it. A token
+    /// that is not bound is refused then; `token_endpoint` and the server have to know that.
+    #[schemars(extend("default" = false))]
+    pub(super) dpop: Option<bool>,
     /// How long a token is shown at most; another one is fetched before. Never longer than it lives, or the caller's own.
     #[schemars(extend("default" = bounds::TOKEN_AGE.default_text(), "x-range" = bounds::TOKEN_AGE.words()))]
     pub(super) max_age: Option<Span>,

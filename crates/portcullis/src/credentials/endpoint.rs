@@ -1,7 +1,8 @@
 //! A token endpoint, and how it knows that it is us who ask.
 
+use super::proof::{Prover, To};
 use crate::config::HttpUrl;
-use crate::egress::{Egress, NoAnswer, Site};
+use crate::egress::{Answer, Egress, NoAnswer, Site};
 use crate::keys::Signer;
 use crate::random;
 use crate::tls::Client;
@@ -55,23 +56,49 @@ impl Endpoint {
         now: Timestamp,
     ) -> Result<Bytes, NoCredential> {
         let request = self.request(form, now).await?;
+        accepted(self.send(request).await?)
+    }
+
+    /// The same for a token that is bound to a key: with its proof, and once more with the nonce that is wanted in it.
+    pub(super) async fn ask_bound(
+        &self,
+        form: &Secret<String>,
+        prover: &Prover,
+        now: Timestamp,
+    ) -> Result<Bytes, NoCredential> {
+        let url = self.url.to_string();
+        let place = url.split('?').next().unwrap_or_default();
+        let mut request = self.request(form, now).await?;
+        prover.prove(To::Authority, place, &mut request)?;
+        let answer = self.send(request).await?;
+        let told = (answer.status, &answer.headers);
+        if !prover.heard(To::Authority, told, &answer.body) {
+            return accepted(answer);
+        }
+        let mut request = self.request(form, now).await?;
+        prover.prove(To::Authority, place, &mut request)?;
+        let answer = self.send(request).await?;
+        prover.heard(
+            To::Authority,
+            (answer.status, &answer.headers),
+            &answer.body,
+        );
+        accepted(answer)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, NoCredential> {
         let site = Site::Written(self.url.clone());
         let answer = self
             .egress
             .send(&site, self.tls.as_ref(), request, TIMEOUT)
             .await;
-        let answer = answer.map_err(|why| match why {
+        answer.map_err(|why| match why {
             NoAnswer::Timeout => NoCredential::Timeout,
             NoAnswer::Broken => NoCredential::Broken,
             NoAnswer::Denied { .. } | NoAnswer::Unreachable | NoAnswer::Tls => {
                 NoCredential::Unreachable
             }
-        })?;
-        match answer.status {
-            StatusCode::OK => Ok(answer.body),
-            status if status.is_server_error() => Err(NoCredential::Unreachable),
-            _ => Err(NoCredential::Refused),
-        }
+        })
     }
 
     async fn request(
@@ -117,5 +144,13 @@ impl Endpoint {
             "jti": URL_SAFE_NO_PAD.encode(id),
         });
         Ok(signer.sign("JWT", &claims).await?)
+    }
+}
+
+fn accepted(answer: Answer) -> Result<Bytes, NoCredential> {
+    match answer.status {
+        StatusCode::OK => Ok(answer.body),
+        status if status.is_server_error() => Err(NoCredential::Unreachable),
+        _ => Err(NoCredential::Refused),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::endpoint::Endpoint;
 use super::kept::{Held, Kept, Known};
+use super::proof::Prover;
 use crate::keys::Signer;
 use crate::upstream::{Notice, Report};
 use crate::{clock, random};
@@ -24,6 +25,8 @@ pub(crate) struct Fetching {
     pub(crate) report: Report,
     pub(crate) exchange: Exchange,
     pub(crate) at: Endpoint,
+    /// What its tokens are bound to, where they are.
+    pub(crate) prover: Option<Prover>,
     pub(crate) beside: Beside,
     /// Where questions are asked that nobody waits for.
     pub(crate) tasks: TaskTracker,
@@ -138,9 +141,12 @@ impl Fetching {
             }
         };
         let form = self.exchange.form(want, beside.as_ref(), now)?;
-        let answer = self.at.ask(&form, now).await?;
+        let answer = match &self.prover {
+            None => self.at.ask(&form, now).await?,
+            Some(prover) => self.at.ask_bound(&form, prover, now).await?,
+        };
         let token = self.exchange.believe(want, &answer, clock::now())?;
-        Held::new(token, grant, Arc::clone(&self.exchange.audience)).map(Arc::new)
+        Held::new(token, grant, &self.exchange).map(Arc::new)
     }
 }
 

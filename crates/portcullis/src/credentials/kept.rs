@@ -2,7 +2,7 @@
 
 use super::fetched::{Flight, Outcome};
 use hyper::header::HeaderValue;
-use portcullis_core::credentials::{NoCredential, Place, Token, Want};
+use portcullis_core::credentials::{Exchange, NoCredential, Place, Token, Want};
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
 use std::collections::HashMap;
@@ -38,15 +38,19 @@ impl Held {
     pub(super) fn new(
         token: Token,
         grant: Option<String>,
-        audience: Arc<str>,
+        of: &Exchange,
     ) -> Result<Self, NoCredential> {
-        let text = Secret::new(["Bearer ", token.text.expose()].concat());
+        let scheme = match of.bound_to {
+            None => "Bearer ",
+            Some(_) => super::proof::SCHEME,
+        };
+        let text = Secret::new([scheme, token.text.expose()].concat());
         let mut shown = HeaderValue::from_str(text.expose()).map_err(|_| NoCredential::Broken)?;
         shown.set_sensitive(true);
         Ok(Self {
             shown,
             id: token.id,
-            audience,
+            audience: Arc::clone(&of.audience),
             grant,
             until: token.until,
         })
@@ -224,6 +228,7 @@ mod tests {
             audience: "u".into(),
             resource: None,
             max_age: Duration::from_mins(1),
+            bound_to: None,
         };
         let scopes = Scopes::new([scope], []);
         let want = scopes.for_other(&operating_system_user(user, "a", NOW));

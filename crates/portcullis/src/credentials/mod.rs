@@ -6,6 +6,7 @@ mod endpoint;
 mod fetched;
 mod kept;
 mod ledger;
+mod proof;
 
 use crate::keys::{Signer, Unsigned};
 use crate::upstream::{Carried, Inner, Notice, Report};
@@ -25,6 +26,7 @@ pub(crate) use endpoint::{Endpoint, Identification};
 pub(crate) use fetched::{Actor, Beside, Fetching, Granting};
 pub(crate) use kept::Kept;
 pub(crate) use ledger::{Issued, Ledger};
+pub(crate) use proof::{Prover, To};
 
 /// How one server is shown who calls.
 pub(crate) struct Credentials {
@@ -117,6 +119,14 @@ impl Credentials {
             audience: Arc::clone(&held.audience),
         };
         Ok((held.shown.clone(), issued))
+    }
+
+    /// What proves that a token is shown by whom it was given to, where tokens are bound.
+    pub(crate) fn prover(&self) -> Option<&Prover> {
+        match &self.kind {
+            Kind::Assertion(..) => None,
+            Kind::Fetched(fetching) => fetching.prover.as_ref(),
+        }
     }
 
     /// The server did not accept what it was shown: another one is fetched the next time.

@@ -225,6 +225,16 @@ impl Signer {
         Ok(whole(&message, &signature))
     }
 
+    /// Signs claims as a proof that shows its key (RFC 9449 section 4.2).
+    pub(crate) fn prove(&self, claims: &impl Serialize) -> Result<Secret<String>, Unsigned> {
+        let held = self.held.load();
+        let key = serde_json::to_value(&held.standing.signs).map_err(|_| Unsigned)?;
+        let mut header = Header::new(algorithm(self.ring.purpose));
+        header.typ = Some("dpop+jwt".to_owned());
+        header.jwk = serde_json::from_value(key).map_err(|_| Unsigned)?;
+        held.sign(&header, claims)
+    }
+
     /// The same for commands: it waits for the token.
     pub(crate) fn sign_here(
         &self,

@@ -2,10 +2,10 @@
 
 use super::body::{EventStream, collect, media_type};
 use super::pool::{Idle, Lease, Sender};
+use super::site::Site;
 use super::{Begun, Carried, Content, Events, Reply};
-use crate::credentials::{Credentials, Shown};
+use crate::credentials::{Prover, Shown, To};
 use crate::sign_in::SignIn;
-use crate::tls::Client;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -47,27 +47,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
 
-/// Where an upstream is, and how it is spoken to.
-pub(crate) struct Site {
-    /// `host:port` to connect to.
-    pub(crate) address: (String, u16),
-    /// The `Host` header.
-    pub(crate) host: HeaderValue,
-    /// Path and query.
-    pub(crate) path: String,
-    /// TLS, and the name that the certificate must bear.
-    pub(crate) tls: Option<(Client, rustls::pki_types::ServerName<'static>)>,
-    /// Headers that the configuration adds; secret values are marked sensitive.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// What it is shown of who calls; none if nothing but `headers`.
-    pub(crate) credentials: Option<Arc<Credentials>>,
-    /// How it is signed in to, in the name of who calls.
-    pub(crate) sign_in: Option<Arc<SignIn>>,
-    /// How long the first byte of an answer may take.
-    pub(crate) timeout: Duration,
-    /// The largest message or event, in bytes.
-    pub(crate) most: usize,
-}
+/// The beginning of an answer, and the connection that it comes over.
+type Answered = (Sender, Response<Incoming>);
 
 /// One upstream.
 pub(crate) struct Http {
@@ -95,8 +76,7 @@ impl Http {
 
     /// Where it is, without a query, which may have a secret.
     pub(super) fn place(&self) -> String {
-        let ((host, port), path) = (&self.site.address, self.site.path.split('?').next());
-        format!("{host}:{port}{}", path.unwrap_or_default())
+        self.site.place()
     }
 
     pub(super) const fn timeout(&self) -> Duration {
@@ -132,8 +112,10 @@ impl Http {
     }
 
     pub(super) fn dismiss(&self, owners: &[Arc<str>]) {
-        let own = self.site.credentials.iter();
-        own.for_each(|own| own.dismiss(owners));
+        self.site
+            .credentials
+            .iter()
+            .for_each(|own| own.dismiss(owners));
     }
 
     pub(super) fn reloaded(&self) {
@@ -297,11 +279,32 @@ impl Http {
         self.read(sender, response).await
     }
 
-    /// Sends over an idle connection if one still works, else over a new one.
-    async fn send(
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
+        match self.site.credentials.as_ref().and_then(|own| own.prover()) {
+            None => self.send_once(request).await,
+            Some(prover) => Box::pin(self.send_bound(request, prover)).await,
+        }
+    }
+
+    /// Sends with the proof that a bound token needs, and once more with the nonce that is wanted in it (RFC 9449 section 9).
+    async fn send_bound(
         &self,
         mut request: Request<Full<Bytes>>,
-    ) -> Result<(Sender, Response<Incoming>), Unanswered> {
+        prover: &Prover,
+    ) -> Result<Answered, Unanswered> {
+        let place = self.site.url_of(request.uri().path());
+        let mut again = request.clone();
+        prover.prove(To::Server, &place, &mut request)?;
+        let (sender, response) = self.send_once(request).await?;
+        if !prover.heard(To::Server, (response.status(), response.headers()), &[]) {
+            return Ok((sender, response));
+        }
+        prover.prove(To::Server, &place, &mut again)?;
+        self.send_once(again).await
+    }
+
+    /// Sends over an idle connection if one still works, else over a new one.
+    async fn send_once(&self, mut request: Request<Full<Bytes>>) -> Result<Answered, Unanswered> {
         while let Some(mut sender) = self.idle.take() {
             if sender.ready().await.is_err() {
                 continue;

@@ -4,6 +4,7 @@ mod begun;
 mod body;
 mod bridge;
 pub(crate) mod http;
+pub(crate) mod site;
 pub(crate) mod pipes;
 mod pool;
 mod queue;

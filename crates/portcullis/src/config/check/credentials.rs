@@ -115,7 +115,7 @@ fn kind(
     }
 }
 
-const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 10] {
+const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 11] {
     [
         ("token_endpoint", raw.token_endpoint.is_some()),
         ("issuer", raw.issuer.is_some()),
@@ -126,6 +126,7 @@ const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 10] {
         ("client_auth", raw.client_auth.is_some()),
         ("resource", raw.resource.is_some()),
         ("actor", raw.actor.is_some()),
+        ("dpop", raw.dpop.is_some()),
         ("max_age", raw.max_age.is_some()),
     ]
 }
@@ -221,6 +222,7 @@ fn fetched(
         at: at?,
         resource,
         actor,
+        is_bound: raw.dpop.unwrap_or_default(),
         idp,
         max_age: desk.span(
             &place.key("max_age"),

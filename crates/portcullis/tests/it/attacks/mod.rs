@@ -85,6 +85,7 @@ mod disk;
 mod abandoned;
 mod acme;
 mod bodies;
+mod bound_up;
 mod answers;
 mod process;
 mod wrapped;

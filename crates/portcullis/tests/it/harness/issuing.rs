@@ -4,6 +4,7 @@ use super::client::Request;
 use super::gateway::now;
 use super::http::{Answer, Host, Seen};
 use super::jwt::{Draft, Key};
+use super::proofs::{BadProof, Proofs};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ struct State {
     hangs: bool,
     seconds: u64,
     used: BTreeSet<String>,
+    /// What it has seen of keys that tokens are bound to.
+    proofs: Proofs,
 }
 
 /// Such a server.
@@ -50,7 +53,29 @@ impl Issuing {
                 return Answer::Open(Vec::new());
             }
             let url = format!("{}/token", address.get().unwrap());
-            let issued = answer(seen, &mut answering.lock().unwrap(), &url, &signing);
+            let proved = seen
+                .header("dpop")
+                .map(|_| answering.lock().unwrap().proofs.check(seen, &url, None));
+            let bound = match proved.transpose() {
+                Ok(bound) => bound,
+                Err(BadProof::Nonce) => {
+                    let nonce = answering
+                        .lock()
+                        .unwrap()
+                        .proofs
+                        .nonce
+                        .clone()
+                        .unwrap_or_default();
+                    let nonce = format!("dpop-nonce: {nonce}\r\n");
+                    return Answer::json(400, &nonce, r#"{"error":"use_dpop_nonce"}"#);
+                }
+                Err(BadProof::Wrong(why)) => {
+                    let body = json!({ "error": "invalid_dpop_proof", "error_description": why });
+                    return Answer::json(400, "", &body.to_string());
+                }
+            };
+            let asked = (seen, bound.as_deref());
+            let issued = answer(asked, &mut answering.lock().unwrap(), &url, &signing);
             let mut issued = match issued {
                 Ok(issued) => issued,
                 Err(why) => {
@@ -92,6 +117,11 @@ impl Issuing {
         (state.instead, state.hangs) = (None, false);
     }
 
+    /// Wants this nonce in proofs from now on.
+    pub(crate) fn wants_nonce(&self, nonce: &str) {
+        self.state.lock().unwrap().proofs.nonce = Some(nonce.to_owned());
+    }
+
     pub(crate) fn hangs(&self) {
         self.state.lock().unwrap().hangs = true;
     }
@@ -113,6 +143,12 @@ impl Issuing {
     /// Everything that came, as text.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.host.seen()
+    }
+
+    /// A token of its own that is bound to something else than was proved.
+    pub(crate) fn made(&self, audience: &str, scope: &str, cnf: &Value) -> String {
+        let token = Draft::new(&self.host.url(), CLIENT, audience, &self.key);
+        token.claim("scope", scope).claim("cnf", cnf.clone()).sign()
     }
 
     /// What a token of its own says, if it is for this audience.
@@ -150,7 +186,12 @@ pub(super) fn published(gateway: SocketAddr, path: &str) -> Result<Value, String
     }
 }
 
-fn answer(seen: &Seen, state: &mut State, url: &str, key: &Key) -> Result<Value, String> {
+fn answer(
+    (seen, bound): (&Seen, Option<&str>),
+    state: &mut State,
+    url: &str,
+    key: &Key,
+) -> Result<Value, String> {
     let form = form(&seen.body);
     let field = |name: &str| form.get(name).map_or("", String::as_str);
     if seen.header("content-type") != Some("application/x-www-form-urlencoded") {
@@ -194,9 +235,14 @@ fn answer(seen: &Seen, state: &mut State, url: &str, key: &Key) -> Result<Value,
     let token = token
         .claim("client_id", client)
         .claim("scope", field("scope"));
-    let token = token.claim("exp", now() + state.seconds).sign();
+    let token = token.claim("exp", now() + state.seconds);
+    let (token, kind) = match bound {
+        Some(key) => (token.claim("cnf", json!({ "jkt": key })), "DPoP"),
+        None => (token, "Bearer"),
+    };
+    let token = token.sign();
     Ok(json!({
-        "access_token": token, "token_type": "Bearer", "expires_in": state.seconds, "scope": field("scope"),
+        "access_token": token, "token_type": kind, "expires_in": state.seconds, "scope": field("scope"),
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
     }))
 }
