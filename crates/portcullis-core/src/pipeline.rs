@@ -22,13 +22,13 @@
 
 use crate::authenticate::{self, Claimed, Credentials, Principal, Trust};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, Permit};
-use crate::catalog::{self, Kind as Defined, Terms};
+use crate::catalog::{self, Kind as Defined, Terms, Unapproved};
 use crate::inspect::{self, Released, Said};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
 use crate::quota::Slot;
 use crate::refusal::{Refusal, Unanswered};
 use crate::review;
-use crate::route::{self, Dispatch, Ticket};
+use crate::route::{self, Awaited, Dispatch, Ticket};
 pub use crate::rules::{Rules, Server, State};
 use crate::session::{self, Closed, NoSession, Session, SessionId};
 use crate::time::Timestamp;
@@ -191,17 +191,25 @@ pub fn needs_approval<'a>(rules: &Rules, asked: &'a Dispatch) -> Option<(Terms, 
     Some((terms, kind, name))
 }
 
-/// Whether a permitted call is of something that is defined as it was approved; takes down under which version.
+/// Whether a permitted call is of something that is defined as it was approved, and has arguments that fit; takes down
+/// under which version. Its answers will be held to that version too.
 ///
 /// # Errors
-/// [`Refusal::Unapproved`]
+/// [`Refusal::Unapproved`], [`Refusal::Unfit`]
 pub fn expect_approved(
     state: &State,
-    asked: &Dispatch,
+    (asked, ticket): (&Dispatch, &mut Ticket),
     (kind, name): (Defined, &str),
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    trail.definition = state.pinned.check(asked.server(), kind, name)?;
+    let server = asked.server();
+    trail.definition = state.pinned.check(server, kind, name)?;
+    if kind == Defined::Tool {
+        // Replaced in between, it holds as it is now.
+        let schemas = state.pinned.schemas(server, name).ok_or(Unapproved::New)?;
+        schemas.expect_arguments(asked.call().arguments())?;
+        ticket.hold(name.into(), schemas);
+    }
     Ok(())
 }
 
@@ -253,10 +261,16 @@ pub fn admit_listener(
     let rule = trail.rule.clone().unwrap_or_default();
     match reading {
         Reading::Whole => Ok(Ticket::listening(session, None, rule)),
-        Reading::Rest(asked) => {
-            let limits = &rules.server(session.server())?.quota;
-            let slot = state.quota.take_slot(session, limits)?;
-            Ok(Ticket::resuming(session, slot, (asked, rule)))
+        Reading::Rest(awaited) => {
+            let Server { quota, terms, .. } = rules.server(session.server())?;
+            let slot = state.quota.take_slot(session, quota)?;
+            let tool = awaited.as_ref().and_then(|awaited| awaited.tool.clone());
+            let mut ticket = Ticket::resuming(session, slot, (awaited, rule));
+            if let (Some(tool), true) = (tool, terms.is_binding()) {
+                let schemas = state.pinned.schemas(session.server(), &tool);
+                ticket.hold(tool, schemas.ok_or(Unapproved::New)?);
+            }
+            Ok(ticket)
         }
     }
 }
@@ -268,7 +282,7 @@ pub enum Reading {
     Whole,
     /// The rest of one that broke (`Last-Event-ID`), with the request that it answers: counts among
     /// the exchanges under way.
-    Rest(Option<(Id, Method)>),
+    Rest(Option<Awaited>),
 }
 
 /// Ends the session that a `DELETE` names.

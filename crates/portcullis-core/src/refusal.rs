@@ -3,6 +3,7 @@
 use crate::authenticate::{BadProof, Unauthenticated};
 use crate::authorize::Forbidden;
 use crate::catalog::Unapproved;
+use crate::catalog::schemas::Unfit;
 use crate::credentials::NoCredential;
 pub use crate::elicit::{Consent, Purpose};
 use crate::inspect::BadAnswer;
@@ -186,6 +187,8 @@ pub enum Refusal {
     #[error(transparent)]
     Unapproved(#[from] Unapproved),
     #[error(transparent)]
+    Unfit(#[from] Unfit),
+    #[error(transparent)]
     NoTask(#[from] NoTask),
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
@@ -243,6 +246,7 @@ impl Refusal {
             Self::Unapproved(Unapproved::New) => ("tool.quarantined", "called"),
             Self::Unapproved(Unapproved::Changed) => ("tool.definition_changed", "called"),
             Self::Unapproved(Unapproved::Removed) => ("tool.removed", "called"),
+            Self::Unfit(why) => ("tool.arguments_refused", why.reason()),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
             Self::Unanswered(why @ Unanswered::Consent(consent)) => (consent.event(), why.reason()),
@@ -290,6 +294,7 @@ impl Refusal {
             Self::Exhausted(_) => (429, 429, "quota exceeded"),
             Self::Forbidden(why) => forbidden(why, is_stateless),
             Self::Unapproved(why) => (200, -32602, unapproved(*why)),
+            Self::Unfit(why) => (200, -32602, unfit(why)),
             Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {
                 (504, -32603, "upstream did not answer in time")
@@ -372,6 +377,17 @@ const fn unapproved(why: Unapproved) -> &'static str {
             "changed since it was approved: an operator can look at the change and approve it with `portcullis tools approve SERVER NAME`"
         }
         Unapproved::Removed => "approved, but its server does not list it any more",
+    }
+}
+
+const fn unfit(why: &Unfit) -> &'static str {
+    match why {
+        Unfit::Schema => {
+            "the tool's input schema is not valid, or costs too much to be checked: its server has to mend it"
+        }
+        Unfit::TooLarge => "arguments too large to be held against the tool's input schema",
+        Unfit::Undeclared { .. } => "an argument that the tool does not declare",
+        Unfit::Misfit { .. } => "arguments that do not fit the tool's input schema",
     }
 }
 

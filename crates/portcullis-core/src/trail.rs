@@ -3,7 +3,7 @@
 use crate::authenticate::{Claimed, Principal, Scheme};
 use crate::authorize::{Forbidden, Needed};
 use crate::catalog::Digest;
-use crate::inspect::{self, Summary, View};
+use crate::inspect::{self, BadAnswer, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
 use crate::refusal::{Refusal, Unanswered};
 use crate::session::Closed;
@@ -52,6 +52,8 @@ pub struct Trail {
     pub is_decided: bool,
     /// The version of what is called, as it was approved.
     pub definition: Option<Digest>,
+    /// What does not fit its schema: where, and which keyword says so.
+    pub unfit: Option<(String, Option<String>)>,
     /// The request's id, to answer a refusal with.
     pub id: Option<Id>,
 }
@@ -64,6 +66,10 @@ impl Trail {
         }
         if let Refusal::Unanswered(Unanswered::Consent(consent)) = refusal {
             self.approval = consent.purpose.needed().map(Needed::id);
+        }
+        if let Refusal::Unfit(why) | Refusal::BadAnswer(BadAnswer::Unfit(why)) = refusal {
+            let keyword = why.keyword().map(str::to_owned);
+            self.unfit = why.place().map(|place| (place.to_owned(), keyword));
         }
     }
 

@@ -21,6 +21,12 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
             .detail
             .set("definition", definition.to_string().as_str());
     }
+    if let Some((place, keyword)) = &trail.unfit {
+        record.detail.set("pointer", place.as_str());
+        if let Some(keyword) = keyword {
+            record.detail.set("keyword", keyword.as_str());
+        }
+    }
     for (name, fact) in &trail.looked_at {
         record.detail.set(name, fact.as_str());
     }

@@ -5,6 +5,7 @@
 
 pub mod analyse;
 pub mod lock;
+pub mod schemas;
 pub mod shadow;
 
 mod definition;

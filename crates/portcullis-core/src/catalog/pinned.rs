@@ -1,6 +1,7 @@
 //! What is approved, and what servers list now, as exchanges look at it.
 
 use super::asked::stands_for;
+use super::schemas::{Ready, Schemas};
 use super::{Approved, Definition, Digest, Kind, News, Terms, Unreadable, What};
 use crate::time::Timestamp;
 use arc_swap::ArcSwap;
@@ -72,6 +73,7 @@ pub struct Pinned {
     listed: Mutex<HashMap<(Arc<str>, Kind), Listed>>,
     news: Mutex<Vec<News>>,
     has_news: AtomicBool,
+    ready: Ready,
     /// Held while what is approved is replaced.
     pub(super) replacing: Mutex<()>,
 }
@@ -213,6 +215,13 @@ impl Pinned {
             }
             (None, Some(_) | None) => Err(Unapproved::New),
         }
+    }
+
+    /// The schemas of a tool as it is approved now; none if it is not.
+    pub fn schemas(&self, server: &Arc<str>, name: &str) -> Option<Arc<Schemas>> {
+        let approved = self.approved.load();
+        let tool = approved.find(server, Kind::Tool, name)?;
+        Some(self.ready.of(tool))
     }
 
     pub(super) fn listed(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Kind), Listed>> {

@@ -2,6 +2,7 @@
 
 use super::list;
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
+use crate::catalog::schemas::Unfit;
 use crate::protocol::{Envelope, Id, Input, Malformed, Method};
 use crate::route::Ticket;
 use bytes::Bytes;
@@ -82,6 +83,9 @@ pub enum BadAnswer {
     /// Its list cannot be read, so it cannot be narrowed to what the caller may see.
     #[error("unreadable list")]
     List,
+    /// Its structured content does not fit the schema that was approved.
+    #[error("result that does not fit: {0}")]
+    Unfit(Unfit),
     /// It tells of a task that was not made for this principal.
     #[error("task of somebody else")]
     Task,
@@ -95,6 +99,7 @@ impl BadAnswer {
             Self::NotAsked => "answer_not_asked",
             Self::Reverse { .. } | Self::Question { .. } => "reverse_request",
             Self::List => "unreadable_list",
+            Self::Unfit(_) => "unfit_result",
             Self::Task => "foreign_task",
         }
     }
@@ -143,6 +148,9 @@ fn judge(
         }
         (None, Some(result), None) => {
             expect_asked(id, ticket)?;
+            if let Some(schemas) = ticket.schemas() {
+                schemas.expect_result(result).map_err(BadAnswer::Unfit)?;
+            }
             permit_questions(result.get(), ticket, (policy, gate), circumstances)?;
             let eye = (policy, gate, circumstances.now);
             let narrowed = list::narrow(message, result, ticket, eye)?;

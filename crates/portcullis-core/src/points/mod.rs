@@ -263,13 +263,19 @@ pub const POINTS: [Point; 36] = [
     },
     Point {
         id: "catalog",
-        decides: "whether what is called is defined as it was approved",
-        inputs: &["definition", "approvals", "what the server lists now"],
+        decides: "whether what is called is defined as it was approved, and its arguments fit",
+        inputs: &[
+            "definition",
+            "approvals",
+            "what the server lists now",
+            "arguments",
+        ],
         room: "crates/portcullis-core/src/catalog",
         events: &[
             "tool.quarantined",
             "tool.definition_changed",
             "tool.removed",
+            "tool.arguments_refused",
         ],
     },
     Point {
@@ -388,6 +394,8 @@ mod tests {
     use crate::authenticate::{Authentication, Unauthenticated};
     use crate::authorize::Forbidden;
     use crate::authorize::{Lack, StepUp, Strength};
+    use crate::catalog::Unapproved;
+    use crate::catalog::schemas::Unfit;
     use crate::credentials::NoCredential;
     use crate::elicit::{Consent, Purpose, Way};
     use crate::inspect::BadAnswer;
@@ -425,7 +433,7 @@ mod tests {
             purpose: Purpose::SignIn,
             way: Way::Told,
         };
-        let refusals: [Refusal; 24] = [
+        let refusals: [Refusal; 26] = [
             Unacceptable::Host.into(),
             Unacceptable::Origin.into(),
             Unacceptable::Path.into(),
@@ -441,6 +449,8 @@ mod tests {
                 detail: Box::new(step_up),
             }
             .into(),
+            Unapproved::New.into(),
+            Unfit::TooLarge.into(),
             NoTask::Unknown.into(),
             NoTask::NotYours.into(),
             Unanswered::Timeout.into(),

@@ -25,7 +25,7 @@ pub fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Forbidden(_) => return None,
         Refusal::NoTask(_) => "task",
         Refusal::Unanswered(Unanswered::Consent(consent)) => consent.purpose.point(),
-        Refusal::Unapproved(_) => "catalog",
+        Refusal::Unapproved(_) | Refusal::Unfit(_) => "catalog",
         Refusal::Unanswered(Unanswered::NoCredential(_)) => "credential",
         Refusal::Unanswered(_) => "upstream",
         Refusal::BadAnswer(_) => "release",

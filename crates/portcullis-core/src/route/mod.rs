@@ -6,6 +6,7 @@ pub mod remap;
 mod listing;
 
 use crate::authenticate::Principal;
+use crate::catalog::schemas::Schemas;
 use crate::elicit;
 use crate::inspect::Cleared;
 use crate::protocol::{Call, Id, Method, Revision};
@@ -52,6 +53,17 @@ impl Dispatch {
     }
 }
 
+/// A request that is still to be answered, where its stream is read on after it broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The id that the answer must bear.
+    pub id: Id,
+    /// What was asked.
+    pub method: Method,
+    /// The tool to whose schemas the answer is held, if to any.
+    pub tool: Option<Arc<str>>,
+}
+
 /// What an exchange's answers are held against; keeps its place in the quota until it is dropped.
 #[derive(Debug)]
 pub struct Ticket {
@@ -63,6 +75,7 @@ pub struct Ticket {
     session: Option<SessionId>,
     rule: String,
     opens_urls: bool,
+    held_to: Option<(Arc<str>, Arc<Schemas>)>,
     _slot: Option<Slot>,
 }
 
@@ -112,6 +125,21 @@ impl Ticket {
         self.session
     }
 
+    /// Holds its answers to the schemas of this tool.
+    pub(crate) fn hold(&mut self, tool: Arc<str>, schemas: Arc<Schemas>) {
+        self.held_to = Some((tool, schemas));
+    }
+
+    /// The schemas to which its answers are held, if to any.
+    pub(crate) fn schemas(&self) -> Option<&Schemas> {
+        self.held_to.as_ref().map(|(_, schemas)| &**schemas)
+    }
+
+    /// The tool that they are of.
+    pub fn held_tool(&self) -> Option<&str> {
+        self.held_to.as_ref().map(|(tool, _)| &**tool)
+    }
+
     /// The ticket of a stream that the client opened to listen (HTTP GET, up to 2025-11-25).
     pub(crate) fn listening(session: &Session, slot: Option<Slot>, rule: String) -> Self {
         Self {
@@ -125,6 +153,7 @@ impl Ticket {
             session: session.open().map(|open| open.id),
             rule,
             opens_urls: false,
+            held_to: None,
             _slot: slot,
         }
     }
@@ -133,9 +162,9 @@ impl Ticket {
     pub(crate) fn resuming(
         session: &Session,
         slot: Slot,
-        (asked, rule): (Option<(Id, Method)>, String),
+        (awaited, rule): (Option<Awaited>, String),
     ) -> Self {
-        let (id, method) = asked.unzip();
+        let (id, method) = awaited.map(|awaited| (awaited.id, awaited.method)).unzip();
         Self {
             method,
             id,
@@ -166,6 +195,7 @@ pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
         session: session.open().map(|open| open.id),
         rule,
         opens_urls: *call.method() == Method::Initialize && elicit::says_so(call.body()),
+        held_to: None,
         _slot: Some(slot),
     };
     let dispatch = Dispatch {

@@ -200,6 +200,9 @@ pub(crate) fn error(refused: Refused<'_>) -> Bytes {
             error = json!({ "code": public.code, "message": message });
             data
         }
+        Refusal::Unfit(why) => json!({
+            "correlationId": refused.trace, "pointer": why.place(), "keyword": why.keyword(),
+        }),
         Refusal::Unacceptable(_)
         | Refusal::Unauthenticated(_)
         | Refusal::NoSession(_)
@@ -294,6 +297,7 @@ fn challenges_for(refusal: &Refusal, resource: &Resource, scheme: Scheme) -> Vec
         | Refusal::NoSession(_)
         | Refusal::NoTask(_)
         | Refusal::Unapproved(_)
+        | Refusal::Unfit(_)
         | Refusal::Malformed(_)
         | Refusal::Exhausted(_)
         | Refusal::Forbidden(_)

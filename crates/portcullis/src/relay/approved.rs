@@ -10,7 +10,7 @@ use portcullis_core::inspect::whole_list;
 use portcullis_core::pipeline::{self, Rules, Trail};
 use portcullis_core::protocol::Method;
 use portcullis_core::refusal::{Refusal, Unanswered};
-use portcullis_core::route::{Dispatch, Part, listed};
+use portcullis_core::route::{Dispatch, Part, Ticket, listed};
 use portcullis_core::session::NoSession;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,7 +57,7 @@ impl Gateway {
         &self,
         rules: &Rules,
         upstream: &Arc<Upstream>,
-        (asked, carried): (&Dispatch, &Carried),
+        (asked, ticket, carried): (&Dispatch, &mut Ticket, &Carried),
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
         let Some((terms, kind, name)) = pipeline::needs_approval(rules, asked) else {
@@ -75,7 +75,7 @@ impl Gateway {
         for list in lists.clone() {
             is_shared |= Box::pin(list.refresh(terms)).await? == Asked::Shared;
         }
-        let found = pipeline::expect_approved(&self.state, asked, (kind, name), trail);
+        let found = pipeline::expect_approved(&self.state, (asked, ticket), (kind, name), trail);
         let is_removed = matches!(found, Err(Refusal::Unapproved(Unapproved::Removed)));
         if !(is_removed && is_shared) {
             return found;
@@ -84,7 +84,7 @@ impl Gateway {
         for list in lists {
             Box::pin(list.ask(terms)).await?;
         }
-        pipeline::expect_approved(&self.state, asked, (kind, name), trail)
+        pipeline::expect_approved(&self.state, (asked, ticket), (kind, name), trail)
     }
 }
 

@@ -113,7 +113,7 @@ impl Local {
         self.gateway.admits(&self.principal)?;
         let session = self.session(rules, exchange)?;
         let headers = Headers::absent();
-        let (dispatch, ticket) = pipeline::admit(
+        let (dispatch, mut ticket) = pipeline::admit(
             rules,
             &self.gateway.state,
             session,
@@ -122,7 +122,7 @@ impl Local {
         )?;
         let upstream = live.upstreams.get(&self.server).ok_or(Unacceptable::Path)?;
         let carried = Carried::default();
-        let (going, trail) = ((&dispatch, &carried), &mut exchange.trail);
+        let (going, trail) = ((&dispatch, &mut ticket, &carried), &mut exchange.trail);
         let approved = self.gateway.expect_approved(rules, upstream, going, trail);
         approved.await?;
         exchange.goes_up(upstream.transport());

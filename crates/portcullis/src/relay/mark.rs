@@ -2,7 +2,7 @@
 
 use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{Id, Method};
-use portcullis_core::route::Ticket;
+use portcullis_core::route::{Awaited, Ticket};
 use portcullis_core::session::SessionId;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -16,28 +16,35 @@ pub(super) fn binding(principal: &Principal, session: Option<SessionId>, server:
 /// What an event id is sealed with: the upstream's own id, and the request whose answer is still to come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub(super) asked: Option<(Id, Method)>,
+    pub(super) awaited: Option<Awaited>,
     pub(super) id: String,
 }
+
+/// The id that is waited for, the method, the tool, and the upstream's own event id.
+type Written = (Option<String>, Option<String>, Option<String>, String);
 
 impl Mark {
     pub(super) fn written(ticket: &Ticket, id: &str) -> String {
         let asked = ticket.id().map(Id::json);
-        json!([asked, ticket.method().map(Method::name), id]).to_string()
+        let method = ticket.method().map(Method::name);
+        json!([asked, method, ticket.held_tool(), id]).to_string()
     }
 
     pub(super) fn read(text: &str) -> Option<Self> {
-        let (asked, method, id): (Option<String>, Option<String>, String) =
-            serde_json::from_str(text).ok()?;
+        let written: Written = serde_json::from_str(text).ok()?;
+        let (asked, method, tool, id) = written;
         let asked: Option<&RawValue> = asked
             .as_deref()
             .map(serde_json::from_str)
             .transpose()
             .ok()?;
         let asked = asked.map(Id::read).transpose().ok()?;
-        Some(Self {
-            asked: asked.zip(method.as_deref().map(Method::parse)),
+        let asked = asked.zip(method.as_deref().map(Method::parse));
+        let awaited = asked.map(|(id, method)| Awaited {
             id,
-        })
+            method,
+            tool: tool.map(Into::into),
+        });
+        Some(Self { awaited, id })
     }
 }

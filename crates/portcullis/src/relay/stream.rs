@@ -93,7 +93,7 @@ pub(super) fn may_go_on(why: &BadAnswer, declined: impl FnOnce() -> bool) -> boo
     match why {
         BadAnswer::Reverse { .. } | BadAnswer::NotAsked | BadAnswer::Task => true,
         BadAnswer::Question { .. } => declined(),
-        BadAnswer::Malformed(_) | BadAnswer::List => false,
+        BadAnswer::Malformed(_) | BadAnswer::List | BadAnswer::Unfit(_) => false,
     }
 }
 

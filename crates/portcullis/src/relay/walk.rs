@@ -164,8 +164,8 @@ impl Gateway {
             (step.circumstances(), &mut exchange.trail),
         );
         let told = |why| self.told_to(live, why, &client);
-        let (dispatch, ticket) = admitted.map_err(told)?;
-        let going = (&dispatch, &step.seen.carried);
+        let (dispatch, mut ticket) = admitted.map_err(told)?;
+        let going = (&dispatch, &mut ticket, &step.seen.carried);
         let (rules, trail) = (&step.live.rules, &mut exchange.trail);
         let approved = self.expect_approved(rules, upstream, going, trail).await;
         if let Err(Refusal::NoSession(NoSession::Unknown)) = &approved {
@@ -208,7 +208,7 @@ impl Gateway {
         // Resuming is reading on where a broken stream ended; a second reader of a whole one is not.
         let (reading, last, listening) = match last {
             None => (Reading::Whole, None, Some(Listening::claim(self, open.id)?)),
-            Some(mark) => (Reading::Rest(mark.asked), Some(mark.id), None),
+            Some(mark) => (Reading::Rest(mark.awaited), Some(mark.id), None),
         };
         let ticket = pipeline::admit_listener(
             &step.live.rules,

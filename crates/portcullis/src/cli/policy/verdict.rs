@@ -51,6 +51,7 @@ impl Verdict {
             | Refusal::Exhausted(_)
             | Refusal::NoTask(_)
             | Refusal::Unapproved(_)
+            | Refusal::Unfit(_)
             | Refusal::Unanswered(_)
             | Refusal::BadAnswer(_)
             | Refusal::Unavailable(_) => {

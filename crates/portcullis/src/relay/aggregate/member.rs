@@ -122,8 +122,9 @@ impl Asked<'_> {
         }
         if let Some(exchange) = &mut part.exchange {
             carried.ledger = exchange.ledger.clone();
-            let (going, trail) = ((&dispatch, &carried), &mut exchange.trail);
+            let going = (&dispatch, &mut part.ticket, &carried);
             let rules = &self.live.rules;
+            let trail = &mut exchange.trail;
             let approved = self.gateway.expect_approved(rules, upstream, going, trail);
             approved.await?;
             exchange.goes_up(upstream.transport());

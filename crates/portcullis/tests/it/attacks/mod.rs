@@ -45,6 +45,7 @@ mod anomaly;
 mod alerts;
 mod opaque;
 mod policy;
+mod fitting;
 mod pinned;
 mod shadowed;
 mod first_sight;
