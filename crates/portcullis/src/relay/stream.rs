@@ -330,6 +330,12 @@ impl Stream {
                 self.gateway.withhold(&why, &self.ticket, record).await;
                 return Ok(None);
             }
+            // It has its record already, which does not tell of this.
+            Err(Refusal::BadAnswer(why)) if exchange.is_settled() => {
+                let record = self.closing(&End::Upstream, exchange);
+                self.gateway.withhold(&why, &self.ticket, record).await;
+                return Err(Refusal::BadAnswer(why).into());
+            }
             Err(refusal) => return Err(refusal.into()),
         };
         if let Said::Answer { code, .. } = released.said() {

@@ -202,8 +202,8 @@ impl Schema {
             .build(schema)
             .map_err(|_| Unfit::Schema)?;
         let is_closed =
-            |keyword: &&str| matches!(schema.get(keyword), None | Some(Value::Bool(false)));
-        let is_closed = OPENING.iter().all(|keyword| is_closed(&keyword));
+            |keyword: &&str| matches!(schema.get(*keyword), None | Some(Value::Bool(false)));
+        let is_closed = OPENING.iter().all(is_closed);
         let named = schema.get("properties").and_then(Value::as_object);
         let declared = named.filter(|_| is_closed);
         Ok(Self {

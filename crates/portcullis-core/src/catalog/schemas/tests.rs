@@ -196,6 +196,7 @@ fn poi_01_honest_recursion_is_held() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it is about how long it takes")]
 fn poi_01_no_pattern_and_no_value_takes_longer_than_bounded() {
     let began = std::time::Instant::now();
     let text = "a".repeat(30_000) + "b";

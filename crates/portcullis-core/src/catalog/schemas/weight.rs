@@ -26,10 +26,9 @@ const SAME: [&str; 10] = [
     "oneOf",
     "then",
 ];
-/// Applied to every member, or its name.
-const MEMBERS: [&str; 4] = [
+/// Applied to every member, or its name, as `patternProperties` are.
+const MEMBERS: [&str; 3] = [
     "additionalProperties",
-    "patternProperties",
     "propertyNames",
     "unevaluatedProperties",
 ];
@@ -109,20 +108,20 @@ impl<'a> Walk<'a> {
         times: usize,
         open: &mut Vec<(&'a Value, usize)>,
     ) -> Option<()> {
-        let is_other = |keyword: &&str| schema.get(keyword).is_some();
+        let is_other = |keyword: &&str| schema.get(*keyword).is_some();
         let is_nested = !std::ptr::eq(schema, self.root) && schema.get("$id").is_some();
-        if OTHERWISE.iter().any(|keyword| is_other(&keyword)) || is_nested {
+        if OTHERWISE.iter().any(is_other) || is_nested {
             return None;
         }
         // What was applied is gone through once more to know what it has evaluated.
         let again = ["unevaluatedProperties", "unevaluatedItems"];
-        let times = if again.iter().any(|keyword| is_other(&keyword)) {
+        let times = if again.iter().any(is_other) {
             times.saturating_mul(2)
         } else {
             times
         };
-        for keyword in SAME.iter() {
-            match (*keyword, schema.get(keyword)) {
+        for keyword in SAME {
+            match (keyword, schema.get(keyword)) {
                 (_, None) => {}
                 ("$ref", Some(reference)) => open.push((self.target(reference.as_str()?)?, times)),
                 ("dependencies" | "dependentSchemas", Some(named)) => {
@@ -174,18 +173,11 @@ impl<'a> Below<'a> {
             let own = self.named.entry(name).or_default();
             *own = add(std::mem::take(own), one, times);
         }
-        for keyword in MEMBERS {
-            match (keyword, schema.get(keyword)) {
-                (_, None) => {}
-                ("patternProperties", Some(all)) => {
-                    for one in all.as_object().into_iter().flat_map(|all| all.values()) {
-                        self.members = add(std::mem::take(&mut self.members), one, times);
-                    }
-                }
-                (_, Some(one)) => {
-                    self.members = add(std::mem::take(&mut self.members), one, times);
-                }
-            }
+        let patterns = schema.get("patternProperties").and_then(Value::as_object);
+        let patterns = patterns.into_iter().flat_map(|all| all.values());
+        let others = MEMBERS.iter().filter_map(|keyword| schema.get(keyword));
+        for one in patterns.chain(others) {
+            self.members = add(std::mem::take(&mut self.members), one, times);
         }
         let in_order = |keyword| schema.get(keyword).and_then(Value::as_array);
         let in_order = in_order("prefixItems").into_iter().chain(in_order("items"));

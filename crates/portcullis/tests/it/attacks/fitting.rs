@@ -210,7 +210,9 @@ fn inj_13_a_result_that_does_not_fit_what_was_approved_is_not_passed_on() {
 fn inj_13_a_result_on_a_stream_that_is_taken_up_again_is_held_too() {
     let held = Held::with("learn", true);
     let session = held.session.as_deref().unwrap();
-    let mut asked = held.scene.open(&held.call("weather", &json!({ "text": LATER })));
+    let mut asked = held
+        .scene
+        .open(&held.call("weather", &json!({ "text": LATER })));
     let id = asked.next_id();
     drop(asked);
     let resume = Request::in_session("GET", session).token(&held.token);
