@@ -666,7 +666,9 @@ impl Cage {
             self.run(&["check", "--json", bad]);
             self.run(&["doctor", "--config", bad]);
         }
-        self.run(&["import", &client]);
+        let imported = self.secrets.path().join("imported.toml");
+        let imported = imported.display().to_string();
+        self.run(&["import", &client, "--output", &imported]);
         self.run(&["import", "--dry-run", &client]);
         self.run(&["revoke", "--data", &data, "--subject", "mallory"]);
         self.run(&["revocations", "--data", &data]);
