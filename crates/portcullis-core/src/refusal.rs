@@ -293,8 +293,8 @@ impl Refusal {
             Self::Malformed(why) => malformed(why),
             Self::Exhausted(_) => (429, 429, "quota exceeded"),
             Self::Forbidden(why) => forbidden(why, is_stateless),
-            Self::Unapproved(why) => (200, -32602, unapproved(*why)),
-            Self::Unfit(why) => (200, -32602, unfit(why)),
+            Self::Unapproved(why) => (200, -32602, why.public()),
+            Self::Unfit(why) => (200, -32602, why.public()),
             Self::NoTask(_) => (200, -32602, "task not found"),
             Self::Unanswered(Unanswered::Timeout) => {
                 (504, -32603, "upstream did not answer in time")
@@ -365,29 +365,6 @@ const fn forbidden(why: &Forbidden, is_stateless: bool) -> (u16, i32, &'static s
         | Forbidden::Rule { .. }
         | Forbidden::UnknownGroups { .. }
         | Forbidden::Indeterminate => (403, 403, "not permitted"),
-    }
-}
-
-const fn unapproved(why: Unapproved) -> &'static str {
-    match why {
-        Unapproved::New => {
-            "not approved yet: an operator can look at it and approve it with `portcullis tools approve SERVER NAME`"
-        }
-        Unapproved::Changed => {
-            "changed since it was approved: an operator can look at the change and approve it with `portcullis tools approve SERVER NAME`"
-        }
-        Unapproved::Removed => "approved, but its server does not list it any more",
-    }
-}
-
-const fn unfit(why: &Unfit) -> &'static str {
-    match why {
-        Unfit::Schema => {
-            "the tool's input schema is not valid, or costs too much to be checked: its server has to mend it"
-        }
-        Unfit::TooLarge => "arguments too large to be held against the tool's input schema",
-        Unfit::Undeclared { .. } => "an argument that the tool does not declare",
-        Unfit::Misfit { .. } => "arguments that do not fit the tool's input schema",
     }
 }
 

@@ -28,6 +28,21 @@ pub enum Unapproved {
     Removed,
 }
 
+impl Unapproved {
+    /// What of it the client is told.
+    pub(crate) const fn public(self) -> &'static str {
+        match self {
+            Self::New => {
+                "not approved yet: an operator can look at it and approve it with `portcullis tools approve SERVER NAME`"
+            }
+            Self::Changed => {
+                "changed since it was approved: an operator can look at the change and approve it with `portcullis tools approve SERVER NAME`"
+            }
+            Self::Removed => "approved, but its server does not list it any more",
+        }
+    }
+}
+
 /// What a server has listed of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Listed {

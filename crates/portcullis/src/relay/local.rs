@@ -1,8 +1,7 @@
 //! The walk for a client on pipes (`wrap`): the same rooms, the same record, a line for each message.
 
 use super::asks::Client;
-use super::stream::may_go_on;
-use super::{Gateway, walk};
+use super::{Gateway, may_go_on, walk};
 use crate::clock;
 use crate::export::Side;
 use crate::listener::{Refused, error, trace};

@@ -326,6 +326,15 @@ impl Gateway {
     }
 }
 
+/// Whether a stream goes on without a message that was refused; `declined` says so of an answer that asks.
+fn may_go_on(why: &BadAnswer, declined: impl FnOnce() -> bool) -> bool {
+    match why {
+        BadAnswer::Reverse { .. } | BadAnswer::NotAsked | BadAnswer::Task => true,
+        BadAnswer::Question { .. } => declined(),
+        BadAnswer::Malformed(_) | BadAnswer::List | BadAnswer::Unfit(_) => false,
+    }
+}
+
 fn unavailable(why: Unavailable) -> Response<Body> {
     let refusal = Refusal::Unavailable(why);
     refuse(Refused {

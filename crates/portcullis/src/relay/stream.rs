@@ -2,7 +2,7 @@
 
 use super::listening::Listening;
 use super::mark::{Mark, binding};
-use super::{Gateway, frame, walk};
+use super::{Gateway, frame, may_go_on, walk};
 use crate::clock;
 use crate::listener::{Body, Outlet, Refused, error, events};
 use crate::record::{Exchange, note};
@@ -85,15 +85,6 @@ impl From<Refusal> for End {
             return Self::StepUp;
         }
         Self::Refused(refusal)
-    }
-}
-
-/// Whether a stream goes on without a message that was refused; `declined` says so of an answer that asks.
-pub(super) fn may_go_on(why: &BadAnswer, declined: impl FnOnce() -> bool) -> bool {
-    match why {
-        BadAnswer::Reverse { .. } | BadAnswer::NotAsked | BadAnswer::Task => true,
-        BadAnswer::Question { .. } => declined(),
-        BadAnswer::Malformed(_) | BadAnswer::List | BadAnswer::Unfit(_) => false,
     }
 }
 

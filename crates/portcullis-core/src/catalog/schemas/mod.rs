@@ -78,6 +78,18 @@ impl Unfit {
         }
     }
 
+    /// What of it the client is told, beside the place and the keyword.
+    pub(crate) const fn public(&self) -> &'static str {
+        match self {
+            Self::Schema => {
+                "the tool's input schema is not valid, or costs too much to be checked: its server has to mend it"
+            }
+            Self::TooLarge => "arguments too large to be held against the tool's input schema",
+            Self::Undeclared { .. } => "an argument that the tool does not declare",
+            Self::Misfit { .. } => "arguments that do not fit the tool's input schema",
+        }
+    }
+
     /// Where, as a JSON pointer, where that is known.
     pub fn place(&self) -> Option<&str> {
         match self {

@@ -1,3 +1,5 @@
+//! Schemas that hold, that are none, and that would never end.
+
 use super::*;
 use crate::catalog::Kind;
 use serde_json::json;

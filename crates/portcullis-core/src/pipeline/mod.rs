@@ -20,9 +20,10 @@
 //! }
 //! ```
 
+mod approved;
+
 use crate::authenticate::{self, Claimed, Credentials, Principal, Trust};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, Permit};
-use crate::catalog::{self, Kind as Defined, Terms, Unapproved};
 use crate::inspect::{self, Released, Said};
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
 use crate::quota::Slot;
@@ -35,6 +36,8 @@ use crate::time::Timestamp;
 pub use crate::trail::Trail;
 use bytes::Bytes;
 use std::sync::Arc;
+
+pub use approved::{expect_approved, needs_approval};
 
 /// A request before its body was read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -180,39 +183,6 @@ fn expect_raised(gate: &Gate, state: &State, permit: &Permit) -> Result<(), NoSe
     Ok(())
 }
 
-/// What a permitted call needs the approval of; nothing at a server that is not held to it.
-pub fn needs_approval<'a>(rules: &Rules, asked: &'a Dispatch) -> Option<(Terms, Defined, &'a str)> {
-    let terms = rules.servers.get(asked.server())?.terms;
-    if !terms.is_binding() {
-        return None;
-    }
-    let call = asked.call();
-    let (kind, name) = catalog::needed(call.method(), call.target())?;
-    Some((terms, kind, name))
-}
-
-/// Whether a permitted call is of something that is defined as it was approved, and has arguments that fit; takes down
-/// under which version. Its answers will be held to that version too.
-///
-/// # Errors
-/// [`Refusal::Unapproved`], [`Refusal::Unfit`]
-pub fn expect_approved(
-    state: &State,
-    (asked, ticket): (&Dispatch, &mut Ticket),
-    (kind, name): (Defined, &str),
-    trail: &mut Trail,
-) -> Result<(), Refusal> {
-    let server = asked.server();
-    trail.definition = state.pinned.check(server, kind, name)?;
-    if kind == Defined::Tool {
-        // Replaced in between, it holds as it is now.
-        let schemas = state.pinned.schemas(server, name).ok_or(Unapproved::New)?;
-        schemas.expect_arguments(asked.call().arguments())?;
-        ticket.hold(name.into(), schemas);
-    }
-    Ok(())
-}
-
 /// From an exchange with all servers together to the door of one of them, which decides for itself.
 ///
 /// `body` is the stateless message in that server's own names.
@@ -262,13 +232,12 @@ pub fn admit_listener(
     match reading {
         Reading::Whole => Ok(Ticket::listening(session, None, rule)),
         Reading::Rest(awaited) => {
-            let Server { quota, terms, .. } = rules.server(session.server())?;
-            let slot = state.quota.take_slot(session, quota)?;
+            let server = rules.server(session.server())?;
+            let slot = state.quota.take_slot(session, &server.quota)?;
             let tool = awaited.as_ref().and_then(|awaited| awaited.tool.clone());
             let mut ticket = Ticket::resuming(session, slot, (awaited, rule));
-            if let (Some(tool), true) = (tool, terms.is_binding()) {
-                let schemas = state.pinned.schemas(session.server(), &tool);
-                ticket.hold(tool, schemas.ok_or(Unapproved::New)?);
+            if let (Some(tool), true) = (tool, server.terms.is_binding()) {
+                approved::hold(state, &mut ticket, tool)?;
             }
             Ok(ticket)
         }
