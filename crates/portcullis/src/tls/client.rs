@@ -1,5 +1,6 @@
 //! Connections to one peer of ours: whom they trust, and what is told when that one is not there.
 
+use super::beyond::Beyond;
 use super::pinned::{Pinned, sha256};
 use super::stapled::Stapled;
 use super::{BadTls, certificates, refused};
@@ -135,15 +136,20 @@ fn config(trust: &Trust) -> Result<ClientConfig, BadTls> {
     let standard = standard.build().map_err(|_| BadTls::Lists)?;
     let verifier: Arc<dyn ServerCertVerifier> = match &trust.pins {
         None => standard,
-        Some(pins) => Arc::new(Pinned::new(standard, &roots, algorithms, pins.clone())),
+        Some(pins) => Arc::new(Beyond {
+            within: standard,
+            asks: Pinned::new(&roots, algorithms, pins.clone()),
+        }),
     };
     let verifier = match trust.staple {
         None => verifier,
-        Some(staple) => Arc::new(Stapled {
+        Some(staple) => Arc::new(Beyond {
             within: verifier,
-            algorithms,
-            roots,
-            staple,
+            asks: Stapled {
+                algorithms,
+                roots,
+                staple,
+            },
         }),
     };
     let builder = builder

@@ -3,6 +3,7 @@
 mod certificate;
 mod listener;
 mod client;
+mod beyond;
 mod pinned;
 mod stapled;
 mod refused;

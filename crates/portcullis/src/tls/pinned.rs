@@ -1,15 +1,13 @@
-//! Is it the key that was pinned? Asked after the usual validation has said yes, never instead of it.
+//! Is it the key that was pinned?
 
+use super::beyond::{Asks, Shown};
 use crate::config::{Pin, Pins};
 use aws_lc_rs::digest::{SHA256, digest};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::UnixTime;
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError};
-use rustls::{RootCertStore, SignatureScheme};
+use rustls::{CertificateError, Error, OtherError, RootCertStore};
 use std::sync::Arc;
 
 /// A chain without any of the keys that were pinned (RFC 7469 section 2.6).
@@ -22,10 +20,9 @@ pub(super) struct NotPinned {
     pub(super) expected: Pins,
 }
 
-/// The usual validation, and then the pins.
+/// The keys of which the chain must have one.
 #[derive(Debug)]
 pub(super) struct Pinned {
-    standard: Arc<WebPkiServerVerifier>,
     algorithms: WebPkiSupportedAlgorithms,
     pins: Pins,
     /// The trusted roots whose keys are pinned.
@@ -34,7 +31,6 @@ pub(super) struct Pinned {
 
 impl Pinned {
     pub(super) fn new(
-        standard: Arc<WebPkiServerVerifier>,
         trusted: &RootCertStore,
         algorithms: WebPkiSupportedAlgorithms,
         pins: Pins,
@@ -43,23 +39,20 @@ impl Pinned {
         let roots = trusted.roots.iter();
         let roots = roots.filter(|root| is_pinned(root.subject_public_key_info.as_ref()));
         Self {
-            standard,
             algorithms,
             roots: roots.cloned().collect(),
             pins,
         }
     }
+}
 
+impl Asks for Pinned {
     /// Whether the certificate has a pinned key, or one has signed it by way of this chain.
     ///
     /// What a server sends beside its certificate may have nothing to do with it. A pinned key among it counts only
     /// if it leads to the certificate: it is made the one thing that is trusted, and the chain is validated again.
-    fn check(
-        &self,
-        certificate: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
+    fn check(&self, shown: &Shown<'_>, now: UnixTime) -> Result<(), Error> {
+        let (certificate, others) = (shown.certificate, shown.others);
         let leaf = ParsedCertificate::try_from(certificate)?;
         let seen = Pin(sha256(leaf.subject_public_key_info().as_ref()));
         if self.pins.keys.contains(&seen) {
@@ -87,51 +80,6 @@ impl Pinned {
             let why = OtherError(Arc::new(NotPinned { seen, expected }));
             Error::InvalidCertificate(CertificateError::Other(why))
         })
-    }
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verified = self.standard.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        )?;
-        self.check(end_entity, intermediates, now)?;
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.standard
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.standard
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.standard.supported_verify_schemes()
     }
 }
 

@@ -1,15 +1,13 @@
 //! Is the certificate still good? What its authority has said of it, as the peer shows it in the handshake (RFC 6960, RFC 6066
-//! section 8). Asked after the usual validation has said yes, never instead of it.
+//! section 8).
 
+use super::beyond::{Asks, Shown};
 use super::pinned::sequence;
 use crate::config::Staple;
 use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{
-    CertificateDer, ServerName, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime,
-};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime};
+use rustls::{CertificateError, Error, RootCertStore};
 use std::sync::Arc;
 use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, anchor_from_trusted_cert};
 use x509_cert::Certificate;
@@ -51,10 +49,9 @@ const HASHES: [(ObjectIdentifier, &Algorithm); 4] = [
     ),
 ];
 
-/// The usual validation, and then what the authority says.
+/// Whether its authority must have said something, and who that is.
 #[derive(Debug)]
 pub(super) struct Stapled {
-    pub(super) within: Arc<dyn ServerCertVerifier>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) roots: Arc<RootCertStore>,
     pub(super) staple: Staple,
@@ -70,13 +67,17 @@ struct Response {
     certificates: Vec<Certificate>,
 }
 
+impl Asks for Stapled {
+    fn check(&self, shown: &Shown<'_>, now: UnixTime) -> Result<(), Error> {
+        self.expect_good(shown, now)
+            .map_err(Error::InvalidCertificate)
+    }
+}
+
 impl Stapled {
-    fn check(
-        &self,
-        certificate: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        (response, now): (&[u8], UnixTime),
-    ) -> Result<(), CertificateError> {
+    fn expect_good(&self, shown: &Shown<'_>, now: UnixTime) -> Result<(), CertificateError> {
+        let (certificate, others) = (shown.certificate, shown.others);
+        let response = shown.response;
         if response.is_empty() {
             let is_needed = self.staple == Staple::Required || must_staple(certificate);
             let unknown = CertificateError::UnknownRevocationStatus;
@@ -231,58 +232,15 @@ fn must_staple(certificate: &CertificateDer<'_>) -> bool {
         .any(|features| features.is_ok_and(|features| features.contains(&STATUS)))
 }
 
-impl ServerCertVerifier for Stapled {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verified = self.within.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        )?;
-        self.check(end_entity, intermediates, (ocsp_response, now))
-            .map_err(Error::InvalidCertificate)?;
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.within
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.within
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.within.supported_verify_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::beyond::Beyond;
     use crate::tls::certificates;
     use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
     use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::pki_types::ServerName;
     use std::time::Duration;
 
     const CA: &str = include_str!("../../tests/it/tls/ocsp-ca.pem");
@@ -300,11 +258,13 @@ mod tests {
         let algorithms = provider.signature_verification_algorithms;
         let standard =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::new(provider));
-        let stapled = Stapled {
+        let stapled = Beyond {
             within: standard.build().unwrap(),
-            algorithms,
-            roots,
-            staple: Staple::Checked,
+            asks: Stapled {
+                algorithms,
+                roots,
+                staple: Staple::Checked,
+            },
         };
         let certificate = certificates(CERTIFICATE).unwrap().remove(0);
         let name = ServerName::try_from("localhost").unwrap();
