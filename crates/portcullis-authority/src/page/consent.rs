@@ -195,6 +195,11 @@ it yourself.</div>",
 
     fn form(&self, body: &mut String) {
         let remembered = match self.days {
+            // Its programs mostly come back on another port, which is another place.
+            Some(days) if self.is_local => format!(
+                "Your answer is remembered for {days} days, for this port of your machine only. You can take it back \
+at any time on <a href=\"/account\">your account page</a>."
+            ),
             Some(days) => format!(
                 "Your answer is remembered for {days} days. You can take it back at any time on \
 <a href=\"/account\">your account page</a>."
