@@ -213,7 +213,6 @@ impl Exchange {
         })
     }
 
-    /// A token that can be read must be for this upstream alone; gives its id.
     /// A token that is to be bound and is none would be good for whoever steals it.
     fn expect_type(&self, kind: &str) -> Result<(), NoCredential> {
         let is = |name: &str| kind.eq_ignore_ascii_case(name);
@@ -225,6 +224,7 @@ impl Exchange {
         }
     }
 
+    /// A token that can be read must be for this upstream alone, and bound if it is to be; gives its id.
     fn expect_claims(
         &self,
         want: &Want,
