@@ -99,6 +99,7 @@ allow = ["localhost"]
 [servers.${SERVER}]
 url = "${url}"
 allow = ["*", "resource:*", "prompt:*", "ask:*"]
+catalog = "observe"
 ${await access(url, scenario, context)}`;
 }
 
