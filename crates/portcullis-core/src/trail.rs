@@ -3,6 +3,7 @@
 use crate::authenticate::{Claimed, Principal, Scheme};
 use crate::authorize::{Forbidden, Needed};
 use crate::catalog::Digest;
+use crate::catalog::schemas::Unfit;
 use crate::inspect::{self, BadAnswer, Summary, View};
 use crate::protocol::{Call, Id, Kind, Revision, Target};
 use crate::refusal::{Refusal, Unanswered};
@@ -52,8 +53,8 @@ pub struct Trail {
     pub is_decided: bool,
     /// The version of what is called, as it was approved.
     pub definition: Option<Digest>,
-    /// What does not fit its schema: where, and which keyword says so.
-    pub unfit: Option<(String, Option<String>)>,
+    /// What does not fit its schema.
+    pub unfit: Option<Unfit>,
     /// The request's id, to answer a refusal with.
     pub id: Option<Id>,
 }
@@ -68,8 +69,7 @@ impl Trail {
             self.approval = consent.purpose.needed().map(Needed::id);
         }
         if let Refusal::Unfit(why) | Refusal::BadAnswer(BadAnswer::Unfit(why)) = refusal {
-            let keyword = why.keyword().map(str::to_owned);
-            self.unfit = why.place().map(|place| (place.to_owned(), keyword));
+            self.unfit = Some(why.clone());
         }
     }
 

@@ -1,6 +1,7 @@
 //! What an exchange's trail says beside the fields of its record.
 
 use portcullis_audit::Record;
+use portcullis_core::catalog::schemas::Unfit;
 use portcullis_core::pipeline::Trail;
 
 pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
@@ -21,11 +22,8 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
             .detail
             .set("definition", definition.to_string().as_str());
     }
-    if let Some((place, keyword)) = &trail.unfit {
-        record.detail.set("pointer", place.as_str());
-        if let Some(keyword) = keyword {
-            record.detail.set("keyword", keyword.as_str());
-        }
+    if let Some(unfit) = &trail.unfit {
+        of_unfit(record, unfit);
     }
     for (name, fact) in &trail.looked_at {
         record.detail.set(name, fact.as_str());
@@ -47,5 +45,15 @@ pub(crate) fn of_trail(record: &mut Record, trail: &Trail) {
     }
     if let Some(key) = claimed.and_then(|claimed| claimed.key.as_deref()) {
         record.detail.set("claimed_kid", key);
+    }
+}
+
+/// Where something does not fit its schema, and which keyword says so.
+pub(crate) fn of_unfit(record: &mut Record, unfit: &Unfit) {
+    if let Some(place) = unfit.place() {
+        record.detail.set("pointer", place);
+    }
+    if let Some(keyword) = unfit.keyword() {
+        record.detail.set("keyword", keyword);
     }
 }

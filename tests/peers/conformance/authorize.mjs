@@ -36,7 +36,7 @@ try {
   }
   const rc = await ended;
   const checks = await found();
-  if (checks.length === 0) throw new Error(`the suite has checked nothing:\n${told.join('\n')}`);
+  if (checks.length === 0 || rc === null) throw new Error(`the suite did not come to its end:\n${told.join('\n')}`);
   const count = (status) => checks.filter((check) => check.status === status).length;
   const failures = checks.filter(({ status }) => status === 'FAILURE')
     .map(({ id, errorMessage }) => ({ scenario: 'authorization', check: id, scored: true, message: errorMessage ?? '' }));

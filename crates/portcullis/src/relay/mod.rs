@@ -28,6 +28,7 @@ mod approved;
 use crate::assemble::Written;
 use crate::authority::{Authority, Front, Held};
 use crate::clock;
+use crate::detail;
 use crate::export::Export;
 use crate::flood::Floods;
 use crate::issuers::Issuers;
@@ -301,6 +302,9 @@ impl Gateway {
     async fn withhold(&self, why: &BadAnswer, ticket: &Ticket, mut record: Record) {
         record.event = "upstream.refused".into();
         record.reason = Some(why.reason().into());
+        if let BadAnswer::Unfit(unfit) = why {
+            detail::of_unfit(&mut record, unfit);
+        }
         note(&self.recorder, record);
         let BadAnswer::Reverse { id, .. } = why else {
             return;

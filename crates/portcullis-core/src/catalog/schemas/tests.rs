@@ -125,6 +125,9 @@ fn poi_01_what_is_no_schema_or_wants_to_be_fetched_holds_nothing_and_lets_nothin
         json!({ "$schema": "https://example.com/other" }),
         json!({ "$ref": "#/$defs/none" }),
         json!({ "allOf": [{ "$id": "https://example.com/a", "$ref": "#" }] }),
+        // `#` is another place inside of it than it seems.
+        json!({ "properties": { "a": { "$id": "https://example.com/a", "$ref": "#/$defs/x", "$defs": { "x": { "type": "string" } } } },
+            "$defs": { "x": {} } }),
         json!({ "$dynamicRef": "#" }),
         json!("object"),
     ] {

@@ -223,4 +223,5 @@ fn inj_13_a_result_on_a_stream_that_is_taken_up_again_is_held_too() {
     let gateway = &held.scene.gateway;
     let record = gateway.expect("upstream.refused", Some("unfit_result"));
     assert_eq!(record["server"], "notes", "{record}");
+    assert_eq!(record["detail"]["pointer"], "/degrees", "{record}");
 }
