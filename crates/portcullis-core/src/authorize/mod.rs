@@ -9,6 +9,7 @@ mod approval;
 pub mod policy;
 
 use crate::authenticate::Principal;
+use crate::catalog::Rated;
 use crate::misuse::Anomaly;
 use crate::protocol::{Call, Filter, Kind, Method, Target};
 use crate::quota::Slot;
@@ -76,7 +77,7 @@ pub fn action_of(method: &Method) -> Option<Action> {
     actions::of(method).or_else(|| actions::of_server(method))
 }
 
-/// Decides about one message.
+/// Decides about one message, of a tool that is so risky.
 ///
 /// # Errors
 /// [`Forbidden`], for every answer that is not a clear yes.
@@ -84,6 +85,7 @@ pub fn decide(
     policy: &Policy,
     gate: &Gate,
     (session, call, slot): (Session, Call, Slot),
+    rated: Option<&Rated>,
     circumstances: Circumstances<'_>,
 ) -> Result<Permit, Forbidden> {
     let action = action_asked(&call).ok_or(Forbidden::Method)?;
@@ -108,6 +110,7 @@ pub fn decide(
             None
         },
         era: call.revision().name(),
+        rated,
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
     let rule = ask(policy, &question).map_err(|why| {
@@ -133,7 +136,7 @@ fn action_asked(call: &Call) -> Option<Action> {
 pub(crate) fn looked_at(
     policy: &Policy,
     session: &Session,
-    call: Option<&Call>,
+    (call, rated): (Option<&Call>, Option<&Rated>),
     circumstances: Circumstances<'_>,
 ) -> Vec<(&'static str, String)> {
     if !policy.looks_further() {
@@ -157,6 +160,7 @@ pub(crate) fn looked_at(
             target,
             arguments: None,
             era: "",
+            rated,
         };
         let (principal, server) = (session.principal(), session.server());
         policy.looked_at(&question(principal, server, &asked, circumstances))
@@ -185,6 +189,7 @@ fn permit_subscriptions(
             target: &target,
             arguments: None,
             era: call.revision().name(),
+            rated: None,
         };
         let question = question(session.principal(), session.server(), &asked, circumstances);
         let whose = (session.principal(), &target);
@@ -223,6 +228,7 @@ pub fn decide_use(
         target: &Target::Server,
         arguments: None,
         era,
+        rated: None,
     };
     let question = question(session.principal(), session.server(), &asked, circumstances);
     let whose = (session.principal(), &Target::Server);
@@ -251,6 +257,7 @@ pub fn decide_reverse(
         target: &Target::Server,
         arguments: None,
         era,
+        rated: None,
     };
     ask(policy, &question(principal, server, &asked, circumstances))
 }
@@ -260,7 +267,7 @@ pub fn is_visible(
     policy: &Policy,
     gate: &Gate,
     principal: &Principal,
-    target: &Target,
+    (target, rated): (&Target, Option<&Rated>),
     now: Timestamp,
 ) -> bool {
     if gate.is_aggregate {
@@ -281,6 +288,7 @@ pub fn is_visible(
         era: "",
         network: None,
         anomaly: Anomaly::CALM,
+        rated,
     };
     // A missing scope or a stronger authentication can be asked for (step-up), but what is never callable as things
     // stand is not shown.
@@ -292,6 +300,7 @@ struct Asked<'a> {
     target: &'a Target,
     arguments: Option<&'a RawValue>,
     era: &'a str,
+    rated: Option<&'a Rated>,
 }
 
 fn question<'a>(
@@ -309,6 +318,7 @@ fn question<'a>(
         era: asked.era,
         network: circumstances.network,
         anomaly: circumstances.anomaly,
+        rated: asked.rated,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is approved, as exchanges look at it.
 
 use super::shadow::Others;
-use super::{Definition, Digest, Kind, Thing};
+use super::{Definition, Digest, Kind, Rated, Thing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ type Shelf = HashMap<Arc<str>, Definition>;
 pub struct Approved {
     pub(super) servers: HashMap<Arc<str>, BTreeMap<Kind, Shelf>>,
     /// The risk of each tool, by its version.
-    pub(super) scores: HashMap<Digest, u32>,
+    pub(super) rated: HashMap<Digest, Rated>,
     /// Whether it is known what was approved: if not, nothing is, and nothing is learned.
     pub(super) is_known: bool,
     /// What was seen before and is not approved.

@@ -32,7 +32,7 @@ pub use diff::{Change, MAX_CHANGES, diff};
 pub use history::{Broken, Deed, Event, Head, History, NoDeed, Provenance, Said, Standing, Thing};
 pub use news::{News, What};
 pub use pinned::{Page, Pinned, Unapproved};
-pub use rated::score;
+pub use rated::Rated;
 pub use terms::{Mode, Terms};
 pub use visible::{escaped, visible};
 pub use words::Piece;

@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
-use crate::catalog::schemas::Unfit;
+use crate::catalog::{Pinned, schemas::Unfit};
 use crate::protocol::{Envelope, Id, Input, Malformed, Method};
 use crate::route::Ticket;
 use bytes::Bytes;
@@ -112,11 +112,11 @@ impl BadAnswer {
 pub fn answer(
     message: Bytes,
     ticket: &Ticket,
-    policy: &Policy,
+    (policy, pinned): (&Policy, &Pinned),
     gate: &Gate,
     circumstances: Circumstances<'_>,
 ) -> Result<Released, BadAnswer> {
-    let (narrowed, said) = judge(&message, ticket, policy, gate, circumstances)?;
+    let (narrowed, said) = judge(&message, ticket, (policy, pinned), gate, circumstances)?;
     Ok(Released {
         bytes: narrowed.unwrap_or(message),
         said,
@@ -127,7 +127,7 @@ pub fn answer(
 fn judge(
     message: &[u8],
     ticket: &Ticket,
-    policy: &Policy,
+    (policy, pinned): (&Policy, &Pinned),
     gate: &Gate,
     circumstances: Circumstances<'_>,
 ) -> Result<(Option<Bytes>, Said), BadAnswer> {
@@ -152,8 +152,9 @@ fn judge(
                 schemas.expect_result(result).map_err(BadAnswer::Unfit)?;
             }
             permit_questions(result.get(), ticket, (policy, gate), circumstances)?;
-            let eye = (policy, gate, circumstances.now);
-            let narrowed = list::narrow(message, result, ticket, eye)?;
+            let eye = (policy, pinned);
+            let whose = (gate, circumstances.now);
+            let narrowed = list::narrow(message, result, ticket, eye, whose)?;
             let revision = match ticket.method() {
                 Some(Method::Initialize) => Some(settled(result.get())?),
                 Some(_) | None => None,

@@ -2,6 +2,7 @@
 
 use super::BadAnswer;
 use crate::authorize::{self, Gate, policy::Policy};
+use crate::catalog::Pinned;
 use crate::protocol::{Method, Target, field_range, replace};
 use crate::route::Ticket;
 use crate::time::Timestamp;
@@ -37,7 +38,8 @@ pub(super) fn narrow(
     message: &[u8],
     result: &RawValue,
     ticket: &Ticket,
-    (policy, gate, now): (&Policy, &Gate, Timestamp),
+    (policy, pinned): (&Policy, &Pinned),
+    (gate, now): (&Gate, Timestamp),
 ) -> Result<Option<Bytes>, BadAnswer> {
     let Some(pick) = ticket.method().and_then(picker) else {
         return Ok(None);
@@ -46,11 +48,15 @@ pub(super) fn narrow(
     let Some(entries) = (pick.entries)(listed) else {
         return Ok(None);
     };
+    let is_rated = policy.reads_risk();
     let mut kept = Vec::with_capacity(entries.len());
     for entry in &entries {
         let read: Entry<'_> = serde_json::from_str(entry.get()).map_err(|_| BadAnswer::List)?;
         let target = (pick.target)(read).ok_or(BadAnswer::List)?;
-        if authorize::is_visible(policy, gate, ticket.principal(), &target, now) {
+        let rated = is_rated.then(|| pinned.rated(ticket.server(), &target));
+        let rated = rated.flatten();
+        let what = (&target, rated.as_ref());
+        if authorize::is_visible(policy, gate, ticket.principal(), what, now) {
             kept.push(entry.get());
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::authenticate::{Principal, Resource, operating_system_user};
 use crate::authorize::policy::{Policy, Sources};
 use crate::authorize::{self, Circumstances, Gate, Strengths};
+use crate::catalog::Pinned;
 use crate::misuse::Anomaly;
 use crate::protocol::{Headers, Id, Method, Revision};
 use crate::quota::{self, Quota, Rate};
@@ -94,7 +95,14 @@ fn call(body: &str) -> Call {
 fn decide(policy: &Policy, body: &str) -> Result<Permit, authorize::Forbidden> {
     let (session, call) = (session(), call(body));
     let slot = slot(&session);
-    authorize::decide(policy, &gate(), (session, call, slot), CIRCUMSTANCES)
+    let unrated = None;
+    authorize::decide(
+        policy,
+        &gate(),
+        (session, call, slot),
+        unrated,
+        CIRCUMSTANCES,
+    )
 }
 
 /// The ticket of a message that everybody may send.
@@ -112,7 +120,8 @@ fn asking(method: &str) -> Ticket {
 /// The one place that asks the room: what is passed on, or why nothing is.
 fn released(message: &str, ticket: &Ticket, policy: &Policy) -> Result<Released, BadAnswer> {
     let message = Bytes::copy_from_slice(message.as_bytes());
-    answer(message, ticket, policy, &gate(), CIRCUMSTANCES)
+    let pinned = Pinned::default();
+    answer(message, ticket, (policy, &pinned), &gate(), CIRCUMSTANCES)
 }
 
 fn check(rows: &[(&str, &str)], ticket: &Ticket, policy: &Policy) {

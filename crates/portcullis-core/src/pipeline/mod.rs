@@ -142,13 +142,18 @@ fn decide(
     trail: &mut Trail,
 ) -> Result<(Dispatch, Ticket), Refusal> {
     trail.is_decided = true;
-    if !server.gate.is_aggregate {
+    let gate = &server.gate;
+    let risky = gate.strengths.risky.as_ref();
+    let is_rated = risky.is_some() || rules.policy.reads_risk();
+    let (at, target) = (&gate.resource.server, asked.1.target());
+    let rated = is_rated.then(|| state.pinned.rated(at, target)).flatten();
+    if !gate.is_aggregate {
         let (session, call, _) = &asked;
-        let looked_at = authorize::looked_at(&rules.policy, session, Some(call), circumstances);
+        let what = (Some(call), rated.as_ref());
+        let looked_at = authorize::looked_at(&rules.policy, session, what, circumstances);
         trail.looked_at = looked_at;
     }
-    let gate = &server.gate;
-    let permit = authorize::decide(&rules.policy, gate, asked, circumstances)
+    let permit = authorize::decide(&rules.policy, gate, asked, rated.as_ref(), circumstances)
         .and_then(|permit| {
             let caller = (&**permit.session().principal(), permit.call().target());
             gate.check_elevation(&rules.elevations, caller, circumstances.now)?;
@@ -157,9 +162,7 @@ fn decide(
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
     expect_raised(gate, state, &permit)?;
-    let (at, target) = (&gate.resource.server, permit.call().target());
-    let risky = gate.strengths.risky.as_ref();
-    let score = risky.and_then(|_| state.pinned.score(at, target));
+    let score = rated.map(|rated| rated.score);
     let permit = gate
         .take_approval(&state.approvals, permit, (circumstances.now, score))
         .inspect_err(|why| trail.denied(why))?;
@@ -281,7 +284,7 @@ fn permit_use(
     let gate = &rules.server(session.server())?.gate;
     trail.is_decided = true;
     if !gate.is_aggregate {
-        trail.looked_at = authorize::looked_at(&rules.policy, session, None, circumstances);
+        trail.looked_at = authorize::looked_at(&rules.policy, session, (None, None), circumstances);
     }
     let rule = authorize::decide_use(&rules.policy, gate, session, circumstances)
         .inspect_err(|why| trail.denied(why))?;
@@ -311,7 +314,13 @@ pub fn release(
     let is_list = ticket.method() == Some(&Method::ToolsList) && ticket.revision().is_stateless();
     let list = is_list.then(|| message.clone());
     let (policy, gate) = (&rules.policy, &server.gate);
-    let released = inspect::answer(message, ticket, policy, gate, circumstances)?;
+    let released = inspect::answer(
+        message,
+        ticket,
+        (policy, &state.pinned),
+        gate,
+        circumstances,
+    )?;
     if let (Some(list), Said::Answer { .. }) = (list, released.said()) {
         state.mirrored.learn(ticket.server(), &list);
     }

@@ -209,6 +209,18 @@ fn circumstances(question: &Question<'_>, zones: &[Zone], reads: Reads) -> Vec<P
         let score = Expression::new_long(question.anomaly.score().into());
         context.push(("anomaly".to_owned(), score));
     }
+    if reads.has(Fact::Tool) {
+        let tool = question.tool();
+        let score = Expression::new_long(tool.map_or(0, |tool| tool.score).into());
+        let findings = tool.into_iter().flat_map(|tool| tool.findings.iter());
+        let parts = [
+            ("risk".to_owned(), score),
+            set("findings", findings.map(|rule| &**rule)),
+        ];
+        // The two names differ: a record of them is always made.
+        let record = Expression::new_record(parts).ok();
+        context.extend(record.map(|record| ("tool".to_owned(), record)));
+    }
     context
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 const PRINCIPAL: [&str; 5] = ["issuer", "subject", "client", "scopes", "claims"];
-const CONTEXT: [&str; 10] = [
+const CONTEXT: [&str; 11] = [
     "time",
     "era",
     "network",
@@ -16,9 +16,12 @@ const CONTEXT: [&str; 10] = [
     "amr",
     "auth_age",
     "anomaly",
+    "tool",
     "arguments",
     "numbers",
 ];
+
+const TOOL: [&str; 2] = ["risk", "findings"];
 
 /// The first attribute of the principal, the context or the claims that is not there, as a policy would write it.
 pub(super) fn unknown(tree: &Value, declared: &BTreeSet<String>) -> Option<String> {
@@ -38,6 +41,7 @@ fn is_known(way: &[&str], declared: &BTreeSet<String>) -> bool {
     match way {
         ["principal", "claims", name, ..] => declared.contains(*name),
         ["principal", name, ..] => PRINCIPAL.contains(name),
+        ["context", "tool", name, ..] => TOOL.contains(name),
         ["context", name, ..] => CONTEXT.contains(name),
         _ => true,
     }

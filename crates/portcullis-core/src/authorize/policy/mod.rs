@@ -147,6 +147,11 @@ impl Policy {
         self.compiled.reads.has(reads::Fact::Anomaly)
     }
 
+    /// Whether any policy asks how risky a tool is.
+    pub fn reads_risk(&self) -> bool {
+        self.compiled.reads.has(reads::Fact::Tool)
+    }
+
     /// What the policies that concern a question read of the login, the named networks and the declared claims, for its
     /// record: with that, it can be decided again. What they do not read, or what is not known, is left out.
     pub fn looked_at(&self, question: &Question<'_>) -> Vec<(&'static str, String)> {

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::action::Action;
 use crate::authenticate::{Authentication, ClaimValue};
+use crate::catalog::Rated;
 use crate::misuse::Anomaly;
 
 /// May this subject do this to that target, now and in this way?
@@ -25,6 +26,8 @@ pub struct Question<'a> {
     pub network: Option<&'a str>,
     /// How unusual what the subject does is.
     pub anomaly: Anomaly,
+    /// How risky the tool is; none for what is no tool, or one that nobody has approved.
+    pub rated: Option<&'a Rated>,
 }
 
 /// An authenticated caller, as its token describes it.
@@ -83,6 +86,19 @@ pub enum Target<'a> {
         /// Name of the upstream in the configuration.
         server: &'a str,
     },
+}
+
+impl<'a> Question<'a> {
+    /// How risky the tool is, if it is one. One whose risk nobody knows is as risky as can be.
+    pub(super) fn tool(&self) -> Option<&'a Rated> {
+        match self.target {
+            Target::Tool { .. } => Some(match self.rated {
+                Some(rated) => rated,
+                None => Rated::unknown(),
+            }),
+            Target::Resource { .. } | Target::Prompt { .. } | Target::Server { .. } => None,
+        }
+    }
 }
 
 impl Target<'_> {

@@ -27,6 +27,8 @@ pub(super) enum Fact {
     Age,
     /// How unusual what the caller does is.
     Anomaly,
+    /// How risky the tool is, and what was found in it.
+    Tool,
     Arguments,
     Numbers,
 }
@@ -47,7 +49,7 @@ pub(super) const PRINCIPAL: [Fact; 7] = [
 ];
 
 /// Facts of the circumstances of a request, and not of its principal or its target.
-const CIRCUMSTANCES: [Fact; 10] = [
+const CIRCUMSTANCES: [Fact; 11] = [
     Fact::Time,
     Fact::Era,
     Fact::Network,
@@ -56,18 +58,20 @@ const CIRCUMSTANCES: [Fact; 10] = [
     Fact::Methods,
     Fact::Age,
     Fact::Anomaly,
+    Fact::Tool,
     Fact::Arguments,
     Fact::Numbers,
 ];
 
 /// Facts that a record does not hold anyway.
-pub(super) const TOLD: [Fact; 6] = [
+pub(super) const TOLD: [Fact; 7] = [
     Fact::Declared,
     Fact::Zones,
     Fact::Class,
     Fact::Methods,
     Fact::Age,
     Fact::Anomaly,
+    Fact::Tool,
 ];
 
 impl Reads {
@@ -158,6 +162,7 @@ impl Reads {
                 "amr" => self.add(Fact::Methods),
                 "auth_age" => self.add(Fact::Age),
                 "anomaly" => self.add(Fact::Anomaly),
+                "tool" => self.add(Fact::Tool),
                 "arguments" => self.add(Fact::Arguments),
                 "numbers" => self.add(Fact::Numbers),
                 _ => {}

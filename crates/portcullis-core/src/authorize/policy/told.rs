@@ -33,6 +33,12 @@ pub(super) fn told(
     tell(Fact::Anomaly, "anomaly_of", &|| {
         Some(anomaly.made_up()).filter(|of| !of.is_empty())
     });
+    let tool = question.tool();
+    tell(Fact::Tool, "tool_risk", &|| Some(tool?.score.to_string()));
+    tell(Fact::Tool, "tool_findings", &|| {
+        let findings = tool?.findings.iter().map(|rule| &**rule);
+        Some(findings.collect::<Vec<&str>>().join(" "))
+    });
     tell(Fact::Zones, "zones", &|| {
         Some(zones_of(zones, question.network).join(" "))
     });

@@ -1,4 +1,5 @@
-//! The policies as they are for a list, where the arguments and the circumstances are not known.
+//! The policies as they are for a list, where the arguments and the circumstances are not known. How risky a tool is is
+//! known there as it is at a call.
 //!
 //! INVARIANT: what is permitted in some circumstances is visible. A permit only loses conditions,
 //! and a forbid that depends on the circumstances is left out. A condition that is left out may
@@ -82,10 +83,22 @@ fn split<'v>(operator: &str, body: &'v Value, parts: &mut Vec<&'v Value>) {
 }
 
 fn mentions_context(tree: &Value) -> bool {
+    if is_tool(tree) {
+        return false;
+    }
     is_context(tree)
         || match tree {
             Value::Object(map) => map.values().any(mentions_context),
             Value::Array(items) => items.iter().any(mentions_context),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         }
+}
+
+/// Whether it is `context.tool`, which does not differ from call to call.
+fn is_tool(tree: &Value) -> bool {
+    let get = tree.get(".");
+    get.is_some_and(|get| {
+        get.get("left").is_some_and(is_context)
+            && get.get("attr").is_some_and(|name| name == "tool")
+    })
 }

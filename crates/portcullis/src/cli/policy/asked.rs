@@ -1,5 +1,6 @@
 //! What is asked of the rules: who wants to do what, where, when and how.
 
+use portcullis_core::catalog::Rated;
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::protocol::{Method, Revision};
 use portcullis_core::time::Timestamp;
@@ -75,6 +76,8 @@ pub(super) struct Asked {
     pub(super) time: Timestamp,
     pub(super) network: Option<String>,
     pub(super) anomaly: Anomaly,
+    /// How risky the tool is; none if that is not known.
+    pub(super) rated: Option<Rated>,
 }
 
 impl Who {

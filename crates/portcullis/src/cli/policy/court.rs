@@ -18,6 +18,7 @@ use portcullis_core::authenticate::{
 };
 use portcullis_core::authorize::policy::{self, Grant, Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Strengths, decide_reverse};
+use portcullis_core::catalog::Approved;
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -103,6 +104,13 @@ impl Court {
     /// The same, with what a record would tell of the facts that the rules look at.
     pub(super) fn hear(&self, asked: &Asked) -> anyhow::Result<(Verdict, Facts)> {
         let state = State::default();
+        if let (What::Message(_, params), Some(rated)) = (&asked.what, &asked.rated) {
+            let tool = params.get("name").and_then(Value::as_str);
+            if let Some(tool) = tool {
+                let assumed = Approved::assumed(&asked.server, tool, rated.clone());
+                state.pinned.put(assumed);
+            }
+        }
         let session = match self.identify(&state, asked)? {
             Ok(session) => session,
             Err(refusal) => return Ok((Verdict::of(&refusal), Facts::new())),

@@ -10,6 +10,7 @@ use crate::cli::{Ending, out};
 use crate::clock;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_core::catalog::Rated;
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value, json};
@@ -80,6 +81,12 @@ pub(super) struct Explain {
     /// How unusual what the caller does is, from 0 to 100.
     #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(0..=100))]
     anomaly: Option<u8>,
+    /// How risky the tool is (`context.tool.risk`), from 0 to 100; unless you say, nobody knows, and it counts as 100.
+    #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u32).range(0..=100))]
+    risk: Option<u32>,
+    /// A rule that found something in the tool's definition (`context.tool.findings`); beside --risk, once for each.
+    #[arg(long, value_name = "RULE", requires = "risk")]
+    finding: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -147,6 +154,9 @@ impl Explain {
             time,
             network: self.network.clone(),
             anomaly: self.anomaly.map_or(Anomaly::CALM, Anomaly::assumed),
+            rated: self
+                .risk
+                .map(|risk| Rated::of(risk, self.finding.iter().map(String::as_str))),
         };
         let (words, json, ending) = explain(&court, &asked)?;
         Ok(Some((words, json, ending)))

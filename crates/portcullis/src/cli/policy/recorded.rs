@@ -11,6 +11,7 @@ use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::Claims;
 use portcullis_core::authorize::action_of;
 use portcullis_core::authorize::policy::Action;
+use portcullis_core::catalog::Rated;
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::protocol::{Method, Revision};
 use portcullis_core::time::Timestamp;
@@ -139,7 +140,16 @@ impl Recorded {
                 .get("anomaly")
                 .and_then(|score| score.parse().ok())
                 .map_or(Anomaly::CALM, Anomaly::assumed),
+            rated: self.rated(),
         })
+    }
+
+    /// How risky the tool was, if rules looked at that.
+    fn rated(&self) -> Option<Rated> {
+        let detail = &self.0.record.detail;
+        let risk = detail.get("tool_risk")?.parse().ok()?;
+        let findings = detail.get("tool_findings").unwrap_or_default();
+        Some(Rated::of(risk, findings.split_whitespace()))
     }
 
     /// Adds what the record tells of facts that rules looked at; what was added by hand goes before it.

@@ -132,6 +132,7 @@ fn questions<'a>(grant: &'a Grant, roles: &'a [String], groups: &'a [String]) ->
         era: "",
         network: None,
         anomaly: Anomaly::CALM,
+        rated: None,
     };
     targets.into_iter().map(question).collect()
 }

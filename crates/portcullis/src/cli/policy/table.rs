@@ -9,6 +9,7 @@ use crate::cli::{Ending, audit, out};
 use crate::clock;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use portcullis_core::catalog::Rated;
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::time::Timestamp;
 use serde::Deserialize;
@@ -67,6 +68,9 @@ struct Case {
     time: Option<String>,
     network: Option<String>,
     anomaly: Option<u8>,
+    risk: Option<u32>,
+    #[serde(default)]
+    findings: Vec<String>,
     expect: Expected,
     /// The rule that decides.
     rule: Option<String>,
@@ -202,6 +206,9 @@ impl Case {
                 .unwrap_or(usual),
             network: self.network,
             anomaly: self.anomaly.map_or(Anomaly::CALM, Anomaly::assumed),
+            rated: self
+                .risk
+                .map(|risk| Rated::of(risk, self.findings.iter().map(String::as_str))),
         };
         let verdict = court.judge(&asked)?;
         let wanted = (self.rule.as_deref(), self.reason.as_deref());

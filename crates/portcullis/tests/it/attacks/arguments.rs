@@ -210,6 +210,7 @@ fn decided_again(policy: &Policy, record: &Value, scopes: &[String]) -> (&'stati
         era: &era,
         anomaly: portcullis_core::misuse::Anomaly::CALM,
         network: Some(&network),
+        rated: None,
     };
     match policy.decide(&question) {
         Ok(allowed) => ("allow", allowed.rule),

@@ -40,6 +40,7 @@ mod feed;
 mod directory;
 mod facts;
 mod risk;
+mod rated;
 mod misuse;
 mod anomaly;
 mod alerts;

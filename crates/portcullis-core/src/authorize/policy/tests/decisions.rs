@@ -7,6 +7,7 @@ use crate::authorize::policy::action::FAMILIES;
 use crate::authorize::policy::arguments::{MAX_BYTES, MAX_DEPTH, MAX_SCALARS, flatten};
 use crate::authorize::policy::facts::moment;
 use crate::authorize::policy::names::uid;
+use crate::catalog::Rated;
 
 /// Asks of one tool call whether it is permitted, and that it is visible if so.
 fn check(policy: &Policy, question: &Question<'_>, expected: &str) {
@@ -575,4 +576,39 @@ fn siem_04_the_hash_is_of_the_meaning() {
 fn siem_04_a_policy_is_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&cedar(""));
+}
+
+#[test]
+fn dyn_04_a_list_knows_the_risk_as_a_call_does() {
+    let rated = Rated::of(40, ["secret-path"]);
+    let asker = alice();
+    for (condition, unknown, known) in [
+        ("context.tool.risk > 39", false, false),
+        ("context.tool.risk > 40", false, true),
+        (
+            "context.tool.findings.contains(\"secret-path\")",
+            true,
+            false,
+        ),
+        ("context.tool.findings.contains(\"unknown\")", false, true),
+    ] {
+        let forbids = format!("forbid (principal, action, resource) when {{ {condition} }};");
+        let permits = format!("permit (principal, action, resource) unless {{ {condition} }};");
+        let all = "permit (principal, action, resource);";
+        for text in [format!("{all}\n{forbids}"), permits] {
+            let policy = cedar(&text);
+            for (rated, expected) in [(None, unknown), (Some(&rated), known)] {
+                let question = Question {
+                    rated,
+                    ..asker.calls("search", "{}")
+                };
+                assert_eq!(policy.decide(&question).is_ok(), expected, "{text}");
+                assert_eq!(policy.is_visible(&question), expected, "{text}");
+            }
+            // What is no tool has no risk.
+            let target = Target::Server { server: "notes" };
+            let question = asker.asks(Action::UseServer, target);
+            assert!(policy.decide(&question).is_ok(), "{text}");
+        }
+    }
 }

@@ -79,6 +79,7 @@ impl Caller {
             era: "2025-11-25",
             network: Some("192.0.2.7"),
             anomaly: Anomaly::CALM,
+            rated: None,
         }
     }
 
