@@ -3,6 +3,7 @@
 use super::{Block, Limits, MAX_HELD, Misuse, Rule};
 use crate::authenticate::Identity;
 use crate::time::Timestamp;
+use std::fmt;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -43,6 +44,14 @@ impl FromStr for Position {
             latitude: millionths(latitude, 90)?,
             longitude: millionths(longitude, 180)?,
         })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let degrees = |millionths: i32| f64::from(millionths) / 1_000_000.0;
+        let (north, east) = (degrees(self.latitude), degrees(self.longitude));
+        write!(out, "{north}, {east}")
     }
 }
 

@@ -75,12 +75,12 @@ pub(crate) struct Checked {
     /// The vaults that it may be read of.
     pub(crate) vaults: Vec<Arc<Vault>>,
     /// INVARIANT: made by `check::file` only, when there was no problem.
-    pub(super) _proof: Proof,
+    pub(crate) _proof: Proof,
 }
 
 /// Keeps [`Checked`] from being made elsewhere.
 #[derive(Debug)]
-pub(super) struct Proof;
+pub(crate) struct Proof(pub(super) ());
 
 /// A token, and which keys of our own are in it, by their labels.
 #[derive(Debug)]

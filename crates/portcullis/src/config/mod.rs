@@ -52,16 +52,17 @@ mod otlp;
 mod tests;
 
 pub(crate) use alerts::{Alerts, AlertsTo, SyslogBy};
-pub(crate) use authority::{Authority, Registration};
+pub(crate) use authority::{Authority, Documents, Registration};
 pub(crate) use borrowed::{Azure, Borrowed, Borrowing, Identity, SignIn, Vault, Wanted, digest};
 pub(crate) use check::Fetch;
 pub(crate) use checked::{
-    Admin, Appointed, Approval, Arguments, Boundary, Checked, Durability, External, Grant, Http,
-    Issuer, Pkcs11, Poll, Quota, Server, ServerName, Sessions, Stdio, Tenant, TextFile, Tool,
-    Transport, Upstream, Who,
+    Admin, Appointed, Approval, Arguments, Audit, Boundary, Checked, Durability, External, Gateway,
+    Grant, Http, Introspection, Issuer, Limits, Pkcs11, Poll, Quota, Review, Risky, Scim, Server,
+    ServerName, Sessions, Signals, Stdio, Tenant, TextFile, Tool, Transport, Upstream, Who,
 };
 pub(crate) use credentials::{
-    AssertionKey, CredentialKind, Credentials, Fetched, Identification, TokenEndpoint,
+    AssertionKey, CredentialKind, Credentials, Fetched, Identification, IdentityProvider,
+    TokenEndpoint,
 };
 pub(crate) use egress::Egress;
 pub(crate) use otlp::{Collector, Otlp, Sampler, otlp};
@@ -71,9 +72,12 @@ pub(crate) use problem::{Problem, Problems};
 pub(crate) use provider::Provider;
 pub(crate) use reference::{reference, schema};
 pub(crate) use relying::Relying;
-pub(crate) use sign_in::RegisteredClient;
-pub(crate) use signing::Algorithm;
-pub(crate) use trust::{Acme, Certificate, Day, Pin, Pins, Staple, Tls, Trust};
+pub(crate) use rotate::RotateEvery;
+pub(crate) use sign_in::{RegisteredClient, SignIn as UserConsent};
+pub(crate) use signing::{Algorithm, TokenType};
+pub(crate) use trust::{
+    Acme, Certificate, ClientCertificate, Day, ExternalAccount, Pin, Pins, Staple, Tls, Trust,
+};
 pub(crate) use url::HttpUrl;
 
 use check::World;
@@ -81,8 +85,14 @@ use problem::{Place, Source};
 use serde::Deserialize;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
+
+/// A length of time as the file has it.
+pub(crate) fn written(span: Duration) -> String {
+    quantity::Span(span).to_string()
+}
 
 /// What stands for a secret that was not read: good wherever one may stand, as a header, a token or a URL. It leads nowhere
 /// (RFC 6761 section 6.4).

@@ -32,6 +32,23 @@ pub(crate) enum TokenType {
     Jwt,
 }
 
+impl Algorithm {
+    /// As tokens and the file have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
 impl TokenType {
     /// As the file and most tokens write it.
     pub(crate) const fn name(self) -> &'static str {

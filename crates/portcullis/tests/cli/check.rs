@@ -267,6 +267,300 @@ until = "2026-01-01"
     }
 }
 
+/// Something of every table, none of it as it would be by default.
+const WHOLE: &str = r#"
+[gateway]
+listen = "127.0.0.1:9001"
+admin = "127.0.0.1:9002"
+drain = "7s"
+aggregate = false
+allowed_origins = ["https://app.example"]
+
+[limits]
+body = 8192
+header_timeout = "3s"
+body_timeout = "4s"
+connections = 77
+
+[sessions]
+idle = "11s"
+absolute = "70s"
+max = 12
+max_per_principal = 3
+
+[quota]
+requests_per_minute = 11
+burst = 12
+concurrency = 13
+bytes_per_minute = 70000
+tool_requests_per_minute = 14
+upstream_concurrency = 15
+
+[audit]
+durability = "always"
+sign_within = "9s"
+keep = "90d"
+keep_bytes = 5000000
+arguments = "digest"
+
+[egress]
+allow = ["10.1.0.0/16"]
+resolver = "192.0.2.53:53"
+
+[misuse]
+window = "8s"
+refusals = 6
+audiences = 4
+prefix_v4 = 16
+prefix_v6 = 40
+max_kmh = 900
+revoke = ["volume"]
+places = [{ networks = ["192.0.2.0/24"], at = "52.52, -13.405" }]
+
+[telemetry.pins]
+keys = ["sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "sha256/AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]
+expires = "2099-01-31"
+
+[secrets]
+ttl = "3m"
+
+[alerts.soc]
+webhook = "https://soc.example/hook"
+secret = { file = "hook" }
+ca = "CA"
+ocsp = "required"
+severity = "high"
+events = ["authz.deny"]
+per_minute = 5
+repeat_after = "6s"
+give_up_after = "2h"
+
+[review]
+issuer = "corp"
+reviewers = ["role:reviewer"]
+scopes = ["review"]
+every = "30d"
+within = "7d"
+
+[issuers.local]
+embedded = true
+max_lifetime = "5m"
+
+[issuers.corp]
+issuer = "https://login.example"
+jwks_uri = "https://login.example/keys"
+algorithms = ["ES384"]
+token_types = ["JWT"]
+max_lifetime = "2h"
+skew = "5s"
+subject_claim = "oid"
+client_claim = "azp"
+one_of_claims = ["scp"]
+forbidden_claims = ["nonce"]
+scope_claim = "scp"
+scope_implies = { "all" = ["some"] }
+required_claims = { tid = ["t"] }
+ca = "CA"
+ocsp = "checked"
+claims.device = { type = "bool", claim = ["device", "good"] }
+signals = { audience = "events", bearer = { file = "secret" } }
+scim = { bearer = { file = "directory" }, attribute = "userName" }
+introspection = { endpoint = "https://login.example/ask", client_id = "gate", client_secret = { file = "secret" }, ttl = "10s", always = true, signed = true }
+
+[authority]
+access_tokens = "1m"
+refresh_tokens = "2d"
+sign_ins = "3d"
+grouped_sign_ins = "1d"
+consents = "4d"
+redirect_hosts = ["app.example"]
+redirect_schemes = ["com.example.app"]
+loopback = false
+document_hosts = ["app.example"]
+ca = "CA"
+scopes = { "notes:write" = "Change your notes" }
+registration = { lifetime = "3h", per_network = 2 }
+
+[authority.clients.app]
+name = "App"
+redirect_uris = ["https://app.example/back"]
+
+[servers.notes]
+url = "https://notes.example/mcp"
+transport = "sse"
+headers = { X-Key = { file = "secret" } }
+ca = "CA"
+ocsp = "required"
+catalog = "learn"
+issuers = ["corp"]
+max_token_lifetime = "3m"
+audience = "https://notes.example/aud"
+scopes = ["notes:read"]
+dpop = "required"
+dpop_nonce = true
+step_up = { acr = ["high"], amr = ["hwk"], max_age = "4m" }
+risky_tools = { over = 40, by = ["role:lead"], expires = "2m", risk = "high" }
+limits = { upstream_timeout = "5s", question_timeout = "6s", response = 9000 }
+
+[servers.notes.tools.drop]
+scopes = ["notes:write"]
+upstream_scopes = ["w"]
+elevation = "9m"
+requests_per_minute = 2
+approval = { by = ["role:lead"], expires = "3m", risk = "high" }
+
+[servers.notes.credentials]
+kind = "exchange"
+audience = "notes"
+scopes = ["r"]
+token_endpoint = "https://login.example/token"
+issuer = "https://login.example"
+ca = "CA"
+client_id = "gate"
+client_secret = { file = "secret" }
+client_auth = "client_secret_post"
+resource = "https://notes.example/mcp"
+actor = true
+dpop = true
+max_age = "20s"
+
+[servers.mail]
+url = "https://mail.example/mcp"
+sign_in = { issuer = "https://as.example", client_id = "gate", client_secret = { file = "secret" }, scopes = ["m"] }
+
+[servers.own]
+url = "https://own.example/mcp"
+credentials = { kind = "assertion", audience = "own", lifetime = "7s", subject = "qualified", own_key = true }
+
+[servers.files]
+command = "true"
+args = ["--quiet"]
+env = { LEVEL = "info" }
+limits = { max_processes = 3 }
+
+[zones.office]
+networks = ["192.0.2.0/24"]
+
+[admin]
+listen = "127.0.0.1:9003"
+url = "http://127.0.0.1:9003"
+audience = "https://admin.example"
+issuers = ["corp"]
+scopes = ["admin"]
+max_token_lifetime = "6m"
+dpop = "required"
+dpop_nonce = true
+requests_per_minute = 21
+roles = [{ role = "admin", who = ["role:ops"] }]
+"#;
+
+/// Everything written stands there by its key, with its value or, of a secret, that it has one.
+fn expect_shown(at: &str, written: &toml::Table, shown: &Value) {
+    for (key, value) in written {
+        let is_bare = key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let key = if is_bare {
+            key.clone()
+        } else {
+            format!("{key:?}")
+        };
+        let key = format!("{at}{key}").replace("X-Key", "x-key");
+        let found = &shown[&key];
+        if let Some(table) = value.as_table() {
+            if table.contains_key("file") {
+                assert_eq!(found, "***", "{key}");
+            } else {
+                expect_shown(&format!("{key}."), table, shown);
+            }
+        } else if key.contains(".env.") {
+            assert_eq!(found, "***", "{key}");
+        } else if key.split('.').next_back() == Some("ca") {
+            assert!(found.as_str().unwrap().ends_with("/ca.pem"), "{key}");
+        } else if let Some(list) = value.as_array() {
+            // What is added by itself, such as the names by which the gateway is known, is among them as well.
+            let found = found.as_array().unwrap();
+            for item in list {
+                let item = serde_json::to_value(item).unwrap();
+                assert!(found.contains(&item), "{key}: {item} {found:?}");
+            }
+        } else {
+            assert_eq!(found, &serde_json::to_value(value).unwrap(), "{key}");
+        }
+    }
+}
+
+#[test]
+fn auth_02_everything_in_effect_is_shown_by_its_key() {
+    let home = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = ca.self_signed(&key).unwrap();
+    std::fs::write(home.path().join("ca.pem"), ca.pem()).unwrap();
+    let hook = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    std::fs::write(home.path().join("hook"), hook).unwrap();
+    let directory = "0123456789abcdef0123456789abcdef";
+    std::fs::write(home.path().join("directory"), directory).unwrap();
+    let whole = WHOLE.replace("\"CA\"", "\"ca.pem\"");
+    write(home.path(), &whole);
+    let ran = run(home.path(), &["check", "--print", "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for hidden in ["hunter2", hook, directory] {
+        assert!(!ran.out.contains(hidden), "{}", ran.out);
+    }
+    let shown = &ran.json()["meaning"]["keys"];
+    expect_shown("", &toml::from_str(&whole).unwrap(), shown);
+    // What is not written is there as well.
+    for (key, value) in [
+        ("servers.own.dpop", Value::from("accepted")),
+        ("servers.own.catalog", "pin".into()),
+        ("servers.own.recheck", "call".into()),
+        ("servers.own.limits.upstream_timeout", "2m".into()),
+        ("servers.own.transport", "streamable-http".into()),
+        ("servers.mail.sign_in.register", false.into()),
+        ("audit.rotate", (64 << 20).into()),
+        ("authority.documents", true.into()),
+        ("issuers.corp.roles_claim", vec!["roles"].into()),
+        ("admin.mtls", "off".into()),
+    ] {
+        assert_eq!(shown[key], value, "{key}");
+    }
+
+    let text = run(home.path(), &["check", "--print"]);
+    for line in [
+        "  servers.notes.credentials.dpop = true\n",
+        "  servers.notes.ocsp = \"required\"\n",
+        "  issuers.corp.algorithms = [\"ES384\"]\n",
+        "  servers.notes.credentials.client_secret = \"***\"\n",
+    ] {
+        assert!(text.out.contains(line), "{line}: {}", text.out);
+    }
+}
+
+#[test]
+fn auth_02_a_preset_is_shown_by_every_key_that_it_sets() {
+    let home = tempfile::tempdir().unwrap();
+    let preset = "[issuers.corp]\nprovider = \"entra\"\ntenant = \"72f988bf-86f1-41af-91ab-2d7cd011db47\"\n\
+                  [servers.notes]\ncommand = \"true\"\naudience = \"6e74172b-be56-4843-9ff4-e66a39bb12e3\"\n";
+    write(home.path(), preset);
+    let ran = run(home.path(), &["check", "--print", "--json"]);
+    let shown = &ran.json()["meaning"]["keys"];
+    for (key, value) in [
+        ("token_types", serde_json::json!(["JWT"])),
+        ("subject_claim", "oid".into()),
+        ("client_claim", "azp".into()),
+        ("scope_claim", "scp".into()),
+        ("one_of_claims", serde_json::json!(["scp", "roles"])),
+        ("required_claims.ver", serde_json::json!(["2.0"])),
+        ("algorithms", serde_json::json!(["RS256"])),
+        ("skew", "30s".into()),
+        ("max_lifetime", "1d".into()),
+    ] {
+        assert_eq!(shown[format!("issuers.corp.{key}")], value, "{key}");
+    }
+}
+
 #[test]
 fn tok_15_keys_and_their_ages_are_shown() {
     let home = tempfile::tempdir().unwrap();

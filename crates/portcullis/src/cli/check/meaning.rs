@@ -1,5 +1,6 @@
 //! What a configuration means, in plain words and without secrets.
 
+use super::effective::Effective;
 use super::trust::Trust;
 use crate::config::{
     Admin, Arguments, Boundary, Checked, Credentials, Durability, Kind, Names, Pattern, Server,
@@ -43,6 +44,8 @@ pub(super) struct Meaning {
     /// Who shares the gateway.
     pub(super) tenants: BTreeMap<String, Shares>,
     pub(super) servers: BTreeMap<String, Behind>,
+    /// The same by the keys of the file, each with its value.
+    pub(super) keys: Effective,
 }
 
 #[derive(Debug, Serialize)]
@@ -198,6 +201,7 @@ impl Meaning {
                 .iter()
                 .map(|(name, server)| (name.to_string(), behind(checked, name, server)))
                 .collect(),
+            keys: Effective::of(checked),
         }
     }
 }
@@ -289,7 +293,7 @@ fn behind(checked: &Checked, name: &ServerName, server: &Server) -> Behind {
     }
 }
 
-const fn named(binding: Binding) -> &'static str {
+pub(super) const fn named(binding: Binding) -> &'static str {
     match binding {
         Binding::Off => "off",
         Binding::Accepted => "accepted",

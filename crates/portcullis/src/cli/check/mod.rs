@@ -1,6 +1,7 @@
 //! `portcullis check`: is a configuration good, and what does it mean?
 
 mod meaning;
+mod effective;
 mod trust;
 mod doubts;
 mod words;

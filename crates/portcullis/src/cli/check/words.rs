@@ -62,7 +62,7 @@ impl fmt::Display for Meaning {
         for file in &self.policy_files {
             writeln!(out, "  {} may permit or forbid more", file.display())?;
         }
-        Ok(())
+        write!(out, "{}", self.keys)
     }
 }
 

@@ -131,7 +131,7 @@ pub(super) fn file(
             authority,
             borrowing,
             vaults,
-            _proof: Proof,
+            _proof: Proof(()),
         }),
         (_, _, problems) => Err(problems),
     }
