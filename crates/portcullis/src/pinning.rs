@@ -141,9 +141,30 @@ impl Keeper {
         let approved = standings.approved.into_iter();
         let approved = Approved::of(approved.map(|one| (one.server, one.definition)));
         let approved = approved.knowing(seen).with_full(self.full.clone());
-        self.gateway.state.pinned.put(approved);
+        let pinned = &self.gateway.state.pinned;
+        let before = pinned.approved();
+        pinned.put(approved);
+        self.tell_changed(&before);
         self.forged = forged;
         self.epoch = Some(standings.epoch);
+    }
+}
+
+impl Keeper {
+    /// Clients hear of lists that are others since, where they are held to what is approved.
+    fn tell_changed(&self, before: &Approved) {
+        let approved = self.gateway.state.pinned.approved();
+        let live = self.gateway.live.load();
+        let mut changed: BTreeMap<Arc<str>, Vec<Kind>> = BTreeMap::new();
+        for (server, kind) in approved.changed_since(before) {
+            changed.entry(server).or_default().push(kind);
+        }
+        for (server, kinds) in changed {
+            let known = live.rules.servers.get(&server);
+            if known.is_some_and(|known| known.terms.is_binding()) {
+                self.gateway.listening.lists_changed(&server, &kinds);
+            }
+        }
     }
 }
 

@@ -69,6 +69,21 @@ impl Approved {
         }))
     }
 
+    /// Of which servers' lists something else is approved than was before.
+    pub fn changed_since(&self, before: &Self) -> BTreeSet<(Arc<str>, Kind)> {
+        let all = [self, before].into_iter();
+        let all = all.flat_map(|approved| &approved.servers);
+        let all = all.flat_map(|(server, kinds)| kinds.keys().map(move |kind| (server, *kind)));
+        let differs = |(server, kind): &(&Arc<str>, Kind)| {
+            let [now, then] = [self, before].map(|approved| approved.shelf(server, *kind));
+            !is_same(now, then)
+        };
+        let changed = all.filter(differs);
+        changed
+            .map(|(server, kind)| (Arc::clone(server), kind))
+            .collect()
+    }
+
     pub(super) fn add(&mut self, server: &Arc<str>, definition: Definition) {
         let all = self.servers.entry(Arc::clone(server)).or_default();
         let own = all.entry(definition.kind()).or_default();
@@ -82,4 +97,12 @@ impl Approved {
     pub(super) fn find(&self, server: &str, kind: Kind, name: &str) -> Option<&Definition> {
         self.shelf(server, kind)?.get(name)
     }
+}
+
+fn is_same(one: Option<&Shelf>, other: Option<&Shelf>) -> bool {
+    let length = |shelf: Option<&Shelf>| shelf.map_or(0, HashMap::len);
+    let find = |name: &str| other.and_then(|shelf| shelf.get(name));
+    let mut all = one.into_iter().flatten();
+    length(one) == length(other)
+        && all.all(|(name, own)| find(name).map(Definition::digest) == Some(own.digest()))
 }

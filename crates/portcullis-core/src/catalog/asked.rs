@@ -53,6 +53,22 @@ pub fn lists(method: &Method) -> Option<(Kind, &'static str)> {
     .find_map(|(own, what)| (own == *method).then_some(what))
 }
 
+/// Notifications that tell of another list, and of what.
+pub(crate) const CHANGES: &[(&str, &[Kind])] = &[
+    ("notifications/tools/list_changed", &[Kind::Tool]),
+    ("notifications/prompts/list_changed", &[Kind::Prompt]),
+    (
+        "notifications/resources/list_changed",
+        &[Kind::Resource, Kind::Template],
+    ),
+];
+
+/// The notification that tells of another list of that kind; what a server says of itself has none.
+pub fn change(kind: Kind) -> Option<&'static str> {
+    let is_meant = |(_, kinds): &&(&str, &[Kind])| kinds.contains(&kind);
+    CHANGES.iter().find(is_meant).map(|(name, _)| *name)
+}
+
 /// The gravest of what was found in a definition, if it is so grave that somebody has to read it first.
 ///
 /// What cannot be looked at is not here: a [`Definition`] is one JSON object.

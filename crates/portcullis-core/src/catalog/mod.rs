@@ -23,7 +23,8 @@ mod learn;
 mod rated;
 
 pub use approved::Approved;
-pub use asked::{gravest, lists, needed};
+pub(crate) use asked::CHANGES;
+pub use asked::{change, gravest, lists, needed};
 pub use decide::{Needed, Undecided};
 pub use definition::{
     Definition, Digest, Kind, MAX_DEFINITION_BYTES, NoDigest, NoKind, Unreadable,

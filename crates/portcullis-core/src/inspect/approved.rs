@@ -1,28 +1,21 @@
 //! Lists, and what a server says of itself, as they were approved.
 
 use super::BadAnswer;
-use crate::catalog::{self, Definition, Kind, Page, Pinned, Terms};
+use crate::catalog::{self, CHANGES, Definition, Kind, Page, Pinned, Terms};
 use crate::protocol::{Envelope, Method, field_range, splice};
 use crate::route::Ticket;
 use bytes::Bytes;
 use memchr::memmem;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 const META_SERVER: &str = "io.modelcontextprotocol/serverInfo";
-/// Notifications that tell of another list, and of what.
-const CHANGES: &[(&str, &[Kind])] = &[
-    ("notifications/tools/list_changed", &[Kind::Tool]),
-    ("notifications/prompts/list_changed", &[Kind::Prompt]),
-    (
-        "notifications/resources/list_changed",
-        &[Kind::Resource, Kind::Template],
-    ),
-];
+/// What of a server's capabilities is a list, whose changes we tell of ourselves.
+const LISTS: [&str; 3] = ["prompts", "resources", "tools"];
 
 type Members<'a> = BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>;
 
@@ -162,6 +155,7 @@ fn server_edits(
         .all(|name| Some(name.get()) == own.map(|own| own.get()));
     let written = json!({ "instructions": instructions, "serverInfo": own });
     let written = without_null(written).to_string();
+    let mut edits = announced(message, &members_of)?;
     let page = Page {
         server,
         terms,
@@ -175,7 +169,7 @@ fn server_edits(
         .next();
     let same = Definition::read(Kind::Server, &written).map_err(|_| BadAnswer::List)?;
     if is_one && shown.as_deref() == Some(&**same.canonical()) {
-        return Ok(Vec::new());
+        return Ok(edits);
     }
     let approved = shown.unwrap_or_else(|| {
         let placeholder = json!({ "serverInfo": { "name": &**server, "version": "" } });
@@ -183,7 +177,6 @@ fn server_edits(
     });
     let approved: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(&approved).map_err(|_| BadAnswer::List)?;
-    let mut edits = Edits::new();
     let instead = |name: &str, empty: &str| {
         let kept = approved.get(name).map(|value| value.get().to_owned());
         kept.unwrap_or_else(|| empty.to_owned())
@@ -202,7 +195,26 @@ fn server_edits(
     Ok(edits)
 }
 
-fn without_null(mut value: serde_json::Value) -> serde_json::Value {
+/// Has the server say that its lists change: what is approved of them does, and we tell of it.
+fn announced(message: &[u8], members_of: &Members<'_>) -> Result<Edits, BadAnswer> {
+    let Some(said) = members_of.get("capabilities") else {
+        return Ok(Edits::new());
+    };
+    let said = members(said)?;
+    let mut edits = Edits::new();
+    for list in LISTS.iter().filter_map(|name| said.get(*name)) {
+        let mut own: BTreeMap<String, Value> =
+            serde_json::from_str(list.get()).map_err(|_| BadAnswer::List)?;
+        let before = own.insert("listChanged".to_owned(), true.into());
+        if before != Some(Value::Bool(true)) {
+            edits.push((field_range(message, list), json!(own).to_string()));
+        }
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    Ok(edits)
+}
+
+fn without_null(mut value: Value) -> Value {
     if let Some(members) = value.as_object_mut() {
         members.retain(|_, value| !value.is_null());
     }

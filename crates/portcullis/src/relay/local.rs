@@ -1,6 +1,7 @@
 //! The walk for a client on pipes (`wrap`): the same rooms, the same record, a line for each message.
 
 use super::asks::Client;
+use super::listening::{Listening, heard};
 use super::{Gateway, may_go_on, walk};
 use crate::clock;
 use crate::export::Side;
@@ -124,10 +125,11 @@ impl Local {
         let (going, trail) = ((&dispatch, &mut ticket, &carried), &mut exchange.trail);
         let approved = self.gateway.expect_approved(rules, upstream, going, trail);
         approved.await?;
+        let mut hearing = Listening::subscribed(&self.gateway, &self.server, dispatch.call());
         exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &carried).await;
         exchange.answered = Some(clock::now());
-        let reply = reply?;
+        let reply = heard(&live, &ticket, (reply?, &mut hearing)).await;
         match reply.content {
             Content::Empty if reply.status == 404 => Err(NoSession::Unknown.into()),
             Content::Empty => {
@@ -138,7 +140,7 @@ impl Local {
                 self.pass(message, &ticket, reply.session, exchange).await?;
                 Ok(())
             }
-            Content::Events(events) => self.pass_all(events, &ticket, exchange).await,
+            Content::Events(events) => self.pass_all((events, hearing), &ticket, exchange).await,
         }
     }
 
@@ -168,11 +170,19 @@ impl Local {
 
     async fn pass_all(
         &self,
-        mut events: Events,
+        (mut events, mut hearing): (Events, Option<Listening>),
         ticket: &Ticket,
         exchange: &mut Exchange,
     ) -> Result<(), Refusal> {
-        while let Some(frame) = events.next().await? {
+        loop {
+            let next = tokio::select! {
+                told = Listening::hear(&mut hearing) => {
+                    self.say(told).await;
+                    continue;
+                }
+                next = events.next() => next?,
+            };
+            let Some(frame) = next else { break };
             let Some(message) = frame.data else { continue };
             match self.pass(message, ticket, None, exchange).await {
                 Ok(()) => events.permitted(),
@@ -290,7 +300,17 @@ impl Local {
         let Content::Events(mut events) = reply.content else {
             return Err(NoSession::Unknown.into());
         };
-        while let Some(frame) = events.next().await? {
+        let listening = Listening::claim(&self.gateway, &self.server, open.id)?;
+        let mut hearing = Some(listening);
+        loop {
+            let next = tokio::select! {
+                told = Listening::hear(&mut hearing) => {
+                    self.say(told).await;
+                    continue;
+                }
+                next = events.next() => next?,
+            };
+            let Some(frame) = next else { return Ok(()) };
             let Some(message) = frame.data else { continue };
             match self.pass(message, &ticket, None, &mut exchange).await {
                 Ok(()) => {}
@@ -302,7 +322,6 @@ impl Local {
                 Err(refusal) => return Err(refusal),
             }
         }
-        Ok(())
     }
 
     /// A record of what belongs to this exchange, without its event.

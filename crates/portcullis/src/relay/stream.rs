@@ -125,7 +125,7 @@ impl Stream {
         }
     }
 
-    /// The same, as the one reader of its session.
+    /// The same, with what we tell its reader ourselves.
     pub(super) fn listening(self, listening: Option<Listening>) -> Self {
         Self { listening, ..self }
     }
@@ -202,7 +202,7 @@ impl Stream {
                 () = sleep_until(until) => return end,
                 no = self.gateway.until_refused(&self.ticket, &mut self.changes) => return no.into(),
                 () = drain.cancelled(), if !self.answers => return End::Draining,
-                told = Listening::hear(&mut self.listening) => match self.put(told, outlet, exchange).await {
+                told = Listening::hear(&mut self.listening) => match self.put(frame::event(&told), outlet, exchange).await {
                     Ok(()) => continue,
                     Err(end) => return end,
                 },

@@ -1,7 +1,7 @@
 //! The steps of an exchange over HTTP, in order.
 
 use super::asks::Client;
-use super::listening::Listening;
+use super::listening::{Listening, heard, is_held};
 use super::mark::{self, Mark};
 use super::place::Place;
 use super::stream::Stream;
@@ -172,6 +172,7 @@ impl Gateway {
             self.forgotten(&owner.0.key, owner.1)?;
         }
         approved?;
+        let mut listening = Listening::subscribed(self, ticket.server(), dispatch.call());
         exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &step.seen.carried).await;
         exchange.answered = Some(clock::now());
@@ -180,7 +181,11 @@ impl Gateway {
         if reply.status == 404 && !ticket.revision().is_stateless() {
             self.forgotten(&owner.0.key, owner.1)?;
         }
-        self.reply(step, ticket, reply, exchange).await
+        let reply = heard(step.live, &ticket, (reply, &mut listening)).await;
+        match self.reply(step, ticket, reply, exchange).await? {
+            Walked::Stream(stream) => Ok(Walked::Stream(Box::new(stream.listening(listening)))),
+            whole @ Walked::Whole(_) => Ok(whole),
+        }
     }
 
     /// Opens the stream on which the server speaks unasked.
@@ -206,8 +211,11 @@ impl Gateway {
             }
         };
         // Resuming is reading on where a broken stream ended; a second reader of a whole one is not.
-        let (reading, last, listening) = match last {
-            None => (Reading::Whole, None, Some(Listening::claim(self, open.id)?)),
+        let (reading, last, mut listening) = match last {
+            None => {
+                let listening = Listening::claim(self, session.server(), open.id)?;
+                (Reading::Whole, None, Some(listening))
+            }
             Some(mark) => (Reading::Rest(mark.awaited), Some(mark.id), None),
         };
         let ticket = pipeline::admit_listener(
@@ -223,6 +231,12 @@ impl Gateway {
         if reply.status == 404 {
             self.forgotten(&session.principal().key, Some(open.id))?;
         }
+        let reply = match &mut listening {
+            Some(own) if reply.status == 405 && is_held(step.live, session.server()) => {
+                own.instead().await
+            }
+            Some(_) | None => reply,
+        };
         let Content::Events(incoming) = reply.content else {
             return Err(if reply.status == 405 {
                 Unacceptable::Method.into()

@@ -48,6 +48,7 @@ mod opaque;
 mod policy;
 mod fitting;
 mod pinned;
+mod heard;
 mod shadowed;
 mod first_sight;
 mod tenants;

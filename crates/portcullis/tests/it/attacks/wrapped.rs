@@ -436,9 +436,10 @@ fn dyn_01_wrap_learns_what_it_sees_first_and_withholds_what_is_grave_or_changes(
     let line = ["tools", "approve", "s", "echo", "--yes", "--data", &data];
     let approved = portcullis(&line);
     assert!(approved.status.success(), "{approved:?}");
-    wait_for("what was approved", || {
-        (shown(&mut wrap)[0]["description"] == "Echoes a text twice").then_some(())
-    });
+    // The client hears of it, and is shown it at its next look.
+    let told = wrap.read();
+    assert_eq!(told["method"], "notifications/tools/list_changed", "{told}");
+    assert_eq!(shown(&mut wrap)[0]["description"], "Echoes a text twice");
     wrap.is_well();
 }
 
