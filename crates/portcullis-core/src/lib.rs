@@ -31,6 +31,8 @@ pub mod refusal;
 pub mod secret;
 pub mod time;
 
+mod unveil;
+
 mod rules;
 mod trail;
 mod hexadecimal;

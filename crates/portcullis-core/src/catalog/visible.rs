@@ -1,5 +1,6 @@
 //! Text of others as it may be shown to people: what nobody sees is named, and nothing controls a terminal.
 
+use crate::unveil::is_invisible;
 use std::fmt::Write as _;
 
 /// A text as it may be printed: characters that show nothing, control the terminal or turn the direction of writing
@@ -54,17 +55,6 @@ fn is_hidden(char: char) -> bool {
         || is_invisible(char)
         || matches!(char,
             '\u{2800}' | '\u{e000}'..='\u{f8ff}' | '\u{13430}'..='\u{1343f}' | '\u{e1000}'..='\u{10ffff}')
-}
-
-/// Whether a character leaves no trace on a screen: zero width, joiners, bidirectional controls, tags,
-/// variation selectors, soft hyphens and fillers.
-pub(super) const fn is_invisible(char: char) -> bool {
-    matches!(char,
-        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

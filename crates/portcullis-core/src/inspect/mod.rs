@@ -3,6 +3,8 @@
 //! What goes up is summed up for the record; what comes down must be one well-formed message that
 //! belongs to this exchange, with nothing in its lists that the caller may not use.
 
+pub mod screen;
+
 mod answer;
 mod approved;
 mod list;

@@ -22,6 +22,7 @@ mod wrap;
 mod import;
 mod import_file;
 mod scan;
+mod inspect;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -101,6 +102,8 @@ enum Command {
     Import(import_file::ImportFile),
     /// Tell what MCP servers would have a model believe: a server, a command, or what is found on this machine.
     Scan(scan::Scan),
+    /// Tell whether texts or tools give orders to the model that reads them.
+    Inspect(inspect::Inspect),
 }
 
 impl Command {
@@ -126,7 +129,8 @@ impl Command {
             | Self::Audit(_)
             | Self::Doctor(_)
             | Self::Explain(_)
-            | Self::Import(_) => None,
+            | Self::Import(_)
+            | Self::Inspect(_) => None,
         }
     }
 }
@@ -166,6 +170,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Explain(explain) => Ok(explain.run()),
         Command::Import(import) => import.run(),
         Command::Scan(scan) => scan.run(),
+        Command::Inspect(inspect) => inspect.run(),
     };
     match done {
         Ok(ending) => ending.into(),

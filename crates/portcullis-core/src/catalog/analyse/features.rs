@@ -1,9 +1,8 @@
 //! What the model of `model.rs` sees of a text: which ideas stand in it, in which order and how close.
 
-use super::ideas::Said;
-use super::lexicon::{Concept, Hit};
 use super::places::Place;
 use super::speech::WINDOW;
+use crate::unveil::{Concept, Hit, Said};
 
 /// How many features there are.
 pub const FEATURES: usize = PHRASES_AT + PHRASES;

@@ -3,7 +3,7 @@
 
 use super::places::{Place, Text};
 use super::{Finding, Rule, Severity};
-use crate::catalog::visible::is_invisible;
+use crate::unveil::{self, Way, is_invisible};
 
 /// How many spaces in a row push what follows out of sight.
 const MANY_SPACES: usize = 60;
@@ -142,67 +142,25 @@ fn space(text: &Text<'_>, found: &mut Vec<Finding>) {
 }
 
 fn comments(text: &Text<'_>, found: &mut Vec<Finding>) {
-    let Some(first) = text.said.find(['<', '[']) else {
-        return;
-    };
-    let rest = text.said.get(first..).unwrap_or_default();
-    if let Some((from, inner)) = comment(rest) {
+    let hidden = unveil::hidden(text.said);
+    let first = |way| hidden.iter().find(|hidden| hidden.way == way);
+    if let Some(hidden) = first(Way::Comment) {
         let reason = "a comment, which pages do not show and models read";
+        let inner = text.said.get(hidden.range.clone()).unwrap_or_default();
         let severity = match inner.split_whitespace().count() {
-            0..=3 => Severity::Low,
+            0..=4 => Severity::Low,
             _ => COMMENT.severity,
         };
-        found.push(
-            Rule {
-                severity,
-                ..COMMENT
-            }
-            .at(text, first + from, reason),
-        );
+        let rule = Rule {
+            severity,
+            ..COMMENT
+        };
+        found.push(rule.at(text, hidden.range.start, reason));
     }
-    let lower = rest.to_ascii_lowercase();
-    let squeezed: String = lower.chars().filter(|char| !char.is_whitespace()).collect();
-    let styles = [
-        "display:none",
-        "visibility:hidden",
-        "font-size:0",
-        "opacity:0",
-        "color:white",
-        "color:#fff",
-        "color:transparent",
-        "left:-9999",
-        "<spanhidden",
-        "<divhidden",
-        "<phidden",
-        "aria-hidden=\"true\"",
-    ];
-    let is_tag = squeezed.contains("style=") || squeezed.contains("hidden");
-    if is_tag && styles.iter().any(|style| squeezed.contains(style)) {
-        let at = first
-            + lower
-                .find("style")
-                .or_else(|| lower.find("hidden"))
-                .unwrap_or(0);
+    if let Some(hidden) = first(Way::Style) {
         let reason = "a style by which a page hides text that models read";
-        found.push(STYLE.at(text, at, reason));
+        found.push(STYLE.at(text, hidden.range.start, reason));
     }
-}
-
-/// The first comment of HTML or Markdown: where it starts, and what it says.
-fn comment(text: &str) -> Option<(usize, &str)> {
-    let html = text.find("<!--").map(|at| (at, "-->"));
-    let markdown = [
-        "[//]: #",
-        "[comment]: <>",
-        "[comment]: #",
-        "[]: #",
-        "[_]: #",
-    ];
-    let markdown = markdown.iter().filter_map(|start| text.find(start)).min();
-    let (at, end) = html.or(markdown.map(|at| (at, "\n")))?;
-    let inner = text.get(at..).unwrap_or_default();
-    let inner = inner.split(end).next().unwrap_or_default();
-    Some((at, inner))
 }
 
 #[cfg(test)]

@@ -1,28 +1,23 @@
 //! What does a definition try to do to the model that reads it? Each finding has a place, an excerpt and a reason.
 //!
-//! `places` lists every text that a model may read, `fold` and `decode` give the text behind what hides it, and
-//! the other files look: `hidden` for what nobody sees, `names`, `schema` and `annotations` for the shape,
+//! `places` lists every text that a model may read, `unveil` gives the text behind what hides it, and the files here
+//! look: `hidden` for what nobody sees, `names`, `schema` and `annotations` for the shape,
 //! `speech` for what is said. Work is bounded by [`MAX_TEXTS`] and [`MAX_TEXT_BYTES`]; what is over them is a finding.
 
 mod places;
-mod fold;
-mod decode;
 mod show;
 mod hidden;
 mod names;
 mod schema;
 mod parameters;
 mod annotations;
-mod lexicon;
-mod sentences;
-mod ideas;
 mod features;
 pub mod model;
 mod risk;
 mod speech;
 
 use crate::catalog::Kind;
-use crate::catalog::visible::is_invisible;
+use crate::unveil::is_invisible;
 use places::{Collected, Text};
 use serde::Serialize;
 use serde_json::Value;

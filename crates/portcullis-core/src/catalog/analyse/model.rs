@@ -4,10 +4,10 @@
 //! a generator of our own varies and from public ones. It holds no text.
 
 use super::features;
-use super::ideas::{Own, Said};
 use super::places::{self, Place};
 use super::speech;
 use crate::catalog::Kind;
+use crate::unveil::Said;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -84,7 +84,7 @@ pub(super) fn over(said: &Said, place: Place) -> Option<(usize, i64)> {
 /// trained on.
 pub fn windows(kind: Kind, definition: &Value) -> Vec<Vec<u32>> {
     let collected = places::collect(kind, definition);
-    let own = Own::of(&collected);
+    let own = collected.own();
     let mut all = Vec::new();
     for text in &collected.texts {
         let said = Said::of(text.said, &own);

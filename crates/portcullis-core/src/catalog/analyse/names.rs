@@ -1,9 +1,9 @@
 //! Whether names are what the specification allows, and letters what they look like.
 
-use super::fold::twin;
 use super::places::{Collected, Place, Text};
 use super::{Finding, Rule, Severity};
 use crate::catalog::Kind;
+use crate::unveil::twin;
 use unicode_normalization::UnicodeNormalization as _;
 
 /// The longest name of a tool (2025-11-25 server/tools, "Tool Names").

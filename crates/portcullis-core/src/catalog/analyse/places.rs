@@ -2,6 +2,7 @@
 
 use super::{MAX_TEXT_BYTES, MAX_TEXTS};
 use crate::catalog::Kind;
+use crate::unveil::Own;
 use serde_json::{Map, Value};
 
 /// How deep a definition is looked into.
@@ -89,6 +90,16 @@ pub(super) struct Collected<'a> {
     bytes: usize,
     way: String,
     depth: usize,
+}
+
+impl Collected<'_> {
+    /// What the definition calls its own: its name and those of its parameters.
+    pub(super) fn own(&self) -> Own {
+        let is_name = |place| matches!(place, Place::Name | Place::ParameterName | Place::Value);
+        let names = self.texts.iter();
+        let names = names.filter(|text| is_name(text.place) && text.said.len() <= 64);
+        Own::of(names.map(|text| text.said))
+    }
 }
 
 /// What the value under a key is.

@@ -1,21 +1,24 @@
 //! What a text says to the model that reads it, by the ideas that stand together in its sentences.
 
-use super::decode::{self, View};
-use super::ideas::{Ideas, Own, Said};
-use super::lexicon::Concept::{
-    self, All, Backwards, Best, Call, Change, Conversation, Credential, Destroy, Else, Email,
-    Encode, Env, Exactly, ForModel, Hostile, Identifier, Install, Model, Money, Must, NoAsk, Not,
-    NotTell, OtherTools, Override, Parameter, Prefer, Prior, Put, Read, Recipient, Refuse,
-    Remember, Request, Rot13, Rules, SecretFile, Secretly, Send, Shell, SystemPrompt, Tag, Then,
-    Urgent, Url, User, When, Worse, You,
-};
 use super::model;
 use super::places::{Collected, Place, Text};
 use super::{Finding, Rule, Severity, show};
+use crate::unveil::Concept::{
+    self, All, Best, Call, Change, Conversation, Credential, Destroy, Else, Email, Encode, Env,
+    Exactly, ForModel, Hostile, Identifier, Install, Model, Money, Must, NoAsk, Not, NotTell,
+    OtherTools, Override, Parameter, Prefer, Prior, Put, Read, Recipient, Refuse, Remember,
+    Request, Rules, SecretFile, Secretly, Send, Shell, SystemPrompt, Tag, Then, Urgent, Url, User,
+    When, Worse, You,
+};
+use crate::unveil::{self, Ideas, OF_DEFINITIONS, Said, View};
 use std::borrow::Cow;
 
 /// The most sentences that are read together.
 pub(super) const WINDOW: usize = 2;
+/// The most decoded views of one text.
+const MAX_VIEWS: usize = 12;
+/// The longest text, in bytes, that is looked at for encodings.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// A rule about ideas: all of `all`, and one of each of `any`.
 struct Pattern {
@@ -173,7 +176,7 @@ const MISPLACED: Rule = Rule::new("misplaced-instruction", "SAFE-T1001", Severit
 
 /// Reads every text, and what stands in it under an encoding.
 pub(super) fn look(collected: &Collected<'_>, found: &mut Vec<Finding>) {
-    let own = Own::of(collected);
+    let own = collected.own();
     for text in &collected.texts {
         let said = Said::of(text.said, &own);
         let reads = Reading {
@@ -197,26 +200,10 @@ pub(super) fn look(collected: &Collected<'_>, found: &mut Vec<Finding>) {
 
 /// What stands in a text under an encoding.
 pub(super) fn views(text: &str, said: &Said) -> Vec<View> {
-    let mut views = if text.len() < 8 {
-        Vec::new()
-    } else {
-        decode::views(text)
-    };
-    let count = |concept| {
-        said.hits
-            .iter()
-            .filter(|hit| hit.concept == concept)
-            .count()
-    };
-    let at = 0;
-    if count(Rot13) >= 2 {
-        let (how, text) = ("rot13", decode::rot13(text));
-        views.push(View { how, text, at });
-    }
-    if count(Backwards) >= 2 {
-        let (how, text) = ("text from its end", decode::backwards(text));
-        views.push(View { how, text, at });
-    }
+    let head = text.get(..text.floor_char_boundary(MAX_BYTES));
+    let mut views = unveil::views(head.unwrap_or(text), OF_DEFINITIONS).list;
+    views.truncate(MAX_VIEWS);
+    views.extend(unveil::turned(text, said));
     views
 }
 
@@ -288,7 +275,7 @@ impl Reading<'_> {
                     severity,
                     ..ENCODED
                 }
-                .at(self.text, view.at, reason),
+                .at(self.text, view.at(), reason),
             );
         }
     }

@@ -54,6 +54,7 @@ mod first_sight;
 mod tenants;
 mod operators;
 mod limits;
+mod inspected;
 mod inventory;
 mod reviews;
 mod reload;

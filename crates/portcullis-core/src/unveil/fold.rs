@@ -1,20 +1,21 @@
 //! A text as a model understands it: compatibility forms, accents, look-alikes and what is invisible taken away.
 
-use crate::catalog::visible::is_invisible;
+use super::invisible::is_invisible;
+use std::ops::Range;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 /// A text in lower case, reduced to what it says, and where its parts came from.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Folded {
-    pub(super) text: String,
+pub(crate) struct Folded {
+    pub(crate) text: String,
     /// Places where the two drift apart: a byte here and the byte of the original.
     marks: Vec<(usize, usize)>,
 }
 
 impl Folded {
     /// Folds a text.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         if text.is_ascii() {
             return Self {
                 text: text.to_ascii_lowercase(),
@@ -42,10 +43,16 @@ impl Folded {
     }
 
     /// The byte of the original near which a byte of the folded text came from.
-    pub(super) fn original(&self, at: usize) -> usize {
+    pub(crate) fn original(&self, at: usize) -> usize {
         let after = self.marks.partition_point(|(own, _)| *own <= at);
         let mark = after.checked_sub(1).and_then(|last| self.marks.get(last));
         mark.map_or(at, |(own, original)| original + (at - own))
+    }
+
+    /// Where a part of the folded text stands in the original.
+    pub(crate) fn range(&self, part: Range<usize>) -> Range<usize> {
+        let last = part.end.saturating_sub(1).max(part.start);
+        self.original(part.start)..self.original(last) + 1
     }
 
     fn word(&mut self, word: &str, start: usize, is_latin: bool) {
@@ -99,7 +106,7 @@ impl Folded {
 }
 
 /// The Latin letter or digit that a character of another script cannot be told from.
-pub(super) fn twin(char: char) -> Option<char> {
+pub(crate) fn twin(char: char) -> Option<char> {
     if char.is_ascii() || !char.is_alphanumeric() {
         return None;
     }

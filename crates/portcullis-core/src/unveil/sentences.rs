@@ -4,7 +4,7 @@
 const MAX_SENTENCE: usize = 600;
 
 /// The sentences of a folded text, as ranges of bytes.
-pub(super) fn split(text: &str) -> Vec<(usize, usize)> {
+pub(crate) fn split(text: &str) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut start = 0;

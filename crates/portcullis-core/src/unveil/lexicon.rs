@@ -1,22 +1,23 @@
 //! Which words stand for which idea, in several languages: an attack can be said in many words, but of few ideas.
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// The words: a line for each idea and language, `Idea: phrase, phrase, stem*`.
 const WORDS: &str = include_str!("lexicon.txt");
 
-/// The most hits in one text.
-const MAX_HITS: usize = 20_000;
-
 macro_rules! concepts {
     ($($name:ident),* $(,)?) => {
         /// An idea that attacks are made of.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub(super) enum Concept { $($name),* }
+        pub(crate) enum Concept { $($name),* }
 
         impl Concept {
-            fn of(name: &str) -> Option<Self> {
+            const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The idea of that name.
+            pub(crate) fn of(name: &str) -> Option<Self> {
                 match name {
                     $(stringify!($name) => Some(Self::$name),)*
                     _ => None,
@@ -24,7 +25,7 @@ macro_rules! concepts {
             }
 
             /// Its number, below 64.
-            pub(super) const fn number(self) -> usize {
+            pub(crate) const fn number(self) -> usize {
                 self as usize
             }
         }
@@ -41,16 +42,18 @@ concepts! {
 
 /// An idea that stands in a text, as a range of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hit {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) concept: Concept,
+pub(crate) struct Hit {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) concept: Concept,
 }
 
-struct Lexicon {
+/// Phrases, each of which stands for a number.
+#[derive(Debug)]
+pub(crate) struct Phrases {
     automaton: Option<AhoCorasick>,
-    /// For each phrase its idea, and whether it may go on after its end.
-    phrases: Vec<(Concept, End)>,
+    /// For each phrase its number, and whether it may go on after its end.
+    phrases: Vec<(usize, End)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,27 +62,29 @@ enum End {
     Stem,
 }
 
-static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::read);
+static LEXICON: LazyLock<Phrases> = LazyLock::new(|| {
+    let lines = WORDS.lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.filter_map(|line| line.split_once(": "));
+    Phrases::read(lines.flat_map(|(name, words)| {
+        let number = Concept::of(name.trim()).map(Concept::number);
+        let words = words.split(',');
+        words.filter_map(move |word| Some((number?, word)))
+    }))
+});
 
-impl Lexicon {
-    fn read() -> Self {
+impl Phrases {
+    /// Reads phrases with their numbers; `stem*` is a word that begins so.
+    pub(crate) fn read<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Self {
         let mut phrases = Vec::new();
         let mut patterns = Vec::new();
-        let lines = WORDS.lines().filter(|line| !line.starts_with('#'));
-        for (name, words) in lines.filter_map(|line| line.split_once(": ")) {
-            let Some(concept) = Concept::of(name.trim()) else {
-                continue;
+        for (number, word) in all {
+            let (word, end) = match word.trim().strip_suffix('*') {
+                Some(stem) => (stem, End::Stem),
+                None => (word.trim(), End::Word),
             };
-            for word in words
-                .split(',')
-                .map(str::trim)
-                .filter(|word| !word.is_empty())
-            {
-                let (word, end) = word
-                    .strip_suffix('*')
-                    .map_or((word, End::Word), |stem| (stem, End::Stem));
+            if !word.is_empty() {
                 patterns.push(super::fold::Folded::of(word).text);
-                phrases.push((concept, end));
+                phrases.push((number, end));
             }
         }
         let mut builder = AhoCorasickBuilder::new();
@@ -91,34 +96,45 @@ impl Lexicon {
             phrases,
         }
     }
+
+    /// What stands in a folded text, with its number and in the order in which it stands; of what overlaps the longest.
+    pub(crate) fn find(&self, text: &str) -> Vec<(Range<usize>, usize)> {
+        let mut hits = Vec::new();
+        let Some(automaton) = &self.automaton else {
+            return hits;
+        };
+        for found in automaton.find_overlapping_iter(text) {
+            let Some((number, end)) = self.phrases.get(found.pattern().as_usize()) else {
+                continue;
+            };
+            if is_word(text, found.start(), found.end(), *end) {
+                hits.push((found.start()..found.end(), *number));
+            }
+        }
+        hits.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
+        let mut covered = 0;
+        hits.retain(|(range, _)| {
+            let is_new = range.end > covered;
+            covered = covered.max(range.end);
+            is_new
+        });
+        hits
+    }
 }
 
 /// The ideas in a folded text, in the order in which they stand; of those that overlap the longest.
-pub(super) fn hits(text: &str) -> Vec<Hit> {
-    let mut hits = Vec::new();
-    let Some(automaton) = &LEXICON.automaton else {
-        return hits;
-    };
-    for found in automaton.find_overlapping_iter(text) {
-        let Some((concept, end)) = LEXICON.phrases.get(found.pattern().as_usize()) else {
-            continue;
-        };
-        if is_word(text, found.start(), found.end(), *end) && hits.len() < MAX_HITS {
-            hits.push(Hit {
-                start: found.start(),
-                end: found.end(),
-                concept: *concept,
-            });
-        }
-    }
-    hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
-    let mut covered = 0;
-    hits.retain(|hit| {
-        let is_new = hit.end > covered;
-        covered = covered.max(hit.end);
-        is_new
+pub(crate) fn hits(text: &str) -> Vec<Hit> {
+    let found = LEXICON.find(text).into_iter();
+    let hits = found.filter_map(|(range, number)| {
+        let concept = *Concept::ALL.get(number)?;
+        let (start, end) = (range.start, range.end);
+        Some(Hit {
+            start,
+            end,
+            concept,
+        })
     });
-    hits
+    hits.collect()
 }
 
 /// Whether a match begins and ends where words do. Scripts that write no spaces have no such places.

@@ -2,7 +2,6 @@
 
 use super::fold::Folded;
 use super::lexicon::{self, Concept, Hit};
-use super::places::{Collected, Place};
 use super::sentences;
 use std::collections::BTreeSet;
 
@@ -13,11 +12,11 @@ const SHOUTED: usize = 3;
 
 /// A set of ideas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Ideas(u64);
+pub(crate) struct Ideas(u64);
 
 impl Ideas {
     /// The ideas of these hits.
-    pub(super) fn of(hits: &[Hit]) -> Self {
+    pub(crate) fn of(hits: &[Hit]) -> Self {
         Self(
             hits.iter()
                 .fold(0, |set, hit| set | 1 << hit.concept.number()),
@@ -25,7 +24,7 @@ impl Ideas {
     }
 
     /// The set of these ideas.
-    pub(super) const fn set(concepts: &[Concept]) -> Self {
+    pub(crate) const fn set(concepts: &[Concept]) -> Self {
         let mut set = 0;
         let mut rest = concepts;
         while let [first, others @ ..] = rest {
@@ -35,46 +34,50 @@ impl Ideas {
         Self(set)
     }
 
-    pub(super) const fn has_all(self, other: Self) -> bool {
+    pub(crate) const fn has_all(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    pub(super) const fn has_any(self, other: Self) -> bool {
+    pub(crate) const fn has_any(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
 
 /// What a definition calls its own: its name and those of its parameters, in lower case.
 #[derive(Debug, Default)]
-pub(super) struct Own(BTreeSet<String>);
+pub(crate) struct Own(BTreeSet<String>);
 
 impl Own {
-    pub(super) fn of(collected: &Collected<'_>) -> Self {
-        let is_name = |place| matches!(place, Place::Name | Place::ParameterName | Place::Value);
-        let names = collected
-            .texts
-            .iter()
-            .filter(|text| is_name(text.place) && text.said.len() <= 64);
-        Self(names.map(|text| text.said.to_lowercase()).collect())
+    pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self(names.map(str::to_lowercase).collect())
     }
 }
 
 /// A text, folded, with its ideas.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) folded: Folded,
-    pub(super) hits: Vec<Hit>,
-    pub(super) sentences: Vec<(usize, usize)>,
+pub(crate) struct Said {
+    pub(crate) folded: Folded,
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) sentences: Vec<(usize, usize)>,
 }
 
 impl Said {
     /// Reads a text, which stands in a definition with these names.
-    pub(super) fn of(text: &str, own: &Own) -> Self {
+    pub(crate) fn of(text: &str, own: &Own) -> Self {
         let folded = if text.contains(' ') {
             Folded::of(text)
         } else {
             Folded::of(&spaced(text))
         };
+        Self::read(text, folded, own)
+    }
+
+    /// Reads a text that is no definition.
+    pub(crate) fn of_content(text: &str) -> Self {
+        Self::read(text, Folded::of(text), &Own::default())
+    }
+
+    fn read(text: &str, folded: Folded, own: &Own) -> Self {
         let mut hits = lexicon::hits(&folded.text);
         identifiers(&folded.text, own, &mut hits);
         hits.extend(shouting(text, &folded));
@@ -89,8 +92,14 @@ impl Said {
         }
     }
 
+    /// How often an idea stands in it.
+    pub(crate) fn count(&self, concept: Concept) -> usize {
+        let hits = self.hits.iter();
+        hits.filter(|hit| hit.concept == concept).count()
+    }
+
     /// The hits between two bytes.
-    pub(super) fn between(&self, from: usize, to: usize) -> &[Hit] {
+    pub(crate) fn between(&self, from: usize, to: usize) -> &[Hit] {
         let first = self.hits.partition_point(|hit| hit.start < from);
         let last = self.hits.partition_point(|hit| hit.start < to);
         self.hits.get(first..last).unwrap_or_default()
@@ -113,27 +122,21 @@ fn spaced(text: &str) -> String {
 
 /// Names that are none of the definition's own, and addresses of mail.
 fn identifiers(text: &str, own: &Own, hits: &mut Vec<Hit>) {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
-    for at in memchr::memchr2_iter(b'_', b'@', text.as_bytes()).take(256) {
-        let before = text.as_bytes().get(..at).unwrap_or_default();
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(byte);
+    let mut done = 0;
+    for at in memchr::memchr2_iter(b'_', b'@', text.as_bytes()) {
+        if at < done {
+            continue;
+        }
+        let before = text.as_bytes().get(done..at).unwrap_or_default();
         let after = text.as_bytes().get(at..).unwrap_or_default();
-        let start = at
-            - before
-                .iter()
-                .rev()
-                .take_while(|byte| is_part(**byte))
-                .count();
-        let end = at + after.iter().take_while(|byte| is_part(**byte)).count();
-        let word = text
-            .get(start..end)
-            .unwrap_or_default()
-            .trim_matches(['_', '.', '-']);
-        let (left, right) = (at > start, end > at + 1);
-        let is_mail = word.contains('@')
-            && word
-                .split('@')
-                .next_back()
-                .is_some_and(|host| host.contains('.'));
+        let start = at - before.iter().rev().take_while(|byte| is_part(byte)).count();
+        let end = at + after.iter().take_while(|byte| is_part(byte)).count();
+        done = end;
+        let word = text.get(start..end).unwrap_or_default();
+        let word = word.trim_matches(['_', '.', '-']);
+        let host = word.rsplit_once('@').map(|(_, host)| host);
+        let is_mail = !word.starts_with('@') && host.is_some_and(|host| host.contains('.'));
         let concept = if is_mail {
             Concept::Email
         } else if word.contains('_') && !own.0.contains(word) {
@@ -141,18 +144,11 @@ fn identifiers(text: &str, own: &Own, hits: &mut Vec<Hit>) {
         } else {
             continue;
         };
-        if left
-            && right
-            && hits
-                .last()
-                .is_none_or(|last| last.start != start || last.concept != concept)
-        {
-            hits.push(Hit {
-                start,
-                end,
-                concept,
-            });
-        }
+        hits.push(Hit {
+            start,
+            end,
+            concept,
+        });
     }
 }
 
