@@ -121,6 +121,10 @@ pub(super) struct Tls {
     /// PEM file with the authorities that sign clients' certificates: no other certificate is taken then. Default: any
     /// is, from whoever has its key. Only where `mtls` of a server asks for certificates.
     pub(super) client_ca: Option<String>,
+    /// PEM file with the revocation lists of the authorities of `client_ca`, and of those between them and clients: of each
+    /// certificate that is shown, a list must say that it is not revoked. One that is past its next update says nothing.
+    /// Default: nobody looks whether a certificate was revoked.
+    pub(super) client_crl: Option<String>,
     pub(super) acme: Option<super::raw_trust::Acme>,
 }
 

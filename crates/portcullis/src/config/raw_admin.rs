@@ -70,4 +70,6 @@ pub(super) struct Tls {
     pub(super) key: Option<String>,
     /// As in `gateway.tls`.
     pub(super) client_ca: Option<String>,
+    /// As in `gateway.tls`.
+    pub(super) client_crl: Option<String>,
 }

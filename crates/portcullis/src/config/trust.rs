@@ -44,6 +44,8 @@ pub(crate) struct Tls {
     pub(crate) certificate: Certificate,
     /// Who signs the certificates of clients, if not anyone may.
     pub(crate) client_ca: Option<TextFile>,
+    /// Which of these are revoked; only with `client_ca`.
+    pub(crate) client_crl: Option<TextFile>,
 }
 
 /// Where the gateway's certificate is from.

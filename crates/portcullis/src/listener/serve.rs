@@ -2,7 +2,7 @@
 
 use super::Body;
 use crate::shards::Shards;
-use crate::tls::{Door, is_validation, refusal, shown};
+use crate::tls::{Door, Presented, is_validation, presented, refusal};
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::server::conn::http1::Builder;
@@ -46,7 +46,7 @@ const MAX_HEADERS: usize = 100;
 pub(crate) enum Unread {
     /// A head that cannot be read.
     Head(Unacceptable),
-    /// A handshake that came to nothing, and why.
+    /// A handshake that came to nothing, or a connection whose certificate is good no more, and why.
     Handshake(&'static str),
 }
 
@@ -119,9 +119,17 @@ pub(crate) async fn accept<F, R, U>(
             let why = match timeout(HANDSHAKE_TIMEOUT, door.acceptor().accept(stream)).await {
                 Ok(Ok(stream)) if is_validation(stream.get_ref().1) => None,
                 Ok(Ok(stream)) => {
-                    let certificate = shown(stream.get_ref().1);
+                    let presented = presented(stream.get_ref().1);
+                    let certificate = presented.as_ref().and_then(Presented::thumbprint);
                     let answer = move |request| strict(answer(bearing(request, certificate)));
-                    return connection(stream, bounds, drain, (answer, unread)).await;
+                    let served = connection(stream, bounds, drain, (answer, &unread));
+                    let Some(presented) = presented else {
+                        return served.await;
+                    };
+                    tokio::select! {
+                        () = served => None,
+                        why = door.until_refused(presented) => Some(why),
+                    }
                 }
                 Ok(Err(error)) => refusal(&error),
                 Err(_) => Some("slow"),

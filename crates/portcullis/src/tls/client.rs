@@ -3,7 +3,7 @@
 use super::beyond::Beyond;
 use super::pinned::{Pinned, sha256};
 use super::stapled::Stapled;
-use super::{BadTls, certificates, refused};
+use super::{BadTls, certificates, lists, refused};
 use crate::clock;
 use crate::config::Trust;
 use crate::upstream::{Notice, Report};
@@ -11,7 +11,7 @@ use portcullis_core::time::Timestamp;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, version};
 use std::fmt;
 use std::io;
@@ -168,14 +168,6 @@ fn config(trust: &Trust) -> Result<ClientConfig, BadTls> {
     // A connection that resumes another is not shown the certificate again.
     config.resumption = Resumption::disabled();
     Ok(config)
-}
-
-fn lists(pem: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, BadTls> {
-    let read: Result<Vec<_>, _> =
-        CertificateRevocationListDer::pem_slice_iter(pem.as_bytes()).collect();
-    read.ok()
-        .filter(|lists| !lists.is_empty())
-        .ok_or(BadTls::Lists)
 }
 
 /// Tells the audit log.

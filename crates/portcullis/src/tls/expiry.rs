@@ -118,6 +118,14 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
         let key = "gateway.tls.certificate";
         found.extend(certificate(Kind::Certificate, key, chain));
     }
+    let admin = checked.admin.as_ref();
+    for (key, tls) in [
+        ("gateway.tls.client_crl", own),
+        ("admin.tls.client_crl", admin.and_then(|admin| admin.tls.as_ref())),
+    ] {
+        let lists = tls.and_then(|tls| tls.client_crl.as_ref());
+        found.extend(lists.and_then(|file| lists_of(key, file)));
+    }
     found.extend(checked.collector.as_ref().map(|pins| Expiry {
         kind: Kind::Pins,
         key: "telemetry.pins".to_owned(),
@@ -154,17 +162,21 @@ fn of_peer(found: &mut Vec<Expiry>, key: &str, trust: &Trust) {
         let key = format!("{key}.client_certificate");
         certificate(Kind::ClientCertificate, &key, &client.certificate)
     }));
-    let lists = trust.crl.as_ref().and_then(|crl| {
-        CertificateRevocationListDer::pem_slice_iter(crl.text.as_bytes())
-            .flatten()
-            .filter_map(|list| next_update(&list))
-            .min()
-    });
-    found.extend(lists.map(|until| Expiry {
+    let lists = trust.crl.as_ref();
+    found.extend(lists.and_then(|file| lists_of(&format!("{key}.crl"), file)));
+}
+
+/// The end of lists is that of the first to end.
+fn lists_of(key: &str, file: &TextFile) -> Option<Expiry> {
+    let until = CertificateRevocationListDer::pem_slice_iter(file.text.as_bytes())
+        .flatten()
+        .filter_map(|list| next_update(&list))
+        .min()?;
+    Some(Expiry {
         kind: Kind::Crl,
-        key: format!("{key}.crl"),
+        key: key.to_owned(),
         until,
-    }));
+    })
 }
 
 /// The end of a chain is that of its first certificate to end.

@@ -1,8 +1,8 @@
 //! What those who come to our listener meet: our certificate, and whether they are asked for theirs.
 
-use super::{BadTls, Shown, VALIDATION, certificates};
+use super::refused::reason;
+use super::{BadTls, Shown, VALIDATION, certificates, lists};
 use crate::config::{Checked, Tls};
-use arc_swap::ArcSwap;
 use portcullis_core::authenticate::{Binding, Thumbprint};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
@@ -15,8 +15,15 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, ServerConnection,
     SignatureScheme, client::danger::HandshakeSignatureValid, version,
 };
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+
+/// How often the certificate of an open connection is looked at again: it ends, and so do revocation lists.
+const LOOKED_AT: Duration = Duration::from_mins(1);
 
 /// Whether clients are asked for a certificate. Nobody has to have one: it counts only for a token that is bound to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +32,11 @@ enum Clients {
     Unasked,
     /// They may show any, whoever has signed it.
     Any,
-    /// They may show one that these authorities (PEM) have signed, and no other.
-    Of(String),
+    /// They may show one that these authorities (PEM) have signed and, where there are lists (PEM), not revoked; no other.
+    Of {
+        authorities: String,
+        lists: Option<String>,
+    },
 }
 
 /// What the configuration says of new connections.
@@ -41,6 +51,8 @@ pub(crate) struct Facing {
 #[derive(Debug)]
 struct Meeting {
     clients: Clients,
+    /// Who looks at the certificates of clients, where not anyone's will do.
+    judge: Option<Arc<dyn ClientCertVerifier>>,
     config: Arc<ServerConfig>,
 }
 
@@ -89,7 +101,10 @@ impl Facing {
         let clients = match (&tls.client_ca, is_asked) {
             (_, false) => Clients::Unasked,
             (None, true) => Clients::Any,
-            (Some(authorities), true) => Clients::Of(authorities.text.clone()),
+            (Some(authorities), true) => Clients::Of {
+                authorities: authorities.text.clone(),
+                lists: tls.client_crl.as_ref().map(|lists| lists.text.clone()),
+            },
         };
         Ok(Self {
             certified,
@@ -102,14 +117,17 @@ impl Meeting {
     fn new(clients: Clients, shown: &Arc<Shown>) -> Result<Self, BadTls> {
         let builder = ServerConfig::builder_with_protocol_versions(&[&version::TLS13]);
         let provider = Arc::clone(builder.crypto_provider());
+        let mut judge = None;
         let builder = match &clients {
             Clients::Unasked => builder.with_no_client_auth(),
             Clients::Any => {
                 let holders = Holders(provider.signature_verification_algorithms);
                 builder.with_client_cert_verifier(Arc::new(holders))
             }
-            Clients::Of(authorities) => {
-                builder.with_client_cert_verifier(signed_by(authorities, provider)?)
+            Clients::Of { authorities, lists } => {
+                let verifier = signed_by(authorities, lists.as_deref(), provider)?;
+                judge = Some(Arc::clone(&verifier));
+                builder.with_client_cert_verifier(verifier)
             }
         };
         let resolver: Arc<Shown> = Arc::clone(shown);
@@ -122,15 +140,24 @@ impl Meeting {
         }
         Ok(Self {
             clients,
+            judge,
             config: Arc::new(config),
         })
+    }
+
+    /// What would be said of a client that came with this now; nothing if it may come.
+    fn refusal(&self, presented: &Presented) -> Option<&'static str> {
+        let judge = self.judge.as_ref()?;
+        let (leaf, others) = presented.0.split_first()?;
+        let judged = judge.verify_client_cert(leaf, others, UnixTime::now());
+        judged.err().map(|error| reason(&error))
     }
 }
 
 /// What every new connection meets, until it is replaced.
 #[derive(Debug)]
 pub(crate) struct Door {
-    meeting: ArcSwap<Meeting>,
+    meeting: watch::Sender<Meeting>,
     shown: Arc<Shown>,
 }
 
@@ -141,16 +168,20 @@ impl Door {
             shown.replace(certified);
         }
         Self {
-            meeting: ArcSwap::from_pointee(facing.meeting),
+            meeting: watch::Sender::new(facing.meeting),
             shown,
         }
     }
 
     /// Puts this one in place; says whether our certificate is another one now.
     pub(crate) fn replace(&self, next: Facing) -> bool {
-        if self.meeting.load().clients != next.meeting.clients {
-            self.meeting.store(Arc::new(next.meeting));
-        }
+        self.meeting.send_if_modified(|meeting| {
+            let is_other = meeting.clients != next.meeting.clients;
+            if is_other {
+                *meeting = next.meeting;
+            }
+            is_other
+        });
         let certified = next.certified;
         certified.is_some_and(|certified| self.shown.replace(&certified))
     }
@@ -162,7 +193,22 @@ impl Door {
 
     /// For one connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.meeting.load().config))
+        TlsAcceptor::from(Arc::clone(&self.meeting.borrow().config))
+    }
+
+    /// Waits until a client with this certificate may not come any more, and says why.
+    pub(crate) async fn until_refused(&self, presented: Presented) -> &'static str {
+        let mut meeting = self.meeting.subscribe();
+        loop {
+            let refusal = meeting.borrow_and_update().refusal(&presented);
+            if let Some(why) = refusal {
+                return why;
+            }
+            if let Ok(Err(_)) = timeout(LOOKED_AT, meeting.changed()).await {
+                // Nobody is left who could say anything.
+                pending::<()>().await;
+            }
+        }
     }
 }
 
@@ -171,25 +217,44 @@ pub(crate) fn is_validation(connection: &ServerConnection) -> bool {
     connection.alpn_protocol() == Some(VALIDATION)
 }
 
-/// The certificate of the client, whose key the handshake has proven.
-pub(crate) fn shown(connection: &ServerConnection) -> Option<Thumbprint> {
-    let leaf = connection.peer_certificates()?.first()?;
-    Some(Thumbprint::of(leaf))
+/// The certificate of a client, whose key the handshake has proven, and those beside it.
+#[derive(Debug)]
+pub(crate) struct Presented(Vec<CertificateDer<'static>>);
+
+impl Presented {
+    /// What tokens call it by.
+    pub(crate) fn thumbprint(&self) -> Option<Thumbprint> {
+        self.0.first().map(|leaf| Thumbprint::of(leaf))
+    }
+}
+
+/// What the client has shown, if it has.
+pub(crate) fn presented(connection: &ServerConnection) -> Option<Presented> {
+    let chain = connection.peer_certificates()?.iter();
+    let chain = chain.map(|certificate| certificate.clone().into_owned());
+    Some(Presented(chain.collect()))
 }
 
 /// The usual validation, for clients that show a certificate.
 fn signed_by(
     authorities: &str,
+    revoked: Option<&str>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, BadTls> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(authorities).map_err(|_| BadTls::Clients)? {
         roots.add(certificate).map_err(|_| BadTls::Clients)?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .allow_unauthenticated()
-        .build()
-        .map_err(|_| BadTls::Clients)
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated();
+    let Some(revoked) = revoked else {
+        return verifier.build().map_err(|_| BadTls::Clients);
+    };
+    // Every certificate of a chain needs a list that is not out of date: what is not known to be good is refused.
+    let verifier = verifier
+        .with_crls(lists(revoked)?)
+        .enforce_revocation_expiration();
+    verifier.build().map_err(|_| BadTls::Lists)
 }
 
 /// Takes any certificate from whoever has its key (RFC 8705 section 2.2): what it is good for, a token says that names it.

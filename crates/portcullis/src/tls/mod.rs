@@ -11,7 +11,7 @@ mod validity;
 mod expiry;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use std::io;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(crate) use certificate::{Answering, Shown};
 pub(crate) use client::{Client, Peer};
 pub(crate) use expiry::{End, Expiries, Expiry, Kind, expiries};
-pub(crate) use listener::{Door, Facing, is_validation, shown};
+pub(crate) use listener::{Door, Facing, Presented, is_validation, presented};
 pub(crate) use validity::validity;
 
 /// The protocol by which an ACME server looks whether a name is ours (RFC 8737 section 6.2).
@@ -61,6 +61,14 @@ pub(crate) fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey
     let builder = ServerConfig::builder_with_protocol_versions(&[&version::TLS13]);
     let certified = CertifiedKey::from_der(chain, key, builder.crypto_provider());
     Ok(Arc::new(certified.map_err(|_| BadTls::Key)?))
+}
+
+fn lists(pem: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, BadTls> {
+    let read: Result<Vec<_>, _> =
+        CertificateRevocationListDer::pem_slice_iter(pem.as_bytes()).collect();
+    read.ok()
+        .filter(|lists| !lists.is_empty())
+        .ok_or(BadTls::Lists)
 }
 
 pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BadTls> {

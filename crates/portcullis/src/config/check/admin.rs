@@ -1,6 +1,7 @@
 //! The admin API: where it is, who is believed there, and who may do what.
 
 use super::binding::{self, bindings};
+use super::certificate::clients;
 use super::desk::Desk;
 use super::gateway::{address, hosts};
 use super::grants::who_is;
@@ -235,17 +236,13 @@ fn tls(desk: &mut Desk<'_>, place: &Place, raw: raw::Tls) -> Option<Tls> {
     };
     let chain = desk.pem(&place.key("certificate"), &chain, "CERTIFICATE");
     let key = desk.pem(&place.key("key"), &key, "PRIVATE KEY");
-    let client_ca = raw
-        .client_ca
-        .map(|text| desk.pem(&place.key("client_ca"), &text, "CERTIFICATE"));
+    let (client_ca, client_crl) = clients(desk, place, raw.client_ca, raw.client_crl)?;
     Some(Tls {
         certificate: Certificate::Files {
             chain: chain?,
             key: Secret::new(key?.text),
         },
-        client_ca: match client_ca {
-            None => None,
-            Some(found) => Some(found?),
-        },
+        client_ca,
+        client_crl,
     })
 }

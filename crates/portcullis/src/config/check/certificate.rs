@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::trust::pins;
 use crate::config::bounds;
+use crate::config::checked::TextFile;
 use crate::config::problem::Place;
 use crate::config::raw;
 use crate::config::raw_trust;
@@ -48,16 +49,35 @@ pub(super) fn tls(desk: &mut Desk<'_>, raw: raw::Tls, own: Option<&str>) -> Opti
             return None;
         }
     };
-    let client_ca = raw
-        .client_ca
-        .map(|text| desk.pem(&place.key("client_ca"), &text, "CERTIFICATE"));
+    let (client_ca, client_crl) = clients(desk, &place, raw.client_ca, raw.client_crl)?;
     Some(Tls {
         certificate,
-        client_ca: match client_ca {
-            None => None,
-            Some(found) => Some(found?),
-        },
+        client_ca,
+        client_crl,
     })
+}
+
+/// Whose certificates of clients count, and which of them do not any more; nothing if one of the files is not good.
+pub(super) fn clients(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    authorities: Option<String>,
+    lists: Option<String>,
+) -> Option<(Option<TextFile>, Option<TextFile>)> {
+    if authorities.is_none() && lists.is_some() {
+        desk.refuse_with(
+            &place.key("client_crl"),
+            "without `client_ca`, nobody has certified clients who could revoke it",
+            "name the authorities of the lists as `client_ca`",
+        );
+    }
+    let authorities =
+        authorities.map(|text| desk.pem(&place.key("client_ca"), &text, "CERTIFICATE"));
+    let lists = lists.map(|text| desk.pem(&place.key("client_crl"), &text, "X509 CRL"));
+    match (authorities, lists) {
+        (Some(None), _) | (_, Some(None)) => None,
+        (authorities, lists) => Some((authorities.flatten(), lists.flatten())),
+    }
 }
 
 fn acme(

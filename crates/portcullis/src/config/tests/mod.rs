@@ -45,6 +45,7 @@ fn read_file(path: &Path) -> io::Result<String> {
         .unwrap_or_default();
     match name {
         "cert.pem" | "ca.pem" => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
+        "crl.pem" => Ok("-----BEGIN X509 CRL-----\n".to_owned()),
         "key.pem" => Ok("-----BEGIN PRIVATE KEY-----\n".to_owned()),
         "policy.cedar" => Ok("permit(principal, action, resource);".to_owned()),
         "empty" => Ok("\n".to_owned()),

@@ -2,7 +2,7 @@
 
 use crate::harness::{
     Authority, Draft, Gateway, Identity, Idp, Key, Line, Oracle, Request, Response, Scene,
-    Upstream, call, call_in, initialize, message,
+    Upstream, call, call_in, initialize, message, wait_for,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ struct Mutual {
     authority: Authority,
     /// Whose certificates the gateway takes, where it does not take all.
     clients: Authority,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Mutual {
@@ -45,6 +45,7 @@ impl Mutual {
         );
         let config = config
             .replace("{clients}", &put("clients", clients.pem()))
+            .replace("{lists}", &put("lists", clients.revokes(&[], 2099)))
             .replace("{upstream}", &upstream.url());
         Self {
             gateway: Gateway::start_after("export SECRET=hush", &config),
@@ -52,8 +53,27 @@ impl Mutual {
             idp,
             authority,
             clients,
-            _files: files,
+            files,
         }
+    }
+
+    /// These are the revocation lists from now on; the gateway says so by this event.
+    fn list(&self, lists: &str, event: &str) {
+        let before = self.gateway.records(event, None).len();
+        std::fs::write(self.files.path().join("lists"), lists).unwrap();
+        wait_for(event, || {
+            (self.gateway.records(event, None).len() > before).then_some(())
+        });
+    }
+
+    /// A connection with this certificate, old or new, must come to nothing for this reason.
+    fn turns_away(&self, line: &mut Line, request: &Request, reason: &str) {
+        let before = self.posted();
+        let answer = line.try_ask(request);
+        assert!(answer.is_none(), "{answer:?}");
+        let record = self.gateway.expect("tls.rejected", Some(reason));
+        assert!(record["peer"].is_string(), "{record}");
+        assert_eq!(self.posted(), before);
     }
 
     fn url(&self, path: &str) -> String {
@@ -251,6 +271,65 @@ fn tok_18_takes_only_certificates_of_the_authorities_that_are_named() {
     scene.refuses(&mut another, &with(&token), "mtls_certificate");
     let plain = scene.draft().sign();
     scene.permits(&mut scene.line(None), &with(&plain));
+}
+
+const LISTED: &str = "client_ca = \"{clients}\"\nclient_crl = \"{lists}\"";
+
+#[test]
+fn tok_18_a_revoked_client_certificate_ends_its_open_connections_and_opens_none() {
+    let scene = Mutual::and(LISTED, "", "mtls = \"accepted\"");
+    let (alice, mallory) = (scene.clients.certify(), scene.clients.certify());
+    let own = with(&scene.bound_to(&alice));
+    let stolen = with(&scene.bound_to(&mallory));
+    let mut line = scene.line(Some(&alice));
+    let mut open = scene.line(Some(&mallory));
+    scene.permits(&mut line, &own);
+    scene.permits(&mut open, &stolen);
+    let revoking = scene.clients.revokes(&[&mallory], 2099);
+    scene.list(&revoking, "config.reloaded");
+    // The connection that was open is over, without a request of its own.
+    let ended = scene.gateway.expect("tls.rejected", Some("revoked"));
+    assert!(ended["peer"].is_string(), "{ended}");
+    scene.turns_away(&mut open, &stolen, "revoked");
+    scene.turns_away(&mut scene.line(Some(&mallory)), &stolen, "revoked");
+    assert_eq!(scene.gateway.records("tls.rejected", Some("revoked")).len(), 2);
+    // Others are not disturbed, and what cannot be read changes nothing.
+    scene.permits(&mut line, &own);
+    scene.list("no list", "config.rejected");
+    scene.permits(&mut line, &own);
+    scene.permits(&mut scene.line(Some(&alice)), &own);
+    scene.turns_away(&mut scene.line(Some(&mallory)), &stolen, "revoked");
+    scene.list(&scene.clients.revokes(&[], 2099), "config.reloaded");
+    scene.permits(&mut scene.line(Some(&mallory)), &stolen);
+}
+
+#[test]
+fn tok_18_refuses_client_certificates_of_which_no_list_says_anything_today() {
+    let scene = Mutual::and(LISTED, "", "mtls = \"accepted\"");
+    let alice = scene.clients.certify();
+    let own = with(&scene.bound_to(&alice));
+    let plain = with(&scene.draft().sign());
+    let foreign = Authority::new("foreign").revokes(&[], 2099);
+    let late = scene.clients.revokes(&[], 2022);
+    for unknown in [late, foreign] {
+        let mut line = scene.line(Some(&alice));
+        scene.permits(&mut line, &own);
+        scene.list(&unknown, "config.reloaded");
+        scene.turns_away(&mut line, &own, "revocation_unknown");
+        scene.turns_away(&mut scene.line(Some(&alice)), &own, "revocation_unknown");
+        scene.permits(&mut scene.line(None), &plain);
+        scene.list(&scene.clients.revokes(&[], 2099), "config.reloaded");
+    }
+    let told = scene.gateway.expect("tls.expired", Some("crl"));
+    assert_eq!(told["detail"]["key"], "gateway.tls.client_crl", "{told}");
+    // Of each certificate that is shown, those between included.
+    let between = scene.clients.below("between");
+    let bob = between.certify();
+    let token = with(&scene.bound_to(&bob));
+    scene.turns_away(&mut scene.line(Some(&bob)), &token, "revocation_unknown");
+    let both = scene.clients.revokes(&[], 2099) + &between.revokes(&[], 2099);
+    scene.list(&both, "config.reloaded");
+    scene.permits(&mut scene.line(Some(&bob)), &token);
 }
 
 #[test]

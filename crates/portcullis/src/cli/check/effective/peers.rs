@@ -43,6 +43,7 @@ pub(super) fn tls(table: &mut Table<'_>, tls: &Tls) {
     let Tls {
         certificate,
         client_ca,
+        client_crl,
     } = tls;
     match certificate {
         Certificate::Files { chain, key } => {
@@ -51,6 +52,8 @@ pub(super) fn tls(table: &mut Table<'_>, tls: &Tls) {
         }
         Certificate::Acme(from) => acme(&mut table.below("acme"), from),
     }
+    let lists = client_crl.as_ref().map(|file| shown(&file.path));
+    table.maybe("client_crl", lists);
     table.maybe(
         "client_ca",
         client_ca.as_ref().map(|file| shown(&file.path)),
