@@ -28,6 +28,16 @@ pub(crate) struct Borrowed {
     pub(crate) digest: [u8; 32],
 }
 
+impl Borrowing {
+    /// How we sign in at Azure, if anything is there.
+    pub(crate) fn azure(&self) -> Option<&Azure> {
+        self.secrets.iter().find_map(|borrowed| match &borrowed.wanted {
+            Wanted::Azure { azure, .. } => Some(&**azure),
+            Wanted::Exec(_) | Wanted::Vault { .. } => None,
+        })
+    }
+}
+
 /// What tells one value of a secret from another, without being one.
 pub(crate) fn digest(secret: &Secret<String>) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.expose().as_bytes());

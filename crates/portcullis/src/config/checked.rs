@@ -9,7 +9,7 @@ use super::provider::Provider;
 use super::rotate::RotateEvery;
 pub(crate) use super::server_name::ServerName;
 use super::signing::{Algorithm, TokenType};
-use super::trust::{Pins, Tls, Trust};
+use super::trust::{Tls, Trust};
 use super::url::HttpUrl;
 use portcullis_core::authenticate::{Binding, Claims};
 use portcullis_core::authorize::Strength;
@@ -38,8 +38,8 @@ pub(crate) struct Checked {
     pub(crate) quota: Quota,
     /// The audit log.
     pub(crate) audit: Audit,
-    /// The keys of collectors.
-    pub(crate) collector: Option<Pins>,
+    /// Whom connections to collectors trust; the further root is a variable of OpenTelemetry.
+    pub(crate) collector: Box<Trust>,
     /// Where other parties may send us.
     pub(crate) egress: super::egress::Egress,
     /// What of tokens counts as misuse.

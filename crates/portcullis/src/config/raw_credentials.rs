@@ -2,6 +2,7 @@
 
 use super::bounds;
 use super::raw::{Reference, Span};
+use super::raw_trust::Pins;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -43,6 +44,12 @@ pub(super) struct Credentials {
     pub(super) issuer: Option<String>,
     /// PEM file with a further root to trust for `token_endpoint`.
     pub(super) ca: Option<String>,
+    /// As for a server.
+    pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
+    pub(super) pins: Option<Pins>,
     /// The gateway's own name there. Required, but for `assertion`.
     pub(super) client_id: Option<String>,
     /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Default: a signature (`private_key_jwt`, RFC 7523)
@@ -79,6 +86,12 @@ pub(super) struct IdentityProvider {
     pub(super) issuer: Option<String>,
     /// PEM file with a further root to trust for `token_endpoint`.
     pub(super) ca: Option<String>,
+    /// As for a server.
+    pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
+    pub(super) pins: Option<Pins>,
     /// The gateway's own name there. Required.
     pub(super) client_id: Option<String>,
     /// What it authenticates with: `{ file = "…" }` or `{ env = "…" }`. Default: a signature (`private_key_jwt`, RFC 7523)

@@ -86,6 +86,12 @@ pub(super) struct AzureKeyVault {
     pub(super) identity_endpoint: Option<String>,
     /// PEM file with a further root to trust for these connections.
     pub(super) ca: Option<String>,
+    /// As for a server.
+    pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
+    pub(super) pins: Option<Pins>,
 }
 
 /// Text, or where to find it.

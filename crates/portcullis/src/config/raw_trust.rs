@@ -8,6 +8,11 @@ use serde::Deserialize;
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Telemetry {
+    /// As for a server.
+    pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<Pins>,
 }
 
@@ -41,6 +46,11 @@ pub(super) struct Acme {
     pub(super) contact: Vec<String>,
     /// PEM file with a root to trust for the server, beside those of the system.
     pub(super) ca: Option<String>,
+    /// As for a server.
+    pub(super) crl: Option<String>,
+    /// As for a server.
+    #[schemars(extend("enum" = ["checked", "required"]))]
+    pub(super) ocsp: Option<String>,
     pub(super) pins: Option<Pins>,
     pub(super) external_account: Option<ExternalAccount>,
 }

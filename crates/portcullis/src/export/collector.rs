@@ -1,6 +1,6 @@
 //! One collector over OTLP/HTTP: a request a connection, in bounded time, with a bounded answer.
 
-use crate::config::{Collector, Pins, Trust};
+use crate::config::{Collector, Trust};
 use crate::telemetry::Exported;
 use crate::tls::{BadTls, Client, Peer};
 use crate::upstream::Report;
@@ -49,8 +49,8 @@ pub(crate) enum BadCollector {
     #[error("OTEL_EXPORTER_OTLP_CERTIFICATE")]
     Tls(#[from] BadTls),
     /// There is no certificate whose key could be compared.
-    #[error("`telemetry.pins` are for a collector with an `https` URL, and that for {0} has none")]
-    Plain(&'static str),
+    #[error("`telemetry.{1}` is for a collector with an `https` URL, and that for {0} has none")]
+    Plain(&'static str, &'static str),
 }
 
 /// Why a request was not answered.
@@ -81,17 +81,25 @@ impl Sender {
     pub(super) fn new(
         signal: &'static str,
         collector: Collector,
-        (pins, report): (Option<&Pins>, &Report),
+        (wanted, report): (&Trust, &Report),
         counted: &Exported,
     ) -> Result<Self, BadCollector> {
         let is_https = collector.url.is_https();
-        if pins.is_some() && !is_https {
-            return Err(BadCollector::Plain(signal));
+        for (key, is_wanted) in [
+            ("crl", wanted.crl.is_some()),
+            ("ocsp", wanted.staple.is_some()),
+            ("pins", wanted.pins.is_some()),
+        ] {
+            if is_wanted && !is_https {
+                return Err(BadCollector::Plain(signal, key));
+            }
         }
         let trust = Trust {
             ca: collector.certificate.clone(),
-            pins: pins.cloned(),
-            ..Trust::default()
+            crl: wanted.crl.clone(),
+            staple: wanted.staple,
+            pins: wanted.pins.clone(),
+            client: None,
         };
         let tls = is_https.then(|| Client::new(&trust, Peer::Collector(signal), report));
         Ok(Self {

@@ -13,7 +13,7 @@ mod span;
 mod told;
 
 use crate::clock;
-use crate::config::{Otlp, Pins, Sampler};
+use crate::config::{Otlp, Trust, Sampler};
 use crate::random;
 use crate::record::{Came, Exchange};
 use crate::telemetry::Exported;
@@ -51,18 +51,18 @@ impl fmt::Debug for Export {
 }
 
 impl Export {
-    /// Starts to export; collectors must have one of the keys that are pinned, if any are.
+    /// Starts to export to collectors that show what is wanted of them.
     ///
     /// # Errors
-    /// [`BadCollector`]: its certificate cannot be used, or it has none to be pinned.
+    /// [`BadCollector`]: its certificate cannot be used, or it has none.
     pub(crate) fn start(
         otlp: Otlp,
-        (pins, report): (Option<&Pins>, &Report),
+        (trust, report): (&Trust, &Report),
         counted: &Exported,
         tasks: &TaskTracker,
     ) -> Result<Self, BadCollector> {
         let sender =
-            |signal, collector| collector::Sender::new(signal, collector, (pins, report), counted);
+            |signal, collector| collector::Sender::new(signal, collector, (trust, report), counted);
         let ending = CancellationToken::new();
         let mut sending = Vec::new();
         let resource: Arc<[(String, String)]> = otlp.resource.into();

@@ -203,8 +203,8 @@ fn exporting(
     counters: &Counters,
     (report, tasks): (&Report, &TaskTracker),
 ) -> anyhow::Result<Option<Export>> {
-    let pinned = (checked.collector.as_ref(), report);
-    let start = |otlp| Export::start(otlp, pinned, counters.exported(), tasks);
+    let trusted = (&*checked.collector, report);
+    let start = |otlp| Export::start(otlp, trusted, counters.exported(), tasks);
     Ok(otlp.map(start).transpose()?)
 }
 

@@ -2,7 +2,7 @@
 
 use super::validity::{next_update, validity};
 use crate::clock;
-use crate::config::{Certificate, Checked, Issuer, TextFile, Tls, Trust, Upstream};
+use crate::config::{Certificate, Checked, CredentialKind, Issuer, TextFile, Tls, Trust, Upstream};
 use crate::record::note;
 use arc_swap::ArcSwap;
 use portcullis_audit::{Record, Recorder};
@@ -126,11 +126,14 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
         let lists = tls.and_then(|tls| tls.client_crl.as_ref());
         found.extend(lists.and_then(|file| lists_of(key, file)));
     }
-    found.extend(checked.collector.as_ref().map(|pins| Expiry {
-        kind: Kind::Pins,
-        key: "telemetry.pins".to_owned(),
-        until: pins.expires.end(),
-    }));
+    if let Some(Tls {
+        certificate: Certificate::Acme(acme),
+        ..
+    }) = own
+    {
+        of_peer(&mut found, "gateway.tls.acme", &acme.trust);
+    }
+    of_peer(&mut found, "telemetry", &checked.collector);
     for (name, alerts) in &checked.alerts {
         if let Some(trust) = alerts.trust() {
             of_peer(&mut found, &format!("alerts.{name}"), trust);
@@ -138,6 +141,9 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
     }
     for vault in &checked.vaults {
         of_peer(&mut found, &format!("vaults.{}", vault.name), &vault.trust);
+    }
+    if let Some(azure) = checked.borrowing.azure() {
+        of_peer(&mut found, "azure_key_vault", &azure.trust);
     }
     for (name, issuer) in &checked.issuers {
         if let Issuer::External(external) = issuer {
@@ -147,6 +153,14 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
     for (name, server) in &checked.servers {
         if let Upstream::Http(http) = &server.upstream {
             of_peer(&mut found, &format!("servers.{name}"), &http.trust);
+        }
+        let kind = server.credentials.as_ref().map(|shown| &shown.kind);
+        if let Some(CredentialKind::Fetched(fetched)) = kind {
+            let key = format!("servers.{name}.credentials");
+            of_peer(&mut found, &key, &fetched.at.trust);
+            if let Some(idp) = &fetched.idp {
+                of_peer(&mut found, &format!("{key}.idp"), &idp.at.trust);
+            }
         }
     }
     found

@@ -1,13 +1,13 @@
 //! The certificate that clients see: of files, or of an ACME server.
 
 use super::desk::Desk;
-use super::trust::pins;
+use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::TextFile;
 use crate::config::problem::Place;
 use crate::config::raw;
 use crate::config::raw_trust;
-use crate::config::trust::{Acme, Certificate, ExternalAccount, Tls, Trust};
+use crate::config::trust::{Acme, Certificate, ExternalAccount, Tls};
 use crate::config::url::is_host;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -99,10 +99,14 @@ fn acme(
         return None;
     };
     let directory = desk.url(&place.key("directory"), &directory)?;
-    let ca = raw
-        .ca
-        .and_then(|ca| desk.pem(&place.key("ca"), &ca, "CERTIFICATE"));
-    let pins = raw.pins.and_then(|raw| pins(desk, &place.key("pins"), raw));
+    let written = Written {
+        ca: raw.ca,
+        crl: raw.crl,
+        ocsp: raw.ocsp,
+        pins: raw.pins,
+        ..Written::default()
+    };
+    let trust = trust(desk, place, written, directory.is_https());
     let external_account = match raw.external_account {
         Some(raw) => Some(external_account(desk, &place.key("external_account"), raw)?),
         None => None,
@@ -111,11 +115,7 @@ fn acme(
         names: names(desk, &place.key("names"), raw.names, own),
         contact: contact(desk, &place.key("contact"), &raw.contact),
         directory,
-        trust: Box::new(Trust {
-            ca,
-            pins,
-            ..Trust::default()
-        }),
+        trust,
         external_account,
     })
 }

@@ -115,12 +115,15 @@ fn kind(
     }
 }
 
-const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 11] {
+const fn keys_of_fetched(raw: &raw::Credentials) -> [(&'static str, bool); 14] {
     [
         ("token_endpoint", raw.token_endpoint.is_some()),
         ("issuer", raw.issuer.is_some()),
         ("idp", raw.idp.is_some()),
         ("ca", raw.ca.is_some()),
+        ("crl", raw.crl.is_some()),
+        ("ocsp", raw.ocsp.is_some()),
+        ("pins", raw.pins.is_some()),
         ("client_id", raw.client_id.is_some()),
         ("client_secret", raw.client_secret.is_some()),
         ("client_auth", raw.client_auth.is_some()),
@@ -180,7 +183,13 @@ fn fetched(
     let written = Door {
         token_endpoint: raw.token_endpoint.take(),
         issuer: raw.issuer.take(),
-        ca: raw.ca.take(),
+        trusted: Written {
+            ca: raw.ca.take(),
+            crl: raw.crl.take(),
+            ocsp: raw.ocsp.take(),
+            pins: raw.pins.take(),
+            ..Written::default()
+        },
         client_id: raw.client_id.take(),
         client_secret: raw.client_secret.take(),
         client_auth: raw.client_auth.take(),
@@ -249,7 +258,13 @@ fn identity_provider(
     let written = Door {
         token_endpoint: raw.token_endpoint,
         issuer: raw.issuer,
-        ca: raw.ca,
+        trusted: Written {
+            ca: raw.ca,
+            crl: raw.crl,
+            ocsp: raw.ocsp,
+            pins: raw.pins,
+            ..Written::default()
+        },
         client_id: raw.client_id,
         client_secret: raw.client_secret,
         client_auth: raw.client_auth,
@@ -265,7 +280,7 @@ fn identity_provider(
 struct Door {
     token_endpoint: Option<String>,
     issuer: Option<String>,
-    ca: Option<String>,
+    trusted: Written,
     client_id: Option<String>,
     client_secret: Option<Reference>,
     client_auth: Option<String>,
@@ -291,11 +306,7 @@ fn door(desk: &mut Desk<'_>, place: &Place, raw: Door) -> Option<TokenEndpoint> 
     let url = raw.token_endpoint;
     let url = url.and_then(|text| desk.url(&place.key("token_endpoint"), &text));
     let is_https = url.as_ref().is_none_or(|url| url.is_https());
-    let written = Written {
-        ca: raw.ca,
-        ..Written::default()
-    };
-    let trust = trust(desk, place, written, is_https);
+    let trust = trust(desk, place, raw.trusted, is_https);
     Some(TokenEndpoint {
         trust,
         identification: identification(desk, place, (raw.client_secret, raw.client_auth))?,

@@ -174,6 +174,9 @@ fn azure(desk: &mut Desk<'_>, mut raw: raw::AzureKeyVault) -> Option<Azure> {
     let place = &Place::default().key("azure_key_vault");
     let written = Trusted {
         ca: raw.ca.take(),
+        crl: raw.crl.take(),
+        ocsp: raw.ocsp.take(),
+        pins: raw.pins.take(),
         ..Trusted::default()
     };
     let trust = trust(desk, place, written, true);

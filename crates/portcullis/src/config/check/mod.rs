@@ -69,7 +69,7 @@ pub(super) fn file(
     let quota = gateway::quota(&mut desk, raw.quota);
     let audit = gateway.as_ref();
     let audit = audit.map(|gateway| gateway::audit(&mut desk, raw.audit, gateway));
-    let collector = raw.telemetry.pins.and_then(|raw| collector(&mut desk, raw));
+    let collector = collector(&mut desk, raw.telemetry);
     let pkcs11 = raw.pkcs11.and_then(|raw| pkcs11::pkcs11(&mut desk, raw));
     let rotate_every = keys::keys(&mut desk, raw.keys, pkcs11.as_ref());
     let egress = egress(&mut desk, raw.egress);
@@ -137,8 +137,14 @@ pub(super) fn file(
     }
 }
 
-/// The keys that the collector must have one of.
-fn collector(desk: &mut Desk<'_>, raw: super::raw_trust::Pins) -> Option<super::Pins> {
-    let place = Place::default().key("telemetry").key("pins");
-    trust::pins(desk, &place, raw)
+/// What collectors must show. Whether they are asked over TLS is said elsewhere.
+fn collector(desk: &mut Desk<'_>, raw: super::raw_trust::Telemetry) -> Box<super::Trust> {
+    let written = trust::Written {
+        crl: raw.crl,
+        ocsp: raw.ocsp,
+        pins: raw.pins,
+        ..trust::Written::default()
+    };
+    let place = Place::default().key("telemetry");
+    trust::for_https(desk, &place, written)
 }

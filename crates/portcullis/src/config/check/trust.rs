@@ -45,6 +45,11 @@ pub(super) fn trust(
     for (key, _) in written.filter(|_| !is_https) {
         desk.refuse(&place.key(key), "only for an `https` URL");
     }
+    for_https(desk, place, raw)
+}
+
+/// The same for a peer of which it is known, or looked at elsewhere, that it is asked over TLS.
+pub(super) fn for_https(desk: &mut Desk<'_>, place: &Place, raw: Written) -> Box<Trust> {
     let client = client(desk, place, raw.client_certificate, raw.client_key);
     let mut pem = |key: &str, text: Option<String>, label: &str| {
         text.and_then(|text| desk.pem(&place.key(key), &text, label))
@@ -110,7 +115,7 @@ fn client(
     }
 }
 
-pub(super) fn pins(desk: &mut Desk<'_>, place: &Place, raw: raw_trust::Pins) -> Option<Pins> {
+fn pins(desk: &mut Desk<'_>, place: &Place, raw: raw_trust::Pins) -> Option<Pins> {
     let mut keys = BTreeSet::new();
     let texts = raw.keys.unwrap_or_default();
     for (index, text) in texts.iter().enumerate() {

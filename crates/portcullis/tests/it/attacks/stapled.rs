@@ -1,8 +1,8 @@
 //! ATK-093: certificates of which their authority says that they are good no more, and what says so only as if.
 
 use crate::harness::{
-    Authority, Front, Gateway, Identity, Idp, Said, Scene, Status, Upstream, call, leaf, now,
-    portcullis, wait_for,
+    Answer, Authority, Front, Gateway, Host, Identity, Idp, Said, Scene, Status, Upstream, call,
+    leaf, now, portcullis, wait_for,
 };
 use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, KeyPair};
 use serde_json::json;
@@ -229,6 +229,130 @@ fn lp_07_takes_no_keys_of_an_issuer_whose_certificate_its_authority_has_revoked(
         let token = token.claim("iss", json!(front.url())).sign();
         let answer = call("echo").token(&token).send(gateway.address);
         assert_eq!(answer.status, status, "{answer:?}");
+    }
+}
+
+/// A front before this, whose authority says this of its certificate.
+fn front(authority: &Authority, status: Status, to: std::net::SocketAddr) -> (Identity, Front) {
+    let own = authority.certify();
+    let said = Said {
+        status,
+        ..good(&own)
+    };
+    let response = authority.says(&[said], None);
+    let front = Front::stapling(&own, response, to);
+    (own, front)
+}
+
+#[test]
+fn lp_07_asks_no_authorization_server_for_tokens_that_is_not_known_to_be_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (authority, upstream) = (Authority::new("known"), Upstream::start());
+    let ca = file(&directory, "ca.pem", &authority.pem());
+    let granting = Host::start(|_| {
+        let token = json!({ "access_token": "minted", "token_type": "Bearer", "expires_in": 60 });
+        Answer::json(200, "", &token.to_string())
+    });
+    let at = |status| front(&authority, status, granting.address());
+    let (own, sound) = at(Status::Good);
+    let (_, revoked) = at(Status::Revoked);
+    let (other, listed) = at(Status::Good);
+    let crl = file(&directory, "crl.pem", &authority.revokes(&[&other], 2099));
+    let pin = |key: &Identity| {
+        let keys = [key.pin(), authority.below("reserve").pin()];
+        format!("pins = {{ keys = {keys:?}, expires = \"2099-01-01\" }}")
+    };
+    let ocsp = "ocsp = \"required\"".to_owned();
+    let rows = [
+        ("sound", &sound, format!("{ocsp}\n{}", pin(&own)), None),
+        ("revoked", &revoked, ocsp.clone(), Some(("tls.rejected", "revoked"))),
+        (
+            "listed",
+            &listed,
+            format!("crl = \"{crl}\""),
+            Some(("tls.rejected", "revoked")),
+        ),
+        ("other", &sound, pin(&other), Some(("tls.pin_mismatch", "pin"))),
+    ];
+    let table = |(name, front, keys, _): &(&str, &Front, String, Option<(&str, &str)>)| {
+        format!(
+            "[servers.{name}]\nurl = \"{}\"\nallow = [\"*\"]\n[servers.{name}.credentials]\n\
+             kind = \"client-credentials\"\naudience = \"{name}\"\nclient_id = \"gate\"\n\
+             token_endpoint = \"{}/{name}\"\nca = \"{ca}\"\n{keys}\n",
+            upstream.url(),
+            front.url()
+        )
+    };
+    let scene = Scene::and(&rows.iter().map(table).collect::<String>());
+    for (name, front, _, refused) in &rows {
+        let before = (granting.seen().len(), upstream.requests().len());
+        let token = scene.idp.draft("alice", &scene.gateway.url(name)).sign();
+        let request = call("echo").to(&format!("/servers/{name}/mcp"));
+        let response = scene.send(&request.token(&token));
+        let Some((event, reason)) = refused else {
+            assert_eq!(response.status, 200, "{name} {response:?}");
+            assert!(granting.seen().len() > before.0, "{name}");
+            continue;
+        };
+        let record = scene.gateway.record_of(&response);
+        assert_eq!(record["event"], "token.not_issued", "{name} {record}");
+        assert_eq!((granting.seen().len(), upstream.requests().len()), before);
+        let told = wait_for(name, || {
+            let mut told = scene.gateway.records(event, Some(reason));
+            told.retain(|record| record["detail"]["issuer"] == json!(front.url()));
+            told.pop()
+        });
+        assert_eq!(told["detail"]["issuer"], json!(front.url()), "{told}");
+    }
+}
+
+#[test]
+fn lp_07_sends_no_telemetry_to_a_collector_whose_certificate_is_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new("known");
+    let ca = file(&directory, "ca.pem", &authority.pem());
+    for status in [Status::Revoked, Status::Good] {
+        let collector = Host::lure();
+        let (_, front) = front(&authority, status, collector.address());
+        let before = format!(
+            "export OTEL_EXPORTER_OTLP_ENDPOINT={} OTEL_EXPORTER_OTLP_CERTIFICATE={ca} OTEL_METRIC_EXPORT_INTERVAL=50",
+            front.url()
+        );
+        let scene = Scene::after(&before, "[telemetry]\nocsp = \"required\"\n");
+        scene.permits(&call("echo").token(&scene.token("alice")));
+        if matches!(status, Status::Good) {
+            wait_for("telemetry", || (!collector.seen().is_empty()).then_some(()));
+            continue;
+        }
+        let record = scene.gateway.expect("tls.rejected", Some("revoked"));
+        assert!(record["detail"]["collector"].is_string(), "{record}");
+        assert_eq!(collector.seen().len(), 0);
+    }
+}
+
+#[test]
+fn lp_07_wants_no_certificate_of_an_acme_server_whose_own_is_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let (authority, upstream) = (Authority::new("known"), Upstream::start());
+    let ca = file(&directory, "ca.pem", &authority.pem());
+    for status in [Status::Revoked, Status::Good] {
+        let server = Host::lure();
+        let (_, front) = front(&authority, status, server.address());
+        let gateway = Gateway::start(&format!(
+            "public_url = \"https://gate.example.test\"\n[gateway.tls.acme]\ndirectory = \"{}/directory\"\n\
+             terms_agreed = true\nca = \"{ca}\"\nocsp = \"required\"\n\
+             [issuers.local]\nembedded = true\n[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\n",
+            front.url(),
+            upstream.url()
+        ));
+        gateway.expect("tls.renewal_failed", None);
+        if matches!(status, Status::Good) {
+            assert!(!server.seen().is_empty());
+            continue;
+        }
+        let record = gateway.expect("tls.rejected", Some("revoked"));
+        assert!(record["detail"]["acme"].is_string(), "{record}");
+        assert!(server.seen().is_empty());
     }
 }
 

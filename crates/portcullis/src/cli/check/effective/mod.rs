@@ -92,9 +92,7 @@ fn several(top: &mut Table<'_>, checked: &Checked) {
         let mut zones = top.below("zones");
         zones.below(&zone.name).list("networks", networks);
     }
-    if let Some(pins) = &checked.collector {
-        peers::pins(&mut top.below("telemetry").below("pins"), pins);
-    }
+    peers::trust(&mut top.below("telemetry"), &checked.collector);
     for (name, alerts) in &checked.alerts {
         peers::alerts(&mut top.below("alerts").below(name), alerts);
     }

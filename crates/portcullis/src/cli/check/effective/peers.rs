@@ -3,7 +3,7 @@
 use super::{Table, shown};
 use crate::config::{
     Acme, Alerts, AlertsTo, Azure, Borrowing, Certificate, ClientCertificate, ExternalAccount,
-    Identity, Pins, SignIn, Staple, SyslogBy, Tls, Trust, Vault, Wanted, veil,
+    Identity, Pins, SignIn, Staple, SyslogBy, Tls, Trust, Vault, veil,
 };
 use portcullis_core::alert;
 
@@ -32,7 +32,7 @@ pub(super) fn trust(table: &mut Table<'_>, trust: &Trust) {
     }
 }
 
-pub(super) fn pins(table: &mut Table<'_>, pins: &Pins) {
+fn pins(table: &mut Table<'_>, pins: &Pins) {
     let Pins { keys, expires } = pins;
     table.list("keys", keys.iter().map(ToString::to_string));
     table.put("expires", expires.to_string());
@@ -132,15 +132,13 @@ pub(super) fn borrowing(top: &mut Table<'_>, borrowing: &Borrowing) {
     for borrowed in secrets {
         table.put(&borrowed.key, borrowed.wanted.to_string());
     }
-    let azure = secrets.iter().find_map(|borrowed| match &borrowed.wanted {
-        Wanted::Azure { azure, .. } => Some(azure),
-        Wanted::Exec(_) | Wanted::Vault { .. } => None,
-    });
-    let Some(azure) = azure else { return };
-    let Azure {
+    let Some(Azure {
         identity,
         trust: of_azure,
-    } = &**azure;
+    }) = borrowing.azure()
+    else {
+        return;
+    };
     let mut table = top.below("azure_key_vault");
     match identity {
         Identity::Application {
