@@ -20,6 +20,7 @@ mod reviews;
 mod reviewing;
 mod cataloguing;
 mod pinning;
+mod explaining;
 mod operators;
 mod usage;
 mod checkpoints;

@@ -106,7 +106,9 @@ endpoints! {
     ToolHistory: "GET" "/api/v1/tools/history" "What became of a definition." ACCESS Tenant &["server", "kind", "name"];
     DecideTool: "POST" "/api/v1/tools/decisions" "Approve, reject or roll back a version of a definition." APPROVE Tenant &[];
     Policy: "GET" "/api/v1/policy" "The hash and the rules of the policy." ACCESS Everything &[];
+    Explain: "POST" "/api/v1/policy/explanations" "Why the rules permit something that is described, or do not." ACCESS Everything &[];
     Records: "GET" "/api/v1/audit/records" "Records of the audit log, the newest first." AUDIT Everything &["event", "subject", "server", "target", "trace", "effect", "since", "until", "limit", "before"];
+    ExplainRecord: "POST" "/api/v1/audit/records/{trace}/explanation" "Why a recorded request was decided so, and whether the rules of now would decide alike." AUDIT Everything &[];
     Checkpoint: "GET" "/api/v1/audit/checkpoint" "The newest signed checkpoint of the audit log." AUDIT Everything &[];
     Keys: "GET" "/api/v1/keys" "Keys of this installation; nothing of them that is secret." LOOK Everything &[];
     RotateKey: "POST" "/api/v1/keys/{key}/rotation" "Replace a key." ADMINISTER Everything &[];

@@ -18,6 +18,7 @@ mod office;
 
 use crate::config::{self, Checked};
 use crate::egress::Egress;
+use crate::explaining::Book;
 use crate::issuers::{Source, Trusted};
 use crate::keys::{Signers, Turns};
 use crate::relay::Live;
@@ -133,6 +134,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         upstreams: by_name(&upstreams),
         own_headers: own_headers(checked),
         written: Arc::new(written),
+        book: Arc::new(Book::of(checked)),
         office: office(checked)?,
         review_every: checked.review.as_ref().map(|review| review.every),
         signals: Arc::new(receivers(checked, workshop)?),

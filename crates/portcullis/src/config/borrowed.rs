@@ -31,10 +31,12 @@ pub(crate) struct Borrowed {
 impl Borrowing {
     /// How we sign in at Azure, if anything is there.
     pub(crate) fn azure(&self) -> Option<&Azure> {
-        self.secrets.iter().find_map(|borrowed| match &borrowed.wanted {
-            Wanted::Azure { azure, .. } => Some(&**azure),
-            Wanted::Exec(_) | Wanted::Vault { .. } => None,
-        })
+        self.secrets
+            .iter()
+            .find_map(|borrowed| match &borrowed.wanted {
+                Wanted::Azure { azure, .. } => Some(&**azure),
+                Wanted::Exec(_) | Wanted::Vault { .. } => None,
+            })
     }
 }
 

@@ -13,7 +13,7 @@ mod span;
 mod told;
 
 use crate::clock;
-use crate::config::{Otlp, Trust, Sampler};
+use crate::config::{Otlp, Sampler, Trust};
 use crate::random;
 use crate::record::{Came, Exchange};
 use crate::telemetry::Exported;

@@ -123,13 +123,7 @@ pub(crate) async fn accept<F, R, U>(
                     let certificate = presented.as_ref().and_then(Presented::thumbprint);
                     let answer = move |request| strict(answer(bearing(request, certificate)));
                     let served = connection(stream, bounds, drain, (answer, &unread));
-                    let Some(presented) = presented else {
-                        return served.await;
-                    };
-                    tokio::select! {
-                        () = served => None,
-                        why = door.until_refused(presented) => Some(why),
-                    }
+                    while_good(served, (&door, presented)).await
                 }
                 Ok(Err(error)) => refusal(&error),
                 Err(_) => Some("slow"),
@@ -139,6 +133,21 @@ pub(crate) async fn accept<F, R, U>(
             }
         };
         serving.tasks.spawn_on(served, &serving.shards.next());
+    }
+}
+
+/// Serves a connection for as long as the certificate that its client has shown may be shown; gives why it may not any more.
+async fn while_good(
+    served: impl Future<Output = ()>,
+    (door, presented): (&Door, Option<Presented>),
+) -> Option<&'static str> {
+    let Some(presented) = presented else {
+        served.await;
+        return None;
+    };
+    tokio::select! {
+        () = served => None,
+        why = door.until_refused(presented) => Some(why),
     }
 }
 

@@ -105,6 +105,11 @@ fn body(endpoint: Endpoint) -> Option<Value> {
             &["approve"],
         )),
         Endpoint::DecideTool => Some(tool_decision(&text)),
+        Endpoint::Explain => Some(question(&text, &texts)),
+        Endpoint::ExplainRecord => Some(object(
+            &json!({ "roles": texts, "groups": texts, "scopes": texts, "claims": { "type": "object" }, "arguments": { "type": "object" } }),
+            &[],
+        )),
         Endpoint::RotateKey => Some(object(
             &json!({ "at_once": { "type": "boolean" }, "server": text }),
             &[],
@@ -131,6 +136,21 @@ fn body(endpoint: Endpoint) -> Option<Value> {
         | Endpoint::Keys
         | Endpoint::Reload => None,
     }
+}
+
+/// A request that nobody has made.
+fn question(text: &Value, texts: &Value) -> Value {
+    let any = json!({ "type": "object" });
+    let who = json!({
+        "user": text, "issuer": text, "client": text, "roles": texts, "groups": texts, "scopes": texts, "claims": any,
+    });
+    let score = json!({ "type": "integer", "minimum": 0, "maximum": 100 });
+    let properties = json!({
+        "server": text, "who": object(&who, &[]), "tool": text, "resource": text, "prompt": text, "ask": text,
+        "method": text, "arguments": any, "era": text, "time": { "type": "string", "format": "date-time" },
+        "network": text, "anomaly": score, "risk": score, "findings": texts,
+    });
+    object(&properties, &["server"])
 }
 
 fn tool_decision(text: &Value) -> Value {

@@ -15,6 +15,7 @@ mod grants;
 mod elevations;
 mod reviews;
 mod records;
+mod explanations;
 mod keys;
 mod tools;
 
@@ -216,6 +217,8 @@ async fn perform(asked: &Asked) -> Result<Answer, Trouble> {
         Endpoint::ToolHistory => tools::history(asked).await,
         Endpoint::DecideTool => tools::decide(asked).await,
         Endpoint::Policy => Ok(health::policy(asked)),
+        Endpoint::Explain => explanations::of_question(asked).await,
+        Endpoint::ExplainRecord => explanations::of_record(asked).await,
         Endpoint::Records => records::search(asked).await,
         Endpoint::Checkpoint => records::checkpoint(asked).await,
         Endpoint::Keys => keys::all(asked).await,

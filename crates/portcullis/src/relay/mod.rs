@@ -29,6 +29,7 @@ use crate::assemble::Written;
 use crate::authority::{Authority, Front, Held};
 use crate::clock;
 use crate::detail;
+use crate::explaining::Book;
 use crate::export::Export;
 use crate::flood::Floods;
 use crate::issuers::Issuers;
@@ -121,6 +122,8 @@ pub(crate) struct Live {
     pub(crate) misuse: misuse::Limits,
     /// What the policy is made of, as reviews hold back some of it.
     pub(crate) written: Arc<Written>,
+    /// Where its rules stand, and whom they name.
+    pub(crate) book: Arc<Book>,
     /// How often grants have to be reviewed.
     pub(crate) review_every: Option<Duration>,
     /// The policy's hash, for the records.

@@ -121,7 +121,10 @@ pub(crate) fn expiries(checked: &Checked) -> Vec<Expiry> {
     let admin = checked.admin.as_ref();
     for (key, tls) in [
         ("gateway.tls.client_crl", own),
-        ("admin.tls.client_crl", admin.and_then(|admin| admin.tls.as_ref())),
+        (
+            "admin.tls.client_crl",
+            admin.and_then(|admin| admin.tls.as_ref()),
+        ),
     ] {
         let lists = tls.and_then(|tls| tls.client_crl.as_ref());
         found.extend(lists.and_then(|file| lists_of(key, file)));

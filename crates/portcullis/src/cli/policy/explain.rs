@@ -1,22 +1,16 @@
 //! `portcullis policy explain`: why something was decided so, in plain words.
 
-use super::asked::{Asked, Who, Wish};
-use super::court::Court;
-use super::recorded;
-use super::verdict::Verdict;
 use super::{table, unknown};
 use crate::cli::audit::{self, Named};
 use crate::cli::{Ending, out};
 use crate::clock;
-use anyhow::{Context as _, bail};
+use crate::explaining::{self, Asked, Outcome, Told, Who, Wish, explain, explain_record};
+use anyhow::Context as _;
 use clap::Args;
 use portcullis_core::catalog::Rated;
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::time::Timestamp;
 use serde_json::{Map, Value, json};
-
-/// The most callers that are tried to find out who would be permitted.
-const MAX_NEAR: usize = 256;
 
 #[derive(Debug, Args)]
 #[command(
@@ -92,12 +86,6 @@ pub(super) struct Explain {
     json: bool,
 }
 
-/// Who would be permitted, and by which rule.
-struct Near {
-    who: String,
-    rule: String,
-}
-
 impl Explain {
     pub(super) fn run(self) -> Ending {
         let told = match &self.id {
@@ -105,13 +93,20 @@ impl Explain {
             None => self.of_flags(),
         };
         match told {
-            Ok(Some((words, json, ending))) => {
+            Ok(Some(Told {
+                words,
+                json,
+                outcome,
+            })) => {
                 out::print(&if self.json {
                     format!("{json:#}\n")
                 } else {
                     words.join("\n") + "\n"
                 });
-                ending
+                match outcome {
+                    Outcome::Told => Ending::Good,
+                    Outcome::Unknown => Ending::Unknown,
+                }
             }
             Ok(None) => {
                 out::error("the log has no record with this id");
@@ -121,7 +116,7 @@ impl Explain {
         }
     }
 
-    fn of_flags(&self) -> anyhow::Result<Option<(Vec<String>, Value, Ending)>> {
+    fn of_flags(&self) -> anyhow::Result<Option<Told>> {
         let court = table::court(&audit::configuration(&self.named)?)?;
         let now = clock::now();
         let time = match &self.time {
@@ -158,47 +153,16 @@ impl Explain {
                 .risk
                 .map(|risk| Rated::of(risk, self.finding.iter().map(String::as_str))),
         };
-        let (words, json, ending) = explain(&court, &asked)?;
-        Ok(Some((words, json, ending)))
+        explain(&court, &asked).map(Some)
     }
 
-    fn of_record(&self, id: &str) -> anyhow::Result<Option<(Vec<String>, Value, Ending)>> {
+    fn of_record(&self, id: &str) -> anyhow::Result<Option<Told>> {
         let log = audit::place(&self.named)?.log;
-        let Some(recorded) = recorded::find(&log, id)? else {
+        let Some(recorded) = explaining::find(&log, id)? else {
             return Ok(None);
         };
         let court = table::court(&audit::configuration(&self.named)?)?;
-        let added = self.added()?;
-        let arguments = self.arguments()?;
-        let is_told = arguments.is_some()
-            || [&self.role, &self.group, &self.scope, &self.claim]
-                .iter()
-                .any(|told| !told.is_empty());
-        let mut words = recorded.words();
-        let mut json = json!({ "record": recorded.json(), "alike": null, "today": null });
-        let asked = match recorded.asked(&court, added, arguments) {
-            Ok(asked) => asked,
-            Err(why) => {
-                words.push(format!(
-                    "What today's rules would say cannot be told: {why}."
-                ));
-                return Ok(Some((words, json, Ending::Unknown)));
-            }
-        };
-        let (today, told, _) = explain(&court, &asked)?;
-        let alike = recorded.alike(&court, &asked, is_told)?;
-        words.extend(alike.words);
-        words.push("Today, with what is known:".to_owned());
-        words.extend(today.iter().map(|line| format!("  {line}")));
-        if let Some(json) = json.as_object_mut() {
-            json.insert("alike".to_owned(), json!(alike.is_so));
-            json.insert("today".to_owned(), told);
-        }
-        let ending = match alike.is_so {
-            Some(_) => Ending::Good,
-            None => Ending::Unknown,
-        };
-        Ok(Some((words, json, ending)))
+        explain_record(&recorded, &court, self.added()?, self.arguments()?).map(Some)
     }
 
     /// What the flags say of a caller beside its name.
@@ -230,121 +194,4 @@ impl Explain {
             .transpose()
             .context("--arguments is no JSON object")
     }
-}
-
-/// What the rules say, in words and as JSON.
-fn explain(court: &Court, asked: &Asked) -> anyhow::Result<(Vec<String>, Value, Ending)> {
-    let (verdict, facts) = court.hear(asked)?;
-    let near = near(court, asked, &verdict)?;
-    let (mut words, ending) = match &verdict {
-        Verdict::Allowed { rule } => {
-            let place = court.place(rule);
-            (vec![format!("Allowed by {rule}{place}.")], Ending::Good)
-        }
-        Verdict::Denied {
-            reason,
-            rule,
-            scopes,
-        } => (
-            denied(court, asked, (*reason, rule.as_deref(), scopes)),
-            Ending::Good,
-        ),
-        Verdict::Unjudged(why) => (
-            vec![format!("It never comes to a decision of the rules: {why}.")],
-            Ending::Unknown,
-        ),
-    };
-    let shown = near.iter().map(|near| {
-        let place = court.place(&near.rule);
-        format!(
-            "It would be allowed to {}, by {}{place}.",
-            near.who, near.rule
-        )
-    });
-    words.extend(shown);
-    let facts = facts.iter();
-    let facts: Vec<String> = facts
-        .map(|(name, fact)| format!("{name} = {fact}"))
-        .collect();
-    if !facts.is_empty() {
-        words.push(format!("The rules look at {}.", facts.join("; ")));
-    }
-    let implied = court.implied(asked);
-    if !implied.is_empty() {
-        words.push(format!("Its scopes imply {}.", implied.join(" ")));
-    }
-    let near = near
-        .iter()
-        .map(|near| json!({ "who": near.who, "rule": near.rule }));
-    let json = json!({
-        "verdict": verdict.json(),
-        "implied": implied,
-        "looked_at": facts,
-        "near": near.collect::<Vec<_>>(),
-        "words": words,
-    });
-    Ok((words, json, ending))
-}
-
-fn denied(
-    court: &Court,
-    asked: &Asked,
-    (reason, rule, scopes): (&str, Option<&str>, &[String]),
-) -> Vec<String> {
-    let rule = rule.unwrap_or_default();
-    let place = court.place(rule);
-    let (held, implied) = (&asked.who.scopes, court.implied(asked));
-    match reason {
-        "scope" => {
-            let has = |scope: &String| held.contains(scope) || implied.contains(scope);
-            let missing: Vec<&str> = scopes
-                .iter()
-                .filter(|scope| !has(scope))
-                .map(String::as_str)
-                .collect();
-            vec![
-                format!("Denied (scope): the token lacks {}.", missing.join(" ")),
-                format!("All that it needs: {}.", scopes.join(" ")),
-            ]
-        }
-        "no_rule" => vec!["Denied (no_rule): nothing permits it, and nothing is permitted by default.".to_owned()],
-        "expired" => vec![format!("Denied (expired): {rule}{place} permitted it until its time was over.")],
-        "boundary" => vec![format!("Denied (boundary): it lies beyond {rule}, which nothing exceeds, whatever is granted.")],
-        "forbidden" => vec![format!("Denied (forbidden): {rule}{place} forbids it, whatever is granted.")],
-        "indeterminate" => vec!["Denied (indeterminate): a rule that concerns it could not be evaluated, or its arguments are no JSON object that can be looked through.".to_owned()],
-        "issuer" => vec![format!("Denied (issuer): the server {:?} does not trust the issuer of the token.", asked.server)],
-        "unknown_method" => vec!["Denied (unknown_method): no rule can name this method.".to_owned()],
-        other => vec![format!("Denied ({other}).")],
-    }
-}
-
-/// Who would be permitted what this caller is not: each principal that a grant of the server names is tried.
-fn near(court: &Court, asked: &Asked, verdict: &Verdict) -> anyhow::Result<Vec<Near>> {
-    let is_near = match verdict {
-        Verdict::Denied { reason, .. } => ["no_rule", "expired"].contains(reason),
-        Verdict::Allowed { .. } | Verdict::Unjudged(_) => false,
-    };
-    let mut found = Vec::new();
-    if !is_near {
-        return Ok(found);
-    }
-    for (words, who) in court.others(asked).into_iter().take(MAX_NEAR) {
-        let instead = Asked {
-            who,
-            ..asked.clone()
-        };
-        if let Verdict::Allowed { rule } = court.judge(&instead)? {
-            found.push(Near { who: words, rule });
-        }
-    }
-    Ok(found)
-}
-
-/// Refuses what no record could be about.
-pub(super) fn expect_id(id: &str) -> anyhow::Result<()> {
-    let is_hexadecimal = id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if id.len() != 32 || !is_hexadecimal {
-        bail!("a correlation id has 32 hexadecimal digits");
-    }
-    Ok(())
 }

@@ -5,7 +5,8 @@ use super::{shadow, unknown};
 use crate::assemble::grant_of;
 use crate::cli::audit::Named;
 use crate::cli::{Ending, out};
-use crate::config::{Checked, Grant};
+use crate::config::Checked;
+use crate::explaining::Book;
 use crate::usage::{Count, Usage};
 use clap::Args;
 use portcullis_audit::time_text;
@@ -135,26 +136,8 @@ pub(in crate::cli) fn place(checked: &Checked, rule: &str) -> String {
     if let Some(boundary) = rule.strip_prefix("boundary:") {
         return format!("boundary.{boundary}");
     }
-    written(checked, rule).unwrap_or_else(|| rule.to_owned())
-}
-
-/// Where the name of a grant or a policy is written.
-pub(super) fn written(checked: &Checked, rule: &str) -> Option<String> {
-    let is_it = |grant: &&Grant| {
-        let named = grant_of(grant).map(|named| named.id);
-        rule.strip_prefix("grant:")
-            .zip(named.ok())
-            .is_some_and(|(id, named)| id == named)
-    };
-    if let Some(grant) = checked.grants.iter().find(is_it) {
-        return Some(format!("{}, line {}", grant.key, grant.line));
-    }
-    let id = format!("@id({rule:?})");
-    checked.policies.iter().find_map(|file| {
-        let before = file.text.split_once(&id)?.0;
-        let line = before.matches('\n').count().saturating_add(1);
-        Some(format!("{}:{line}", file.path.display()))
-    })
+    let place = Book::of(checked).place(rule);
+    place.unwrap_or_else(|| rule.to_owned())
 }
 
 fn of_scopes(checked: &Checked, usage: &Usage) -> Vec<Rule> {

@@ -1,15 +1,10 @@
 //! `portcullis policy`: what the rules decide, why, and which of them there are.
 
-mod asked;
-mod court;
-mod said;
 mod explain;
 pub(super) mod inventory;
-mod recorded;
 pub(super) mod counted;
 pub(super) mod shadow;
 mod table;
-mod verdict;
 
 use super::{Ending, out};
 use clap::{Args, Subcommand};

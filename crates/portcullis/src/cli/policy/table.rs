@@ -1,12 +1,10 @@
 //! `portcullis policy test`: cases with what is expected of them, and which come out otherwise.
 
-use super::asked::{Asked, Who, Wish};
-use super::court::Court;
 use super::unknown;
-use super::verdict::Verdict;
 use crate::cli::check::{Judged, judge};
 use crate::cli::{Ending, audit, out};
 use crate::clock;
+use crate::explaining::{Asked, Court, Verdict, Who, Wish};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_core::catalog::Rated;
@@ -16,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The most cases of one file.
 const MAX_CASES: usize = 10_000;
@@ -154,7 +153,12 @@ pub(super) fn court(config: &Path) -> anyhow::Result<Court> {
     let named = config.display();
     let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {named}"))?;
     match judge(config, &text)? {
-        Judged::Good(checked, assembled) => Court::of(checked, *assembled),
+        Judged::Good(_, assembled) => {
+            let trusted = assembled.trusted.into_iter();
+            let trusted = trusted.map(|trusted| trusted.issuer);
+            let book = Arc::clone(&assembled.live.book);
+            Court::of(assembled.live.rules, trusted, book)
+        }
         Judged::Unbuildable(..) | Judged::Flawed(_) => {
             bail!("{named} is not good: run `portcullis check {named}`")
         }

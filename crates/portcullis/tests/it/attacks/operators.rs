@@ -598,6 +598,112 @@ fn authz_03_the_api_looks_and_acts_as_the_commands_do() {
 }
 
 /// A caller at a server whom rules permit the privileged tool.
+/// What the command says of the same, by the file.
+fn told_by_command(office: &Office, arguments: &[&str]) -> Value {
+    let path = office.gateway.config();
+    let (path, data) = (path.display().to_string(), office.gateway.data());
+    let data = data.display().to_string();
+    let place = [
+        "policy", "explain", "--json", "--config", &path, "--data", &data,
+    ];
+    let told = portcullis(&[&place, arguments].concat());
+    serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{told:?}"))
+}
+
+#[test]
+fn authz_05_the_api_explains_by_the_rules_that_are_in_force_as_the_command_does() {
+    let office = Office::new();
+    let (vic, aud) = (office.token("vic"), office.token("aud"));
+    let explain =
+        |question: &Value, token: &str| office.post("/api/v1/policy/explanations", token, question);
+    let of =
+        |user: &str| json!({ "server": "notes", "who": { "user": user }, "tool": "write_note" });
+    let denied = explain(&of("mallory"), &vic);
+    let record = office.done(&denied, ("vic", "role:viewer"));
+    assert_eq!(record["target"], "notes", "{record}");
+    let told = denied.json();
+    assert_eq!(told["verdict"]["reason"], "no_rule", "{told}");
+    assert_eq!(told["near"][0]["who"], "user:alice", "{told}");
+    let flags = ["--server", "notes", "--tool", "write_note", "--user"];
+    assert_eq!(
+        told,
+        told_by_command(&office, &[&flags[..], &["mallory"]].concat())
+    );
+    let told = explain(&of("alice"), &vic).json();
+    assert_eq!(told["verdict"]["effect"], "allow", "{told}");
+    assert_eq!(
+        told,
+        told_by_command(&office, &[&flags[..], &["alice"]].concat())
+    );
+
+    // A record: only who reads the log may have it explained.
+    let token = office
+        .idp
+        .draft("mallory", &office.gateway.url("notes"))
+        .sign();
+    let request = call("write_note").token(&token);
+    let refused = request.send(office.gateway.address);
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let trace = office.gateway.record_of(&refused)["trace"].clone();
+    let trace = trace.as_str().unwrap();
+    let path = format!("/api/v1/audit/records/{trace}/explanation");
+    let asked = office.post(&path, &vic, &json!({}));
+    office.refused(&asked, 403, ("admin.denied", "role"));
+    let asked = office.post(&path, &aud, &json!({}));
+    office.done(&asked, ("aud", "role:auditor"));
+    let told = asked.json();
+    assert_eq!(told["record"]["event"], "authz.deny", "{told}");
+    assert_eq!(told["today"]["verdict"]["reason"], "no_rule", "{told}");
+    assert_eq!(told, told_by_command(&office, &["--id", trace]));
+    let as_cleaner = json!({ "roles": ["cleaner"] });
+    let told = office.post(&path, &aud, &as_cleaner).json();
+    assert_eq!(told["alike"], true, "{told}");
+    let nothing = format!("/api/v1/audit/records/{}/explanation", "0".repeat(32));
+    let nothing = office.post(&nothing, &aud, &json!({}));
+    office.refused(&nothing, 404, ("admin.failed", "not_found"));
+
+    // What cannot be asked, and who may not ask.
+    for wrong in [
+        json!({ "server": "nobody", "tool": "echo" }),
+        json!({ "server": "notes" }),
+        json!({ "server": "notes", "tool": "echo", "who": { "claims": { "iss": "x" } } }),
+        json!({ "server": "notes", "tool": "echo", "anomaly": 101 }),
+        json!({ "server": "notes", "tool": "echo", "secret": "x" }),
+    ] {
+        office.refused(&explain(&wrong, &vic), 400, ("admin.failed", "unreadable"));
+    }
+    let asked = explain(&of("alice"), &office.token("eve"));
+    office.refused(&asked, 403, ("admin.denied", "role"));
+    let asked = explain(&of("alice"), &office.token("tess"));
+    office.refused(&asked, 403, ("admin.denied", "tenant"));
+
+    // What the file says is not in force before it was read.
+    let path = office.gateway.config();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        "who = \"user:alice\"\nallow = [\"notes__write",
+        "who = \"user:mallory\"\nallow = [\"notes__write",
+    );
+    std::fs::write(&path, format!("{text}\nbroken")).unwrap();
+    office.gateway.expect("config.rejected", None);
+    assert_eq!(
+        explain(&of("mallory"), &vic).json()["verdict"]["effect"],
+        "deny"
+    );
+    std::fs::write(&path, text).unwrap();
+    office.gateway.expect("config.reloaded", None);
+    assert_eq!(
+        explain(&of("mallory"), &vic).json()["verdict"]["effect"],
+        "allow"
+    );
+    assert_eq!(
+        explain(&of("alice"), &vic).json()["verdict"]["effect"],
+        "deny"
+    );
+    office.gateway.expect("admin.done", None);
+    assert_eq!(request.send(office.gateway.address).status, 200);
+}
+
 fn cleaner(office: &Office, idp: &Idp, subject: &str, server: &str) -> Request {
     let token = idp.draft(subject, &office.gateway.url(server));
     let token = token.claim("roles", json!(["cleaner"])).sign();

@@ -265,14 +265,24 @@ fn lp_07_asks_no_authorization_server_for_tokens_that_is_not_known_to_be_it() {
     let ocsp = "ocsp = \"required\"".to_owned();
     let rows = [
         ("sound", &sound, format!("{ocsp}\n{}", pin(&own)), None),
-        ("revoked", &revoked, ocsp.clone(), Some(("tls.rejected", "revoked"))),
+        (
+            "revoked",
+            &revoked,
+            ocsp.clone(),
+            Some(("tls.rejected", "revoked")),
+        ),
         (
             "listed",
             &listed,
             format!("crl = \"{crl}\""),
             Some(("tls.rejected", "revoked")),
         ),
-        ("other", &sound, pin(&other), Some(("tls.pin_mismatch", "pin"))),
+        (
+            "other",
+            &sound,
+            pin(&other),
+            Some(("tls.pin_mismatch", "pin")),
+        ),
     ];
     let table = |(name, front, keys, _): &(&str, &Front, String, Option<(&str, &str)>)| {
         format!(

@@ -203,6 +203,11 @@ impl Gateway {
         portcullis(&["audit", "verify", "--data", self.data().to_str().unwrap()])
     }
 
+    /// Its configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.directory.path().join("portcullis.toml")
+    }
+
     /// Sends a request to the operators' listener.
     pub(crate) fn ask_admin(&self, path: &str) -> Response {
         Request::new("GET", path).send(self.admin)

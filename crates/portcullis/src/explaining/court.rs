@@ -4,10 +4,10 @@
 //! this. So nothing can be asked that a client could not ask, and no second way of deciding can drift from the first.
 
 use super::asked::{Asked, What, Who};
+use super::book::Book;
 use super::said::said;
 use super::verdict::Verdict;
-use crate::assemble::{Assembled, issuer_name};
-use crate::config::{Checked, Who as Named};
+use crate::config::Who as Named;
 use crate::issuers::embedded;
 use crate::keys::{Purpose, Signer};
 use crate::random;
@@ -36,42 +36,49 @@ const LIFETIME: Duration = Duration::from_mins(1);
 const SOMEBODY: &str = "somebody";
 
 /// Facts by their names in records.
-pub(super) type Facts = Vec<(&'static str, String)>;
+pub(crate) type Facts = Vec<(&'static str, String)>;
 
 /// The rules, and what it takes to ask them.
-pub(super) struct Court {
+pub(crate) struct Court {
     /// What a running gateway would decide by.
-    pub(super) rules: Rules,
+    pub(crate) rules: Rules,
     /// The same servers with no rule against anything: opens the sessions that cases of older revisions are in.
     opener: Rules,
     trust: Trust,
     key: Signer,
     /// By their names in the configuration.
     issuers: BTreeMap<String, Issuer>,
-    checked: Box<Checked>,
+    book: Arc<Book>,
 }
 
 impl Court {
-    pub(super) fn of(checked: Box<Checked>, assembled: Assembled) -> anyhow::Result<Self> {
+    /// Of these rules, of the issuers that tokens are taken of, and of what was written for both.
+    ///
+    /// # Errors
+    /// No key can be made, or no session be opened.
+    pub(crate) fn of(
+        mut rules: Rules,
+        trusted: impl IntoIterator<Item = Issuer>,
+        book: Arc<Book>,
+    ) -> anyhow::Result<Self> {
         let key = Signer::passing(Purpose::Issuer)?;
         let own = Arc::new(embedded::key_set(&key)?);
-        let mut rules = assembled.live.rules;
         rules.servers.values_mut().for_each(|server| {
             // What a token is bound to is no question of the rules.
             server.gate.resource.dpop = Binding::Off;
             server.gate.resource.mtls = Binding::Off;
             server.gate.resource.needs_nonce = false;
         });
-        let trusted = assembled.trusted.into_iter().map(|trusted| Issuer {
+        let trusted = trusted.into_iter().map(|issuer| Issuer {
             algorithms: vec![Algorithm::EdDSA],
             introspection: Introspection::Never,
-            ..trusted.issuer
+            ..issuer
         });
         let by_name: HashMap<String, Issuer> = trusted
             .map(|issuer| (issuer.issuer.clone(), issuer))
             .collect();
-        let issuers = checked.issuers.iter().filter_map(|(name, issuer)| {
-            let issuer = by_name.get(&issuer_name(&checked, issuer))?;
+        let issuers = book.issuers.iter().filter_map(|(name, iss)| {
+            let issuer = by_name.get(iss)?;
             Some((name.clone(), issuer.clone()))
         });
         let all_keys = by_name
@@ -89,7 +96,7 @@ impl Court {
             },
             rules,
             key,
-            checked,
+            book,
         })
     }
 
@@ -97,12 +104,12 @@ impl Court {
     ///
     /// # Errors
     /// If the question cannot be put: it names what is not there.
-    pub(super) fn judge(&self, asked: &Asked) -> anyhow::Result<Verdict> {
+    pub(crate) fn judge(&self, asked: &Asked) -> anyhow::Result<Verdict> {
         self.hear(asked).map(|(verdict, _)| verdict)
     }
 
     /// The same, with what a record would tell of the facts that the rules look at.
-    pub(super) fn hear(&self, asked: &Asked) -> anyhow::Result<(Verdict, Facts)> {
+    pub(crate) fn hear(&self, asked: &Asked) -> anyhow::Result<(Verdict, Facts)> {
         let state = State::default();
         if let (What::Message(_, params), Some(rated)) = (&asked.what, &asked.rated) {
             let tool = params.get("name").and_then(Value::as_str);
@@ -145,7 +152,7 @@ impl Court {
     }
 
     /// The name in the configuration of the issuer whose `iss` this is.
-    pub(super) fn issuer_name(&self, iss: &str) -> Option<&str> {
+    pub(crate) fn issuer_name(&self, iss: &str) -> Option<&str> {
         let mut found = self
             .issuers
             .iter()
@@ -154,28 +161,27 @@ impl Court {
     }
 
     /// The scopes that those of the case imply.
-    pub(super) fn implied(&self, asked: &Asked) -> Vec<String> {
+    pub(crate) fn implied(&self, asked: &Asked) -> Vec<String> {
         let issuer = self.issuer(asked);
         let implied = issuer.map(|issuer| issuer.claims.implied.of(&asked.who.scopes));
         implied.unwrap_or_default()
     }
 
     /// What this issuer calls things.
-    pub(super) fn claims_of(&self, issuer: &str) -> Option<&Claims> {
+    pub(crate) fn claims_of(&self, issuer: &str) -> Option<&Claims> {
         self.issuers.get(issuer).map(|issuer| &issuer.claims)
     }
 
     /// Where a rule stands, in brackets; nothing if that is not known.
-    pub(super) fn place(&self, rule: &str) -> String {
-        super::inventory::written(&self.checked, rule)
-            .map(|place| format!(" ({place})"))
-            .unwrap_or_default()
+    pub(crate) fn place(&self, rule: &str) -> String {
+        let place = self.book.place(rule);
+        place.map(|place| format!(" ({place})")).unwrap_or_default()
     }
 
     /// The same caller with one more role, group or other name, for each that a grant of the server names.
-    pub(super) fn others(&self, asked: &Asked) -> BTreeMap<String, Who> {
-        let grants = self.checked.grants.iter();
-        let here = grants.filter(|grant| grant.server.as_str() == asked.server);
+    pub(crate) fn others(&self, asked: &Asked) -> BTreeMap<String, Who> {
+        let grants = self.book.grants.iter();
+        let here = grants.filter(|grant| grant.server == asked.server);
         here.filter_map(|grant| Some((grant.who.to_string(), self.instead(asked, &grant.who)?)))
             .collect()
     }

@@ -2,10 +2,9 @@
 
 use super::asked::{Asked, Who, Wish};
 use super::court::Court;
-use super::explain::expect_id;
 use super::said::put;
 use super::verdict::Verdict;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use portcullis_audit::{Effect, Filter, Found, newest_first, time_text};
 use portcullis_authority::grant::PROVIDER;
 use portcullis_core::authenticate::Claims;
@@ -19,17 +18,20 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The record of an exchange.
-pub(super) struct Recorded(Found);
+pub(crate) struct Recorded(Found);
 
 /// Whether the rules of today decide as those of then, if that can be told.
-pub(super) struct Alike {
-    pub(super) is_so: Option<bool>,
-    pub(super) words: Vec<String>,
+pub(crate) struct Alike {
+    pub(crate) is_so: Option<bool>,
+    pub(crate) words: Vec<String>,
 }
 
 /// The exchange that was answered with this correlation id.
-pub(super) fn find(log: &Path, id: &str) -> anyhow::Result<Option<Recorded>> {
-    expect_id(id)?;
+pub(crate) fn find(log: &Path, id: &str) -> anyhow::Result<Option<Recorded>> {
+    let is_hexadecimal = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if id.len() != 32 || !is_hexadecimal {
+        bail!("a correlation id has 32 hexadecimal digits");
+    }
     let filter = Filter {
         trace: Some(id.to_ascii_lowercase()),
         ..Filter::default()
@@ -47,7 +49,7 @@ pub(super) fn find(log: &Path, id: &str) -> anyhow::Result<Option<Recorded>> {
 
 impl Recorded {
     /// What it says, for people.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         let record = &self.0.record;
         let text = |text: &Option<portcullis_audit::Text>| {
             text.as_ref().map(|text| format!("{:?}", text.as_str()))
@@ -86,12 +88,12 @@ impl Recorded {
     }
 
     /// The same for programs.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.0.line).unwrap_or_default()
     }
 
     /// The question that it was, as far as it tells, with what is known beside it.
-    pub(super) fn asked(
+    pub(crate) fn asked(
         &self,
         court: &Court,
         added: Who,
@@ -177,7 +179,7 @@ impl Recorded {
     }
 
     /// Whether today's rules would decide as the record says; `is_told` if what it does not hold was added.
-    pub(super) fn alike(
+    pub(crate) fn alike(
         &self,
         court: &Court,
         asked: &Asked,

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// What came of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Permitted, by this rule.
     Allowed { rule: String },
     /// Not permitted.
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// A refusal as the answer of the rules, if they gave it.
-    pub(super) fn of(refusal: &Refusal) -> Self {
+    pub(crate) fn of(refusal: &Refusal) -> Self {
         let reason = refusal.event().1;
         match refusal {
             Refusal::Forbidden(Forbidden::Scope { required, .. }) => Verdict::Denied {
@@ -61,7 +61,7 @@ impl Verdict {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         match self {
             Self::Allowed { rule } => json!({ "effect": "allow", "rule": rule }),
             Self::Denied {

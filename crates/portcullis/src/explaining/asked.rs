@@ -27,39 +27,39 @@ const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 /// A caller, as its token describes it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Who {
+pub(crate) struct Who {
     /// `sub`.
-    pub(super) user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The name of its issuer in the configuration; the only one that the server trusts if there is one.
-    pub(super) issuer: Option<String>,
+    pub(crate) issuer: Option<String>,
     #[serde(default)]
-    pub(super) roles: Vec<String>,
+    pub(crate) roles: Vec<String>,
     #[serde(default)]
-    pub(super) groups: Vec<String>,
+    pub(crate) groups: Vec<String>,
     /// `client_id`.
-    pub(super) client: Option<String>,
+    pub(crate) client: Option<String>,
     #[serde(default)]
-    pub(super) scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
     /// Further claims.
     #[serde(default)]
-    pub(super) claims: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
 }
 
 /// What they want, as it is written.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wish {
-    pub(super) method: Option<String>,
-    pub(super) tool: Option<String>,
-    pub(super) resource: Option<String>,
-    pub(super) prompt: Option<String>,
-    pub(super) ask: Option<String>,
-    pub(super) arguments: Option<Map<String, Value>>,
-    pub(super) era: Option<String>,
+pub(crate) struct Wish {
+    pub(crate) method: Option<String>,
+    pub(crate) tool: Option<String>,
+    pub(crate) resource: Option<String>,
+    pub(crate) prompt: Option<String>,
+    pub(crate) ask: Option<String>,
+    pub(crate) arguments: Option<Map<String, Value>>,
+    pub(crate) era: Option<String>,
 }
 
 /// What they want, as it can be put to the rules.
 #[derive(Debug, Clone)]
-pub(super) enum What {
+pub(crate) enum What {
     /// A message of the client's: its method and its parameters.
     Message(String, Map<String, Value>),
     /// A request of the server's to the client.
@@ -68,21 +68,21 @@ pub(super) enum What {
 
 /// One question.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) who: Who,
-    pub(super) server: String,
-    pub(super) what: What,
-    pub(super) era: Revision,
-    pub(super) time: Timestamp,
-    pub(super) network: Option<String>,
-    pub(super) anomaly: Anomaly,
+pub(crate) struct Asked {
+    pub(crate) who: Who,
+    pub(crate) server: String,
+    pub(crate) what: What,
+    pub(crate) era: Revision,
+    pub(crate) time: Timestamp,
+    pub(crate) network: Option<String>,
+    pub(crate) anomaly: Anomaly,
     /// How risky the tool is; none if that is not known.
-    pub(super) rated: Option<Rated>,
+    pub(crate) rated: Option<Rated>,
 }
 
 impl Who {
     /// Tells what is wrong with it.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self
             .claims
             .keys()
@@ -96,7 +96,7 @@ impl Who {
 
 impl Wish {
     /// The revision that is spoken, and what is said.
-    pub(super) fn read(self) -> Result<(Revision, What), String> {
+    pub(crate) fn read(self) -> Result<(Revision, What), String> {
         let era = match &self.era {
             None => USUAL,
             Some(text) => Revision::parse(text).ok_or_else(|| {
@@ -138,7 +138,7 @@ impl Wish {
 
 impl Asked {
     /// The message as a client would send it. Nothing for what a server asks.
-    pub(super) fn body(&self) -> Option<String> {
+    pub(crate) fn body(&self) -> Option<String> {
         let What::Message(method, params) = &self.what else {
             return None;
         };
