@@ -1,6 +1,6 @@
 //! How a client learns that its user has to open a page of ours: in the way that it has said it understands.
 
-use crate::authorize::Needed;
+use crate::authorize::{Lack, Needed, StepUp};
 use crate::refusal::{Refusal, Unanswered};
 use crate::secret::Secret;
 use serde_json::Value;
@@ -70,6 +70,13 @@ pub struct Consent {
 pub enum Purpose {
     /// To sign in at a server.
     SignIn,
+    /// To sign in anew, since the login behind the token is not good enough.
+    StepUp {
+        /// What it lacks.
+        lack: Lack,
+        /// What was seen, and all that is needed.
+        detail: Box<StepUp>,
+    },
     /// To approve a call of their own.
     Approval {
         /// Which.
@@ -86,6 +93,7 @@ impl Purpose {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::SignIn => "consent",
+            Self::StepUp { lack, .. } => lack.reason(),
             Self::Approval { .. } => "caller",
             Self::SecondPerson { .. } => "second_person",
         }
@@ -95,6 +103,7 @@ impl Purpose {
     pub(crate) const fn point(&self) -> &'static str {
         match self {
             Self::SignIn => "consent",
+            Self::StepUp { .. } => "step_up",
             Self::Approval { .. } | Self::SecondPerson { .. } => "approval",
         }
     }
@@ -102,7 +111,7 @@ impl Purpose {
     /// The call that is to be approved, if one is.
     pub fn needed(&self) -> Option<&Needed> {
         match self {
-            Self::SignIn => None,
+            Self::SignIn | Self::StepUp { .. } => None,
             Self::Approval { needed } | Self::SecondPerson { needed } => Some(needed),
         }
     }
@@ -117,6 +126,7 @@ impl Consent {
     pub(crate) const fn event(&self) -> &'static str {
         match self.purpose {
             Purpose::SignIn => "oauth.consent_needed",
+            Purpose::StepUp { .. } => "authn.step_up_required",
             Purpose::Approval { .. } | Purpose::SecondPerson { .. } => "approval.required",
         }
     }
@@ -128,6 +138,7 @@ impl Consent {
         };
         match self.purpose {
             Purpose::SignIn => (code, "consent needed"),
+            Purpose::StepUp { .. } => (code, "stronger login needed"),
             Purpose::Approval { .. } | Purpose::SecondPerson { .. } => (code, "approval needed"),
         }
     }
@@ -142,7 +153,7 @@ impl Refusal {
             return self;
         };
         let way = match consent.purpose {
-            Purpose::SignIn | Purpose::Approval { .. } => way(),
+            Purpose::SignIn | Purpose::StepUp { .. } | Purpose::Approval { .. } => way(),
             Purpose::SecondPerson { .. } => Way::Told,
         };
         Unanswered::Consent(Consent { way, ..consent }).into()

@@ -1,11 +1,12 @@
 //! Every way of saying no, and what of it the client is told.
 
 use crate::authenticate::{BadProof, Unauthenticated};
-use crate::authorize::Forbidden;
+use crate::authorize::{Forbidden, StepUp};
 use crate::catalog::Unapproved;
 use crate::catalog::schemas::Unfit;
 use crate::credentials::NoCredential;
-pub use crate::elicit::{Consent, Purpose};
+pub use crate::elicit::Consent;
+use crate::elicit::Purpose;
 use crate::inspect::BadAnswer;
 use crate::protocol::{Id, Malformed};
 use crate::quota::Exhausted;
@@ -263,6 +264,20 @@ impl Refusal {
             Self::Unavailable(Unavailable::Secret) => ("gateway.unavailable", "secret"),
             Self::Unavailable(Unavailable::Feed) => ("gateway.unavailable", "feed"),
             Self::Unavailable(Unavailable::Bug) => ("gateway.panic", "panic"),
+        }
+    }
+
+    /// What was seen of the login and is needed, where it is not good enough.
+    pub fn step_up(&self) -> Option<&StepUp> {
+        if let Self::Forbidden(Forbidden::StepUp { detail, .. }) = self {
+            return Some(detail);
+        }
+        let Self::Unanswered(Unanswered::Consent(consent)) = self else {
+            return None;
+        };
+        match &consent.purpose {
+            Purpose::StepUp { detail, .. } => Some(detail),
+            Purpose::SignIn | Purpose::Approval { .. } | Purpose::SecondPerson { .. } => None,
         }
     }
 

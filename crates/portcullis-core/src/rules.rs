@@ -2,7 +2,7 @@
 
 use crate::authenticate::{Proofs, Verified};
 use crate::authorize::policy::Policy;
-use crate::authorize::{Approvals, Elevations, Gate};
+use crate::authorize::{Anew, Approvals, Elevations, Gate};
 use crate::catalog::{Pinned, Terms};
 use crate::inspect::View;
 use crate::protocol::ServerHeaders;
@@ -53,6 +53,8 @@ pub struct State {
     pub mirrored: ServerHeaders,
     /// Calls that somebody has to approve, or has approved.
     pub approvals: Approvals,
+    /// Who has signed in anew for calls that need it.
+    pub anew: Anew,
     /// Proofs of possession that were used.
     pub proofs: Proofs,
     /// What is approved of what servers define, and what they list.

@@ -8,7 +8,6 @@ use crate::{clock, detail};
 use portcullis_audit::{
     Arguments, Decision, Digest, Effect, Entry, Outcome, Principal, Record, Recorder, View,
 };
-use portcullis_core::authorize::Forbidden;
 use portcullis_core::pipeline::Trail;
 use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::session::Closed;
@@ -161,7 +160,7 @@ impl Exchange {
             self.fact("cause", cause);
         }
         self.trail.refused(refusal);
-        if let Refusal::Forbidden(Forbidden::StepUp { detail, .. }) = refusal {
+        if let Some(detail) = refusal.step_up() {
             self.fact("seen", &detail.seen());
             self.fact("required", &detail.required());
         }

@@ -6,6 +6,7 @@ mod account;
 mod owner;
 mod device;
 mod approval;
+mod step_up;
 mod style;
 
 pub use account::{Account, Remembered, Visitor};
@@ -13,6 +14,7 @@ pub use approval::{ApprovalPage, ApprovalSignIn, Stake};
 pub use consent::{Client, Consent, Origin, Scope};
 pub use device::DevicePage;
 pub use owner::{OwnerSignIn, Passkeys, SCRIPT, owner_link};
+pub use step_up::{Found, StepUpPage, StepUpSignIn};
 
 use html_escape::{encode_double_quoted_attribute, encode_safe};
 use std::fmt::Write as _;

@@ -15,6 +15,8 @@ pub struct Authentication {
     pub methods: Option<Vec<String>>,
     /// When (`auth_time`).
     pub time: Option<Timestamp>,
+    /// Whether it is no word of the token's: its user has signed in anew, at a page of ours.
+    pub is_anew: bool,
 }
 
 /// The most authentication methods; a token with more is refused.
@@ -36,6 +38,7 @@ pub(super) fn authentication(
         class: text(claims, "acr"),
         methods: methods.and_then(texts),
         time: moment(claims, "auth_time").ok().flatten(),
+        is_anew: false,
     })
 }
 

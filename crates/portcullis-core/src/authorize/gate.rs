@@ -1,7 +1,7 @@
 //! What one server asks for besides policies: scopes, and how its callers have authenticated.
 
 use super::policy::{Policy, Question};
-use super::{Forbidden, StepUp, Strength, Strengths};
+use super::{Forbidden, Grant, StepUp, Strength, Strengths};
 use crate::authenticate::{Principal, Resource};
 use crate::protocol::Target;
 use crate::time::Timestamp;
@@ -130,6 +130,7 @@ impl Gate {
             rule: None,
             scopes: self.scopes(target),
             held: principal.named_scopes(),
+            grant: Grant::of(principal, &self.resource.server, target),
         }
     }
 

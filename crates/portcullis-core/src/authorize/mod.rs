@@ -4,6 +4,7 @@ mod actions;
 mod forbidden;
 mod gate;
 mod step_up;
+mod anew;
 mod elevation;
 mod approval;
 pub mod policy;
@@ -19,6 +20,7 @@ use policy::{Action, Denied, Policy, Question, Subject};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use anew::{Anew, Grant, Login, NotAnew, Wanted};
 pub use approval::{
     Approval, Approvals, Asked as ToApprove, By, Needed, NotTheirs, Risk, Risky, Visitor,
 };

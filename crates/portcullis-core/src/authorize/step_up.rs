@@ -1,6 +1,6 @@
 //! Have they authenticated well enough, and lately? What a token says of that, against what a call needs (RFC 9470).
 
-use super::{Approval, Risky};
+use super::{Approval, Grant, Risky};
 use crate::authenticate::{Authentication, MAX_SKEW};
 use crate::protocol::Target;
 use crate::time::Timestamp;
@@ -58,6 +58,8 @@ pub struct StepUp {
     pub scopes: Vec<String>,
     /// The scopes that the token names.
     pub held: Vec<String>,
+    /// For which grant another login would count, if the token tells.
+    pub grant: Option<Grant>,
 }
 
 impl Strengths {
@@ -132,6 +134,7 @@ impl Strength {
             class: seen.class.clone(),
             methods: methods.or_else(|| seen.methods.clone()),
             time: time.or(seen.time),
+            is_anew: seen.is_anew,
         };
         let as_seen = self.classes.is_empty().then(|| login.clone());
         let classes = self.classes.clone().into_iter();
@@ -221,6 +224,7 @@ mod tests {
             class: class.map(str::to_owned),
             methods: methods.map(texts),
             time: age.map(|age| Timestamp::from_seconds(at(age))),
+            is_anew: false,
         }
     }
 

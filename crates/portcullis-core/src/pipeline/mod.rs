@@ -90,6 +90,9 @@ pub fn converse(
     (now, trail): (Timestamp, &mut Trail),
 ) -> Result<Session, Refusal> {
     let server = rules.server(head.server)?;
+    let principal = state
+        .anew
+        .raise(principal, &server.gate.resource.server, now);
     trail.principal = Some(principal.clone());
     state.quota.take_request(&principal, &server.quota, now)?;
     let session = state.sessions.bind(
@@ -161,6 +164,11 @@ fn decide(
         })
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(permit.rule().to_owned());
+    let permit = if permit.session().principal().authentication.is_anew {
+        permit.without_our_answer()
+    } else {
+        permit
+    };
     expect_raised(gate, state, &permit)?;
     let score = rated.map(|rated| rated.score);
     let permit = gate
@@ -201,8 +209,12 @@ pub fn admit_member(
 ) -> Result<(Dispatch, Ticket), Refusal> {
     let server = rules.server(name)?;
     let resource = &server.gate.resource;
-    let session = Session::at_member(asked.principal().clone(), Arc::clone(&resource.server));
-    trail.principal = Some(asked.principal().clone());
+    let principal = asked.principal().clone();
+    let principal = state
+        .anew
+        .raise(principal, &resource.server, circumstances.now);
+    trail.principal = Some(principal.clone());
+    let session = Session::at_member(principal, Arc::clone(&resource.server));
     let call = Call::parse(body, &Headers::absent(), None)?;
     trail.asks(&call, rules.view);
     if !call.revision().is_stateless() {

@@ -426,6 +426,7 @@ mod tests {
             rule: None,
             scopes: Vec::new(),
             held: Vec::new(),
+            grant: None,
         };
         let consent = Consent {
             url: Secret::new(String::new()),

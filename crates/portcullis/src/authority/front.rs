@@ -47,6 +47,8 @@ pub(crate) enum Form {
     SignIn,
     /// To sign in, and approve the call that this link is for.
     Approve(Secret<String>),
+    /// To sign in anew, as this link wants it.
+    StepUp(Secret<String>),
     /// The owner signs in with a link, which has this digest.
     Link(Mark),
     /// The owner signs in with a passkey, if there is one, or has done so with a link meanwhile.
@@ -78,6 +80,8 @@ pub(crate) enum Next {
     Passkeys,
     /// The user sees the call that this link is for.
     Approval(Secret<String>),
+    /// The user sees what this link wants a new sign-in for.
+    StepUp(Secret<String>),
     /// The user has agreed to this before, in the same browser.
     Asked(Box<Asked>),
 }

@@ -244,6 +244,7 @@ fn words(consent: &Consent) -> String {
     let server = &consent.server;
     match &consent.purpose {
         Purpose::SignIn => format!("server {server} needs your consent"),
+        Purpose::StepUp { .. } => format!("server {server} needs you to sign in anew for this"),
         Purpose::Approval { needed } => format!(
             "this call of {:?} at server {server} needs your approval",
             needed.tool()

@@ -4,7 +4,7 @@ use super::{Gateway, Live};
 use crate::authority::browser::secret;
 use crate::clock;
 use bytes::Bytes;
-use portcullis_core::authorize::{By, Forbidden, Needed};
+use portcullis_core::authorize::{By, Forbidden, Lack, Needed, StepUp};
 use portcullis_core::elicit::{Consent, Purpose, Way};
 use portcullis_core::refusal::{Refusal, Unanswered, Unavailable};
 use portcullis_core::secret::Secret;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Where a call is approved, before the text of its link.
 pub(super) const PLACE: &str = "/account/approve/";
+/// Where whoever calls signs in anew, likewise.
+pub(super) const PLACE_ANEW: &str = "/account/step-up/";
 
 /// What a client has sent, and has said of itself.
 pub(super) struct Client<'a> {
@@ -24,10 +26,14 @@ pub(super) struct Client<'a> {
 }
 
 impl Gateway {
-    /// The refusal as this client is told it; where a call has to be approved, with a link to that.
+    /// The refusal as this client is told it: where a call has to be approved, or a better login is needed and this client
+    /// opens pages for its user, with a link to that.
     pub(super) fn told_to(&self, live: &Live, refusal: Refusal, client: &Client<'_>) -> Refusal {
         let refusal = if let Refusal::Forbidden(Forbidden::Approval(needed)) = refusal {
             self.asks_for(live, needed)
+        } else if let Refusal::Forbidden(Forbidden::StepUp { lack, detail }) = refusal {
+            let asked = self.asks_anew(live, (lack, &detail), client);
+            asked.unwrap_or_else(|| Forbidden::StepUp { lack, detail }.into())
         } else {
             refusal
         };
@@ -39,6 +45,40 @@ impl Gateway {
             self.listening.sent_to(consent.id(), session);
         }
         refusal
+    }
+
+    /// A link for whoever can use it: a client that opens it for its user, a token of which we know the grant, and a user who
+    /// can sign in here as is needed. Everybody else is told what RFC 9470 says.
+    fn asks_anew(
+        &self,
+        live: &Live,
+        (lack, detail): (Lack, &StepUp),
+        client: &Client<'_>,
+    ) -> Option<Refusal> {
+        match Way::of(client.message, client.opens_urls) {
+            Way::Told => return None,
+            // Nobody has settled yet what a client can do that opens its session just now.
+            Way::Elicited if client.session.is_none() => return None,
+            Way::Elicited | Way::AskedBack => {}
+        }
+        let (authority, grant) = (live.authority.as_ref()?, detail.grant.as_ref()?);
+        let can_be = authority.relying.is_some() || detail.required.classes.is_empty();
+        if !can_be || !authority.vouches(grant.vouched_by()) {
+            return None;
+        }
+        let fresh = (secret()?, clock::now());
+        let text = self.state.anew.ask(grant, &detail.required, fresh)?;
+        let path = format!("{PLACE_ANEW}{}", text.expose());
+        let consent = Consent {
+            url: Secret::new(authority.public.below(&path)),
+            server: Arc::clone(grant.server()),
+            purpose: Purpose::StepUp {
+                lack,
+                detail: Box::new(detail.clone()),
+            },
+            way: Way::Told,
+        };
+        Some(Unanswered::Consent(consent).into())
     }
 
     fn asks_for(&self, live: &Live, needed: Box<Needed>) -> Refusal {

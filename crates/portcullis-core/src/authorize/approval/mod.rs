@@ -270,7 +270,7 @@ impl Gate {
 
 impl Permit {
     /// What a client answers to our question is not for the server, which has asked nothing.
-    fn without_our_answer(self) -> Self {
+    pub(crate) fn without_our_answer(self) -> Self {
         let is_ours = self.call.revision().is_stateless();
         let body = is_ours.then(|| without_answer(self.call.body())).flatten();
         let headers = Headers::absent();

@@ -149,6 +149,7 @@ impl Gateway {
                 Form::SignIn
                 | Form::Device
                 | Form::Approve(_)
+                | Form::StepUp(_)
                 | Form::Link(_)
                 | Form::Owner { .. }
                 | Form::NewPasskey(_),

@@ -1,6 +1,7 @@
 //! Signing in at the identity provider, and coming back from there in the same browser.
 
 use super::asking::tell;
+use super::stepping::OVER;
 use super::{ELSEWHERE, Ended, STALE, Visit, ended, known, provider, refused};
 use crate::authority::browser::{Cookie, There, mark};
 use crate::authority::front::{Form, Next, UnderWay};
@@ -31,6 +32,7 @@ impl Gateway {
         match self.awaited(visit, fields) {
             Ok(Form::SignIn) => self.leaves(visit, Next::Account, exchange).await,
             Ok(Form::Approve(link)) => self.leaves(visit, Next::Approval(link), exchange).await,
+            Ok(Form::StepUp(link)) => self.leaves(visit, Next::StepUp(link), exchange).await,
             Ok(
                 Form::Consent(..)
                 | Form::Device
@@ -59,18 +61,21 @@ impl Gateway {
             Ok(transaction) => transaction,
             Err(error) => return Ok(unsuccessful(&error, exchange)),
         };
-        let wanted = match &next {
-            Next::Account | Next::Passkeys | Next::Approval(_) => None,
-            Next::Asked(asked) => Some(asked.clone()),
+        let (classes, is_anew) = match &next {
+            Next::Account | Next::Passkeys | Next::Approval(_) => Default::default(),
+            Next::StepUp(link) => match self.state.anew.wanted(link.expose(), clock::now()) {
+                Some(wanted) => (wanted.required().classes.join(" "), true),
+                None => return Ok(refused("step_up.refused", "link", (404, OVER))),
+            },
+            Next::Asked(asked) => {
+                let is_anew = asked.prompt().login || asked.max_age().is_some();
+                (asked.classes().join(" "), is_anew)
+            }
         };
         let kept = UnderWay {
             transaction: transaction.clone(),
             next,
         };
-        let (classes, is_anew) = wanted.map_or_else(Default::default, |asked| {
-            let is_anew = asked.prompt().login || asked.max_age().is_some();
-            (asked.classes().join(" "), is_anew)
-        });
         let Some(state) = self.front.under_way.keep(kept, clock::now()) else {
             return Ok(unsuccessful(&NoUser::Full, exchange));
         };
@@ -142,6 +147,7 @@ impl Gateway {
             Next::Account => arrived("/account"),
             Next::Passkeys => arrived("/account/passkeys"),
             Next::Approval(link) => arrived(&format!("{PLACE}{}", link.expose())),
+            Next::StepUp(link) => self.came_anew(visit, &link, &user, exchange),
             Next::Asked(asked) => self.agreed(visit, user, *asked, exchange).await?,
         };
         let headers = ended.page.headers_mut();
@@ -165,9 +171,11 @@ impl Gateway {
                 let page = self.declined(visit, asked, exchange).await?;
                 Ok(ended("login.refused", Some("refused"), page))
             }
-            Next::Asked(_) | Next::Account | Next::Passkeys | Next::Approval(_) => {
-                Ok(unsuccessful(error, exchange))
-            }
+            Next::Asked(_)
+            | Next::Account
+            | Next::Passkeys
+            | Next::Approval(_)
+            | Next::StepUp(_) => Ok(unsuccessful(error, exchange)),
         }
     }
 
@@ -182,7 +190,7 @@ impl Gateway {
     }
 }
 
-fn arrived(path: &str) -> Ended {
+pub(super) fn arrived(path: &str) -> Ended {
     ended("account.opened", None, onward("You are signed in", path))
 }
 

@@ -8,6 +8,7 @@ mod passkeys;
 mod leaving;
 mod allowed;
 mod approving;
+mod stepping;
 
 use super::{Gateway, Live, intake};
 use crate::authority::browser::{BrowserSession, Cookie, Mark, mark, secret};
@@ -99,6 +100,7 @@ impl Gateway {
                 | "/sign-out"
                 | "/revoke"
                 | "/approval"
+                | "/step-up"
                 | "/backchannel-logout"
         );
         let ended = match (is_form, &parts.method) {
@@ -141,12 +143,17 @@ impl Gateway {
         if let Some(word) = rest.strip_prefix("/owner/") {
             return self.opens_link(visit, word, exchange).await;
         }
-        let Some(text) = rest.strip_prefix("/approve/") else {
+        let (call, anew) = (
+            rest.strip_prefix("/approve/"),
+            rest.strip_prefix("/step-up/"),
+        );
+        if call.or(anew).is_none() {
             return Err(Unacceptable::Path.into());
-        };
-        match Self::bounced(visit, uri) {
-            Some(ended) => Ok(ended),
-            None => self.shows_call(visit, text, exchange),
+        }
+        match (Self::bounced(visit, uri), call) {
+            (Some(ended), _) => Ok(ended),
+            (None, Some(text)) => self.shows_call(visit, text, exchange),
+            (None, None) => self.shows_step_up(visit, anew.unwrap_or_default(), exchange),
         }
     }
 
@@ -166,6 +173,7 @@ impl Gateway {
             "/sign-out" => self.signs_out(visit, fields, exchange),
             "/revoke" => self.takes_back(visit, fields, exchange).await,
             "/approval" => self.decides_call(visit, fields, exchange),
+            "/step-up" => self.steps_up(visit, fields, exchange).await,
             _ => self.ended_there(visit, fields, exchange).await,
         }
     }

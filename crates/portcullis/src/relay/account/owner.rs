@@ -91,7 +91,7 @@ impl Gateway {
         let options = options.map(|(place, asked)| asked.options(place, &known));
         let client = match &next {
             Next::Asked(asked) => target_of(asked.redirect()),
-            Next::Account | Next::Passkeys | Next::Approval(_) => String::new(),
+            Next::Account | Next::Passkeys | Next::Approval(_) | Next::StepUp(_) => String::new(),
         };
         let token = self.waits(browser, Form::Owner { asked, next })?;
         let page = OwnerSignIn {

@@ -96,3 +96,4 @@ mod wrapped;
 mod arguments;
 mod scanned;
 mod approving;
+mod anew;

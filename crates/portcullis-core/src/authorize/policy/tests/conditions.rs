@@ -99,6 +99,7 @@ fn auth_04_a_login_that_is_not_known_permits_nothing() {
                 class: class.map(str::to_owned),
                 methods,
                 time: at.map(Timestamp::from_seconds),
+                is_anew: false,
             },
             ..with(&[])
         };
@@ -278,6 +279,7 @@ fn siem_04_tells_what_the_rules_that_concern_a_call_look_at() {
             class: Some("gold".to_owned()),
             methods: Some(vec!["pwd".to_owned()]),
             time: None,
+            is_anew: false,
         },
         ..with(&[("level", ClaimValue::Long(3))])
     };

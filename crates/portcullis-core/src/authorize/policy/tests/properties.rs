@@ -142,6 +142,7 @@ fn logins() -> Vec<Authentication> {
         class: Some("gold".to_owned()),
         methods: Some(vec!["otp".to_owned()]),
         time: Some(Timestamp::from_seconds(1_767_261_000)),
+        is_anew: false,
     };
     vec![Authentication::default(), gold]
 }
