@@ -161,7 +161,10 @@ pub(crate) async fn build(
         reviews: Reviews::of((shared, &home)),
         sign_ins,
         front: authority::Front::default(),
-        authority: authority::Held::default(),
+        authority: authority::Held {
+            proofs: Proofs::new(&random::bytes()?),
+            ..authority::Held::default()
+        },
         feeds: Feeds::default(),
         signals: Networks::default(),
         directories: Directories::default(),

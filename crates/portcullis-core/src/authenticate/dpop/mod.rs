@@ -166,7 +166,9 @@ fn use_up(
         return Err(BadProof::Time);
     }
     let id = text(claims, "jti").filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES);
-    proofs.use_up(key, &id.ok_or(BadProof::Malformed)?, (made, now))
+    let nonce = text(claims, "nonce");
+    let shown = (&*id.ok_or(BadProof::Malformed)?, nonce.as_deref());
+    proofs.use_up(key, shown, (made, now))
 }
 
 fn only<'a>(credentials: &Credentials<'a>) -> Result<&'a str, BadProof> {

@@ -19,21 +19,23 @@ impl Nonces {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// The newest one.
-    pub(super) fn newest(&self, now: Timestamp) -> String {
-        self.of(now.seconds() / SPAN_SECONDS)
+    /// The newest one, of a clock that was set back so often.
+    pub(super) fn newest(&self, setbacks: u64, now: Timestamp) -> String {
+        self.of(setbacks, now.seconds() / SPAN_SECONDS)
     }
 
     /// Whether it is the newest or the one before.
-    pub(super) fn knows(&self, nonce: &str, now: Timestamp) -> bool {
+    pub(super) fn knows(&self, nonce: &str, (setbacks, now): (u64, Timestamp)) -> bool {
         let span = now.seconds() / SPAN_SECONDS;
         [span, span.saturating_sub(1)]
             .into_iter()
-            .any(|span| verify_slices_are_equal(self.of(span).as_bytes(), nonce.as_bytes()).is_ok())
+            .map(|span| self.of(setbacks, span))
+            .any(|own| verify_slices_are_equal(own.as_bytes(), nonce.as_bytes()).is_ok())
     }
 
-    fn of(&self, span: u64) -> String {
-        let tag = hmac::sign(&self.0, &[PURPOSE, &span.to_be_bytes()].concat());
+    fn of(&self, setbacks: u64, span: u64) -> String {
+        let said = [PURPOSE, &setbacks.to_be_bytes(), &span.to_be_bytes()].concat();
+        let tag = hmac::sign(&self.0, &said);
         URL_SAFE_NO_PAD.encode(tag.as_ref())
     }
 }

@@ -3,12 +3,12 @@
 use super::nonce::Nonces;
 use super::{AHEAD, BadProof, WINDOW};
 use crate::authenticate::{Resource, Scheme, Thumbprint};
-use crate::time::Timestamp;
+use crate::time::{BACK, Timestamp};
 use aws_lc_rs::digest;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::mem::{replace, take};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The most proofs that are remembered.
@@ -32,8 +32,12 @@ pub struct Proofs {
 struct Used {
     young: Generation,
     old: Generation,
-    /// Proofs made up to here are refused: some of that time may have been forgotten.
+    /// Some of the proofs that were made up to here may have been forgotten: one that is good all the same, as the clock was set
+    /// back, has to show by a nonce that it is new.
     forgotten: Timestamp,
+    /// The latest that the clock has shown since it was last set back, and how often that was.
+    latest: Timestamp,
+    setbacks: u64,
 }
 
 #[derive(Default)]
@@ -57,28 +61,44 @@ impl Proofs {
     /// The nonce for the next proof of whoever proves, where one is needed.
     pub fn offer(&self, scheme: Scheme, resource: &Resource, now: Timestamp) -> Option<String> {
         match scheme {
-            Scheme::Dpop if resource.needs_nonce => self.nonce(now),
-            Scheme::Dpop | Scheme::Bearer => None,
+            Scheme::Bearer => return None,
+            Scheme::Dpop => {}
         }
+        let mut used = self.used();
+        used.turn(now);
+        let is_needed = resource.needs_nonce || used.doubts(now);
+        drop(used);
+        is_needed.then(|| self.nonce(now))?
     }
 
     /// The newest nonce; `None` without a secret.
-    pub(in crate::authenticate) fn nonce(&self, now: Timestamp) -> Option<String> {
-        self.nonces.as_ref().map(|nonces| nonces.newest(now))
+    pub fn nonce(&self, now: Timestamp) -> Option<String> {
+        let setbacks = self.used().setbacks;
+        let nonces = self.nonces.as_ref();
+        nonces.map(|nonces| nonces.newest(setbacks, now))
     }
 
     pub(super) fn knows_nonce(&self, nonce: Option<&str>, now: Timestamp) -> bool {
+        let setbacks = self.used().setbacks;
+        self.knows(nonce, (setbacks, now))
+    }
+
+    fn knows(&self, nonce: Option<&str>, (setbacks, now): (u64, Timestamp)) -> bool {
         match (&self.nonces, nonce) {
-            (Some(nonces), Some(nonce)) => nonces.knows(nonce, now),
+            (Some(nonces), Some(nonce)) => nonces.knows(nonce, (setbacks, now)),
             (None, _) | (_, None) => false,
         }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a proof; of equal ones that come at the same time, one passes.
     pub(super) fn use_up(
         &self,
         key: &Thumbprint,
-        id: &str,
+        (id, nonce): (&str, Option<&str>),
         (made, now): (Timestamp, Timestamp),
     ) -> Result<(), BadProof> {
         let mut hash = digest::Context::new(&digest::SHA256);
@@ -89,14 +109,26 @@ impl Proofs {
             .as_ref()
             .split_first_chunk()
             .ok_or(BadProof::Malformed)?;
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used();
         used.turn(now);
+        // INVARIANT: a proof that may have been forgotten has a nonce of after the clock was last set back, so it is none of before.
+        if made <= used.forgotten && !self.knows(nonce, (used.setbacks, now)) {
+            return Err(match self.nonces {
+                Some(_) => BadProof::Nonce,
+                None => BadProof::Time,
+            });
+        }
         used.insert(key, *place, made)
     }
 }
 
 impl Used {
     fn turn(&mut self, now: Timestamp) {
+        if now.plus(BACK) < self.latest {
+            self.setbacks = self.setbacks.saturating_add(1);
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
         if now.since(self.young.began) <= LIFE {
             return;
         }
@@ -109,7 +141,12 @@ impl Used {
         }
     }
 
-    /// By a clock that is never set back, all of it is too old to be good. By another it is refused all the same.
+    /// Whether a proof that is made now may be as old as one that was forgotten.
+    fn doubts(&self, now: Timestamp) -> bool {
+        now <= self.forgotten.plus(WINDOW)
+    }
+
+    /// By a clock that is never set back, all of it is too old to be good. By another it has to show that it is new.
     fn forget(&mut self, gone: &Generation) {
         self.forgotten = self.forgotten.max(gone.latest);
     }
@@ -120,9 +157,6 @@ impl Used {
         place: [u8; 16],
         made: Timestamp,
     ) -> Result<(), BadProof> {
-        if made <= self.forgotten {
-            return Err(BadProof::Time);
-        }
         if self.young.proofs.contains(&place) || self.old.proofs.contains(&place) {
             return Err(BadProof::Replay);
         }
@@ -156,7 +190,8 @@ mod tests {
     }
 
     fn used(proofs: &Proofs, id: &str, (made, now): (u64, u64)) -> Result<(), BadProof> {
-        proofs.use_up(&Thumbprint::of(b"key"), id, (at(made), at(now)))
+        let key = Thumbprint::of(b"key");
+        proofs.use_up(&key, (id, None), (at(made), at(now)))
     }
 
     #[test]
@@ -183,8 +218,9 @@ mod tests {
         let proofs = Proofs::default();
         used(&proofs, "a", (NOW, NOW)).unwrap();
         let other = Thumbprint::of(b"other");
-        proofs.use_up(&other, "a", (at(NOW), at(NOW))).unwrap();
-        let again = proofs.use_up(&other, "a", (at(NOW), at(NOW)));
+        let used_by = |id| proofs.use_up(&other, (id, None), (at(NOW), at(NOW)));
+        used_by("a").unwrap();
+        let again = used_by("a");
         assert_eq!(again, Err(BadProof::Replay));
     }
 
@@ -202,6 +238,45 @@ mod tests {
     }
 
     #[test]
+    fn tok_14_whose_clock_is_right_is_refused_nothing_after_ours_was_set_back() {
+        let proofs = Proofs::new(&[1; 32]);
+        let key = Thumbprint::of(b"key");
+        let prove = |id: &str, nonce: &Option<String>, now: u64| {
+            let shown = (id, nonce.as_deref());
+            proofs.use_up(&key, shown, (at(now), at(now)))
+        };
+        let nonce = |now: u64| proofs.nonce(at(now));
+        // An hour ahead for an hour, with a proof each minute, and what was heard of one of them.
+        let ahead = |minute: u64| NOW + 3600 + minute * 60;
+        let mut heard = Vec::new();
+        for minute in 0..60 {
+            let (id, nonce) = (format!("ahead-{minute}"), nonce(ahead(minute)));
+            prove(&id, &nonce, ahead(minute)).unwrap();
+            heard.push((id, nonce, ahead(minute)));
+        }
+        // Then as late as it is. Without a nonce of now nobody knows what is new, and what is said of that is how to go on.
+        for minute in 0..50 {
+            let now = NOW + 3600 + minute * 60;
+            let id = format!("right-{minute}");
+            assert_eq!(prove(&id, &None, now), Err(BadProof::Nonce), "{minute}");
+            let (old, then, when) = &heard[usize::try_from(minute).unwrap()];
+            assert_eq!(*when, now);
+            for said in [then, &None] {
+                assert_eq!(prove(old, said, now), Err(BadProof::Nonce), "{minute}");
+            }
+            let fresh = nonce(now);
+            assert_eq!(prove(&id, &fresh, now), Ok(()), "{minute}");
+            assert_eq!(prove(&id, &fresh, now), Err(BadProof::Replay), "{minute}");
+        }
+        // What was made with it is no better after the clock was set back once more.
+        let (id, then) = ("right-0", nonce(NOW + 3600));
+        assert_eq!(prove("later", &None, NOW + 9000), Ok(()));
+        assert_eq!(prove(id, &then, NOW + 3600), Err(BadProof::Nonce));
+        // A clock that goes on asks nobody.
+        assert_eq!(prove("on", &None, NOW + 9100), Ok(()));
+    }
+
+    #[test]
     fn tok_14_is_full_for_one_key_and_not_for_others() {
         let proofs = Proofs::default();
         for number in 0..MAX_OF_ONE_KEY {
@@ -210,7 +285,8 @@ mod tests {
         assert_eq!(used(&proofs, "more", (NOW, NOW)), Err(BadProof::Full));
         assert_eq!(used(&proofs, "0", (NOW, NOW)), Err(BadProof::Replay));
         let other = Thumbprint::of(b"other");
-        proofs.use_up(&other, "more", (at(NOW), at(NOW))).unwrap();
+        let more = proofs.use_up(&other, ("more", None), (at(NOW), at(NOW)));
+        more.unwrap();
         // Once they are too old to be good, there is room again.
         used(&proofs, "later", (NOW + 67, NOW + 67)).unwrap_err();
         used(&proofs, "later", (NOW + 140, NOW + 140)).unwrap();

@@ -13,7 +13,7 @@ use super::place::AuthorityPage;
 use super::{Gateway, Live, intake};
 use crate::authority::Authority;
 use crate::clock;
-use crate::listener::{Body, document, jwks, oauth, preflight, trace};
+use crate::listener::{Body, document, jwks, oauth, preflight, set_nonce, trace};
 use crate::record::{Came, Exchange};
 use crate::sign_in::{failed, moved};
 use bytes::Bytes;
@@ -129,13 +129,25 @@ impl Gateway {
             method: parts.method.as_str(),
             url: &authority.at(parts.uri.path()),
         };
-        let key = prove(&proved, (&self.authority.proofs, clock::now()));
-        key.map(Some).map_err(|why| unproven(why, event))
+        let (proofs, now) = (&self.authority.proofs, clock::now());
+        let key = prove(&proved, (proofs, now));
+        key.map(Some).map_err(|why| {
+            let mut told = unproven(why, event);
+            if let (BadProof::Nonce, Some(nonce)) = (why, proofs.nonce(now)) {
+                set_nonce(&mut told.response, &nonce);
+            }
+            told
+        })
     }
 }
 
 fn unproven(why: BadProof, event: &'static str) -> Box<Ended> {
-    let told = error(400, "invalid_dpop_proof", &why.to_string());
+    let code = if why == BadProof::Nonce {
+        "use_dpop_nonce"
+    } else {
+        "invalid_dpop_proof"
+    };
+    let told = error(400, code, &why.to_string());
     ended(event, Some(why.reason()), told).into()
 }
 
