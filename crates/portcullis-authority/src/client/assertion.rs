@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// `client_assertion_type`.
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const ALGORITHMS: &[Algorithm] = &[
+pub(super) const ALGORITHMS: &[Algorithm] = &[
     Algorithm::ES256,
     Algorithm::EdDSA,
     Algorithm::PS256,

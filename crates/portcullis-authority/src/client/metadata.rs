@@ -1,9 +1,10 @@
 //! What a client says of itself (RFC 7591 section 2): read strictly, kept in our own words.
 
-use super::{Authentication, Client, GrantType, Kind, place};
+use super::{Authentication, Client, GrantType, Kind, Statements, place};
 use crate::redirect::{BadRedirect, Policy, Redirect};
 use portcullis_core::authenticate::KeySet;
 use portcullis_core::protocol::read_strict;
+use portcullis_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -40,6 +41,15 @@ pub enum BadClient {
     /// It uses no flow that it may use.
     #[error("a flow that is not supported")]
     Grant,
+    /// Its software statement is none, is not signed as it says, or is not of now.
+    #[error("a software statement that does not verify")]
+    Statement,
+    /// Its software statement is somebody's whose statements do not count here.
+    #[error("a software statement of somebody who does not count here")]
+    Unapproved,
+    /// It has no software statement.
+    #[error("a software statement is needed")]
+    NoStatement,
     /// A redirect URI that is not acceptable.
     #[error("{0}")]
     Redirect(BadRedirect),
@@ -56,6 +66,9 @@ impl BadClient {
             Self::Method => "method",
             Self::Keys => "keys",
             Self::Grant => "grant",
+            Self::Statement => "statement",
+            Self::Unapproved => "statement_issuer",
+            Self::NoStatement => "no_statement",
             Self::Redirect(_) => "redirect_uri",
         }
     }
@@ -64,13 +77,16 @@ impl BadClient {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Redirect(_) => "invalid_redirect_uri",
+            Self::Statement => "invalid_software_statement",
+            Self::Unapproved => "unapproved_software_statement",
             Self::Url
             | Self::Malformed
             | Self::OtherClient
             | Self::Secret
             | Self::Method
             | Self::Keys
-            | Self::Grant => "invalid_client_metadata",
+            | Self::Grant
+            | Self::NoStatement => "invalid_client_metadata",
         }
     }
 }
@@ -98,6 +114,9 @@ pub struct Metadata {
     /// What else `grant_types` has.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub grants: BTreeSet<GrantType>,
+    /// `software_statement`, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_statement: Option<String>,
 }
 
 /// Where a client runs (OpenID Connect Dynamic Client Registration 1.0, section 2).
@@ -141,18 +160,46 @@ impl Metadata {
         Self::judge(raw, &members, (method, offered), policy)
     }
 
-    /// Reads what a client registers.
+    /// Reads what a client registers. A statement about its software is left aside (RFC 7591 section 2.3).
     ///
     /// # Errors
     /// [`BadClient`].
     pub fn of_registration(bytes: &[u8], policy: &Policy) -> Result<Self, BadClient> {
         let (raw, members) = parse(bytes)?;
+        Self::of_strange(raw, &members, policy)
+    }
+
+    /// The same where statements count: what one says stands in the place of what the client says. `own` is what we are called.
+    ///
+    /// # Errors
+    /// [`BadClient`].
+    pub fn of_software(
+        bytes: &[u8],
+        policy: &Policy,
+        statements: &Statements,
+        at: (&str, Timestamp),
+    ) -> Result<Self, BadClient> {
+        let (_, mut members) = parse(bytes)?;
+        let software_statement = statements.put(&mut members, at)?;
+        let raw = serde_json::from_value(Value::Object(members.clone()));
+        let raw = raw.map_err(|_| BadClient::Malformed)?;
+        Ok(Self {
+            software_statement,
+            ..Self::of_strange(raw, &members, policy)?
+        })
+    }
+
+    fn of_strange(
+        raw: Raw,
+        members: &Map<String, Value>,
+        policy: &Policy,
+    ) -> Result<Self, BadClient> {
         // RFC 7591 section 2 has a shared secret where nothing is said; we have none, and section 3.2.1 lets us say so.
         let method = match raw.token_endpoint_auth_method.as_deref() {
             None | Some("client_secret_basic" | "client_secret_post") => "none".to_owned(),
             Some(method) => method.to_owned(),
         };
-        Self::judge(raw, &members, (&method, &[]), policy)
+        Self::judge(raw, members, (&method, &[]), policy)
     }
 
     fn judge(
@@ -219,6 +266,7 @@ impl Metadata {
             refreshes: has("refresh_token"),
             dpop_bound_access_tokens: raw.dpop_bound_access_tokens.unwrap_or_default(),
             grants: others,
+            software_statement: None,
         })
     }
 

@@ -6,6 +6,7 @@
 mod metadata;
 mod grant_type;
 mod assertion;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use assertion::{ASSERTION_TYPE, NotItself, Once};
 pub use grant_type::GrantType;
 pub use metadata::{ApplicationType, BadClient, Metadata, fetched_keys};
+pub use statement::{Need, Statements};
 
 /// The longest id of a client, in bytes.
 pub const MAX_ID_BYTES: usize = 1024;

@@ -66,7 +66,7 @@ pub(super) fn authority(
             .map(|client| (client.id.clone(), Arc::clone(client)))
             .collect(),
         documents: documents.transpose()?,
-        registration: configured.registration,
+        registration: configured.registration.clone(),
         enterprises: enterprises(checked, configured)?,
         remembered: configured.consents,
         words: configured.scopes.clone(),

@@ -1,7 +1,7 @@
 //! The authorization server that clients see, checked.
 
 use super::trust::Trust;
-use portcullis_authority::client::Client;
+use portcullis_authority::client::{Client, Statements};
 use portcullis_authority::redirect::Policy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,10 +46,12 @@ pub(crate) struct Documents {
 }
 
 /// How clients register themselves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Registration {
     /// How long a client is known.
     pub(crate) lifetime: Duration,
     /// How many of one network.
     pub(crate) per_network: u32,
+    /// Whose software statements count, if any do.
+    pub(crate) statements: Option<Arc<Statements>>,
 }

@@ -101,4 +101,13 @@ pub(super) struct Registration {
     /// Clients that one network may have registered at once.
     #[schemars(extend("default" = bounds::OF_NETWORK.default.0, "minimum" = bounds::OF_NETWORK.least.0, "maximum" = bounds::OF_NETWORK.most.0))]
     pub(super) per_network: Option<i64>,
+    /// Those whose software statements count (RFC 7591 section 2.3), by their `iss`: JSON files with their public keys (JWK Sets).
+    /// What a statement says of a client stands in the place of what the client says. Default: none, and statements are left
+    /// aside.
+    #[serde(default)]
+    #[schemars(extend("x-name" = "ISS"))]
+    pub(super) statements: BTreeMap<String, String>,
+    /// Whether a client needs a software statement, where some count.
+    #[schemars(extend("default" = true))]
+    pub(super) require_statement: Option<bool>,
 }

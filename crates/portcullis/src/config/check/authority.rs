@@ -2,7 +2,8 @@
 
 use super::desk::Desk;
 use super::issuers::Issuers;
-use crate::config::authority::{Authority, Documents, Registration};
+use super::registration::registration;
+use crate::config::authority::{Authority, Documents};
 use crate::config::bounds;
 use crate::config::checked::{Gateway, Issuer, TextFile};
 use crate::config::problem::Place;
@@ -86,15 +87,6 @@ pub(super) fn authority(
     })
 }
 
-fn registration(desk: &mut Desk<'_>, place: &Place, raw: raw::Registration) -> Registration {
-    let place = place.key("registration");
-    let network = place.key("per_network");
-    Registration {
-        lifetime: desk.span(&place.key("lifetime"), raw.lifetime, &bounds::REGISTERED),
-        per_network: desk.count(&network, raw.per_network, &bounds::OF_NETWORK),
-    }
-}
-
 /// What scopes mean: short, and something.
 fn words(
     desk: &mut Desk<'_>,
@@ -176,6 +168,7 @@ fn clients(
                 .iter()
                 .filter_map(|name| GrantType::of(name))
                 .collect(),
+            software_statement: None,
         };
         let scopes = raw.scopes.unwrap_or_default();
         match metadata.client(id, Kind::Registered) {

@@ -26,6 +26,7 @@ mod misuse;
 mod alerts;
 mod review;
 mod authority;
+mod registration;
 mod secrets;
 mod keepers;
 mod pkcs11;

@@ -32,11 +32,11 @@ impl Gateway {
         (asking, id): (Asking<'_>, &str),
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
-        let registration = authority.registration.ok_or(Unacceptable::Path)?;
+        let registration = authority.registration.as_ref().ok_or(Unacceptable::Path)?;
         let Asking { parts, body, peer } = asking;
         if !id.is_empty() {
             return self
-                .registration(live, authority, (parts, body, id), exchange)
+                .registration(live, (authority, registration), (parts, body, id), exchange)
                 .await;
         }
         expect(parts, &Method::POST)?;
@@ -48,7 +48,7 @@ impl Gateway {
         expect_json(parts)?;
         let body = intake::read_most(body, MAX_BYTES, live.body_timeout).await?;
         exchange.bytes_in = intake::length(&body);
-        let metadata = match read(&body, authority) {
+        let metadata = match read(&body, authority, registration) {
             Ok(metadata) => metadata,
             Err(why) => {
                 let told = error(400, why.code(), &why.to_string());
@@ -62,7 +62,7 @@ impl Gateway {
     async fn enter(
         &self,
         authority: &Authority,
-        (registration, peer): (Registration, SocketAddr),
+        (registration, peer): (&Registration, SocketAddr),
         metadata: &Metadata,
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
@@ -105,7 +105,7 @@ impl Gateway {
     async fn registration(
         &self,
         live: &Live,
-        authority: &Authority,
+        (authority, registration): (&Authority, &Registration),
         (parts, body, id): (&Parts, hyper::body::Incoming, &str),
         exchange: &mut Exchange,
     ) -> Result<Ended, Refusal> {
@@ -128,7 +128,7 @@ impl Gateway {
             Method::PUT => {
                 expect_json(parts)?;
                 let body = intake::read_most(body, MAX_BYTES, live.body_timeout).await?;
-                let metadata = match read(&body, authority) {
+                let metadata = match read(&body, authority, registration) {
                     Ok(metadata) => metadata,
                     Err(why) => {
                         let told = error(400, why.code(), &why.to_string());
@@ -161,8 +161,19 @@ impl Gateway {
 }
 
 /// What a client says of itself. Keys elsewhere are for where what strangers name is fetched at all.
-fn read(body: &[u8], authority: &Authority) -> Result<Metadata, BadClient> {
-    let metadata = Metadata::of_registration(body, &authority.redirects_of_strangers())?;
+fn read(
+    body: &[u8],
+    authority: &Authority,
+    registration: &Registration,
+) -> Result<Metadata, BadClient> {
+    let redirects = authority.redirects_of_strangers();
+    let metadata = match &registration.statements {
+        None => Metadata::of_registration(body, &redirects)?,
+        Some(statements) => {
+            let at = (authority.issuer.as_str(), clock::now());
+            Metadata::of_software(body, &redirects, statements, at)?
+        }
+    };
     if metadata.jwks_uri.is_some() && authority.documents.is_none() {
         return Err(BadClient::Keys);
     }
@@ -227,6 +238,9 @@ fn told(authority: &Authority, client: &Registered, metadata: &Metadata) -> Valu
     }
     if let Some(uri) = &metadata.jwks_uri {
         add(&mut told, "jwks_uri", json!(uri));
+    }
+    if let Some(statement) = &metadata.software_statement {
+        add(&mut told, "software_statement", json!(statement));
     }
     told
 }

@@ -21,6 +21,7 @@ mod consent;
 mod granting;
 mod provided;
 mod clients;
+mod software;
 mod client_keys;
 mod signed_in;
 mod agreed;

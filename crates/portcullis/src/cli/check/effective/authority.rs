@@ -4,7 +4,7 @@ use super::Table;
 use super::peers::trust;
 use super::servers::identification;
 use crate::config::{Authority, Documents, Registration, Relying};
-use portcullis_authority::client::Client;
+use portcullis_authority::client::{Client, Need};
 use portcullis_authority::redirect::{Policy, Redirect};
 
 pub(super) fn authority(table: &mut Table<'_>, authority: &Authority) {
@@ -51,11 +51,16 @@ pub(super) fn authority(table: &mut Table<'_>, authority: &Authority) {
     if let Some(Registration {
         lifetime,
         per_network,
+        statements,
     }) = registration
     {
         let mut table = table.below("registration");
         table.span("lifetime", *lifetime);
         table.put("per_network", *per_network);
+        if let Some(statements) = statements {
+            table.list("statements", statements.issuers.keys());
+            table.put("require_statement", statements.need == Need::Required);
+        }
     }
     for (issuer, clients) in assertions {
         let mut table = table.below("assertions");
