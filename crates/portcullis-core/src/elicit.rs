@@ -22,9 +22,8 @@ pub enum Way {
 }
 
 impl Way {
-    /// The way for whoever has sent this message; `has_said` is whether the client has said in this session that it opens
-    /// URLs.
-    pub fn of(message: &[u8], has_said: bool) -> Self {
+    /// The way for whoever has sent this message, and has not said in a session that it opens URLs.
+    pub fn of(message: &[u8]) -> Self {
         let Ok(message) = serde_json::from_slice::<Value>(message) else {
             return Self::Told;
         };
@@ -44,7 +43,7 @@ impl Way {
                 Self::Told
             };
         }
-        if has_said || opens_urls(&message) {
+        if opens_urls(&message) {
             Self::Elicited
         } else {
             Self::Told
@@ -187,28 +186,22 @@ mod tests {
             format!(r#"{{"method":"initialize","params":{{"capabilities":{capabilities}}}}}"#)
         };
         let later = r#"{"method":"tools/call","params":{"name":"x"}}"#.to_owned();
-        for (message, has_said, expected) in [
-            (stateless("tools/call", url), false, Way::AskedBack),
-            (stateless("resources/read", url), true, Way::AskedBack),
-            (stateless("tools/list", url), true, Way::Told),
-            (stateless("tools/call", form), true, Way::Told),
-            (
-                stateless("tools/call", r#"{"elicitation":{}}"#),
-                false,
-                Way::Told,
-            ),
+        for (message, expected) in [
+            (stateless("tools/call", url), Way::AskedBack),
+            (stateless("resources/read", url), Way::AskedBack),
+            (stateless("tools/list", url), Way::Told),
+            (stateless("tools/call", form), Way::Told),
+            (stateless("tools/call", r#"{"elicitation":{}}"#), Way::Told),
             (
                 stateless("tools/call", r#"{"elicitation":{"url":true}}"#),
-                false,
                 Way::Told,
             ),
-            (first(url), false, Way::Elicited),
-            (first(form), false, Way::Told),
-            (later.clone(), true, Way::Elicited),
-            (later, false, Way::Told),
-            ("{".to_owned(), true, Way::Told),
+            (first(url), Way::Elicited),
+            (first(form), Way::Told),
+            (later, Way::Told),
+            ("{".to_owned(), Way::Told),
         ] {
-            assert_eq!(Way::of(message.as_bytes(), has_said), expected, "{message}");
+            assert_eq!(Way::of(message.as_bytes()), expected, "{message}");
         }
     }
 }

@@ -44,6 +44,13 @@ pub struct Open {
     pub changed: bool,
 }
 
+impl Open {
+    /// Its id, if its client opens URLs for its user.
+    pub fn opening(&self) -> Option<SessionId> {
+        self.opens_urls.then_some(self.id)
+    }
+}
+
 impl Session {
     /// The same caller at one of the servers behind the aggregate, in no conversation.
     pub(crate) const fn at_member(principal: Principal, server: Arc<str>) -> Self {

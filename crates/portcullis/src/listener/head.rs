@@ -88,6 +88,7 @@ pub(crate) fn seen(parts: &Parts) -> Result<Seen<'_>, Refusal> {
         carried: Carried {
             traceparent,
             network: None,
+            opens_urls: None,
             ledger: Ledger::default(),
             version: version.map(str::to_owned),
             mirrored: if is_stateless {

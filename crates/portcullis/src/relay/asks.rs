@@ -19,10 +19,17 @@ pub(super) const PLACE_ANEW: &str = "/account/step-up/";
 /// What a client has sent, and has said of itself.
 pub(super) struct Client<'a> {
     pub(super) message: &'a Bytes,
-    /// Whether it has said in its session that it opens URLs for its user.
-    pub(super) opens_urls: bool,
-    /// The session of this message, if it has one.
-    pub(super) session: Option<SessionId>,
+    /// The session of this message, if it has said there that it opens URLs for its user.
+    pub(super) opens_urls: Option<SessionId>,
+}
+
+impl Client<'_> {
+    fn way(&self) -> Way {
+        match self.opens_urls {
+            Some(_) => Way::Elicited,
+            None => Way::of(self.message),
+        }
+    }
 }
 
 impl Gateway {
@@ -37,9 +44,9 @@ impl Gateway {
         } else {
             refusal
         };
-        let refusal = refusal.in_way(|| Way::of(client.message, client.opens_urls));
+        let refusal = refusal.in_way(|| client.way());
         if let (Refusal::Unanswered(Unanswered::Consent(consent)), Some(session)) =
-            (&refusal, client.session)
+            (&refusal, client.opens_urls)
             && consent.way == Way::Elicited
         {
             self.listening.sent_to(consent.id(), session);
@@ -55,11 +62,10 @@ impl Gateway {
         (lack, detail): (Lack, &StepUp),
         client: &Client<'_>,
     ) -> Option<Refusal> {
-        match Way::of(client.message, client.opens_urls) {
-            Way::Told => return None,
+        match (client.way(), client.opens_urls) {
             // Nobody has settled yet what a client can do that opens its session just now.
-            Way::Elicited if client.session.is_none() => return None,
-            Way::Elicited | Way::AskedBack => {}
+            (Way::Told, _) | (Way::Elicited, None) => return None,
+            (Way::Elicited, Some(_)) | (Way::AskedBack, _) => {}
         }
         let (authority, grant) = (live.authority.as_ref()?, detail.grant.as_ref()?);
         let can_be = authority.relying.is_some() || detail.required.classes.is_empty();

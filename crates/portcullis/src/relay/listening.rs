@@ -32,7 +32,7 @@ pub(crate) struct Readers(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     reading: HashMap<Seat, Reader>,
-    /// How many have subscribed.
+    /// How many have subscribed, or read on.
     last: u64,
     /// By the digest of what the page is called: whoever knows that may open it.
     open: VecDeque<(String, SessionId)>,
@@ -43,8 +43,20 @@ struct Table {
 enum Seat {
     /// The one reader of a session's own stream.
     Session(SessionId),
+    /// One who reads on where that broke, by its number.
+    Rest(SessionId, u64),
     /// A subscription (2026-07-28), by its number.
     Subscription(u64),
+}
+
+impl Seat {
+    /// Whether it is one of this session.
+    fn is_of(self, session: SessionId) -> bool {
+        match self {
+            Self::Session(own) | Self::Rest(own, _) => own == session,
+            Self::Subscription(_) => false,
+        }
+    }
 }
 
 /// Somebody who listens.
@@ -102,7 +114,9 @@ impl Readers {
         let Table { reading, open, .. } = &mut *table;
         open.retain(|(page, session)| {
             let is_meant = *page == asked;
-            if is_meant && let Some(reader) = reading.get(&Seat::Session(*session)) {
+            let own = |(seat, _): &(&Seat, &Reader)| is_meant && seat.is_of(*session);
+            // A client that hears it twice leaves the second one aside (2025-11-25 client/elicitation).
+            for (_, reader) in reading.iter().filter(own) {
                 reader.hears(&message);
             }
             !is_meant
@@ -142,6 +156,15 @@ impl Listening {
             return Err(Unacceptable::StreamTaken.into());
         }
         Ok(Self::take(gateway, seat, (server, None)))
+    }
+
+    /// The rest of the session's own stream, which broke.
+    pub(super) fn goes_on(gateway: &Arc<Gateway>, server: &Arc<str>, id: SessionId) -> Self {
+        let mut table = gateway.listening.table();
+        table.last += 1;
+        let seat = Seat::Rest(id, table.last);
+        drop(table);
+        Self::take(gateway, seat, (server, None))
     }
 
     /// A subscription, if that is what is asked for.

@@ -70,8 +70,7 @@ impl Local {
         };
         let client = Client {
             message: &sent,
-            opens_urls: false,
-            session: None,
+            opens_urls: None,
         };
         let refusal = self.gateway.told_to(&live, refusal, &client);
         self.gateway.counters.refused(&refusal);

@@ -21,7 +21,7 @@ use portcullis_core::pipeline::{self, Reading};
 use portcullis_core::protocol::Revision;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unanswered};
 use portcullis_core::route::aggregate::AGGREGATE;
-use portcullis_core::session::{Closed, NoSession, Session, SessionId};
+use portcullis_core::session::{Closed, NoSession, Open, Session, SessionId};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -109,10 +109,10 @@ impl Gateway {
         exchange.trail.revision = step.seen.mirrors.version.and_then(Revision::parse);
         let session = self.identify(&step, server, exchange).await?;
         step.anomaly = self.watch_known(live, session.principal(), peer, exchange);
-        let caller = session.principal();
-        self.watch_headers(live, &parts.headers, (caller, peer), exchange);
+        self.watch_headers(live, &parts.headers, (session.principal(), peer), exchange);
+        step.seen.carried.opens_urls = session.open().and_then(Open::opening);
         match parts.method {
-            Method::POST => self.post(step, session, (parts, body), exchange).await,
+            Method::POST => Box::pin(self.post(step, session, (parts, body), exchange)).await,
             Method::GET | Method::DELETE if is_stateless(&step) => Err(Unacceptable::Method.into()),
             Method::GET => self.listen(&step, session, exchange).await,
             Method::DELETE => self.delete(&step, &session, exchange).await,
@@ -153,8 +153,7 @@ impl Gateway {
         );
         let client = Client {
             message: &body,
-            opens_urls: session.open().is_some_and(|open| open.opens_urls),
-            session: owner.1,
+            opens_urls: step.seen.carried.opens_urls,
         };
         let admitted = pipeline::admit(
             &step.live.rules,
@@ -198,26 +197,13 @@ impl Gateway {
         exchange.trail.method = Some("GET".to_owned());
         let open = session.open().ok_or(NoSession::Missing)?;
         let binding = mark::binding(session.principal(), Some(open.id), session.server());
-        let last = match step.seen.last_event {
-            None => None,
-            Some(last) => {
-                let opened = self.seal.open(&binding, last);
-                Some(
-                    opened
-                        .as_deref()
-                        .and_then(Mark::read)
-                        .ok_or(Unacceptable::Resume)?,
-                )
-            }
+        let read = |last| {
+            let opened = self.seal.open(&binding, last);
+            let mark = opened.as_deref().and_then(Mark::read);
+            mark.ok_or(Unacceptable::Resume)
         };
-        // Resuming is reading on where a broken stream ended; a second reader of a whole one is not.
-        let (reading, last, mut listening) = match last {
-            None => {
-                let listening = Listening::claim(self, session.server(), open.id)?;
-                (Reading::Whole, None, Some(listening))
-            }
-            Some(mark) => (Reading::Rest(mark.awaited), Some(mark.id), None),
-        };
+        let last = step.seen.last_event.map(read).transpose()?;
+        let (reading, last, mut listening) = self.reads(session.server(), open.id, last)?;
         let ticket = pipeline::admit_listener(
             &step.live.rules,
             &self.state,
@@ -232,7 +218,11 @@ impl Gateway {
             self.forgotten(&session.principal().key, Some(open.id))?;
         }
         let reply = match &mut listening {
-            Some(own) if reply.status == 405 && is_held(step.live, session.server()) => {
+            Some(own)
+                if reply.status == 405
+                    && last.is_none()
+                    && is_held(step.live, session.server()) =>
+            {
                 own.instead().await
             }
             Some(_) | None => reply,
@@ -250,6 +240,23 @@ impl Gateway {
             .map_err(Refusal::Unavailable)?;
         let stream = Stream::of_server(Arc::clone(self), ticket, incoming, step.network.clone());
         Ok(Walked::Stream(Box::new(stream.listening(listening))))
+    }
+
+    /// What of a session's own stream is read, after which event, and who hears there what we say ourselves. Resuming is
+    /// reading on where a broken stream ended; a second reader of a whole one is not.
+    fn reads(
+        self: &Arc<Self>,
+        server: &Arc<str>,
+        id: SessionId,
+        last: Option<Mark>,
+    ) -> Result<(Reading, Option<String>, Option<Listening>), Refusal> {
+        let Some(mark) = last else {
+            let listening = Listening::claim(self, server, id)?;
+            return Ok((Reading::Whole, None, Some(listening)));
+        };
+        let is_own = mark.awaited.is_none();
+        let listening = is_own.then(|| Listening::goes_on(self, server, id));
+        Ok((Reading::Rest(mark.awaited), Some(mark.id), listening))
     }
 
     /// The upstream does not know a session any more: it is over here too.

@@ -20,7 +20,7 @@ use portcullis_core::authenticate::Principal;
 use portcullis_core::protocol::{BadStream, Frame, Frames, Method};
 use portcullis_core::refusal::{Refusal, Unanswered};
 use portcullis_core::route::Dispatch;
-use portcullis_core::session::Open;
+use portcullis_core::session::{Open, SessionId};
 use portcullis_core::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(crate) struct Carried {
     pub(crate) traceparent: String,
     /// The client's network address, for servers that decide about the message once more.
     pub(crate) network: Option<String>,
+    /// The client's session, if it opens URLs for its user there: for servers that have to send it to a page.
+    pub(crate) opens_urls: Option<SessionId>,
     /// `MCP-Protocol-Version`, as the client sent it.
     pub(crate) version: Option<String>,
     /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, which a stateless request mirrors.

@@ -189,8 +189,7 @@ impl Asked<'_> {
     async fn refuse(&self, refusal: &Refusal, exchange: Option<Exchange>) -> Reply {
         let client = Client {
             message: self.dispatch.call().body(),
-            opens_urls: false,
-            session: None,
+            opens_urls: self.carried.opens_urls,
         };
         let refusal = &self.gateway.told_to(&self.live, refusal.clone(), &client);
         self.gateway.counters.refused(refusal);

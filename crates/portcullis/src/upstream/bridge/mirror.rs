@@ -22,6 +22,7 @@ pub(crate) fn carried(dispatch: &Dispatch, of: &Carried) -> Carried {
     Carried {
         traceparent: of.traceparent.clone(),
         network: of.network.clone(),
+        opens_urls: of.opens_urls,
         ledger: of.ledger.clone(),
         version: is_settled.then(|| call.revision().name().to_owned()),
         mirrored,

@@ -789,3 +789,107 @@ fn rs_e07_only_the_client_that_was_sent_to_a_page_hears_that_it_is_finished() {
         assert!(!heard.contains("elicitation/complete"), "{heard}");
     }
 }
+
+/// A client of 2025-11-25 that opens pages, in a session at this path.
+struct Elicited<'s> {
+    scene: &'s Scene,
+    path: &'static str,
+    token: String,
+    session: String,
+}
+
+impl<'s> Elicited<'s> {
+    fn opens(scene: &'s Scene, path: &'static str) -> Self {
+        let draft = scene.login.draft("alice");
+        let audience = format!("http://{}{path}", scene.gateway.address);
+        let token = draft.claim("aud", audience).sign();
+        let params = json!({ "protocolVersion": WITH_SESSIONS,
+            "capabilities": { "elicitation": { "url": {} } },
+            "clientInfo": { "name": "test", "version": "1" } });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+        let opened = scene.send(&post(&body.to_string()).to(path).token(&token));
+        let session = opened.header("mcp-session-id").unwrap().to_owned();
+        Self {
+            scene,
+            path,
+            token,
+            session,
+        }
+    }
+
+    fn listens(&self, last: Option<&str>) -> Stream {
+        let listen = Request::in_session("GET", &self.session).to(self.path);
+        let listen = listen.token(&self.token);
+        let listen = match last {
+            Some(last) => listen.set("last-event-id", last),
+            None => listen,
+        };
+        let stream = listen.open(self.scene.gateway.address);
+        assert_eq!(stream.response.status, 200, "{:?}", stream.response);
+        stream
+    }
+
+    fn calls(&self, tool: &str) -> Response {
+        let params = json!({ "name": tool, "arguments": { "text": "one" } });
+        let body = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+        let call = post(&body.to_string()).to(self.path).token(&self.token);
+        let call = call.set("mcp-session-id", &self.session);
+        self.scene
+            .send(&call.set("mcp-protocol-version", WITH_SESSIONS))
+    }
+
+    /// Must be sent to a page; gives its id and its URL.
+    fn is_sent(&self, tool: &str) -> (String, String) {
+        let told = self.calls(tool);
+        assert_eq!((told.status, told.code()), (200, -32042), "{told:?}");
+        let asked = &told.json()["error"]["data"]["elicitations"][0];
+        let text = |name: &str| asked[name].as_str().unwrap().to_owned();
+        (text("elicitationId"), text("url"))
+    }
+
+    fn hears(stream: &mut Stream, page: &str) {
+        let line = stream.until("notifications/elicitation/complete").unwrap();
+        let message: Value = serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(
+            message["params"],
+            json!({ "elicitationId": page }),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn rs_e07_whoever_reads_on_where_a_stream_broke_hears_that_a_page_is_finished() {
+    let scene = Scene::new();
+    let alice = Elicited::opens(&scene, "/servers/notes/mcp");
+    let mut stream = alice.listens(None);
+    scene.upstream.notify("ev-1", "before");
+    let last = stream.next_id();
+    drop(stream);
+    let mut stream = alice.listens(Some(&last));
+    let (page, url) = alice.is_sent("echo");
+    // Somebody else's session hears nothing of it.
+    let mut other = Elicited::opens(&scene, "/servers/notes/mcp").listens(None);
+    scene.allows("alice", &url);
+    Elicited::hears(&mut stream, &page);
+    assert_eq!(alice.calls("echo").code(), 0);
+    scene.upstream.notify("ev-2", "after");
+    let mut heard = String::new();
+    other.until_collecting("after", &mut heard).unwrap();
+    assert!(!heard.contains("elicitation/complete"), "{heard}");
+}
+
+#[test]
+fn rs_e07_at_the_endpoint_for_all_a_client_is_sent_to_a_page_and_hears_of_it() {
+    let scene = Scene::new();
+    let alice = Elicited::opens(&scene, "/mcp");
+    let mut stream = alice.listens(None);
+    let (page, url) = alice.is_sent("notes__echo");
+    assert_eq!(scene.calls(), 0);
+    let record = scene.gateway.expect("approval.required", Some("caller"));
+    assert_eq!(record["server"], "notes", "{record}");
+    scene.allows("alice", &url);
+    Elicited::hears(&mut stream, &page);
+    let done = alice.calls("notes__echo");
+    assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
+}

@@ -105,6 +105,7 @@ pub(super) async fn call(
             let carried = Carried {
                 traceparent: carried.traceparent.clone(),
                 network: carried.network.clone(),
+                opens_urls: carried.opens_urls,
                 ledger: carried.ledger.clone(),
                 ..Carried::default()
             };
