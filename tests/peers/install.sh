@@ -3,7 +3,7 @@
 #   DIR/node, DIR/js, DIR/conformance-stable, DIR/conformance-alpha   npm, from the lock files here
 #   DIR/python                                                       a virtual environment
 #   DIR/rmcp                                                         two programs of Rust, compiled
-#   DIR/browser, DIR/remote                                          npm: what drives the browser, and mcp-remote
+#   DIR/browser, DIR/remote, DIR/inspector                           npm: what drives the browser, mcp-remote, the inspector
 #   DIR/debian                                                       programs of Debian, unpacked and not installed
 #   DIR/chromium                                                     a browser of Debian, with all that it needs
 #   DIR/resolve.mjs                                                  lets our files find DIR/js
@@ -78,7 +78,7 @@ unpack() {
   )
 }
 
-for name in node js conformance-stable conformance-alpha browser remote; do
+for name in node js conformance-stable conformance-alpha browser remote inspector; do
   once npm "$name" &
   jobs+=($!)
 done

@@ -3,7 +3,7 @@
 use crate::chromium::{Chromium, Profile, Sight};
 use crate::harness::{Gateway, free_port, portcullis};
 use crate::peer::{Round, Served, command_line};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -53,7 +53,8 @@ impl Client {
         let mut child = Command::new(&line[0])
             .args(&line[1..])
             .env("BROWSER", format!("{opens} %s"))
-            .env("MCP_REMOTE_CONFIG_DIR", folder)
+            .env("MCP_REMOTE_CONFIG_DIR", &folder)
+            .env("HOME", &folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -145,4 +146,40 @@ fn cd_09_clients_need_nothing_but_the_url() {
     }
     // Whoever has registered itself is asked about each time.
     assert_eq!(gateway.records("consent.granted", None).len(), 5);
+}
+
+#[test]
+fn cd_09_the_inspector_needs_nothing_but_the_url_in_either_era() {
+    let server = Served::http("servers/sdk-v2.mjs");
+    let gateway = gateway(&format!("http://127.0.0.1:{}/mcp", server.port()));
+    let url = format!(
+        "http://localhost:{}/servers/notes/mcp",
+        gateway.address.port()
+    );
+    let chromium = Chromium::start();
+    let page = owner(&gateway, &chromium, Sight::LIGHT);
+    for era in ["legacy", "modern"] {
+        let back = format!("http://127.0.0.1:{}/oauth/callback", free_port());
+        let wants = "--method tools/call --tool-name echo --tool-arg text=hello --transport http --format json";
+        let mut arguments = vec!["--cli", "--server-url", &url, "--protocol-era", era];
+        arguments.extend(["--callback-url", &back]);
+        arguments.extend(wants.split(' '));
+        let mut running = Client::start("mcp-inspector", &arguments);
+        let link = running.link();
+        page.complaints();
+        page.goto(&link);
+        let asked = page.text();
+        assert!(
+            asked.contains("127.0.0.1") && asked.contains("unverified"),
+            "{asked}"
+        );
+        assert_eq!(page.complaints(), json!([]));
+        page.click("role=button[name='Allow']");
+        let said = running.says();
+        let said: Value = serde_json::from_str(&said).unwrap_or_default();
+        let text = said.pointer("/result/content/0/text");
+        let text = text.or_else(|| said.pointer("/content/0/text"));
+        assert_eq!(text, Some(&json!("hello")), "{era} {said}");
+        gateway.expect("call.completed", None);
+    }
 }

@@ -17,6 +17,7 @@ const INSTALLED: &[&str] = &[
     "debian/.stamp",
     "browser/.stamp",
     "remote/.stamp",
+    "inspector/.stamp",
     "chromium/.stamp",
 ];
 
