@@ -33,6 +33,7 @@ pub mod time;
 
 mod unveil;
 
+mod hashed;
 mod rules;
 mod trail;
 mod hexadecimal;

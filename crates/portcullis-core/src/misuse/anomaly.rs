@@ -6,6 +6,7 @@
 use super::{Held, Limits, MAX_HELD, Misuse, Refused, Rule};
 use crate::authenticate::Identity;
 use crate::authorize::Forbidden;
+use crate::hashed::Hashed;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -146,7 +147,7 @@ impl Anomaly {
 /// What is remembered for scores.
 #[derive(Default)]
 pub(super) struct Anomalies {
-    callers: HashMap<u64, Habits>,
+    callers: Hashed<Habits>,
     /// Networks of which bursts of bad tokens came, with when.
     suspects: HashMap<IpAddr, Timestamp>,
 }

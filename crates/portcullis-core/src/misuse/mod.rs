@@ -8,6 +8,7 @@ mod travel;
 mod anomaly;
 
 use crate::authenticate::{Confirmation, Identity};
+use crate::hashed::Hashed;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -163,8 +164,8 @@ pub struct Misuse {
 
 #[derive(Default)]
 struct Held {
-    tokens: HashMap<u64, Seen>,
-    counts: HashMap<u64, Count>,
+    tokens: Hashed<Seen>,
+    counts: Hashed<Count>,
     told: HashMap<Rule, Count>,
     travellers: HashMap<Arc<str>, travel::Seen>,
     anomalies: Anomalies,

@@ -1,18 +1,15 @@
 //! The JSON-RPC 2.0 envelope, borrowed from the bytes, under a grammar with one reading.
 
-use super::{MAX_DEPTH, Malformed};
+use super::Malformed;
+use super::strict::check_strict;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::collections::HashSet;
 use std::fmt;
 
 /// The longest accepted text id, in bytes.
 const MAX_ID_BYTES: usize = 256;
-/// Up to so many members, duplicates are looked for one by one.
-const FEW_MEMBERS: usize = 16;
 
 /// A request id: a text or an integer, never `null` and never fractional.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -196,27 +193,6 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// Checks that a text is one JSON value with no duplicate member at any level, at most
-/// [`MAX_DEPTH`] deep, with nothing after it.
-///
-/// # Errors
-/// [`Malformed::Json`] or [`Malformed::Duplicate`].
-pub fn check_strict(text: &str) -> Result<(), Malformed> {
-    let is_duplicate = Cell::new(false);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let outcome = Strict {
-        depth: 0,
-        is_duplicate: &is_duplicate,
-    }
-    .deserialize(&mut deserializer);
-    if is_duplicate.get() {
-        return Err(Malformed::Duplicate);
-    }
-    outcome
-        .and_then(|()| deserializer.end())
-        .map_err(|_| Malformed::Json)
-}
-
 /// Reads bytes of others as JSON that has one reading ([`check_strict`]).
 ///
 /// # Errors
@@ -225,88 +201,4 @@ pub fn read_strict<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malform
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::Encoding)?;
     check_strict(text)?;
     serde_json::from_str(text).map_err(|_| Malformed::Json)
-}
-
-#[derive(Clone, Copy)]
-struct Strict<'c> {
-    depth: usize,
-    is_duplicate: &'c Cell<bool>,
-}
-
-impl Strict<'_> {
-    // INVARIANT: recursion ends at MAX_DEPTH.
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH {
-            return Err(E::custom("too deep"));
-        }
-        Ok(Self {
-            depth: self.depth + 1,
-            ..self
-        })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let deeper = self.deeper()?;
-        while seq.next_element_seed(deeper)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let deeper = self.deeper()?;
-        let mut few: Vec<Cow<'de, str>> = Vec::new();
-        let mut many: HashSet<Cow<'de, str>> = HashSet::new();
-        while let Some(name) = map.next_key_seed(Name)? {
-            if few.contains(&name) || many.contains(&name) {
-                self.is_duplicate.set(true);
-                return Err(A::Error::custom("duplicate member"));
-            }
-            if few.len() < FEW_MEMBERS {
-                few.push(name);
-            } else {
-                many.insert(name);
-            }
-            map.next_value_seed(deeper)?;
-        }
-        Ok(())
-    }
 }

@@ -16,10 +16,11 @@ mod mirrored;
 mod revision;
 mod splice;
 mod sse;
+mod strict;
 
 pub use call::{Call, Kind, Places, Target};
 pub(crate) use change::{Members, with_meta, with_params};
-pub use envelope::{Envelope, Id, check_strict, read_strict};
+pub use envelope::{Envelope, Id, read_strict};
 pub use filter::Filter;
 pub(crate) use filter::META_SUBSCRIPTION;
 pub use headers::{Headers, decode_mirrored, encode_mirrored};
@@ -29,6 +30,7 @@ pub use mirrored::{Designated, PARAM, ServerHeaders, ToolHeaders};
 pub use revision::Revision;
 pub use splice::{field_range, replace, splice};
 pub use sse::{BadStream, Frame, Frames};
+pub use strict::check_strict;
 
 /// The deepest nesting that is read.
 pub const MAX_DEPTH: usize = 100;
@@ -133,3 +135,5 @@ impl Malformed {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walker;

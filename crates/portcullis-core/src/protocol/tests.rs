@@ -830,12 +830,105 @@ proptest! {
     }
 
     #[test]
-    fn what_passes_is_json_to_others_too(body in "\\PC{0,80}") {
-        if check_strict(&body).is_ok() {
-            prop_assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok());
-        }
+    fn what_passes_is_what_the_library_takes(text in nearly_json()) {
+        let slowly = walker::walk(&text, MAX_DEPTH).map_err(|flaw| match flaw {
+            walker::Flaw::Json => Malformed::Json,
+            walker::Flaw::Duplicate => Malformed::Duplicate,
+        });
+        prop_assert_eq!(check_strict(&text), slowly, "{}", text);
     }
 }
+
+/// Pieces of JSON in any order, most of which fit.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        json(),
+        "[\\[\\]{},: \t\n\r\"]",
+        "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,3})?",
+        r#""(\\["\\/bfnrtux]|\\u[dD][89a-fA-F][0-9a-f]{2}|[a-zé\x00-\x20]){0,5}""#,
+        Just("{\"a\":".to_owned()),
+        Just("\"\\u0061\":1,".to_owned()),
+        Just("9".repeat(310)),
+    ];
+    prop_oneof![
+        proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat()),
+        json().prop_map(|value| format!("[{value},{{\"x\":{value}}}] ")),
+        "\\PC{0,80}",
+    ]
+}
+
+#[test]
+fn inj_10_what_passes_is_what_the_library_takes_at_every_edge() {
+    let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let many = |names: &[usize]| {
+        let members: Vec<_> = names.iter().map(|n| format!("\"{n}\":0")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let all: Vec<usize> = (0..40).collect();
+    let made = [
+        deep(MAX_DEPTH),
+        deep(MAX_DEPTH + 1),
+        many(&all),
+        many(&[all.as_slice(), &[39]].concat()),
+        many(&[all.as_slice(), &[3]].concat()),
+        "9".repeat(308),
+        "9".repeat(309),
+        format!("-{}.5", "9".repeat(309)),
+    ];
+    let texts = made.iter().map(String::as_str).chain(EDGES.lines());
+    let refused: Vec<_> = texts
+        .filter(|text| {
+            let slowly = walker::walk(text, MAX_DEPTH);
+            let flaw = check_strict(text);
+            assert_eq!(flaw.is_ok(), slowly.is_ok(), "{text}");
+            let is_duplicate = slowly == Err(walker::Flaw::Duplicate);
+            assert_eq!(flaw == Err(Malformed::Duplicate), is_duplicate, "{text}");
+            flaw.is_err()
+        })
+        .collect();
+    assert_eq!(refused.len(), 35, "{refused:#?}");
+}
+
+/// Texts at the edges of JSON, one a line, most of which are none.
+const EDGES: &str = "\
+{\"na\\u006de\":1,\"name\":2}
+{\"a\":{\"b\":1},\"b\":{\"b\":2}}
+1e308 \r
+1e309
+0e999999999999
+1e-999999999999
+-0
+01
+-
+1.
+.5
+1e
++1
+\"\\ud800\"
+\"\\udc00\"
+\"\\ud800\\u0061\"
+\"\\ud83d\\ude00\"
+\"\\ud83d\\ud83d\\ude00\"
+\"a\tb\"
+\"\u{7f}\u{85}\u{2028}\"
+\"\\u00é\"
+\"\\x41\"
+\"\\
+\"abc
+\u{feff}1
+\u{a0}1
+1\u{c}
+[1,]
+[1 2]
+{\"a\":1,}
+{a:1}
+{\"a\" 1}
+tru
+truee
+nullnull
+NaN
+
+1 2";
 
 const MOST: usize = 64;
 

@@ -3,6 +3,7 @@
 mod network;
 
 use crate::authenticate::Principal;
+use crate::hashed::Hashed;
 use crate::protocol::{Call, Target};
 use crate::session::Session;
 use crate::time::{BACK, Timestamp};
@@ -63,8 +64,8 @@ type Charge = (u64, Rate, u64, &'static str);
 #[derive(Default)]
 struct Held {
     /// When each bucket will be full again (GCRA's theoretical arrival time).
-    full_at: HashMap<u64, Timestamp>,
-    under_way: HashMap<u64, u32>,
+    full_at: Hashed<Timestamp>,
+    under_way: Hashed<u32>,
     /// The newest time at which anything was charged.
     latest: Timestamp,
 }
@@ -272,6 +273,9 @@ impl Held {
 
     /// Whether the buckets that are not kept yet may be.
     fn has_room(&self, charges: &[Charge]) -> bool {
+        if self.full_at.len() + charges.len() <= MAX_BUCKETS {
+            return true;
+        }
         let new = charges
             .iter()
             .filter(|(bucket, ..)| !self.full_at.contains_key(bucket))

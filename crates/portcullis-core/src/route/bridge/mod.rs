@@ -15,6 +15,7 @@ use crate::protocol::{
 };
 use crate::session::Open;
 use bytes::Bytes;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -261,6 +262,8 @@ pub fn is_discovered(answer: &[u8]) -> bool {
 
 /// The code of an error answer.
 pub fn error_code(answer: &[u8]) -> Option<i64> {
+    // Most answers are none, which shows without reading them. A name may be written with escapes.
+    memmem::find(answer, b"error").or_else(|| memmem::find(answer, b"\\u"))?;
     let envelope = Envelope::parse(answer).ok()?;
     let coded: Coded<'_> = serde_json::from_str(envelope.error?.get()).ok()?;
     coded.code.get().parse().ok()
