@@ -21,23 +21,27 @@
 //! In each case, and when the server ends by itself, the launcher kills and reaps until it has no descendant left,
 //! and only then exits: its exit is the proof that the server's processes are gone. It is their "child subreaper",
 //! so a daemon that left its session and its parent is still its descendant. If the launcher itself is killed, the
-//! server dies with it (`PR_SET_PDEATHSIG`); what the server had started does not, which only a process namespace
-//! can mend.
+//! server dies with it (`PR_SET_PDEATHSIG`); what the server had started does so only where it is confined, and has a process
+//! namespace of its own.
 //!
 //! Neither stage keeps a descriptor but the three streams. The gateway opens its own so that they close by
 //! themselves, but whoever started the gateway may have left some open, which the server could read or write.
 //!
 //! Arguments are visible to every user of the machine (`/proc/<pid>/cmdline`), so secrets belong in [`Spec::env`]:
 //! it is handed on as the environment of each stage and is in no argument list.
-#![forbid(unsafe_code)]
+//!
+//! With [`Spec::confinement`], the last stage builds walls around itself and becomes the server behind them; or it ends with an
+//! error. What the kernel does not give is never left out.
 
+mod confine;
 mod order;
 mod shed;
 mod stage;
 mod supervise;
+mod sys;
 mod tree;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -46,7 +50,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use order::Order;
+pub use confine::{Confinement, Network, RESOLVER, SANDBOX_UID, SYSTEM, Walls};
+use order::{Argv, Order, Task};
 
 /// The word that makes the gateway's binary a launcher; [`main`] takes the arguments after it.
 pub const SUBCOMMAND: &str = "launch";
@@ -60,6 +65,12 @@ pub const EXIT_NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
 pub const EXIT_NOT_FOUND: u8 = 127;
 
+/// The version of Landlock's interface that this kernel has, if it has any.
+pub fn landlock_abi() -> Option<usize> {
+    const VERSION: usize = 1;
+    sys::call(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0, 0]).ok()
+}
+
 /// What to run. Its `Debug` shows the names of the variables, never their values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -71,6 +82,8 @@ pub struct Spec {
     pub cwd: Option<PathBuf>,
     /// The whole environment: nothing is added to it.
     pub env: Vec<(OsString, OsString)>,
+    /// What it may do to the machine; anything that its user may, if there is none.
+    pub confinement: Option<Box<Confinement>>,
 }
 
 impl fmt::Debug for Spec {
@@ -80,6 +93,7 @@ impl fmt::Debug for Spec {
             args,
             cwd,
             env,
+            confinement,
         } = self;
         let names: Vec<&OsString> = env.iter().map(|(name, _)| name).collect();
         formatter
@@ -88,6 +102,7 @@ impl fmt::Debug for Spec {
             .field("args", args)
             .field("cwd", cwd)
             .field("env", &names)
+            .field("confinement", confinement)
             .finish()
     }
 }
@@ -138,7 +153,14 @@ pub fn launch_command(
         return Err(Unlaunchable::Launcher);
     }
     let order = Order::supervise(rustix::process::getpid(), grace);
-    let mut command = program(launcher, &order, &spec.command, &spec.args);
+    let task = Task {
+        confinement: spec.confinement.as_deref().cloned(),
+        argv: Some(Argv {
+            command: spec.command.clone(),
+            args: spec.args.clone(),
+        }),
+    };
+    let mut command = program(launcher, &order, &task);
     command
         .env_clear()
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
@@ -153,10 +175,29 @@ pub fn launch_command(
     Ok(command)
 }
 
+/// The command that builds the walls, starts nothing behind them, and ends: with code 0 if they stand, else with a line on
+/// stderr that says why not. This process is its parent, and must wait for it.
+pub fn rehearsal_command(launcher: &Path, confinement: &Confinement) -> Command {
+    let order = Order::Exec {
+        launcher: rustix::process::getpid(),
+    };
+    let task = Task {
+        confinement: Some(confinement.clone()),
+        argv: None,
+    };
+    let mut command = program(launcher, &order, &task);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
 /// The body of the hidden subcommand, to be called before any thread is started: the arguments after
 /// [`SUBCOMMAND`], as [`launch_command`] wrote them.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let (order, command) = match order::parse(arguments) {
+    let (order, task) = match order::parse(arguments) {
         Ok(parsed) => parsed,
         Err(error) => return report(&error, EXIT_LAUNCHER),
     };
@@ -164,20 +205,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return report(&error, EXIT_LAUNCHER);
     }
     match order {
-        Order::Supervise { gateway, grace } => match supervise::supervise(gateway, grace, &command)
-        {
+        Order::Supervise { gateway, grace } => match supervise::supervise(gateway, grace, &task) {
             Ok(code) => ExitCode::from(code),
             Err(error) => report(&error, EXIT_LAUNCHER),
         },
-        Order::Exec { launcher } => {
-            let error = stage::become_server(launcher, &command);
-            report(&error, error.exit_code())
-        }
+        Order::Exec { launcher } => match stage::become_server(launcher, &task) {
+            Ok(code) => code,
+            Err(error) => report(&error, error.exit_code()),
+        },
     }
 }
 
 /// A stage of the launcher.
-fn program(binary: &Path, order: &Order, command: &OsStr, args: &[OsString]) -> Command {
+fn program(binary: &Path, order: &Order, task: &Task) -> Command {
     #[expect(
         clippy::disallowed_methods,
         reason = "this crate is where children are started"
@@ -187,9 +227,7 @@ fn program(binary: &Path, order: &Order, command: &OsStr, args: &[OsString]) -> 
         .arg0("portcullis")
         .arg(SUBCOMMAND)
         .args(order.arguments())
-        .arg("--")
-        .arg(command)
-        .args(args);
+        .args(task.arguments());
     program
 }
 
@@ -216,6 +254,7 @@ mod tests {
             args: vec!["a".into()],
             cwd: None,
             env: vec![(name.into(), "hush".into())],
+            confinement: None,
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 
-use crate::order::Argv;
+use crate::confine::{self, Confined, Confinement, Entered, Unconfined};
+use crate::order::{Argv, Task};
 use crate::{EXIT_LAUNCHER, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND};
 
 /// Why the server was not started.
@@ -19,6 +20,9 @@ pub(crate) enum Unstarted {
     /// The process could not be tied to its launcher.
     #[error("cannot prepare the server's process")]
     Unprepared(#[from] Errno),
+    /// A wall around it could not be built.
+    #[error(transparent)]
+    Unconfined(#[from] Unconfined),
     /// The command is nowhere.
     #[error("command not found: {0}")]
     NotFound(String),
@@ -35,20 +39,46 @@ pub(crate) enum Unstarted {
 impl Unstarted {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Orphaned | Self::Unprepared(_) => EXIT_LAUNCHER,
+            Self::Orphaned | Self::Unprepared(_) | Self::Unconfined(_) => EXIT_LAUNCHER,
             Self::NotFound(_) => EXIT_NOT_FOUND,
             Self::NotExecutable { .. } => EXIT_NOT_EXECUTABLE,
         }
     }
 }
 
-/// Turns this process into the server; returns only if it cannot.
-pub(crate) fn become_server(launcher: Pid, argv: &Argv) -> Unstarted {
-    if let Err(error) = tie_to(launcher) {
-        return error;
+/// What the server stands behind when it starts.
+enum Behind {
+    /// What it was configured to have.
+    Walls(Confined),
+    /// Nothing, as it was configured.
+    Nothing,
+}
+
+/// Turns this process into the server; returns if it cannot, and where another process did and has ended.
+pub(crate) fn become_server(launcher: Pid, task: &Task) -> Result<ExitCode, Unstarted> {
+    tie_to(launcher)?;
+    let behind = match task
+        .confinement
+        .as_ref()
+        .map(|walls| enter(walls, launcher))
+    {
+        None => Behind::Nothing,
+        Some(Err(error)) => return Err(error.into()),
+        Some(Ok(Entered::Waited(code))) => return Ok(code),
+        Some(Ok(Entered::Inside(confined))) => Behind::Walls(confined),
+    };
+    match &task.argv {
+        None => Ok(ExitCode::SUCCESS),
+        Some(argv) => Err(run(argv, behind)),
     }
-    // Confinement of the server belongs here: after this process is tied to its launcher, before the server's
-    // first instruction, and with a failure that ends the process as the others do.
+}
+
+fn enter(walls: &Confinement, launcher: Pid) -> Result<Entered, Unconfined> {
+    confine::enter(walls, launcher)
+}
+
+/// Becomes the command; returns only if it cannot.
+fn run(argv: &Argv, (Behind::Walls(Confined { .. }) | Behind::Nothing): Behind) -> Unstarted {
     #[expect(
         clippy::disallowed_methods,
         reason = "this crate is where children are started"

@@ -13,7 +13,7 @@ use rustix::process::{
 };
 use rustix::stdio::{dup2_stdout, stderr, stdin};
 
-use crate::order::{Argv, Order};
+use crate::order::{Order, Task};
 use crate::program;
 use crate::tree::{Survivors, Tree};
 
@@ -65,10 +65,10 @@ struct Watch {
     server: OwnedFd,
 }
 
-/// Runs `argv` until it ends or `gateway` no longer wants it; the exit code is the server's.
-pub(crate) fn supervise(gateway: Pid, grace: Duration, argv: &Argv) -> Result<u8, Unsupervised> {
+/// Runs `task` until it ends or `gateway` no longer wants it; the exit code is the server's.
+pub(crate) fn supervise(gateway: Pid, grace: Duration, task: &Task) -> Result<u8, Unsupervised> {
     let gateway = attach(gateway)?;
-    let server = start(argv)?;
+    let server = start(task)?;
     let mut tree = Tree::of(server);
     let watched = keep_watch(gateway, server, grace, &mut tree);
     let code = tree.end()?;
@@ -97,16 +97,11 @@ fn attach(gateway: Pid) -> Result<OwnedFd, Unsupervised> {
     Ok(descriptor)
 }
 
-fn start(argv: &Argv) -> Result<Pid, Unsupervised> {
+fn start(task: &Task) -> Result<Pid, Unsupervised> {
     let order = Order::Exec { launcher: getpid() };
-    let child = program(
-        Path::new("/proc/self/exe"),
-        &order,
-        &argv.command,
-        &argv.args,
-    )
-    .spawn()
-    .map_err(Unsupervised::Unstarted)?;
+    let child = program(Path::new("/proc/self/exe"), &order, task)
+        .spawn()
+        .map_err(Unsupervised::Unstarted)?;
     Ok(Pid::from_child(&child))
 }
 

@@ -92,7 +92,7 @@ impl Tree {
 }
 
 /// As a shell has it: the code, or 128 and the number of the signal.
-fn exit_code(status: WaitStatus) -> u8 {
+pub(crate) fn exit_code(status: WaitStatus) -> u8 {
     let code = status
         .exit_status()
         .or(status.terminating_signal().map(|signal| 128 + signal));

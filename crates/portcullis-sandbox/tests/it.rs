@@ -39,6 +39,7 @@ fn spec(command: &str, args: &[&str]) -> Spec {
         args: args.iter().map(OsString::from).collect(),
         cwd: None,
         env: vec![path],
+        confinement: None,
     }
 }
 

@@ -25,6 +25,7 @@ mod operators;
 mod usage;
 mod checkpoints;
 mod upstream;
+mod confining;
 mod credentials;
 
 mod record;

@@ -3,6 +3,7 @@
 use super::Workshop;
 use super::credentials::{Beside, credentials};
 use crate::config::{self, HttpUrl};
+use crate::confining::confinement;
 use crate::secrets::Lease;
 use crate::tls;
 use crate::upstream::http::Http;
@@ -155,6 +156,10 @@ fn launch(stdio: &config::Stdio, server: &config::Server) -> Launch {
                 .iter()
                 .map(|(name, value)| (name.into(), value.expose().into()))
                 .collect(),
+            confinement: stdio
+                .sandbox
+                .as_ref()
+                .map(|sandbox| Box::new(confinement(sandbox, &stdio.command))),
         },
         limits: PipeLimits {
             line_bytes: u32::try_from(server.response_bytes).unwrap_or(u32::MAX),

@@ -23,6 +23,7 @@ mod import;
 mod import_file;
 mod scan;
 mod inspect;
+mod sandbox;
 
 use crate::telemetry;
 use clap::{Parser, Subcommand};
@@ -104,6 +105,8 @@ enum Command {
     Scan(scan::Scan),
     /// Tell whether texts or tools give orders to the model that reads them.
     Inspect(inspect::Inspect),
+    /// Run a command behind the walls of a server, tell what a server can do, and what this machine offers.
+    Sandbox(sandbox::Sandbox),
 }
 
 impl Command {
@@ -130,7 +133,8 @@ impl Command {
             | Self::Doctor(_)
             | Self::Explain(_)
             | Self::Import(_)
-            | Self::Inspect(_) => None,
+            | Self::Inspect(_)
+            | Self::Sandbox(_) => None,
         }
     }
 }
@@ -171,14 +175,16 @@ pub(crate) fn run() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Scan(scan) => scan.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Sandbox(sandbox) => return ended(sandbox.run()),
     };
-    match done {
-        Ok(ending) => ending.into(),
-        Err(error) => {
-            out::error(&format!("{error:#}"));
-            ExitCode::from(1)
-        }
-    }
+    ended(done.map(Into::into))
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        out::error(&format!("{error:#}"));
+        ExitCode::from(1)
+    })
 }
 
 /// A variable of the environment; the one place that reads it for the commands.

@@ -60,6 +60,11 @@ pub(super) const QUESTION_TIMEOUT: Range<Span> =
 pub(super) const RESPONSE: Range<Size> = sizes(Size::mib(16), Size::kib(1), Size::mib(256));
 pub(super) const MAX_PROCESSES: Range<Count> = counts(16, 1, 1024);
 
+pub(super) const SANDBOX_MEMORY: Range<Size> =
+    sizes(Size::mib(512), Size::mib(16), Size::mib(1 << 20));
+pub(super) const SANDBOX_PROCESSES: Range<Count> = counts(32, 1, 65_536);
+pub(super) const SCRATCH: Range<Size> = sizes(Size::mib(64), Size::mib(1), Size::mib(1 << 16));
+
 pub(super) const IDLE: Range<Span> = spans(Span::secs(1800), Span::secs(10), Span::secs(DAY));
 pub(super) const ABSOLUTE: Range<Span> =
     spans(Span::secs(DAY), Span::secs(60), Span::secs(7 * DAY));

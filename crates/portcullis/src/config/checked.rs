@@ -384,4 +384,6 @@ pub(crate) struct Stdio {
     pub(crate) cwd: PathBuf,
     /// Processes at once.
     pub(crate) max_processes: u32,
+    /// What it may do to the machine; whatever we may, if there is none.
+    pub(crate) sandbox: Option<super::sandbox::Sandbox>,
 }

@@ -246,6 +246,7 @@ pub(super) struct Server {
     pub(super) inherit_env: Vec<String>,
     /// Its working directory. Default: the directory of this file.
     pub(super) cwd: Option<String>,
+    pub(super) sandbox: Option<super::raw_sandbox::Sandbox>,
     /// What becomes of what this server defines and nobody has approved. Default: `catalog.mode`.
     #[schemars(extend("enum" = ["pin", "learn", "observe"]))]
     pub(super) catalog: Option<String>,

@@ -28,7 +28,7 @@ use crate::sign_in::SignIns;
 use crate::telemetry::Counters;
 use crate::tls::{Door, Expiries};
 use crate::upstream::Report;
-use crate::{acme, authority, cataloguing, clock, pinning, random};
+use crate::{acme, authority, cataloguing, clock, confining, pinning, random};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -120,6 +120,7 @@ pub(crate) async fn build(
     shared: &Home,
     otlp: Option<Otlp>,
 ) -> anyhow::Result<Running> {
+    confining::rehearse_all(checked)?;
     let home = Home(checked.gateway.data.clone());
     home.prepare()?;
     let revocations = Revocations::open(&shared.state()).await?;

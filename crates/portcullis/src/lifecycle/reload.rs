@@ -7,6 +7,7 @@ use crate::acme;
 use crate::alerts::{self, Destination};
 use crate::assemble::{Assembled, Upstreams, Workshop, assemble};
 use crate::config::Checked;
+use crate::confining;
 use crate::record::{note, note_closed_in_turn};
 use crate::relay::Gateway;
 use crate::secrets::{self, Keeping};
@@ -133,7 +134,8 @@ async fn reload(running: &Running, reread: &Reread) -> Option<Files> {
     }
     let next = match checked {
         Err(problems) => Err(problems.to_string()),
-        Ok(checked) => next(running, &checked)
+        Ok(checked) => confining::rehearse_all(&checked)
+            .and_then(|()| next(running, &checked))
             .map(|next| (next, acme::Wanted::by(&checked), checked.borrowing))
             .map_err(|error| format!("{error:#}")),
     };

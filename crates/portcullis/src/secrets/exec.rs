@@ -23,6 +23,7 @@ pub(super) async fn read(words: &[String]) -> Result<Secret<String>, Lost> {
         args: arguments.iter().map(Into::into).collect(),
         cwd: Some(PathBuf::from("/")),
         env: Vec::new(),
+        confinement: None,
     };
     let command = launch_command(Path::new(SELF), &spec, Duration::ZERO);
     let command = command.map_err(|_| Lost::NotStarted)?;

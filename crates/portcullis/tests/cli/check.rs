@@ -38,9 +38,15 @@ fn a_good_file_is_good_and_its_meaning_has_no_secret() {
         &["check", "--config", "portcullis.toml"],
     ] {
         let ran = run(home.path(), arguments);
+        let lines: Vec<&str> = ran.out.lines().collect();
         assert_eq!(
-            (ran.code, ran.out.as_str()),
-            (0, "portcullis.toml: good\n"),
+            (ran.code, lines[0]),
+            (0, "portcullis.toml: good"),
+            "{ran:?}"
+        );
+        // All that it says beside that.
+        assert!(
+            lines.len() == 2 && lines[1].contains("server notes is not confined"),
             "{ran:?}"
         );
     }
@@ -247,6 +253,7 @@ until = "2026-01-01"
         "\"role:admin sampling:remote elicitation:remote roots:remote\" reaches beyond",
         "\"user:http://127.0.0.1:8848|eve remote__x\" lies beyond [boundary.local]",
         "\"role:guest notes__*\" is over since 2026-01-01T00:00:00",
+        "the server notes is not confined",
     ];
     for told in told {
         assert!(text.out.contains(told), "{told} {text:?}");
@@ -437,6 +444,7 @@ command = "true"
 args = ["--quiet"]
 env = { LEVEL = "info" }
 limits = { max_processes = 3 }
+sandbox = { profile = "node", ro = ["/srv"], rw = ["/var/tmp"], ports = [8443], memory = 1073741824, processes = 64, scratch = 1048576 }
 
 [zones.office]
 networks = ["192.0.2.0/24"]

@@ -1,7 +1,7 @@
-//! What a good configuration says in vain: grants that are over, and grants beyond a boundary.
+//! What a good configuration says in vain or leaves open: grants that are over or beyond a boundary, servers without walls.
 
 use crate::assemble::{grant_of, issuer_name};
-use crate::config::{Boundary, Checked, Grant, Pattern, Who};
+use crate::config::{Boundary, Checked, Grant, Pattern, Server, ServerName, Upstream, Who};
 use portcullis_audit::time_text;
 use portcullis_core::time::Timestamp;
 
@@ -30,7 +30,24 @@ pub(super) fn doubts(checked: &Checked, now: Timestamp) -> anyhow::Result<Vec<St
             }
         }
     }
+    doubts.extend(checked.servers.iter().filter_map(unconfined));
     Ok(doubts)
+}
+
+/// A doubt about a server that may do to the machine whatever we may, or more than it need.
+fn unconfined((name, server): (&ServerName, &Server)) -> Option<String> {
+    let Upstream::Stdio(stdio) = &server.upstream else {
+        return None;
+    };
+    match &stdio.sandbox {
+        None => Some(format!(
+            "the server {name} is not confined: it may do whatever the gateway's user may; add [servers.{name}.sandbox]"
+        )),
+        Some(sandbox) if !sandbox.named.ports.is_empty() => Some(format!(
+            "the server {name} uses the network of this machine: it reaches every host on its ports, and any by UDP"
+        )),
+        Some(_) => None,
+    }
 }
 
 /// How a grant lies to a boundary.

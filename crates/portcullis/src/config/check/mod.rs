@@ -11,6 +11,7 @@ mod signals;
 mod scim;
 mod introspection;
 mod servers;
+mod sandbox;
 mod binding;
 mod step_up;
 mod approval;

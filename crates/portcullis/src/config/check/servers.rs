@@ -199,6 +199,7 @@ fn reach(raw: &mut raw::Server) -> Reach {
         env: std::mem::take(&mut raw.env),
         inherit_env: std::mem::take(&mut raw.inherit_env),
         cwd: raw.cwd.take(),
+        sandbox: raw.sandbox.take(),
         max_processes: raw.limits.max_processes,
     }
 }

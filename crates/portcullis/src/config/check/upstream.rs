@@ -1,12 +1,13 @@
 //! How a server is reached, and with which secrets.
 
 use super::desk::Desk;
+use super::sandbox::sandbox;
 use super::trust::{Written, trust};
 use crate::config::bounds;
 use crate::config::checked::{Http, Stdio, Transport, Upstream};
 use crate::config::interpolate::{self, Part};
 use crate::config::problem::Place;
-use crate::config::{HttpUrl, header, raw, suspect};
+use crate::config::{HttpUrl, header, raw, raw_sandbox, suspect};
 use http::{HeaderName, HeaderValue};
 use portcullis_core::secret::Secret;
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(super) struct Reach {
     pub(super) env: BTreeMap<String, raw::Text>,
     pub(super) inherit_env: Vec<String>,
     pub(super) cwd: Option<String>,
+    pub(super) sandbox: Option<raw_sandbox::Sandbox>,
     pub(super) max_processes: Option<i64>,
 }
 
@@ -34,6 +36,7 @@ pub(super) fn upstream(desk: &mut Desk<'_>, place: &Place, mut reach: Reach) -> 
                 ("env", !reach.env.is_empty()),
                 ("inherit_env", !reach.inherit_env.is_empty()),
                 ("cwd", reach.cwd.is_some()),
+                ("sandbox", reach.sandbox.is_some()),
             ];
             refuse_strange(desk, place, &strange, "`command`");
             if reach.max_processes.is_some() {
@@ -182,6 +185,11 @@ fn stdio(desk: &mut Desk<'_>, place: &Place, command: &str, reach: Reach) -> Opt
         Some(text) => desk.path(&place.key("cwd"), &text),
         None => desk.directory().to_owned(),
     };
+    // Whoever asks for walls gets no server without them.
+    let sandbox = match reach.sandbox {
+        None => None,
+        Some(raw) => Some(sandbox(desk, &place.key("sandbox"), raw)?),
+    };
     let place = place.key("limits").key("max_processes");
     let max_processes = desk.count(&place, reach.max_processes, &bounds::MAX_PROCESSES);
     Some(Stdio {
@@ -190,6 +198,7 @@ fn stdio(desk: &mut Desk<'_>, place: &Place, command: &str, reach: Reach) -> Opt
         env,
         cwd,
         max_processes,
+        sandbox,
     })
 }
 

@@ -1,10 +1,11 @@
 //! One process and the exchanges under way with it.
 
 use super::Plan;
+use super::confined::tell_unconfined;
 use super::peer::{Peer, Said};
 use crate::credentials::Shown;
 use crate::upstream::sse::Showing;
-use crate::upstream::stdio::{Event, Unsent, single_line};
+use crate::upstream::stdio::{Ended, Event, Unsent, single_line};
 use crate::upstream::{Line, Queue, Report};
 use bytes::Bytes;
 use portcullis_core::authenticate::Principal;
@@ -39,6 +40,7 @@ pub(super) struct Child {
     started_ms: u64,
     used_ms: AtomicU64,
     running: AtomicBool,
+    is_confined: bool,
     timeouts: AtomicU32,
     tasks: TaskTracker,
     /// A permit for each byte that may wait for readers.
@@ -108,6 +110,7 @@ impl Child {
         let child = Self {
             name,
             owner,
+            is_confined: plan.confinement().is_some(),
             server: Arc::clone(&plan.server),
             process,
             started_ms: now,
@@ -245,13 +248,10 @@ impl Child {
 
     /// Hands out what the server says until it ends; says how long it ran.
     pub(super) async fn read(&self, mut events: Said, report: &Report) -> Duration {
-        let server = self.name.clone();
         while let Some(event) = events.next().await {
             match event {
                 Event::Line(line) => self.hand_out(line, report).await,
-                Event::Ended(ended) => {
-                    tracing::info!(process = &*server, reason = %ended.reason, noise = ended.noise, "server ended");
-                }
+                Event::Ended(ended) => self.tell_end(&ended, report),
             }
         }
         self.running.store(false, Ordering::Release);
@@ -259,6 +259,14 @@ impl Child {
         held.waiting.clear();
         held.unasked = None;
         Duration::from_millis(crate::clock::millis().saturating_sub(self.started_ms))
+    }
+
+    fn tell_end(&self, ended: &Ended, report: &Report) {
+        let server = &*self.name;
+        tracing::info!(process = server, reason = %ended.reason, noise = ended.noise, "server ended");
+        if self.is_confined {
+            tell_unconfined(ended, (&self.server, &self.owner), report);
+        }
     }
 
     async fn hand_out(&self, line: Bytes, report: &Report) {

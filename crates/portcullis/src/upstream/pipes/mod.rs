@@ -4,6 +4,7 @@
 //! numbers of ours on the way in and put back on the way out, so callers cannot meet in them.
 
 mod child;
+mod confined;
 mod peer;
 mod place;
 
@@ -310,6 +311,7 @@ impl Pipes {
         let names = (Arc::clone(&name), whose.clone());
         let (child, events) = Child::start(&self.plan, names, &self.tasks)?;
         let evicted = oldest.and_then(|oldest| table.children.remove(&oldest));
+        self.plan.tell_confined(owner, &self.report);
         let child = Arc::new(child);
         table.children.insert(name, Arc::clone(&child));
         drop(table);

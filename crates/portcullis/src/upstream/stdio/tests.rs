@@ -94,6 +94,7 @@ fn launch(argv: &[&str], limits: Limits) -> Launch {
         "build the launcher first: cargo build -p portcullis-sandbox"
     );
     let spec = Spec {
+        confinement: None,
         command: argv[0].into(),
         args: argv[1..].iter().map(Into::into).collect(),
         cwd: None,

@@ -93,6 +93,7 @@ mod bodies;
 mod bound_up;
 mod answers;
 mod process;
+mod walls;
 mod wrapped;
 mod arguments;
 mod scanned;

@@ -4,8 +4,8 @@ use super::peers::trust;
 use super::{Table, shown};
 use crate::config::{
     AssertionKey, CredentialKind, Credentials, Fetched, Http, Identification, IdentityProvider,
-    RegisteredClient, Risky, Server, Stdio, TokenEndpoint, Tool, Transport, Upstream, UserConsent,
-    veil,
+    Named, RegisteredClient, Risky, Sandbox, Server, Stdio, TokenEndpoint, Tool, Transport,
+    Upstream, UserConsent, veil,
 };
 use portcullis_core::catalog::Terms;
 use portcullis_core::credentials::{Subject, SubjectToken};
@@ -93,6 +93,7 @@ fn stdio(table: &mut Table<'_>, stdio: &Stdio) {
         env,
         cwd,
         max_processes,
+        sandbox: walls,
     } = stdio;
     table.put("command", shown(command));
     table.list("args", veil::arguments(args));
@@ -101,6 +102,26 @@ fn stdio(table: &mut Table<'_>, stdio: &Stdio) {
     }
     table.put("cwd", shown(cwd));
     table.below("limits").put("max_processes", *max_processes);
+    if let Some(walls) = walls {
+        sandbox(&mut table.below("sandbox"), walls);
+    }
+}
+
+fn sandbox(table: &mut Table<'_>, sandbox: &Sandbox) {
+    let Sandbox {
+        profile,
+        named: Named { ro, rw, ports },
+        memory_bytes,
+        processes,
+        scratch_bytes,
+    } = sandbox;
+    table.put("profile", profile.name());
+    table.list("ro", ro.iter().map(|path| shown(path)));
+    table.list("rw", rw.iter().map(|path| shown(path)));
+    table.put("ports", ports.clone());
+    table.put("memory", *memory_bytes);
+    table.put("processes", *processes);
+    table.put("scratch", *scratch_bytes);
 }
 
 fn tool(table: &mut Table<'_>, tool: &Tool) {
