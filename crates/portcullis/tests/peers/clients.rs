@@ -55,6 +55,8 @@ impl Client {
             .env("BROWSER", format!("{opens} %s"))
             .env("MCP_REMOTE_CONFIG_DIR", &folder)
             .env("HOME", &folder)
+            .env("MCP_AUTO_OPEN_ENABLED", "true")
+            .env("MCP_INSPECTOR_SECRET_STORE", "memory")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
