@@ -3,6 +3,7 @@
 
 mod bench;
 mod conformance;
+mod inspection;
 mod instructions;
 mod shell;
 mod test;
@@ -21,6 +22,8 @@ cargo xtask tidy                 the rules of the house that no other tool knows
 cargo xtask tidy --write         the same, after writing docs/controls.md
 cargo xtask conformance          the public suites, directly and through the gateway
 cargo xtask bench ARGS...        weighs the gateway: portcullis-bench run --gateway ... ARGS
+cargo xtask train [--data DIR]   trains the model of inspection from labelled texts (../shared/data) and our grammar
+cargo xtask evaluate [--data DIR]  how well that model tells attacks from other texts, family by family
 cargo xtask instructions         counts the core's instructions a request, and compares; needs valgrind
 ";
 
@@ -45,6 +48,10 @@ fn act(args: &[&str]) -> anyhow::Result<ExitCode> {
         ["tidy", "--write"] => tidy::write(&Workspace::find()?)?,
         ["conformance"] => conformance::run(&Workspace::find()?)?,
         ["bench", rest @ ..] => bench::run(&Workspace::find()?, rest)?,
+        ["train"] => inspection::train(&Workspace::find()?, None)?,
+        ["train", "--data", data] => inspection::train(&Workspace::find()?, Some(data))?,
+        ["evaluate"] => inspection::evaluate(&Workspace::find()?, None)?,
+        ["evaluate", "--data", data] => inspection::evaluate(&Workspace::find()?, Some(data))?,
         ["instructions"] => instructions::run(&Workspace::find()?)?,
         _ => {
             shell::say(USAGE.trim_end());

@@ -8,6 +8,7 @@ pub mod screen;
 mod answer;
 mod approved;
 mod list;
+pub mod model;
 mod redact;
 mod task;
 

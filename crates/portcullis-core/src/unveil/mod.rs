@@ -21,10 +21,10 @@ mod sentences;
 use std::ops::Range;
 use traced::Traced;
 
-pub(crate) use fold::twin;
+pub(crate) use fold::{Folded, twin};
 pub(crate) use ideas::{Ideas, Own, Said};
 pub(crate) use invisible::is_invisible;
-pub(crate) use lexicon::{Concept, Hit, Phrases};
+pub(crate) use lexicon::{Concept, Hit, Phrases, hits};
 pub(crate) use markup::{Hidden, Way};
 
 /// How many encodings around each other are taken off.
