@@ -23,6 +23,7 @@ mod pinning;
 mod explaining;
 mod operators;
 mod usage;
+mod atlas;
 mod checkpoints;
 mod upstream;
 mod confining;

@@ -196,7 +196,8 @@ fn tok_19_of_networks_within_networks_the_smallest_says_where_it_is() {
         ("10.2.0.1", "10.3.0.1", None),
     ] {
         let misuse = Misuse::default();
-        let told = |peer, seconds| misuse.travels(&caller(None), ip(peer), &limits, at(seconds));
+        let told =
+            |peer, seconds| misuse.travels(&caller(None), ip(peer), (&limits, None), at(seconds));
         assert_eq!(
             (told(from, 0), told(to, 1)),
             (None, expected),
@@ -232,9 +233,44 @@ fn tok_19_nobody_is_at_two_places_faster_than_one_travels() {
         ("203.0.113.1", 62 + 8 * 3600, None), // by aeroplane
         ("192.0.2.1", 62 + 9 * 3600, travel),
     ] {
-        let told = misuse.travels(&caller(None), ip(peer), &limits, at(seconds));
+        let told = misuse.travels(&caller(None), ip(peer), (&limits, None), at(seconds));
         assert_eq!(told, expected, "{peer} {seconds}");
     }
+}
+
+#[test]
+fn tok_19_a_place_that_is_configured_counts_before_one_that_others_name() {
+    let at_berlin: Option<Position> = Position::of_degrees(52.52, 13.405).ok();
+    let new_york: Option<Position> = Position::of_degrees(40.71, -74.01).ok();
+    let named = Limits {
+        places: vec![Place {
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            at: "52.52, 13.405".parse().unwrap(),
+        }],
+        ..limits()
+    };
+    for (limits, to, expected) in [
+        (&named, "192.0.2.9", Some(Rule::ImpossibleTravel)),
+        (&named, "10.0.0.9", None),
+        (&limits(), "192.0.2.9", Some(Rule::ImpossibleTravel)),
+    ] {
+        let misuse = Misuse::default();
+        let told = |peer, place, seconds| {
+            misuse.travels(&caller(None), ip(peer), (limits, place), at(seconds))
+        };
+        assert_eq!(told("192.0.2.1", at_berlin, 0), None);
+        assert_eq!(told("192.0.2.2", None, 1), None);
+        assert_eq!(told(to, new_york, 2), expected, "{to}");
+    }
+    for (north, east) in [
+        (90.1, 0.0),
+        (0.0, -180.5),
+        (f64::NAN, 0.0),
+        (f64::INFINITY, 0.0),
+    ] {
+        assert!(Position::of_degrees(north, east).is_err(), "{north} {east}");
+    }
+    assert_eq!(at_berlin.unwrap().to_string(), "52.52, 13.405");
 }
 
 fn made_up(misuse: &Misuse, who: &Identity, peer: &str, seconds: u64) -> (u8, String) {

@@ -21,6 +21,17 @@ pub struct Position {
     longitude: i32,
 }
 
+impl Position {
+    /// Of degrees north and east.
+    ///
+    /// # Errors
+    /// [`NotPosition`]: there is no such point.
+    pub fn of_degrees(latitude: f64, longitude: f64) -> Result<Self, NotPosition> {
+        let text = format!("{latitude:.6}, {longitude:.6}");
+        text.parse()
+    }
+}
+
 /// Networks that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -90,15 +101,17 @@ pub(super) struct Seen {
 }
 
 impl Misuse {
-    /// A caller is known, and comes from there. Cost where no places are configured: one comparison.
+    /// A caller is known, and comes from there; `elsewhere` is where others say that this is, and counts where no place is
+    /// configured for it. Cost where nobody says anything: one comparison.
     pub fn travels(
         &self,
         caller: &Identity,
         peer: IpAddr,
-        limits: &Limits,
+        (limits, elsewhere): (&Limits, Option<Position>),
         now: Timestamp,
     ) -> Option<Rule> {
-        if limits.places.is_empty() || limits.is_exempt(peer) {
+        let is_unknown = limits.places.is_empty() && elsewhere.is_none();
+        if is_unknown || limits.is_exempt(peer) {
             return None;
         }
         let peer = peer.to_canonical();
@@ -108,7 +121,8 @@ impl Misuse {
             blocks.map(|block| (block.bits(), place.at))
         });
         // Of networks within networks, the smallest.
-        let (_, at) = here.max_by_key(|(bits, _)| *bits)?;
+        let named = here.max_by_key(|(bits, _)| *bits);
+        let at = named.map(|(_, at)| at).or(elsewhere)?;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.travellers.len() >= MAX_HELD && !held.travellers.contains_key(&caller.key) {
             held.travellers.clear();

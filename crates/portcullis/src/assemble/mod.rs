@@ -16,6 +16,7 @@ mod lookalikes;
 mod tenants;
 mod office;
 
+use crate::atlas::Atlas;
 use crate::config::{self, Checked};
 use crate::egress::Egress;
 use crate::explaining::Book;
@@ -144,6 +145,7 @@ pub(crate) fn assemble(checked: &Checked, workshop: &Workshop<'_>) -> anyhow::Re
         published: published(checked, workshop.signers)?,
         turns: Arc::new(Turns::of(checked)),
         misuse: checked.misuse.clone(),
+        atlas: Atlas::of(checked)?.map(Arc::new),
         body_bytes: checked.limits.body_bytes,
         body_timeout: checked.limits.body_timeout,
     };

@@ -44,6 +44,8 @@ pub(crate) struct Checked {
     pub(crate) egress: super::egress::Egress,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
+    /// The database that says where addresses are.
+    pub(crate) places: Option<PathBuf>,
     /// Who is told of alerts.
     pub(crate) alerts: BTreeMap<String, super::alerts::Alerts>,
     /// How grants are reviewed, if they are.

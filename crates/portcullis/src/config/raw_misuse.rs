@@ -31,6 +31,9 @@ pub(super) struct Misuse {
     /// Where networks are, for `impossible_travel`: at most 256.
     #[serde(default)]
     pub(super) places: Vec<Place>,
+    /// A database (MMDB) that says where addresses are which no place of `places` has, by their cities. It is
+    /// read at the start and whenever the configuration is read again.
+    pub(super) places_file: Option<String>,
     /// Kilometres an hour that nobody travels faster than.
     #[schemars(extend("default" = bounds::KMH.default.0, "minimum" = bounds::KMH.least.0, "maximum" = bounds::KMH.most.0))]
     pub(super) max_kmh: Option<i64>,

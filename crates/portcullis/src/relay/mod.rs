@@ -26,6 +26,7 @@ mod reply;
 mod approved;
 
 use crate::assemble::Written;
+use crate::atlas::Atlas;
 use crate::authority::{Authority, Front, Held};
 use crate::clock;
 use crate::detail;
@@ -120,6 +121,8 @@ pub(crate) struct Live {
     pub(crate) turns: Arc<Turns>,
     /// What of tokens counts as misuse.
     pub(crate) misuse: misuse::Limits,
+    /// Where addresses are that no place is configured for.
+    pub(crate) atlas: Option<Arc<Atlas>>,
     /// What the policy is made of, as reviews hold back some of it.
     pub(crate) written: Arc<Written>,
     /// Where its rules stand, and whom they name.

@@ -29,9 +29,10 @@ impl Gateway {
         let found = self
             .misuse
             .known(caller, peer.ip(), &live.misuse, clock::now());
+        let place = live.atlas.as_ref().and_then(|atlas| atlas.find(peer.ip()));
         let travelled = self
             .misuse
-            .travels(caller, peer.ip(), &live.misuse, clock::now());
+            .travels(caller, peer.ip(), (&live.misuse, place), clock::now());
         for rule in found.into_iter().chain(travelled) {
             self.suspect(live, (rule, Some(caller)), peer, exchange);
         }

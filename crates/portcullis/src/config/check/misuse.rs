@@ -6,6 +6,7 @@ use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::raw_misuse;
 use portcullis_core::misuse::{Block, Limits, NotPosition, Rule};
+use std::path::PathBuf;
 
 const RULES: &[(&str, Rule)] = &[
     ("token_networks", Rule::TokenNetworks),
@@ -14,7 +15,8 @@ const RULES: &[(&str, Rule)] = &[
     ("impossible_travel", Rule::ImpossibleTravel),
 ];
 
-pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
+/// The rules, and the database that says where addresses are.
+pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> (Limits, Option<PathBuf>) {
     let place = Place::default().key("misuse");
     let mut bits = |key: &str, raw, range| {
         let bits = desk.count(&place.key(key), raw, range);
@@ -39,6 +41,8 @@ pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
         }
     }
     let places = places(desk, &place.key("places"), raw.places);
+    let file = raw.places_file;
+    let file = file.map(|text| desk.path(&place.key("places_file"), &text));
     let max_kmh = desk.count(&place.key("max_kmh"), raw.max_kmh, &bounds::KMH);
     let mut revoke = Vec::new();
     for (index, text) in raw.revoke.iter().enumerate().take(RULES.len()) {
@@ -55,7 +59,7 @@ pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
             revoke.extend(desk.choose(&place, text, RULES));
         }
     }
-    Limits {
+    let limits = Limits {
         window,
         refusals,
         audiences,
@@ -65,7 +69,8 @@ pub(super) fn misuse(desk: &mut Desk<'_>, raw: raw_misuse::Misuse) -> Limits {
         places,
         max_kmh,
         revoke,
-    }
+    };
+    (limits, file)
 }
 
 fn places(

@@ -76,7 +76,7 @@ pub(super) fn file(
     let rotate_every = keys::keys(&mut desk, raw.keys, pkcs11.as_ref());
     let egress = egress(&mut desk, raw.egress);
     let catalog = catalog::catalog(&mut desk, &raw.catalog);
-    let misuse = misuse::misuse(&mut desk, raw.misuse);
+    let (misuse, places) = misuse::misuse(&mut desk, raw.misuse);
     let alerts = alerts::alerts(&mut desk, raw.alerts);
     let mut issuers = issuers::issuers(&mut desk, raw.issuers);
     let authority = raw.authority.as_ref();
@@ -120,6 +120,7 @@ pub(super) fn file(
             rotate_every,
             egress,
             misuse,
+            places,
             alerts,
             issuers: issuers.known,
             servers: servers.known,

@@ -1,6 +1,6 @@
 //! Tokens that are stolen, tried and guessed: what shows of it is told within seconds, and nothing of what is usual.
 
-use crate::harness::{Draft, Key, Request, Scene, call, message, wait_for};
+use crate::harness::{Draft, Key, Request, Scene, call, message, places, portcullis, wait_for};
 use serde_json::{Value, json};
 
 const HERE: [u8; 4] = [127, 0, 0, 1];
@@ -51,6 +51,79 @@ impl Scene {
         let told = |event| self.gateway.records(event, None).len();
         told("token.misuse") + told("exfil.budget_exceeded")
     }
+}
+
+#[test]
+fn tok_19_a_traveller_whom_a_database_places_is_told_and_loses_access() {
+    const NEARBY: [u8; 4] = [127, 0, 8, 1];
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cities.mmdb");
+    let (berlin, potsdam, new_york) = ((52.52, 13.405), (52.39, 13.06), (40.71, -74.01));
+    let rows = [
+        ([127, 0, 0, 0], 24, berlin),
+        ([127, 0, 8, 0], 24, potsdam),
+        ([127, 0, 9, 0], 24, new_york),
+    ];
+    let whole = places(&rows);
+    std::fs::write(&file, &whole).unwrap();
+    let mut scene = watched(&format!(
+        "revoke = [\"impossible_travel\"]\nplaces_file = \"{}\"",
+        file.display()
+    ));
+    let of = |subject: &str| call("echo").token(&scene.token(subject));
+    let alice = of("alice");
+    // A second sign-in, so that no token is in two places; what is near is one, and of what is in no record nothing is known.
+    for (from, request) in [
+        (HERE, &alice),
+        (NEARBY, &of("alice")),
+        ([127, 0, 7, 1], &of("alice")),
+    ] {
+        assert_eq!(scene.asks_from(from, request), 200);
+    }
+    assert_eq!(scene.tellings(), 0);
+    assert_eq!(scene.asks_from(ELSEWHERE, &of("alice")), 200);
+    let told = scene.told("impossible_travel");
+    assert_eq!(told["principal"]["sub"], "alice", "{told}");
+    assert_eq!(told["detail"]["response"], "revoked", "{told}");
+    wait_for("the first token to be refused", || {
+        (scene.send(&alice).status == 401).then_some(())
+    });
+    assert_eq!(scene.asks_from(HERE, &of("bob")), 200);
+
+    // A reload takes the new file, and none that is broken; and nothing starts by that.
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    scene.gateway.hang_up();
+    let rejected = scene.gateway.expect("config.rejected", None);
+    let problem = rejected["detail"]["problem"].as_str().unwrap();
+    let path = file.display().to_string();
+    assert!(
+        problem.contains(&path) && problem.contains("remove the key"),
+        "{problem}"
+    );
+    let checked = scene.gateway.config();
+    let checked = portcullis(&["check", checked.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("misuse.places_file") && said.contains(&path),
+        "{said}"
+    );
+    std::fs::write(&file, places(&[([127, 0, 0, 0], 8, berlin)])).unwrap();
+    scene.gateway.hang_up();
+    scene.gateway.expect("config.reloaded", None);
+    assert_eq!(scene.asks_from(ELSEWHERE, &of("bob")), 200);
+    let rule = Some("impossible_travel");
+    assert_eq!(scene.gateway.records("token.misuse", rule).len(), 1);
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(scene.gateway.stop().success());
+    let config = scene.gateway.config().display().to_string();
+    let started = portcullis(&["serve", "--config", &config]);
+    assert!(!started.status.success(), "{started:?}");
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    assert!(
+        said.contains(&path) && said.contains("remove the key"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod login;
 mod oracle;
 mod ocsp;
 mod pki;
+mod mmdb;
 mod process;
 mod proofs;
 mod relying;
@@ -42,6 +43,7 @@ pub(crate) use line::Line;
 pub(crate) use login::{
     Login, Surfer, elsewhere as goes_to, encoded, form, form_of, logout_event, pairs,
 };
+pub(crate) use mmdb::places;
 pub(crate) use ocsp::{Said, Status};
 pub(crate) use oracle::Oracle;
 pub(crate) use pki::{Authority, Front, Identity, Tap, elsewhere, leaf};

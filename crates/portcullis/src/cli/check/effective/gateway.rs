@@ -8,6 +8,7 @@ use crate::config::{
 };
 use portcullis_core::misuse;
 use serde_json::{Value, json};
+use std::path::Path;
 
 pub(super) fn gateway(table: &mut Table<'_>, gateway: &Gateway) {
     let Gateway {
@@ -117,7 +118,8 @@ pub(super) fn egress(table: &mut Table<'_>, egress: &Egress) {
     table.maybe("resolver", resolver.map(|server| server.to_string()));
 }
 
-pub(super) fn misuse(table: &mut Table<'_>, limits: &misuse::Limits) {
+pub(super) fn misuse(table: &mut Table<'_>, limits: &misuse::Limits, file: Option<&Path>) {
+    table.maybe("places_file", file.map(shown));
     let misuse::Limits {
         window,
         refusals,

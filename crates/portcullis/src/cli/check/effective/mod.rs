@@ -35,6 +35,7 @@ impl Effective {
             audit,
             egress,
             misuse,
+            places,
             review,
             authority,
             admin,
@@ -61,7 +62,7 @@ impl Effective {
         gateway::quota(&mut top.below("quota"), quota);
         gateway::audit(&mut top.below("audit"), audit);
         gateway::egress(&mut top.below("egress"), egress);
-        gateway::misuse(&mut top.below("misuse"), misuse);
+        gateway::misuse(&mut top.below("misuse"), misuse, places.as_deref());
         gateway::keys(&mut top, pkcs11.as_ref(), rotate_every);
         if let Some(review) = review {
             gateway::review(&mut top.below("review"), review);
