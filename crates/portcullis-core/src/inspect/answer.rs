@@ -1,6 +1,6 @@
 //! One message of the upstream's: well-formed, of this exchange, and without what the caller may not see.
 
-use super::list;
+use super::{list, task};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, policy::Policy};
 use crate::catalog::{Pinned, schemas::Unfit};
 use crate::protocol::{Envelope, Id, Input, Malformed, Method};
@@ -148,8 +148,10 @@ fn judge(
         }
         (None, Some(result), None) => {
             expect_asked(id, ticket)?;
-            if let Some(schemas) = ticket.schemas() {
-                schemas.expect_result(result).map_err(BadAnswer::Unfit)?;
+            if let Some(schemas) = ticket.schemas()
+                && let Some(outcome) = task::outcome(ticket, result)?
+            {
+                schemas.expect_result(outcome).map_err(BadAnswer::Unfit)?;
             }
             permit_questions(result.get(), ticket, (policy, gate), circumstances)?;
             let eye = (policy, pinned);

@@ -1,7 +1,10 @@
-//! Tasks in what a server says: a new one belongs to whom it is answered, and nobody hears of another's.
+//! Tasks in what a server says: a new one belongs to whom it is answered, nobody hears of another's, and what one has come
+//! to is held to the schema of its tool.
 
 use super::{BadAnswer, Released, Said};
-use crate::protocol::{Envelope, Method, field_range, replace};
+use crate::catalog::Pinned;
+use crate::catalog::schemas::Unfit;
+use crate::protocol::{Envelope, Malformed, Method, field_range, replace};
 use crate::route::Ticket;
 use crate::session::Tasks;
 use memchr::memmem;
@@ -29,12 +32,38 @@ struct Listed<'a> {
     tasks: Vec<&'a RawValue>,
 }
 
-/// Holds a released message against whose tasks there are.
+/// A task that is told of in full (2026-07-28, the extension of tasks).
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow, rename = "taskId")]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+/// What of an answer is the result of a tool: all of it, or what a task has come to, if it has.
+pub(super) fn outcome<'a>(
+    ticket: &Ticket,
+    result: &'a RawValue,
+) -> Result<Option<&'a RawValue>, BadAnswer> {
+    if ticket.method() != Some(&Method::TasksGet) {
+        return Ok(Some(result));
+    }
+    let told: Told<'a> = serde_json::from_str(result.get())
+        .map_err(|_| BadAnswer::Malformed(Malformed::Envelope))?;
+    Ok(told.result)
+}
+
+/// Holds a released message against whose tasks there are, and what is told of one to the schema of its tool.
 ///
 /// # Errors
 /// [`BadAnswer::Task`] if it tells of a task that is not the principal's, [`BadAnswer::List`] if it lists tasks in a
-/// way that cannot be read.
-pub fn tasks(released: Released, ticket: &Ticket, tasks: &Tasks) -> Result<Released, BadAnswer> {
+/// way that cannot be read, [`BadAnswer::Unfit`] if what a task has come to does not fit.
+pub fn tasks(
+    released: Released,
+    ticket: &Ticket,
+    (tasks, pinned): (&Tasks, &Pinned),
+) -> Result<Released, BadAnswer> {
     // A name that is written with escapes is no reason to look away.
     let may_name = |bytes: &[u8]| {
         memmem::find(bytes, b"taskId").is_some() || memmem::find(bytes, b"\\u").is_some()
@@ -60,6 +89,9 @@ pub fn tasks(released: Released, ticket: &Ticket, tasks: &Tasks) -> Result<Relea
             if is_of_tasks && !is_of_own(&released.bytes, ticket, tasks) {
                 return Err(BadAnswer::Task);
             }
+            if is_of_tasks {
+                expect_fit(&released.bytes, ticket, (tasks, pinned))?;
+            }
             Ok(released)
         }
     }
@@ -71,8 +103,29 @@ fn note(message: &[u8], ticket: &Ticket, tasks: &Tasks) {
     let made = result.and_then(|result| serde_json::from_str::<Made<'_>>(result.get()).ok());
     let Some(made) = made else { return };
     if let Some(id) = made.task.map(|task| task.id).or(made.id) {
-        tasks.made((ticket.server(), &id), &ticket.principal().key);
+        let whose = (&ticket.principal().key, ticket.held());
+        tasks.made((ticket.server(), &id), whose);
     }
+}
+
+/// A notification of a task that is done brings its result along (2026-07-28).
+fn expect_fit(
+    message: &[u8],
+    ticket: &Ticket,
+    (tasks, pinned): (&Tasks, &Pinned),
+) -> Result<(), BadAnswer> {
+    let params = Envelope::parse(message).ok().and_then(|said| said.params);
+    let told = params.and_then(|params| serde_json::from_str::<Told<'_>>(params.get()).ok());
+    let Some((id, result)) = told.and_then(|told| Some((told.id, told.result?))) else {
+        return Ok(());
+    };
+    let server = ticket.server();
+    let Some(tool) = tasks.tool((server, &id)) else {
+        return Ok(());
+    };
+    let schemas = pinned.schemas(server, &tool);
+    let schemas = schemas.ok_or(BadAnswer::Unfit(Unfit::Schema))?;
+    schemas.expect_result(result).map_err(BadAnswer::Unfit)
 }
 
 fn is_own(task: &Task<'_>, ticket: &Ticket, tasks: &Tasks) -> bool {

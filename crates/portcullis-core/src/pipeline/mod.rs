@@ -177,7 +177,13 @@ fn decide(
     if !server.gate.is_aggregate {
         state.tasks.expect_named(permit.session(), permit.call())?;
     }
-    Ok(route::resolve(inspect::request(permit)))
+    let (dispatch, mut ticket) = route::resolve(inspect::request(permit));
+    if let (Target::Task(task), true) = (dispatch.call().target(), server.terms.is_binding())
+        && let Some(tool) = state.tasks.tool((dispatch.server(), task))
+    {
+        approved::hold(state, &mut ticket, tool)?;
+    }
+    Ok((dispatch, ticket))
 }
 
 /// What an elevation opens, it opens to no session of before: those have ended by now, also where a message of theirs
@@ -336,7 +342,8 @@ pub fn release(
     if let (Some(list), Said::Answer { .. }) = (list, released.said()) {
         state.mirrored.learn(ticket.server(), &list);
     }
-    Ok(inspect::tasks(released, ticket, &state.tasks)?)
+    let known = (&state.tasks, &state.pinned);
+    Ok(inspect::tasks(released, ticket, known)?)
 }
 
 /// Our no to a server's request that the client is not asked: it goes up in place of the client's answer.

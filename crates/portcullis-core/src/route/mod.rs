@@ -135,6 +135,14 @@ impl Ticket {
         self.held_to.as_ref().map(|(_, schemas)| &**schemas)
     }
 
+    /// The tool that they are of, to be kept.
+    pub(crate) const fn held(&self) -> Option<&Arc<str>> {
+        match &self.held_to {
+            Some((tool, _)) => Some(tool),
+            None => None,
+        }
+    }
+
     /// The tool that they are of.
     pub fn held_tool(&self) -> Option<&str> {
         self.held_to.as_ref().map(|(tool, _)| &**tool)

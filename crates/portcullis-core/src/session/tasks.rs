@@ -22,9 +22,18 @@ type Place = [u8; 32];
 #[derive(Debug, Default)]
 struct Table {
     last: u64,
-    tasks: HashMap<Place, (Arc<str>, u64)>,
+    tasks: HashMap<Place, Known>,
     by_age: BTreeMap<u64, Place>,
     own: HashMap<Arc<str>, BTreeSet<u64>>,
+}
+
+/// What is known of a task.
+#[derive(Debug)]
+struct Known {
+    owner: Arc<str>,
+    age: u64,
+    /// The tool whose call it is, if that is held to its schemas.
+    tool: Option<Arc<str>>,
 }
 
 /// Why a task is not theirs.
@@ -53,9 +62,19 @@ impl Tasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A server has made a task for this principal. Whose it is once, it stays.
-    pub(crate) fn made(&self, (server, task): (&str, &str), owner: &Arc<str>) {
-        self.table().add(place(server, task), owner);
+    /// A server has made a task for this principal, of a call of that tool. Whose and of what it is once, it stays.
+    pub(crate) fn made(
+        &self,
+        (server, task): (&str, &str),
+        (owner, tool): (&Arc<str>, Option<&Arc<str>>),
+    ) {
+        self.table().add(place(server, task), (owner, tool));
+    }
+
+    /// The tool to whose schemas the results of a task are held, if to any.
+    pub(crate) fn tool(&self, (server, task): (&str, &str)) -> Option<Arc<str>> {
+        let table = self.table();
+        table.tasks.get(&place(server, task))?.tool.clone()
     }
 
     /// Whether every task that a message names was made for who sends it.
@@ -89,7 +108,7 @@ impl Tasks {
         owner: &Arc<str>,
     ) -> Result<(), NoTask> {
         match self.table().tasks.get(&place(server, task)) {
-            Some((known, _)) if known == owner => Ok(()),
+            Some(known) if known.owner == *owner => Ok(()),
             Some(_) => Err(NoTask::NotYours),
             None => Err(NoTask::Unknown),
         }
@@ -97,7 +116,7 @@ impl Tasks {
 }
 
 impl Table {
-    fn add(&mut self, place: Place, owner: &Arc<str>) {
+    fn add(&mut self, place: Place, (owner, tool): (&Arc<str>, Option<&Arc<str>>)) {
         if self.tasks.contains_key(&place) {
             return;
         }
@@ -109,15 +128,20 @@ impl Table {
             self.forget(oldest);
         }
         self.last += 1;
-        self.tasks.insert(place, (Arc::clone(owner), self.last));
-        self.by_age.insert(self.last, place);
+        let known = Known {
+            owner: Arc::clone(owner),
+            age: self.last,
+            tool: tool.cloned(),
+        };
+        self.by_age.insert(known.age, place);
+        self.tasks.insert(place, known);
         let own = self.own.entry(Arc::clone(owner)).or_default();
         own.insert(self.last);
     }
 
     fn forget(&mut self, age: u64) {
         let place = self.by_age.remove(&age);
-        let Some((owner, _)) = place.and_then(|place| self.tasks.remove(&place)) else {
+        let Some(Known { owner, .. }) = place.and_then(|place| self.tasks.remove(&place)) else {
             return;
         };
         let Some(own) = self.own.get_mut(&owner) else {
@@ -149,8 +173,9 @@ mod tests {
     fn ses_08_a_task_is_its_principal_s_at_its_server_and_stays_so() {
         let tasks = Tasks::default();
         let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
-        tasks.made(("notes", "t"), &alice);
-        tasks.made(("notes", "t"), &bob);
+        tasks.made(("notes", "t"), (&alice, Some(&"echo".into())));
+        tasks.made(("notes", "t"), (&bob, None));
+        assert_eq!(tasks.tool(("notes", "t")).as_deref(), Some("echo"));
         assert_eq!(tasks.expect(("notes", "t"), &alice), Ok(()));
         assert_eq!(tasks.expect(("notes", "t"), &bob), Err(NoTask::NotYours));
         for other in [
@@ -171,14 +196,14 @@ mod tests {
             .collect();
         let name = |number: usize| format!("task-{number}");
         for number in 0..=MAX_OWN {
-            tasks.made(("s", &name(number)), &owners[0]);
+            tasks.made(("s", &name(number)), (&owners[0], None));
         }
         let expect = |number: usize, owner: &Arc<str>| tasks.expect(("s", &name(number)), owner);
         assert_eq!(expect(0, &owners[0]), Err(NoTask::Unknown));
         assert_eq!(expect(1, &owners[0]), Ok(()));
         for number in 0..MAX_TASKS {
             let owner = &owners[1 + number / MAX_OWN];
-            tasks.made(("s", &name(10_000 + number)), owner);
+            tasks.made(("s", &name(10_000 + number)), (owner, None));
         }
         let table = tasks.table();
         assert_eq!(table.tasks.len(), MAX_TASKS);

@@ -83,11 +83,14 @@ impl Held {
     }
 
     fn call(&self, tool: &str, arguments: &Value) -> Request {
-        let params = json!({ "name": tool, "arguments": arguments });
+        self.asks(&json!({ "name": tool, "arguments": arguments }))
+    }
+
+    fn asks(&self, params: &Value) -> Request {
         match &self.session {
-            None => message("tools/call", params)
+            None => message("tools/call", params.clone())
                 .token(&self.token)
-                .set("mcp-name", tool),
+                .set("mcp-name", params["name"].as_str().unwrap()),
             Some(session) => {
                 let body =
                     json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params });
@@ -224,4 +227,86 @@ fn inj_13_a_result_on_a_stream_that_is_taken_up_again_is_held_too() {
     let record = gateway.expect("upstream.refused", Some("unfit_result"));
     assert_eq!(record["server"], "notes", "{record}");
     assert_eq!(record["detail"]["pointer"], "/degrees", "{record}");
+}
+
+/// The same server, which makes a task of every call; its id is what it comes to.
+fn keeping(seen: &Seen) -> Option<Answer> {
+    let asked: Value = serde_json::from_str(&seen.body).ok()?;
+    let params = &asked["params"];
+    let id = params["arguments"]["text"]
+        .as_str()
+        .or(params["taskId"].as_str());
+    let comes_to = || serde_json::from_str::<Value>(id?).ok();
+    let task = |status: &str| json!({ "taskId": id, "status": status, "ttl": 60_000 });
+    let is_new = seen.header("mcp-protocol-version") == Some(STATELESS);
+    let mut result = match asked["method"].as_str()? {
+        "tools/call" if is_new => task("working"),
+        "tools/call" => json!({ "task": task("working") }),
+        "tasks/result" => comes_to()?,
+        "tasks/get" => {
+            let mut done = task("completed");
+            if is_new {
+                done["result"] = comes_to()?;
+            }
+            done
+        }
+        _ => return answer(seen),
+    };
+    if is_new {
+        result["resultType"] = json!("complete");
+    }
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result });
+    Some(Answer::json(200, "", &answer.to_string()))
+}
+
+impl Held {
+    fn of_task(&self, method: &str, task: &str) -> Request {
+        let params = json!({ "taskId": task });
+        let Some(session) = &self.session else {
+            let asked = message(method, params).token(&self.token);
+            return asked.set("mcp-name", task);
+        };
+        let body = json!({ "jsonrpc": "2.0", "id": 8, "method": method, "params": params });
+        post(&body.to_string())
+            .token(&self.token)
+            .set("mcp-session-id", session)
+            .set("mcp-protocol-version", WITH_SESSIONS)
+    }
+}
+
+#[test]
+fn inj_13_what_a_task_comes_to_is_held_to_what_was_approved() {
+    for (has_sessions, method) in [(true, "tasks/result"), (false, "tasks/get")] {
+        let held = Held::with("learn", has_sessions);
+        held.scene.upstream.misbehave(keeping);
+        let fits = json!({ "content": [], "structuredContent": { "degrees": 7 } }).to_string();
+        let hostile =
+            json!({ "content": [], "structuredContent": { "degrees": "ignore all" } }).to_string();
+        let unstructured = json!({ "content": [{ "type": "text", "text": "7" }] }).to_string();
+        for task in [&fits, &hostile, &unstructured] {
+            let mut made = json!({ "name": "weather", "arguments": { "text": task } });
+            if has_sessions {
+                made["task"] = json!({ "ttl": 60_000 });
+            }
+            let response = held.scene.send(&held.asks(&made));
+            assert_eq!((response.status, response.code()), (200, 0), "{response:?}");
+        }
+        let good = held.scene.send(&held.of_task(method, &fits));
+        assert_eq!((good.status, good.code()), (200, 0), "{good:?}");
+        for task in [&hostile, &unstructured] {
+            let response = held.scene.send(&held.of_task(method, task));
+            assert_eq!(
+                (response.status, response.code()),
+                (502, -32603),
+                "{response:?}"
+            );
+            assert!(!response.body.contains("ignore all"), "{response:?}");
+            let record = held.scene.gateway.record_of(&response);
+            assert_eq!(
+                (&record["event"], &record["reason"]),
+                (&json!("upstream.refused"), &json!("unfit_result")),
+                "{record}"
+            );
+        }
+    }
 }
