@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use criterion::Criterion;
-use portcullis_core::catalog::{Approved, Definition, Kind, Mode, Page, Pinned, Terms};
+use portcullis_core::catalog::{Approved, Definition, Kind, Mode, Needed, Page, Pinned, Terms};
 use portcullis_core::time::Timestamp;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -38,6 +38,7 @@ fn page(server: &Arc<str>, mode: Mode) -> Page<'_> {
     let terms = Terms {
         mode,
         recheck: Duration::ZERO,
+        approvals: Needed::One,
     };
     Page {
         server,

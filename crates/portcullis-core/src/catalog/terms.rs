@@ -1,5 +1,6 @@
 //! How strictly a server is held to what was approved.
 
+use super::Needed;
 use std::time::Duration;
 
 /// What becomes of what nobody has approved.
@@ -31,6 +32,8 @@ pub struct Terms {
     pub mode: Mode,
     /// How old what the server listed may be when it is called; zero asks it before each call.
     pub recheck: Duration,
+    /// How many persons have to approve what is new or has changed.
+    pub approvals: Needed,
 }
 
 impl Terms {
@@ -38,6 +41,7 @@ impl Terms {
     pub const OBSERVED: Self = Self {
         mode: Mode::Observe,
         recheck: Duration::ZERO,
+        approvals: Needed::One,
     };
 
     /// Whether calls and lists are held back at all.

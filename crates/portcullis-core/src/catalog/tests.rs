@@ -1,7 +1,7 @@
 //! What is served and refused of what a server lists.
 
 use super::*;
-use crate::catalog::Mode;
+use crate::catalog::{Mode, Needed};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_767_261_600);
 const ADD: &str = r#"{"name":"add","description":"Adds"}"#;
@@ -22,6 +22,7 @@ fn list(pinned: &Pinned, mode: Mode, entries: &[&str]) -> Vec<Option<String>> {
         terms: Terms {
             mode,
             recheck: std::time::Duration::ZERO,
+            approvals: Needed::One,
         },
         kind: Kind::Tool,
         whole: Some(NOW),
@@ -189,6 +190,7 @@ fn poi_05_a_list_counts_for_as_long_as_is_said() {
     let at_once = Terms {
         mode: Mode::Pin,
         recheck: std::time::Duration::ZERO,
+        approvals: Needed::One,
     };
     let minute = Terms {
         recheck: std::time::Duration::from_mins(1),

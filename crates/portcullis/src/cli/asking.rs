@@ -9,7 +9,7 @@ use super::up::quoted;
 use crate::clock;
 use crate::relay::Gateway;
 use portcullis_core::catalog::analyse::Finding;
-use portcullis_core::catalog::{Definition, Digest, Kind, Needed, Thing, visible};
+use portcullis_core::catalog::{Deed, Definition, Digest, Kind, Needed, Thing, visible};
 use portcullis_state::{Decision, Failed, Standings};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
@@ -171,22 +171,28 @@ impl Asker {
     }
 
     async fn approve(&self, clean: &[Waiting]) -> Result<(), Failed> {
+        let live = self.gateway.live.load_full();
         for one in clean {
+            let server = live.rules.servers.get(&one.thing.server);
+            let needed = server.map_or(Needed::One, |server| server.terms.approvals);
             let decision = Decision {
                 by: operator(),
                 person: None,
                 reason: Some(REASON.to_owned()),
-                needed: Needed::One,
+                needed,
                 at: clock::now(),
             };
             let (thing, digest) = (one.thing.clone(), one.definition.digest());
-            if let Err(why) = self
-                .gateway
-                .catalog
-                .approve(thing, digest, decision)
-                .await?
-            {
-                out::print(&format!("{}: not approved: {why}\n", named(&one.thing)));
+            let catalog = &self.gateway.catalog;
+            match catalog.approve(thing, digest, decision).await? {
+                Ok(outcome) if outcome.deed == Deed::Endorsed => {
+                    let thing = named(&one.thing);
+                    out::print(&format!("{thing}: a second person has to approve it too\n"));
+                }
+                Ok(_) => {}
+                Err(why) => {
+                    out::print(&format!("{}: not approved: {why}\n", named(&one.thing)));
+                }
             }
         }
         out::print(

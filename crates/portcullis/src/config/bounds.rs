@@ -80,6 +80,7 @@ pub(super) const ELEVATION: Range<Span> =
     spans(Span::secs(3600), Span::secs(1), Span::secs(86_400));
 pub(super) const APPROVAL: Range<Span> = spans(Span::secs(300), Span::secs(1), Span::secs(3600));
 pub(super) const RISK: &str = "low";
+pub(super) const APPROVALS: Range<Count> = counts(1, 1, 2);
 pub(super) const OVER: Range<Count> = counts(0, 0, 99);
 pub(super) const ADMIN_REQUESTS: Range<Count> = counts(120, 1, 100_000);
 pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);

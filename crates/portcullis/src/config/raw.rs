@@ -250,6 +250,9 @@ pub(super) struct Server {
     /// What becomes of what this server defines and nobody has approved. Default: `catalog.mode`.
     #[schemars(extend("enum" = ["pin", "learn", "observe"]))]
     pub(super) catalog: Option<String>,
+    /// How many persons have to approve it. Default: `catalog.approvals`.
+    #[schemars(extend("minimum" = bounds::APPROVALS.least.0, "maximum" = bounds::APPROVALS.most.0))]
+    pub(super) approvals: Option<i64>,
     /// Names of the issuers whose tokens it accepts. Default: all.
     pub(super) issuers: Option<Vec<String>>,
     /// Longest time from `iat` to `exp` of a token, where the `max_lifetime` of its issuer is too long for this server.

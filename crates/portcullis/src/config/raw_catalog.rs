@@ -17,4 +17,8 @@ pub(super) struct Catalog {
     /// before each call. A server that says that its list has changed is asked before the next call in any case.
     #[schemars(extend("default" = "call"))]
     pub(super) recheck: Option<String>,
+    /// How many persons have to approve what is new or has changed. The first yes serves nothing, and the second one has to be
+    /// somebody else's, of the same version. What is learned, and what an earlier approval is rolled back to, needs nobody more.
+    #[schemars(extend("default" = bounds::APPROVALS.default.0, "minimum" = bounds::APPROVALS.least.0, "maximum" = bounds::APPROVALS.most.0))]
+    pub(super) approvals: Option<i64>,
 }

@@ -97,7 +97,7 @@ pub(super) async fn decide(asked: &Asked) -> Result<Answer, Trouble> {
         by: asked.by(),
         person: Some(person(&asked.principal)),
         reason: told.reason,
-        needed: Needed::One,
+        needed: needed(asked, &told.server),
         at: clock::now(),
     };
     let missing = || Trouble::Unreadable("no digest: of the version that was looked at".to_owned());
@@ -165,6 +165,12 @@ fn is_theirs_alone(asked: &Asked, server: &str) -> bool {
         }
         Some(_) | None => over.covers(&[]),
     }
+}
+
+/// How many persons have to approve what it defines; of one that is not there any more nothing is served.
+fn needed(asked: &Asked, server: &str) -> Needed {
+    let server = asked.live.rules.servers.get(server);
+    server.map_or(Needed::One, |server| server.terms.approvals)
 }
 
 fn kind(text: Option<&str>) -> Result<Option<Kind>, Trouble> {

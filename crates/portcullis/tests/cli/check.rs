@@ -524,6 +524,7 @@ fn auth_02_everything_in_effect_is_shown_by_its_key() {
         ("servers.own.dpop", Value::from("accepted")),
         ("servers.own.catalog", "pin".into()),
         ("servers.own.recheck", "call".into()),
+        ("servers.own.approvals", 1.into()),
         ("servers.own.limits.upstream_timeout", "2m".into()),
         ("servers.own.transport", "streamable-http".into()),
         ("servers.mail.sign_in.register", false.into()),

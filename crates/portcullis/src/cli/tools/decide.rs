@@ -2,7 +2,7 @@
 
 use super::diff::text;
 use super::judged::{Judged, Names};
-use super::place::{One, digest, within};
+use super::place::{One, digest, needed, within};
 use super::{Ending, out};
 use crate::cataloguing::{Known, sides};
 use crate::cli::revoke::operator;
@@ -69,12 +69,12 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn decision(&self) -> Decision {
+    fn decision(&self, needed: Needed) -> Decision {
         Decision {
             by: operator(),
             person: None,
             reason: self.reason.clone(),
-            needed: Needed::One,
+            needed,
             at: clock::now(),
         }
     }
@@ -115,6 +115,7 @@ impl Said {
 
 impl Approve {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let needed = needed(&self.one.place, &self.one.server)?;
         let decided = within(&self.one.place, async |catalog, _| {
             let meant = self.meant(catalog).await?;
             if self.digest.is_none() && !self.yes && !is_agreed()? {
@@ -122,7 +123,7 @@ impl Approve {
             }
             let mut decided = Vec::new();
             for (thing, digest) in meant {
-                let decision = self.said.decision();
+                let decision = self.said.decision(needed);
                 let done = catalog.approve(thing.clone(), digest, decision).await?;
                 decided.push((thing.clone(), done_or(&thing, done)?));
             }
@@ -171,7 +172,7 @@ impl Reject {
             let (thing, history) = self.one.find(catalog).await?;
             let digest = self.digest.or_else(|| pending(&history));
             let digest = digest.context("nothing of it waits: name the version with --digest")?;
-            let done = catalog.reject(thing.clone(), digest, self.said.decision());
+            let done = catalog.reject(thing.clone(), digest, self.said.decision(Needed::One));
             let done = done_or(&thing, done.await?)?;
             Ok(vec![(thing, done)])
         })?;
@@ -183,7 +184,7 @@ impl Rollback {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
         let decided = within(&self.one.place, async |catalog, _| {
             let (thing, _) = self.one.find(catalog).await?;
-            let done = catalog.rollback(thing.clone(), self.to, self.said.decision());
+            let done = catalog.rollback(thing.clone(), self.to, self.said.decision(Needed::One));
             let done = done_or(&thing, done.await?)?;
             Ok(vec![(thing, done)])
         })?;

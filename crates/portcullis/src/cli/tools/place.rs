@@ -3,9 +3,9 @@
 use crate::cataloguing::{Known, meant, opened};
 use crate::cli::revoke::{Place, with};
 use crate::lifecycle::Home;
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Args;
-use portcullis_core::catalog::{Digest, Kind};
+use portcullis_core::catalog::{Digest, Kind, Needed};
 use portcullis_state::{Catalog, Durable};
 
 /// One definition of one server.
@@ -42,6 +42,23 @@ pub(super) fn within<T>(
         let catalog = opened(home, found.checked.as_ref(), durable)?;
         work(&catalog, durable).await
     })
+}
+
+/// How many persons have to approve what a server defines: the configuration says, which only `wrap` does without.
+pub(super) fn needed(place: &Place, server: &str) -> anyhow::Result<Needed> {
+    let found = place.find()?;
+    if let Some(checked) = &found.checked {
+        let mut all = checked.servers.iter();
+        let own = all.find(|(name, _)| name.as_str() == server);
+        return Ok(own.map_or(Needed::One, |(_, own)| own.terms.approvals));
+    }
+    let wrapped = found.home.0.join("wrap").join(format!("{server}-0"));
+    if !wrapped.is_dir() {
+        bail!(
+            "name the configuration file with --config: it says how many persons have to approve"
+        );
+    }
+    Ok(Needed::One)
 }
 
 /// A digest of the command line.

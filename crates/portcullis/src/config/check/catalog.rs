@@ -4,7 +4,7 @@ use super::desk::Desk;
 use crate::config::bounds;
 use crate::config::problem::Place;
 use crate::config::{raw, raw_catalog};
-use portcullis_core::catalog::{Mode, Terms};
+use portcullis_core::catalog::{Mode, Needed, Terms};
 use std::time::Duration;
 
 const MODES: &[(&str, Mode)] = &[
@@ -28,15 +28,30 @@ pub(super) fn catalog(desk: &mut Desk<'_>, raw: &raw_catalog::Catalog) -> Terms 
     Terms {
         mode: mode.unwrap_or(Mode::Pin),
         recheck,
+        approvals: approvals(desk, &place, raw.approvals),
+    }
+}
+
+fn approvals(desk: &mut Desk<'_>, place: &Place, raw: Option<i64>) -> Needed {
+    let place = place.key("approvals");
+    match desk.count(&place, raw, &bounds::APPROVALS) {
+        0 | 1 => Needed::One,
+        _ => Needed::Two,
     }
 }
 
 /// What holds for one of them.
-pub(super) fn terms(desk: &mut Desk<'_>, place: &Place, raw: Option<&str>, all: Terms) -> Terms {
-    let place = place.key("catalog");
-    let own = raw.and_then(|text| desk.choose(&place, text, MODES));
+pub(super) fn terms(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    (mode, number): (Option<&str>, Option<i64>),
+    all: Terms,
+) -> Terms {
+    let own = mode.and_then(|text| desk.choose(&place.key("catalog"), text, MODES));
+    let needed = number.map(|number| approvals(desk, place, Some(number)));
     Terms {
         mode: own.unwrap_or(all.mode),
+        approvals: needed.unwrap_or(all.approvals),
         ..all
     }
 }

@@ -123,7 +123,8 @@ fn server(
         written => audience(desk, &place.key("audience"), written, name, around.gateway),
     };
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
-    let terms = catalog::terms(desk, place, raw.catalog.as_deref(), around.catalog);
+    let own = (raw.catalog.as_deref(), raw.approvals);
+    let terms = catalog::terms(desk, place, own, around.catalog);
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     let max_token_lifetime = lifetime(desk, place, raw.max_token_lifetime);
     let bound = binding::Written {

@@ -3,7 +3,7 @@
 
 use crate::harness::{
     AMPLE, Gateway, Idp, Kept, Key, Request, Response, Upstream, call, call_in, free_port,
-    initialize, next_second, portcullis, wait_for,
+    initialize, message, next_second, portcullis, wait_for,
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -1182,4 +1182,80 @@ fn dyn_01_definitions_are_decided_about_by_approvers_and_shown_to_their_tenants_
     let unread =
         json!({ "verdict": "approve", "server": "notes", "kind": "spell", "name": "echo" });
     assert_eq!(office.post(path, &office.chief("cy"), &unread).status, 400);
+}
+
+impl Office {
+    /// What a client of `notes` is shown.
+    fn shown(&self) -> usize {
+        let token = self.idp.draft("alice", &self.gateway.url("notes")).sign();
+        let listed = message("tools/list", json!({})).token(&token);
+        let listed = listed.send(self.gateway.address);
+        assert_eq!(listed.status, 200, "{listed:?}");
+        let tools = listed.json()["result"]["tools"].as_array().map(Vec::len);
+        tools.unwrap_or_default()
+    }
+
+    fn approves(&self, token: &str, digest: &str) -> Response {
+        let wish = json!({
+            "verdict": "approve", "server": "notes", "kind": "tool", "name": "echo", "digest": digest,
+        });
+        self.post("/api/v1/tools/decisions", token, &wish)
+    }
+
+    fn command(&self, deed: &[&str], config: &[&str]) -> std::process::Output {
+        let line = [
+            &["tools"],
+            deed,
+            &["notes", "echo", "--kind", "tool"],
+            config,
+        ];
+        portcullis(&line.concat())
+    }
+}
+
+#[test]
+fn dyn_01_two_persons_are_two_wherever_they_say_yes() {
+    let office = Office::with("[catalog]\nmode = \"pin\"\napprovals = 2\n");
+    assert_eq!(office.shown(), 0);
+    let digest = wait_for("the version that waits", || {
+        let known = office.get("/api/v1/tools?server=notes", &office.token("vic"));
+        let known = known.json();
+        let mut all = known["tools"].as_array().unwrap().iter();
+        let echo = all.find(|one| one["name"] == "echo" && one["kind"] == "tool")?;
+        echo["pending"].as_str().map(str::to_owned)
+    });
+    // The first yes serves nothing, and the same person does not say the second one.
+    let first = office.approves(&office.chief("cy"), &digest);
+    assert_eq!(first.json()["event"], "endorsed", "{first:?}");
+    office.gateway.expect("tool.endorsed", None);
+    let again = office.approves(&office.chief("cy"), &digest);
+    assert_eq!(again.status, 409, "{again:?}");
+    assert!(again.body.contains("a second one has to"), "{again:?}");
+    assert_eq!(office.shown(), 0);
+    // Nobody gets around it by leaving the configuration out.
+    let data = office.gateway.data();
+    let file = data.parent().unwrap().join("portcullis.toml");
+    let (data, file) = (data.display().to_string(), file.display().to_string());
+    let bare = office.command(&["approve", "--yes"], &["--data", &data]);
+    let said = String::from_utf8_lossy(&bare.stderr).into_owned();
+    assert_eq!(bare.status.code(), Some(1), "{said}");
+    assert!(said.contains("--config"), "{said}");
+    assert_eq!(office.shown(), 0);
+    let config = ["--config", file.as_str()];
+    let second = office.command(&["approve", "--yes"], &config);
+    assert!(second.status.success(), "{second:?}");
+    wait_for("what two have approved", || (office.shown() == 1).then_some(()));
+    // And the other way round: the command first, and not twice.
+    let reject = office.command(&["reject", "--digest", &digest], &config);
+    assert!(reject.status.success(), "{reject:?}");
+    wait_for("the rejection", || (office.shown() == 0).then_some(()));
+    let third = office.command(&["approve", "--yes"], &config);
+    let said = String::from_utf8_lossy(&third.stdout).into_owned();
+    assert!(said.contains("a second person has to approve it too"), "{said}");
+    let fourth = office.command(&["approve", "--yes"], &config);
+    assert_eq!(fourth.status.code(), Some(1), "{fourth:?}");
+    assert_eq!(office.shown(), 0);
+    let last = office.approves(&office.chief("di"), &digest);
+    assert_eq!(last.json()["event"], "approved", "{last:?}");
+    wait_for("what two have approved", || (office.shown() == 1).then_some(()));
 }

@@ -7,7 +7,7 @@ use crate::config::{
     Named, RegisteredClient, Risky, Sandbox, Server, Stdio, TokenEndpoint, Tool, Transport,
     Upstream, UserConsent, veil,
 };
-use portcullis_core::catalog::Terms;
+use portcullis_core::catalog::{Needed, Terms};
 use portcullis_core::credentials::{Subject, SubjectToken};
 
 pub(super) fn server(table: &mut Table<'_>, server: &Server) {
@@ -34,10 +34,21 @@ pub(super) fn server(table: &mut Table<'_>, server: &Server) {
         Upstream::Http(own) => http(table, own),
         Upstream::Stdio(own) => stdio(table, own),
     }
-    let Terms { mode, recheck } = terms;
+    let Terms {
+        mode,
+        recheck,
+        approvals,
+    } = terms;
     table.put("catalog", mode.name());
     let recheck = (!recheck.is_zero()).then(|| crate::config::written(*recheck));
     table.put("recheck", recheck.unwrap_or_else(|| "call".to_owned()));
+    table.put(
+        "approvals",
+        match approvals {
+            Needed::One => 1,
+            Needed::Two => 2,
+        },
+    );
     table.list("issuers", issuers);
     table.maybe_span("max_token_lifetime", *max_token_lifetime);
     table.put("audience", audience.as_str());
