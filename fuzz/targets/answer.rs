@@ -80,6 +80,7 @@ fn rules() -> Rules {
             upstream_concurrency: 10,
         },
         terms: portcullis_core::catalog::Terms::OBSERVED,
+        approvers: Vec::new(),
     };
     let cedar = [("fuzz".to_owned(), POLICY.to_owned())];
     Rules {

@@ -209,6 +209,7 @@ fn server() -> Server {
             is_aggregate: false,
         },
         terms: Terms::OBSERVED,
+        approvers: Vec::new(),
         quota: Limits {
             requests: wide,
             tool_requests: Some(wide),

@@ -1,6 +1,7 @@
 //! How a client learns that its user has to open a page of ours: in the way that it has said it understands.
 
 use crate::authorize::{Lack, Needed, StepUp};
+use crate::catalog::{Kind, Unapproved};
 use crate::refusal::{Refusal, Unanswered};
 use crate::secret::Secret;
 use serde_json::Value;
@@ -81,6 +82,15 @@ pub enum Purpose {
         /// Which.
         needed: Box<Needed>,
     },
+    /// To decide about what a server defines, which is withheld.
+    Definition {
+        /// Why it is withheld.
+        why: Unapproved,
+        /// Of what kind.
+        kind: Kind,
+        /// Its name.
+        name: Box<str>,
+    },
     /// To have somebody else approve a call: whoever calls passes the link on.
     SecondPerson {
         /// Which.
@@ -95,6 +105,7 @@ impl Purpose {
             Self::StepUp { lack, .. } => lack.reason(),
             Self::Approval { .. } => "caller",
             Self::SecondPerson { .. } => "second_person",
+            Self::Definition { .. } => "called",
         }
     }
 
@@ -103,14 +114,16 @@ impl Purpose {
         match self {
             Self::SignIn => "consent",
             Self::StepUp { .. } => "step_up",
-            Self::Approval { .. } | Self::SecondPerson { .. } => "approval",
+            Self::Approval { .. } | Self::SecondPerson { .. } | Self::Definition { .. } => {
+                "approval"
+            }
         }
     }
 
     /// The call that is to be approved, if one is.
     pub fn needed(&self) -> Option<&Needed> {
         match self {
-            Self::SignIn | Self::StepUp { .. } => None,
+            Self::SignIn | Self::StepUp { .. } | Self::Definition { .. } => None,
             Self::Approval { needed } | Self::SecondPerson { needed } => Some(needed),
         }
     }
@@ -127,6 +140,7 @@ impl Consent {
             Purpose::SignIn => "oauth.consent_needed",
             Purpose::StepUp { .. } => "authn.step_up_required",
             Purpose::Approval { .. } | Purpose::SecondPerson { .. } => "approval.required",
+            Purpose::Definition { why, .. } => why.event(),
         }
     }
 
@@ -138,7 +152,9 @@ impl Consent {
         match self.purpose {
             Purpose::SignIn => (code, "consent needed"),
             Purpose::StepUp { .. } => (code, "stronger login needed"),
-            Purpose::Approval { .. } | Purpose::SecondPerson { .. } => (code, "approval needed"),
+            Purpose::Approval { .. }
+            | Purpose::SecondPerson { .. }
+            | Purpose::Definition { .. } => (code, "approval needed"),
         }
     }
 }
@@ -152,7 +168,10 @@ impl Refusal {
             return self;
         };
         let way = match consent.purpose {
-            Purpose::SignIn | Purpose::StepUp { .. } | Purpose::Approval { .. } => way(),
+            Purpose::SignIn
+            | Purpose::StepUp { .. }
+            | Purpose::Approval { .. }
+            | Purpose::Definition { .. } => way(),
             Purpose::SecondPerson { .. } => Way::Told,
         };
         Unanswered::Consent(Consent { way, ..consent }).into()

@@ -244,9 +244,7 @@ impl Refusal {
                 ("approval.digest_mismatch", why.reason())
             }
             Self::Forbidden(why) => ("authz.deny", why.reason()),
-            Self::Unapproved(Unapproved::New) => ("tool.quarantined", "called"),
-            Self::Unapproved(Unapproved::Changed) => ("tool.definition_changed", "called"),
-            Self::Unapproved(Unapproved::Removed) => ("tool.removed", "called"),
+            Self::Unapproved(why) => (why.event(), "called"),
             Self::Unfit(why) => ("tool.arguments_refused", why.reason()),
             Self::NoTask(why @ NoTask::NotYours) => ("handle.principal_mismatch", why.reason()),
             Self::NoTask(why @ NoTask::Unknown) => ("handle.reject", why.reason()),
@@ -277,7 +275,10 @@ impl Refusal {
         };
         match &consent.purpose {
             Purpose::StepUp { detail, .. } => Some(detail),
-            Purpose::SignIn | Purpose::Approval { .. } | Purpose::SecondPerson { .. } => None,
+            Purpose::SignIn
+            | Purpose::Approval { .. }
+            | Purpose::SecondPerson { .. }
+            | Purpose::Definition { .. } => None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! What every step of the walk looks at: what was decided beforehand, and what changes meanwhile.
 
 use crate::authenticate::{Proofs, Verified};
-use crate::authorize::policy::Policy;
+use crate::authorize::policy::{Policy, Who};
 use crate::authorize::{Anew, Approvals, Elevations, Gate};
-use crate::catalog::{Pinned, Terms};
+use crate::catalog::{Pinned, Questions, Terms};
 use crate::inspect::View;
 use crate::protocol::ServerHeaders;
 use crate::quota::{self, Quota};
@@ -36,6 +36,8 @@ pub struct Server {
     pub quota: quota::Limits,
     /// How it is held to what was approved of what it defines.
     pub terms: Terms,
+    /// Who of its callers may approve what it defines, on a page of ours.
+    pub approvers: Vec<Who>,
 }
 
 /// What changes while exchanges go by: bounded.
@@ -51,6 +53,8 @@ pub struct State {
     pub verified: Verified,
     /// Which arguments the servers want in headers too.
     pub mirrored: ServerHeaders,
+    /// Definitions that callers were sent to a page about.
+    pub questions: Questions,
     /// Calls that somebody has to approve, or has approved.
     pub approvals: Approvals,
     /// Who has signed in anew for calls that need it.

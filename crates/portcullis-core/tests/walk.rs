@@ -66,6 +66,7 @@ fn server(scopes: &[&str]) -> Server {
             is_aggregate: false,
         },
         terms: Terms::OBSERVED,
+        approvers: Vec::new(),
         quota: Limits {
             requests: few,
             tool_requests: None,

@@ -19,6 +19,7 @@ mod revocations;
 mod reviews;
 mod reviewing;
 mod cataloguing;
+mod judged;
 mod pinning;
 mod explaining;
 mod operators;

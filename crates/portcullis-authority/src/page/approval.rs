@@ -140,7 +140,7 @@ hidden; letters that nobody sees stand in brackets.</p>\
 }
 
 /// A foreign text, whole, in which what nobody sees has a name.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let mut out = String::new();
     for letter in text.chars() {
         if letter != '\n' && is_hidden(letter) {

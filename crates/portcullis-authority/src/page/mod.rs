@@ -7,11 +7,13 @@ mod owner;
 mod device;
 mod approval;
 mod step_up;
+mod definition;
 mod style;
 
 pub use account::{Account, Remembered, Visitor};
 pub use approval::{ApprovalPage, ApprovalSignIn, Stake};
 pub use consent::{Client, Consent, Origin, Scope};
+pub use definition::{DefinitionPage, News, Voices};
 pub use device::DevicePage;
 pub use owner::{OwnerSignIn, Passkeys, SCRIPT, owner_link};
 pub use step_up::{Found, StepUpPage, StepUpSignIn};

@@ -19,6 +19,7 @@ mod approved;
 mod asked;
 mod news;
 mod pinned;
+mod questions;
 mod learn;
 mod rated;
 
@@ -33,6 +34,7 @@ pub use diff::{Change, MAX_CHANGES, diff};
 pub use history::{Broken, Deed, Event, Head, History, NoDeed, Provenance, Said, Standing, Thing};
 pub use news::{News, What};
 pub use pinned::{Page, Pinned, Unapproved};
+pub use questions::{Question, Questions};
 pub use rated::Rated;
 pub use terms::{Mode, Terms};
 pub use visible::{escaped, visible};

@@ -29,6 +29,15 @@ pub enum Unapproved {
 }
 
 impl Unapproved {
+    /// The audit record's word for a call of it.
+    pub(crate) const fn event(self) -> &'static str {
+        match self {
+            Self::New => "tool.quarantined",
+            Self::Changed => "tool.definition_changed",
+            Self::Removed => "tool.removed",
+        }
+    }
+
     /// What of it the client is told.
     pub(crate) const fn public(self) -> &'static str {
         match self {
@@ -230,6 +239,13 @@ impl Pinned {
             }
             (None, Some(_) | None) => Err(Unapproved::New),
         }
+    }
+
+    /// The version that the server listed last, if it lists it.
+    pub fn defines(&self, server: &Arc<str>, kind: Kind, name: &str) -> Option<Digest> {
+        let listed = self.listed();
+        let listed = listed.get(&(Arc::clone(server), kind))?;
+        listed.now.get(name).copied()
     }
 
     /// The schemas of a tool as it is approved now; none if it is not.

@@ -51,7 +51,7 @@ use sign_in::sign_ins;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use strengths::{privileged, strengths};
+use strengths::{named, privileged, strengths};
 use tenants::{membership, tenants_of};
 use tokio_util::task::TaskTracker;
 use upstreams::{by_name, client_for, fingerprint, upstream};
@@ -233,6 +233,7 @@ fn rules_of(
         },
         quota: quota_of(&checked.quota, &server.tools),
         terms: server.terms,
+        approvers: named(&server.approvers),
     }
 }
 
@@ -298,6 +299,7 @@ fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audienc
             ..quota_of(&checked.quota, &BTreeMap::new())
         },
         terms: Terms::OBSERVED, // each server has its own
+        approvers: Vec::new(),
     }
 }
 

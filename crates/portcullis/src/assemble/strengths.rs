@@ -28,7 +28,7 @@ pub(super) fn strengths(server: &config::Server) -> Strengths {
 fn approval(written: &config::Approval) -> Approval {
     let by = match written.by.as_slice() {
         [] => By::Caller,
-        named => By::Others(named.iter().filter_map(who_is).collect()),
+        persons => By::Others(named(persons)),
     };
     Approval {
         by,
@@ -45,6 +45,11 @@ pub(super) fn privileged(server: &config::Server) -> HashMap<String, Duration> {
 }
 
 /// Whoever cannot be named approves nothing.
+/// Those persons, as policies know them.
+pub(super) fn named(persons: &[config::Who]) -> Vec<Who> {
+    persons.iter().filter_map(who_is).collect()
+}
+
 fn who_is(who: &config::Who) -> Option<Who> {
     who.to_string().parse().ok()
 }

@@ -4,9 +4,9 @@
 
 use super::out;
 use super::revoke::operator;
-use super::tools::{Judged, text};
 use super::up::quoted;
 use crate::clock;
+use crate::judged::{Judged, text};
 use crate::relay::Gateway;
 use portcullis_core::catalog::analyse::Finding;
 use portcullis_core::catalog::{Deed, Definition, Digest, Kind, Needed, Thing, visible};

@@ -310,6 +310,8 @@ pub(crate) struct Server {
     pub(crate) upstream: Upstream,
     /// How it is held to what was approved.
     pub(crate) terms: Terms,
+    /// Who of its callers may approve what it defines, on a page.
+    pub(crate) approvers: Vec<Who>,
     /// Keys of [`Checked::issuers`]; never empty.
     pub(crate) issuers: BTreeSet<String>,
     /// The longest life of a token, where that of its issuer is not enough.

@@ -253,6 +253,10 @@ pub(super) struct Server {
     /// How many persons have to approve it. Default: `catalog.approvals`.
     #[schemars(extend("minimum" = bounds::APPROVALS.least.0, "maximum" = bounds::APPROVALS.most.0))]
     pub(super) approvals: Option<i64>,
+    /// Who of its callers is sent to the gateway's own page (`[authority]`) to approve or reject what they have called and
+    /// nobody has approved: `user:alice`, `role:lead`, `group:finance`.
+    #[serde(default)]
+    pub(super) approvers: Vec<String>,
     /// Names of the issuers whose tokens it accepts. Default: all.
     pub(super) issuers: Option<Vec<String>>,
     /// Longest time from `iat` to `exp` of a token, where the `max_lifetime` of its issuer is too long for this server.

@@ -9,6 +9,7 @@ use portcullis_core::authenticate::{
     step_up_challenges, wanted,
 };
 use portcullis_core::authorize::Forbidden;
+use portcullis_core::catalog::Unapproved;
 use portcullis_core::elicit::{Consent, Purpose, QUESTION, Way};
 use portcullis_core::inspect::Released;
 use portcullis_core::protocol::{Id, Malformed, Revision};
@@ -249,6 +250,13 @@ fn words(consent: &Consent) -> String {
             "this call of {:?} at server {server} needs your approval",
             needed.tool()
         ),
+        Purpose::Definition { why, kind, name } => {
+            let why = match why {
+                Unapproved::New | Unapproved::Removed => "is not approved yet",
+                Unapproved::Changed => "has changed since it was approved",
+            };
+            format!("the {kind} {name:?} of server {server} {why}: look at it and decide")
+        }
         Purpose::SecondPerson { needed } => format!(
             "this call of {:?} at server {server} needs somebody else's approval; pass the link on to one who may",
             needed.tool()

@@ -1,12 +1,15 @@
-//! Asking somebody to open a page of ours, in the client's way: to sign in at a server, or to approve a call.
+//! Asking somebody to open a page of ours, in the client's way: to sign in at a server, to approve a call, or to decide
+//! about what a server defines.
 
 use super::{Gateway, Live};
 use crate::authority::browser::secret;
 use crate::clock;
 use bytes::Bytes;
-use portcullis_core::authorize::{By, Forbidden, Lack, Needed, StepUp};
+use portcullis_core::authorize::{By, Forbidden, Lack, Needed, StepUp, Visitor};
+use portcullis_core::catalog::{self, Question, Thing, Unapproved};
 use portcullis_core::elicit::{Consent, Purpose, Way};
 use portcullis_core::refusal::{Refusal, Unanswered, Unavailable};
+use portcullis_core::route::Dispatch;
 use portcullis_core::secret::Secret;
 use portcullis_core::session::SessionId;
 use std::sync::Arc;
@@ -85,6 +88,61 @@ impl Gateway {
             way: Way::Told,
         };
         Some(Unanswered::Consent(consent).into())
+    }
+
+    /// The same for what is withheld: whoever calls it and may decide about it gets a link to that.
+    pub(super) fn told_of_withheld(
+        &self,
+        (live, dispatch): (&Live, &Dispatch),
+        refusal: Refusal,
+        client: &Client<'_>,
+    ) -> Refusal {
+        let Refusal::Unapproved(why @ (Unapproved::New | Unapproved::Changed)) = refusal else {
+            return refusal;
+        };
+        let asked = self.asks_about(live, dispatch, why);
+        asked.map_or(refusal, |asked| self.told_to(live, asked, client))
+    }
+
+    fn asks_about(&self, live: &Live, dispatch: &Dispatch, why: Unapproved) -> Option<Refusal> {
+        let authority = live.authority.as_ref()?;
+        let (server, call) = (dispatch.server(), dispatch.call());
+        let principal = dispatch.principal();
+        let visitor = Visitor {
+            issuer: principal.vouched_by(),
+            subject: &principal.subject,
+            roles: &principal.roles,
+            groups: &principal.groups,
+        };
+        let approvers = &live.rules.servers.get(server)?.approvers;
+        visitor.expect_named(approvers).ok()?;
+        let (kind, name) = catalog::needed(call.method(), call.target())?;
+        let digest = self.state.pinned.defines(server, kind, name)?;
+        let thing = Thing {
+            server: Arc::clone(server),
+            kind,
+            name: name.into(),
+        };
+        let question = Question {
+            owner: Arc::clone(&principal.key),
+            thing,
+            digest,
+        };
+        let Some(text) = secret() else {
+            return Some(Unavailable::Entropy.into());
+        };
+        let text = match self.state.questions.ask(question, text, clock::now()) {
+            Ok(text) => text,
+            Err(why) => return Some(why.into()),
+        };
+        let path = format!("{PLACE}{}", text.expose());
+        let name = name.into();
+        Some(Refusal::Unanswered(Unanswered::Consent(Consent {
+            url: Secret::new(authority.public.below(&path)),
+            server: Arc::clone(server),
+            purpose: Purpose::Definition { why, kind, name },
+            way: Way::Told,
+        })))
     }
 
     fn asks_for(&self, live: &Live, needed: Box<Needed>) -> Refusal {

@@ -127,16 +127,7 @@ impl Gateway {
         (parts, body): (&Parts, Incoming),
         exchange: &mut Exchange,
     ) -> Result<Walked, Refusal> {
-        let media = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        if !media
-            .split(';')
-            .next()
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-        {
+        if !is_json(parts) {
             return Err(Unacceptable::MediaType.into());
         }
         let body = intake::read(body, step.live).await?;
@@ -170,7 +161,8 @@ impl Gateway {
         if let Err(Refusal::NoSession(NoSession::Unknown)) = &approved {
             self.forgotten(&owner.0.key, owner.1)?;
         }
-        approved?;
+        let withheld = |why| self.told_of_withheld((live, &dispatch), why, &client);
+        approved.map_err(withheld)?;
         let mut listening = Listening::subscribed(self, ticket.server(), dispatch.call());
         exchange.goes_up(upstream.transport());
         let reply = upstream.call(dispatch, &step.seen.carried).await;
@@ -376,6 +368,13 @@ pub(super) const fn opened() -> Came {
         status: 200,
         code: None,
     }
+}
+
+fn is_json(parts: &Parts) -> bool {
+    let media = parts.headers.get(CONTENT_TYPE);
+    let media = media.and_then(|value| value.to_str().ok());
+    let kind = media.and_then(|media| media.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 fn is_stateless(step: &Step<'_>) -> bool {

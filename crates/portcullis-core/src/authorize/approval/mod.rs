@@ -11,6 +11,7 @@ use crate::elicit::QUESTION;
 use crate::protocol::{Call, Headers, Revision, Target, with_params};
 use crate::time::Timestamp;
 use aws_lc_rs::digest::{Context, SHA256};
+use memchr::memmem;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -209,8 +210,21 @@ impl Asked {
             By::Caller if *key_of(visitor.issuer, visitor.subject) == *self.needed.caller => Ok(()),
             By::Caller => Err(NotTheirs::AnotherUser),
             By::Others(_) if visitor.subject == self.needed.subject => Err(NotTheirs::OwnCall),
-            By::Others(named) if named.iter().any(|who| is_meant(who, visitor)) => Ok(()),
-            By::Others(_) => Err(NotTheirs::NotNamed),
+            By::Others(named) => visitor.expect_named(named),
+        }
+    }
+}
+
+impl Visitor<'_> {
+    /// Whether they are one of these.
+    ///
+    /// # Errors
+    /// [`NotTheirs::NotNamed`].
+    pub fn expect_named(&self, named: &[Who]) -> Result<(), NotTheirs> {
+        if named.iter().any(|who| is_meant(who, self)) {
+            Ok(())
+        } else {
+            Err(NotTheirs::NotNamed)
         }
     }
 }
@@ -257,7 +271,7 @@ impl Gate {
         let own = self.strengths.approvals.get(&**tool);
         let risky = || self.strengths.risky.as_ref()?.needs(score);
         let Some(rule) = own.or_else(risky) else {
-            return Ok(permit);
+            return Ok(permit.without_our_answer());
         };
         let needed = Needed::of(&permit, tool, rule);
         let needed = needed.ok_or_else(|| Forbidden::TooLong {
@@ -271,7 +285,8 @@ impl Gate {
 impl Permit {
     /// What a client answers to our question is not for the server, which has asked nothing.
     pub(crate) fn without_our_answer(self) -> Self {
-        let is_ours = self.call.revision().is_stateless();
+        let is_ours = self.call.revision().is_stateless()
+            && memmem::find(self.call.body(), QUESTION.as_bytes()).is_some();
         let body = is_ours.then(|| without_answer(self.call.body())).flatten();
         let headers = Headers::absent();
         let call = body.map(|body| Call::parse(body, &headers, None::<Revision>));

@@ -15,8 +15,6 @@ mod risks;
 mod report;
 mod machine;
 
-pub(super) use risks::factors;
-
 use super::{Ending, environment, out};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};

@@ -1,7 +1,8 @@
 //! The report for people: the servers, then what was found, the gravest first.
 
 use super::finding::{Finding, Outcome, Scanned, Severity};
-use super::risks::{Risks, factors};
+use super::risks::Risks;
+use crate::judged::factors;
 use portcullis_core::catalog::{Definition, Kind, visible};
 use std::fmt::Write as _;
 

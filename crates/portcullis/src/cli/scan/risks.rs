@@ -45,10 +45,3 @@ impl<'a> Risks<'a> {
         })
     }
 }
-
-/// What makes a risk, for people: `reads private data 6, sends out 6`.
-pub(in crate::cli) fn factors(risk: &Risk) -> String {
-    let factors = risk.factors.iter();
-    let factors = factors.map(|factor| format!("{} {}", factor.name, factor.weight));
-    factors.collect::<Vec<_>>().join(", ")
-}

@@ -1,12 +1,11 @@
 //! `portcullis tools approve`, `reject` and `rollback`.
 
-use super::diff::text;
-use super::judged::{Judged, Names};
 use super::place::{One, digest, needed, within};
 use super::{Ending, out};
 use crate::cataloguing::{Known, sides};
 use crate::cli::revoke::operator;
 use crate::clock;
+use crate::judged::{Judged, Names, text};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use portcullis_core::catalog::{Deed, Digest, Needed, Thing, visible};

@@ -1,12 +1,12 @@
 //! `portcullis tools diff`.
 
-use super::judged::{Judged, Names};
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{change_json, compared, sides};
+use crate::judged::{Judged, Names, text};
 use anyhow::Context as _;
 use clap::Args;
-use portcullis_core::catalog::{Change, Definition, Digest, Piece, Thing, visible};
+use portcullis_core::catalog::Digest;
 use serde_json::{Value, json};
 
 #[derive(Debug, Args)]
@@ -55,35 +55,4 @@ impl Diff {
         });
         Ok(Ending::Good)
     }
-}
-
-/// The same to be read.
-pub(in crate::cli) fn text(
-    thing: &Thing,
-    (old, new): (Option<&Definition>, &Definition),
-    judged: &Judged,
-) -> String {
-    let was = old.map_or_else(|| "nothing".to_owned(), |old| old.digest().to_string());
-    let changes = compared(old, new);
-    let mut text = format!(
-        "{}\n- {was}\n+ {}\n{}",
-        visible(&thing.to_string()),
-        new.digest(),
-        judged.text()
-    );
-    if changes.is_empty() {
-        text.push_str("nothing changed\n");
-    }
-    text.extend(changes.iter().map(lines));
-    text
-}
-
-fn lines(change: &Change) -> String {
-    let words = change.words.iter().map(|piece| match piece {
-        Piece::Same(text) => text.clone(),
-        Piece::Gone(text) => format!("[-{text}-]"),
-        Piece::New(text) => format!("{{+{text}+}}"),
-    });
-    let words: String = words.collect();
-    format!("\n{} ({})\n    {words}\n", change.said, change.pointer)
 }

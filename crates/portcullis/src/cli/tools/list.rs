@@ -1,11 +1,11 @@
 //! `portcullis tools list`.
 
 use super::decide::pending;
-use super::judged::{Judged, Names};
 use super::place::within;
 use super::{Ending, out};
 use crate::cataloguing::{Known, json_of, state};
 use crate::cli::revoke::Place;
+use crate::judged::{Judged, Names};
 use clap::Args;
 use portcullis_core::catalog::{Definition, visible};
 use serde_json::Value;

@@ -3,7 +3,6 @@
 //! These write to the database; a running gateway notices within a second, and records what was decided.
 
 mod place;
-mod judged;
 mod list;
 mod show;
 mod diff;
@@ -12,8 +11,6 @@ mod history;
 
 use super::{Ending, out};
 use clap::{Args, Subcommand};
-pub(super) use diff::text;
-pub(super) use judged::Judged;
 
 #[derive(Debug, Args)]
 #[command(

@@ -1,9 +1,9 @@
 //! `portcullis tools show`.
 
-use super::judged::{Judged, Names};
 use super::place::{One, digest, within};
 use super::{Ending, out};
 use crate::cataloguing::{json_of, sides, state};
+use crate::judged::{Judged, Names};
 use anyhow::Context as _;
 use clap::Args;
 use portcullis_core::catalog::{Digest, visible};

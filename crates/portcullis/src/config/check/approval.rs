@@ -19,7 +19,6 @@ pub(super) fn approval(
     raw: raw_approval::Approval,
 ) -> Approval {
     let by = place.key("by");
-    let mut named = Vec::new();
     let others: Vec<&String> = raw.by.iter().filter(|who| *who != CALLER).collect();
     if others.len() < raw.by.len() && !others.is_empty() {
         desk.refuse_with(
@@ -28,20 +27,8 @@ pub(super) fn approval(
             "write \"caller\", or name others",
         );
     }
-    for (index, text) in raw.by.iter().enumerate().take(bounds::MAX_ENTRIES) {
-        if text == CALLER {
-            continue;
-        }
-        let place = by.at(index);
-        match who_is(desk, &place, text) {
-            Some(Who::Anyone | Who::Client(_) | Who::Issuer(_)) => desk.refuse_with(
-                &place,
-                "names no person",
-                "write \"caller\", \"user:NAME\", \"role:NAME\" or \"group:NAME\"",
-            ),
-            who => named.extend(who),
-        }
-    }
+    let help = "write \"caller\", \"user:NAME\", \"role:NAME\" or \"group:NAME\"";
+    let named = persons(desk, &by, &raw.by, help);
     let risk = raw.risk.as_deref().unwrap_or(bounds::RISK);
     let risk = desk.choose(&place.key("risk"), risk, &RISKS);
     Approval {
@@ -49,6 +36,46 @@ pub(super) fn approval(
         expires: desk.span(&place.key("expires"), raw.expires, &bounds::APPROVAL),
         risk: risk.unwrap_or(Risk::High),
     }
+}
+
+/// Those that are named, but `caller`.
+fn persons(desk: &mut Desk<'_>, place: &Place, all: &[String], help: &'static str) -> Vec<Who> {
+    let mut named = Vec::new();
+    for (index, text) in all.iter().enumerate().take(bounds::MAX_ENTRIES) {
+        if text == CALLER {
+            continue;
+        }
+        let place = place.at(index);
+        match who_is(desk, &place, text) {
+            Some(Who::Anyone | Who::Client(_) | Who::Issuer(_)) => {
+                desk.refuse_with(&place, "names no person", help);
+            }
+            who => named.extend(who),
+        }
+    }
+    named
+}
+
+/// Who of the callers of a server may approve what it defines.
+pub(super) fn approvers(
+    desk: &mut Desk<'_>,
+    place: &Place,
+    raw: &[String],
+    terms: Terms,
+) -> Vec<Who> {
+    let place = &place.key("approvers");
+    let help = "write \"user:NAME\", \"role:NAME\" or \"group:NAME\"";
+    if let Some(index) = raw.iter().position(|text| text == CALLER) {
+        desk.refuse_with(&place.at(index), "that is everyone", help);
+    }
+    if !raw.is_empty() && !terms.is_binding() {
+        desk.refuse_with(
+            place,
+            "nothing of this server is withheld",
+            "write catalog = \"pin\" or catalog = \"learn\" for the server",
+        );
+    }
+    persons(desk, place, raw, help)
 }
 
 pub(super) fn risky(
@@ -80,6 +107,13 @@ pub(super) fn expect_authority(desk: &mut Desk<'_>, servers: &Servers) {
     let top = Place::default().key("servers");
     for (name, server) in &servers.known {
         let place = top.key(name.as_str());
+        if !server.approvers.is_empty() {
+            no_page(
+                desk,
+                &place.key("approvers"),
+                "add [authority], or remove it",
+            );
+        }
         if server.risky.is_some() {
             no_page(
                 desk,

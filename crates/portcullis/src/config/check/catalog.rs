@@ -41,14 +41,10 @@ fn approvals(desk: &mut Desk<'_>, place: &Place, raw: Option<i64>) -> Needed {
 }
 
 /// What holds for one of them.
-pub(super) fn terms(
-    desk: &mut Desk<'_>,
-    place: &Place,
-    (mode, number): (Option<&str>, Option<i64>),
-    all: Terms,
-) -> Terms {
+pub(super) fn terms(desk: &mut Desk<'_>, place: &Place, raw: &raw::Server, all: Terms) -> Terms {
+    let mode = raw.catalog.as_deref();
     let own = mode.and_then(|text| desk.choose(&place.key("catalog"), text, MODES));
-    let needed = number.map(|number| approvals(desk, place, Some(number)));
+    let needed = (raw.approvals).map(|number| approvals(desk, place, Some(number)));
     Terms {
         mode: own.unwrap_or(all.mode),
         approvals: needed.unwrap_or(all.approvals),

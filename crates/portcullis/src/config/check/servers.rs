@@ -1,6 +1,6 @@
 //! What is behind the gateway.
 
-use super::approval::{approval, risky};
+use super::approval::{approval, approvers, risky};
 use super::binding::{self, bindings};
 use super::catalog;
 use super::credentials;
@@ -114,6 +114,7 @@ fn server(
     mut raw: raw::Server,
     around: &Around<'_>,
 ) -> Option<Server> {
+    let terms = catalog::terms(desk, place, &raw, around.catalog);
     let reach = reach(&mut raw);
     let upstream = upstream(desk, place, reach);
     let issuers = issuers(desk, &place.key("issuers"), raw.issuers, around.issuers);
@@ -123,8 +124,6 @@ fn server(
         written => audience(desk, &place.key("audience"), written, name, around.gateway),
     };
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
-    let own = (raw.catalog.as_deref(), raw.approvals);
-    let terms = catalog::terms(desk, place, own, around.catalog);
     let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
     let max_token_lifetime = lifetime(desk, place, raw.max_token_lifetime);
     let bound = binding::Written {
@@ -143,9 +142,8 @@ fn server(
     let sign_in = raw
         .sign_in
         .map(|raw| sign_in(desk, &place.key("sign_in"), raw, beside, own));
-    let none = Strength::default();
     let strength = raw.step_up.map_or_else(Strength::default, |raw| {
-        step_up(desk, &place.key("step_up"), raw, &none)
+        step_up(desk, &place.key("step_up"), raw, &Strength::default())
     });
     let beside = (&strength, credentials.is_some());
     let tools = tools(desk, &place.key("tools"), raw.tools, beside);
@@ -153,6 +151,7 @@ fn server(
     Some(Server {
         upstream: upstream?,
         terms,
+        approvers: approvers(desk, place, &raw.approvers, terms),
         issuers,
         max_token_lifetime,
         audience: audience?,

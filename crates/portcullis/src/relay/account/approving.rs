@@ -15,8 +15,8 @@ use portcullis_core::refusal::{Refusal, Unavailable};
 use portcullis_core::secret::Secret;
 use std::sync::Arc;
 
-const OVER: &str = "There is nothing to approve here any more: it is too old, was decided, or never was. Ask your app again.";
-const NOT_YOURS: &str = "This is not yours to approve. Whoever began it has to open it themselves, or the one whom your \
+pub(super) const OVER: &str = "There is nothing to approve here any more: it is too old, was decided, or never was. Ask your app again.";
+pub(super) const NOT_YOURS: &str = "This is not yours to approve. Whoever began it has to open it themselves, or the one whom your \
 organisation has named.";
 
 impl Gateway {
@@ -40,7 +40,7 @@ impl Gateway {
     }
 
     /// Nobody is signed in: nothing of the call is shown.
-    fn asks_who(&self, visit: Visit<'_>, text: &str) -> Result<Ended, Refusal> {
+    pub(super) fn asks_who(&self, visit: Visit<'_>, text: &str) -> Result<Ended, Refusal> {
         let (browser, fresh) = visit.marked()?;
         let form = Form::Approve(Secret::new(text.to_owned()));
         let waiting = Waiting { browser, form };

@@ -8,6 +8,7 @@ mod passkeys;
 mod leaving;
 mod allowed;
 mod approving;
+mod deciding;
 mod stepping;
 
 use super::{Gateway, Live, intake};
@@ -152,6 +153,9 @@ impl Gateway {
         }
         match (Self::bounced(visit, uri), call) {
             (Some(ended), _) => Ok(ended),
+            (None, Some(text)) if self.state.questions.asked(text, clock::now()).is_some() => {
+                self.shows_definition(visit, text, exchange).await
+            }
             (None, Some(text)) => self.shows_call(visit, text, exchange),
             (None, None) => self.shows_step_up(visit, anew.unwrap_or_default(), exchange),
         }
@@ -172,7 +176,13 @@ impl Gateway {
             "/passkeys/remove" => self.removes_passkey(visit, fields, exchange).await,
             "/sign-out" => self.signs_out(visit, fields, exchange),
             "/revoke" => self.takes_back(visit, fields, exchange).await,
-            "/approval" => self.decides_call(visit, fields, exchange),
+            "/approval" => {
+                let link = fields.value("link").unwrap_or_default();
+                if self.state.questions.asked(link, clock::now()).is_some() {
+                    return self.decides_definition(visit, fields, exchange).await;
+                }
+                self.decides_call(visit, fields, exchange)
+            }
             "/step-up" => self.steps_up(visit, fields, exchange).await,
             _ => self.ended_there(visit, fields, exchange).await,
         }

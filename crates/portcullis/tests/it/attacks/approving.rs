@@ -9,14 +9,14 @@ use crate::harness::{
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-struct Scene {
-    gateway: Gateway,
-    login: Login,
-    upstream: Upstream,
+pub(super) struct Scene {
+    pub(super) gateway: Gateway,
+    pub(super) login: Login,
+    pub(super) upstream: Upstream,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(
             "[servers.notes.tools.echo.approval]\nby = [\"caller\"]\n\
 [servers.notes.tools.write_note]\napproval = { by = [\"group:leads\", \"user:zoe\"], expires = \"1m\" }\n\
@@ -26,7 +26,7 @@ impl Scene {
     }
 
     /// With that in the table of the server.
-    fn with(server: &str) -> Self {
+    pub(super) fn with(server: &str) -> Self {
         let (login, upstream) = (Login::start(), Upstream::start());
         let config = format!(
             "{}[servers.notes]\nurl = \"{}\"\nallow = [\"*\"]\nissuers = [\"corp\"]\n{server}",
@@ -40,27 +40,32 @@ impl Scene {
         }
     }
 
-    fn token(&self, subject: &str) -> String {
+    pub(super) fn token(&self, subject: &str) -> String {
         let draft = self.login.draft(subject);
         draft.claim("aud", self.gateway.url("notes")).sign()
     }
 
     /// A call of the revision without sessions, by a client that can do this.
-    fn call(&self, who: &str, (tool, arguments): (&str, &Value), can: &Value) -> Request {
+    pub(super) fn call(
+        &self,
+        who: &str,
+        (tool, arguments): (&str, &Value),
+        can: &Value,
+    ) -> Request {
         let params = json!({ "name": tool, "arguments": arguments });
         stateless(params, can).token(&self.token(who))
     }
 
-    fn send(&self, request: &Request) -> Response {
+    pub(super) fn send(&self, request: &Request) -> Response {
         request.send(self.gateway.address)
     }
 
-    fn plain(&self, who: &str, tool: &str, arguments: &Value) -> Response {
+    pub(super) fn plain(&self, who: &str, tool: &str, arguments: &Value) -> Response {
         self.send(&self.call(who, (tool, arguments), &json!({})))
     }
 
     /// Must wait for somebody, and the server hears nothing; gives the link.
-    fn waits(&self, who: &str, tool: &str, arguments: &Value) -> String {
+    pub(super) fn waits(&self, who: &str, tool: &str, arguments: &Value) -> String {
         let before = self.calls();
         let told = self.plain(who, tool, arguments);
         assert_eq!((told.status, told.code()), (200, 403), "{told:?}");
@@ -79,7 +84,7 @@ impl Scene {
     }
 
     /// Must be made.
-    fn made(&self, who: &str, tool: &str, arguments: &Value) {
+    pub(super) fn made(&self, who: &str, tool: &str, arguments: &Value) {
         let before = self.calls();
         let done = self.plain(who, tool, arguments);
         assert_eq!((done.status, done.code()), (200, 0), "{done:?}");
@@ -88,7 +93,7 @@ impl Scene {
         assert_eq!(self.calls(), before + 1);
     }
 
-    fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         let seen = self.upstream.requests();
         seen.iter()
             .filter(|seen| seen.body.contains("tools/call"))
@@ -96,7 +101,7 @@ impl Scene {
     }
 
     /// A browser in which this user has signed in.
-    fn browser(&self, user: &str) -> Surfer {
+    pub(super) fn browser(&self, user: &str) -> Surfer {
         let mut browser = Surfer::default();
         self.login.user(Some(user));
         browser.signs_in(&self.gateway);
@@ -105,19 +110,24 @@ impl Scene {
     }
 
     /// Opens the link, and says this on the page.
-    fn says(&self, browser: &mut Surfer, url: &str, said: &[(&str, &str)]) -> Response {
+    pub(super) fn says(&self, browser: &mut Surfer, url: &str, said: &[(&str, &str)]) -> Response {
         let page = browser.get(&self.gateway, url);
         assert_eq!(page.status, 200, "{page:?}");
         browser.submit(&self.gateway, &page, said)
     }
 
-    fn allows(&self, user: &str, url: &str) {
+    pub(super) fn allows(&self, user: &str, url: &str) {
         let done = self.says(&mut self.browser(user), url, &[("decision", "allow")]);
         assert_eq!(done.status, 200, "{done:?}");
         assert!(done.body.contains("Approved"), "{}", done.body);
     }
 
-    fn is_refused(&self, response: &Response, status: u16, (event, reason): (&str, &str)) -> Value {
+    pub(super) fn is_refused(
+        &self,
+        response: &Response,
+        status: u16,
+        (event, reason): (&str, &str),
+    ) -> Value {
         assert_eq!(response.status, status, "{response:?}");
         wait_for(&format!("{event} {reason}"), || {
             self.gateway.records(event, Some(reason)).pop()
@@ -125,7 +135,7 @@ impl Scene {
     }
 }
 
-fn stateless(mut params: Value, can: &Value) -> Request {
+pub(super) fn stateless(mut params: Value, can: &Value) -> Request {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": STATELESS,
         "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },

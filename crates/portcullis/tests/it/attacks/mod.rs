@@ -99,3 +99,4 @@ mod arguments;
 mod scanned;
 mod approving;
 mod anew;
+mod deciding;

@@ -1201,16 +1201,16 @@ impl Office {
         });
         self.post("/api/v1/tools/decisions", token, &wish)
     }
+}
 
-    fn command(&self, deed: &[&str], config: &[&str]) -> std::process::Output {
-        let line = [
-            &["tools"],
-            deed,
-            &["notes", "echo", "--kind", "tool"],
-            config,
-        ];
-        portcullis(&line.concat())
-    }
+fn command(deed: &[&str], config: &[&str]) -> std::process::Output {
+    let line = [
+        &["tools"],
+        deed,
+        &["notes", "echo", "--kind", "tool"],
+        config,
+    ];
+    portcullis(&line.concat())
 }
 
 #[test]
@@ -1236,26 +1236,33 @@ fn dyn_01_two_persons_are_two_wherever_they_say_yes() {
     let data = office.gateway.data();
     let file = data.parent().unwrap().join("portcullis.toml");
     let (data, file) = (data.display().to_string(), file.display().to_string());
-    let bare = office.command(&["approve", "--yes"], &["--data", &data]);
+    let bare = command(&["approve", "--yes"], &["--data", &data]);
     let said = String::from_utf8_lossy(&bare.stderr).into_owned();
     assert_eq!(bare.status.code(), Some(1), "{said}");
     assert!(said.contains("--config"), "{said}");
     assert_eq!(office.shown(), 0);
     let config = ["--config", file.as_str()];
-    let second = office.command(&["approve", "--yes"], &config);
+    let second = command(&["approve", "--yes"], &config);
     assert!(second.status.success(), "{second:?}");
-    wait_for("what two have approved", || (office.shown() == 1).then_some(()));
+    wait_for("what two have approved", || {
+        (office.shown() == 1).then_some(())
+    });
     // And the other way round: the command first, and not twice.
-    let reject = office.command(&["reject", "--digest", &digest], &config);
+    let reject = command(&["reject", "--digest", &digest], &config);
     assert!(reject.status.success(), "{reject:?}");
     wait_for("the rejection", || (office.shown() == 0).then_some(()));
-    let third = office.command(&["approve", "--yes"], &config);
+    let third = command(&["approve", "--yes"], &config);
     let said = String::from_utf8_lossy(&third.stdout).into_owned();
-    assert!(said.contains("a second person has to approve it too"), "{said}");
-    let fourth = office.command(&["approve", "--yes"], &config);
+    assert!(
+        said.contains("a second person has to approve it too"),
+        "{said}"
+    );
+    let fourth = command(&["approve", "--yes"], &config);
     assert_eq!(fourth.status.code(), Some(1), "{fourth:?}");
     assert_eq!(office.shown(), 0);
     let last = office.approves(&office.chief("di"), &digest);
     assert_eq!(last.json()["event"], "approved", "{last:?}");
-    wait_for("what two have approved", || (office.shown() == 1).then_some(()));
+    wait_for("what two have approved", || {
+        (office.shown() == 1).then_some(())
+    });
 }

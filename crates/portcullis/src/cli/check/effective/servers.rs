@@ -5,7 +5,7 @@ use super::{Table, shown};
 use crate::config::{
     AssertionKey, CredentialKind, Credentials, Fetched, Http, Identification, IdentityProvider,
     Named, RegisteredClient, Risky, Sandbox, Server, Stdio, TokenEndpoint, Tool, Transport,
-    Upstream, UserConsent, veil,
+    Upstream, UserConsent, Who, veil,
 };
 use portcullis_core::catalog::{Needed, Terms};
 use portcullis_core::credentials::{Subject, SubjectToken};
@@ -14,6 +14,7 @@ pub(super) fn server(table: &mut Table<'_>, server: &Server) {
     let Server {
         upstream,
         terms,
+        approvers,
         issuers,
         max_token_lifetime,
         audience,
@@ -34,21 +35,7 @@ pub(super) fn server(table: &mut Table<'_>, server: &Server) {
         Upstream::Http(own) => http(table, own),
         Upstream::Stdio(own) => stdio(table, own),
     }
-    let Terms {
-        mode,
-        recheck,
-        approvals,
-    } = terms;
-    table.put("catalog", mode.name());
-    let recheck = (!recheck.is_zero()).then(|| crate::config::written(*recheck));
-    table.put("recheck", recheck.unwrap_or_else(|| "call".to_owned()));
-    table.put(
-        "approvals",
-        match approvals {
-            Needed::One => 1,
-            Needed::Two => 2,
-        },
-    );
+    held(table, *terms, approvers);
     table.list("issuers", issuers);
     table.maybe_span("max_token_lifetime", *max_token_lifetime);
     table.put("audience", audience.as_str());
@@ -78,6 +65,25 @@ pub(super) fn server(table: &mut Table<'_>, server: &Server) {
 }
 
 /// Headers and variables are named, and their values are not shown.
+fn held(table: &mut Table<'_>, terms: Terms, approvers: &[Who]) {
+    let Terms {
+        mode,
+        recheck,
+        approvals,
+    } = terms;
+    table.put("catalog", mode.name());
+    let recheck = (!recheck.is_zero()).then(|| crate::config::written(recheck));
+    table.put("recheck", recheck.unwrap_or_else(|| "call".to_owned()));
+    table.put(
+        "approvals",
+        match approvals {
+            Needed::One => 1,
+            Needed::Two => 2,
+        },
+    );
+    table.list("approvers", approvers.iter().map(ToString::to_string));
+}
+
 fn http(table: &mut Table<'_>, http: &Http) {
     let Http {
         url,
