@@ -8,7 +8,7 @@ use portcullis_core::authenticate::Credentials;
 use portcullis_core::authenticate::{Resource, operating_system_user};
 use portcullis_core::authorize::policy::{Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
-use portcullis_core::inspect::{Said, View};
+use portcullis_core::inspect::{Contents, Inspector, Said, View};
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::{Headers, check_strict};
@@ -81,6 +81,7 @@ fn rules() -> Rules {
         },
         terms: portcullis_core::catalog::Terms::OBSERVED,
         approvers: Vec::new(),
+        contents: Contents::observed(),
     };
     let cedar = [("fuzz".to_owned(), POLICY.to_owned())];
     Rules {
@@ -130,7 +131,8 @@ fuzz_target!(|message: &[u8]| {
     let (rules, state, tickets) = &*WORLD;
     for ticket in tickets {
         let message = Bytes::copy_from_slice(message);
-        let Ok(released) = pipeline::release((rules, state), ticket, message, CIRCUMSTANCES) else {
+        let looking = (CIRCUMSTANCES, &mut Inspector::new(&|| Some([7; 16])));
+        let Ok(released) = pipeline::release((rules, state), ticket, message, looking) else {
             continue;
         };
         let is_result = matches!(released.said(), Said::Answer { code: None, .. });

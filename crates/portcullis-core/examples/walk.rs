@@ -13,7 +13,7 @@ use portcullis_core::authenticate::{
 use portcullis_core::authorize::policy::{Grant, Policy, Sources, Who};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::catalog::Terms;
-use portcullis_core::inspect::View;
+use portcullis_core::inspect::{Contents, Inspector, View};
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Server, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -108,7 +108,7 @@ fn walk(
         (rules, state),
         &ticket,
         answer(number, &text),
-        circumstances,
+        (circumstances, &mut Inspector::new(&|| None)),
     )?;
     drop(released);
     Ok(())
@@ -210,6 +210,7 @@ fn server() -> Server {
         },
         terms: Terms::OBSERVED,
         approvers: Vec::new(),
+        contents: Contents::observed(),
         quota: Limits {
             requests: wide,
             tool_requests: Some(wide),

@@ -326,7 +326,7 @@ impl Refusal {
             }
             Self::Unanswered(Unanswered::Secret) => (503, -32603, "temporarily unavailable"),
             Self::Unanswered(_) => (502, -32603, "upstream did not answer"),
-            Self::BadAnswer(_) => (502, -32603, "upstream answer refused"),
+            Self::BadAnswer(why) => (502, -32603, why.told()),
             Self::Unavailable(Unavailable::Bug) => (500, -32603, "internal error"),
             Self::Unavailable(_) => (503, -32603, "temporarily unavailable"),
         };

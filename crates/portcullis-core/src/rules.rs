@@ -4,7 +4,7 @@ use crate::authenticate::{Proofs, Verified};
 use crate::authorize::policy::{Policy, Who};
 use crate::authorize::{Anew, Approvals, Elevations, Gate};
 use crate::catalog::{Pinned, Questions, Terms};
-use crate::inspect::View;
+use crate::inspect::{Contents, View};
 use crate::protocol::ServerHeaders;
 use crate::quota::{self, Quota};
 use crate::refusal::{Refusal, Unacceptable};
@@ -38,6 +38,8 @@ pub struct Server {
     pub terms: Terms,
     /// Who of its callers may approve what it defines, on a page of ours.
     pub approvers: Vec<Who>,
+    /// How the contents of its answers are dealt with.
+    pub contents: Contents,
 }
 
 /// What changes while exchanges go by: bounded.

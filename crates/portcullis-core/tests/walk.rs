@@ -13,7 +13,7 @@ use portcullis_core::authenticate::{
 use portcullis_core::authorize::policy::{Policy, Sources};
 use portcullis_core::authorize::{Circumstances, Gate, Strengths};
 use portcullis_core::catalog::Terms;
-use portcullis_core::inspect::{Said, View};
+use portcullis_core::inspect::{Contents, Inspector, Said, View};
 use portcullis_core::misuse::Anomaly;
 use portcullis_core::pipeline::{self, Head, Rules, Server, Settled, State, Trail};
 use portcullis_core::protocol::Headers;
@@ -67,6 +67,7 @@ fn server(scopes: &[&str]) -> Server {
         },
         terms: Terms::OBSERVED,
         approvers: Vec::new(),
+        contents: Contents::observed(),
         quota: Limits {
             requests: few,
             tool_requests: None,
@@ -150,8 +151,13 @@ fn opened(rules: &Rules, state: &State) -> String {
     let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
     let (_, ticket) = walk((rules, state), (1, None), initialize, &mut Trail::default()).unwrap();
     let answer = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}"#;
-    let released =
-        pipeline::release((rules, state), &ticket, answer.into(), CIRCUMSTANCES).unwrap();
+    let released = pipeline::release(
+        (rules, state),
+        &ticket,
+        answer.into(),
+        (CIRCUMSTANCES, &mut Inspector::new(&|| None)),
+    )
+    .unwrap();
     let Said::Answer {
         revision: Some(revision),
         ..

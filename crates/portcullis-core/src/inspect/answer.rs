@@ -86,12 +86,29 @@ pub enum BadAnswer {
     /// Its structured content does not fit the schema that was approved.
     #[error("result that does not fit: {0}")]
     Unfit(Unfit),
+    /// Its contents give orders to the model, and the configuration says that such messages are withheld.
+    #[error("instructions to the model")]
+    Instructions {
+        /// Under which id it asks, if it is a request, so that the server can be told.
+        asks: Option<Id>,
+        /// Whether it is the answer to what was asked here.
+        is_answer: bool,
+    },
     /// It tells of a task that was not made for this principal.
     #[error("task of somebody else")]
     Task,
 }
 
 impl BadAnswer {
+    /// What the client is told.
+    pub(crate) const fn told(&self) -> &'static str {
+        if let Self::Instructions { .. } = self {
+            "upstream answer withheld: it gives instructions to the model"
+        } else {
+            "upstream answer refused"
+        }
+    }
+
     /// The audit record's word for it.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -100,6 +117,7 @@ impl BadAnswer {
             Self::Reverse { .. } | Self::Question { .. } => "reverse_request",
             Self::List => "unreadable_list",
             Self::Unfit(_) => "unfit_result",
+            Self::Instructions { .. } => "instructions",
             Self::Task => "foreign_task",
         }
     }

@@ -7,6 +7,7 @@ pub mod screen;
 
 mod answer;
 mod approved;
+mod contents;
 mod list;
 pub mod model;
 mod redact;
@@ -20,6 +21,8 @@ use crate::session::Session;
 pub use answer::{BadAnswer, Released, Said, answer};
 pub(crate) use approved::as_approved;
 pub use approved::whole_list;
+pub use contents::{Action, Care, Contents, Found, Inspector, Spotlight};
+pub(crate) use contents::{Heard, contents};
 pub use redact::{Summary, View, name, summarize};
 pub(crate) use redact::{is_secret_name, is_secret_text};
 pub use task::tasks;

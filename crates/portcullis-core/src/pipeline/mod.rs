@@ -21,14 +21,14 @@
 //! ```
 
 mod approved;
+mod release;
 
 use crate::authenticate::{self, Claimed, Credentials, Principal, Trust};
 use crate::authorize::{self, Circumstances, Forbidden, Gate, Permit};
-use crate::inspect::{self, Released, Said};
+use crate::inspect;
 use crate::protocol::{Call, Headers, Id, Kind, Method, Revision, Target};
 use crate::quota::Slot;
 use crate::refusal::{Refusal, Unanswered};
-use crate::review;
 use crate::route::{self, Awaited, Dispatch, Ticket};
 pub use crate::rules::{Rules, Server, State};
 use crate::session::{self, Closed, NoSession, Session, SessionId};
@@ -38,6 +38,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 pub use approved::{expect_approved, needs_approval};
+pub use release::release;
 
 /// A request before its body was read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -308,42 +309,6 @@ fn permit_use(
         .inspect_err(|why| trail.denied(why))?;
     trail.rule = Some(rule);
     Ok(())
-}
-
-/// From the upstream's bytes to the client's door; what a list of tools says of headers is remembered. Who listens
-/// hears nothing more once the authentication is too old.
-///
-/// # Errors
-/// [`Refusal`] if the message may not be passed on.
-pub fn release(
-    (rules, state): (&Rules, &State),
-    ticket: &Ticket,
-    message: Bytes,
-    circumstances: Circumstances<'_>,
-) -> Result<Released, Refusal> {
-    let server = rules.server(ticket.server())?;
-    server.gate.check_tenant(ticket.principal())?;
-    review::check_held(&rules.policy, ticket, circumstances.now)?;
-    if ticket.is_listening() {
-        let principal = ticket.principal();
-        (server.gate).check_strength(principal, &Target::Server, circumstances.now)?;
-    }
-    let message = inspect::as_approved(message, ticket, (&state.pinned, server.terms))?;
-    let is_list = ticket.method() == Some(&Method::ToolsList) && ticket.revision().is_stateless();
-    let list = is_list.then(|| message.clone());
-    let (policy, gate) = (&rules.policy, &server.gate);
-    let released = inspect::answer(
-        message,
-        ticket,
-        (policy, &state.pinned),
-        gate,
-        circumstances,
-    )?;
-    if let (Some(list), Said::Answer { .. }) = (list, released.said()) {
-        state.mirrored.learn(ticket.server(), &list);
-    }
-    let known = (&state.tasks, &state.pinned);
-    Ok(inspect::tasks(released, ticket, known)?)
 }
 
 /// Our no to a server's request that the client is not asked: it goes up in place of the client's answer.

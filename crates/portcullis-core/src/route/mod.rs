@@ -8,8 +8,8 @@ mod listing;
 use crate::authenticate::Principal;
 use crate::catalog::schemas::Schemas;
 use crate::elicit;
-use crate::inspect::Cleared;
-use crate::protocol::{Call, Id, Method, Revision};
+use crate::inspect::{Cleared, Heard};
+use crate::protocol::{Call, Id, Method, Revision, Target};
 use crate::quota::Slot;
 use crate::session::{Open, Session, SessionId};
 use std::sync::Arc;
@@ -76,6 +76,8 @@ pub struct Ticket {
     rule: String,
     opens_urls: bool,
     held_to: Option<(Arc<str>, Arc<Schemas>)>,
+    tool: Option<Arc<str>>,
+    heard: Heard,
     _slot: Option<Slot>,
 }
 
@@ -148,6 +150,16 @@ impl Ticket {
         self.held_to.as_ref().map(|(tool, _)| &**tool)
     }
 
+    /// The tool that is called, if one is.
+    pub(crate) fn tool(&self) -> Option<&str> {
+        self.tool.as_deref()
+    }
+
+    /// What it has heard so far.
+    pub(crate) const fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     /// The ticket of a stream that the client opened to listen (HTTP GET, up to 2025-11-25).
     pub(crate) fn listening(session: &Session, slot: Option<Slot>, rule: String) -> Self {
         Self {
@@ -162,6 +174,8 @@ impl Ticket {
             rule,
             opens_urls: false,
             held_to: None,
+            tool: None,
+            heard: Heard::default(),
             _slot: slot,
         }
     }
@@ -172,10 +186,12 @@ impl Ticket {
         slot: Slot,
         (awaited, rule): (Option<Awaited>, String),
     ) -> Self {
+        let tool = awaited.as_ref().and_then(|awaited| awaited.tool.clone());
         let (id, method) = awaited.map(|awaited| (awaited.id, awaited.method)).unzip();
         Self {
             method,
             id,
+            tool,
             ..Self::listening(session, Some(slot), rule)
         }
     }
@@ -204,6 +220,11 @@ pub fn resolve(cleared: Cleared) -> (Dispatch, Ticket) {
         rule,
         opens_urls: *call.method() == Method::Initialize && elicit::says_so(call.body()),
         held_to: None,
+        tool: match call.target() {
+            Target::Tool(name) => Some(name.to_string().into()),
+            Target::Server | Target::Prompt(_) | Target::Resource(_) | Target::Task(_) => None,
+        },
+        heard: Heard::default(),
         _slot: Some(slot),
     };
     let dispatch = Dispatch {

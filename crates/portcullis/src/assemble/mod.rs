@@ -40,7 +40,7 @@ use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, R
 use portcullis_core::authorize::policy::Policy;
 use portcullis_core::authorize::{Gate, Strengths};
 use portcullis_core::catalog::Terms;
-use portcullis_core::inspect::View;
+use portcullis_core::inspect::{Contents, View};
 use portcullis_core::pipeline::{Rules, Server};
 use portcullis_core::quota;
 use portcullis_core::route::aggregate::AGGREGATE;
@@ -234,6 +234,7 @@ fn rules_of(
         quota: quota_of(&checked.quota, &server.tools),
         terms: server.terms,
         approvers: named(&server.approvers),
+        contents: server.contents.clone(),
     }
 }
 
@@ -300,6 +301,7 @@ fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audienc
         },
         terms: Terms::OBSERVED, // each server has its own
         approvers: Vec::new(),
+        contents: Contents::observed(), // and of its own
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) const ATTRIBUTE: &str = "externalId";
 pub(super) const DPOP: &str = "accepted";
 pub(super) const MTLS: &str = "off";
 pub(super) const CATALOG: &str = "pin";
+pub(super) const INSPECT: &str = "observe";
+pub(super) const SPOTLIGHT: &str = "off";
 
 const DAY: u64 = 86_400;
 
@@ -82,6 +84,7 @@ pub(super) const APPROVAL: Range<Span> = spans(Span::secs(300), Span::secs(1), S
 pub(super) const RISK: &str = "low";
 pub(super) const APPROVALS: Range<Count> = counts(1, 1, 2);
 pub(super) const OVER: Range<Count> = counts(0, 0, 99);
+pub(super) const INSPECT_SCORE: Range<Count> = counts(70, 1, 100);
 pub(super) const ADMIN_REQUESTS: Range<Count> = counts(120, 1, 100_000);
 pub(super) const UPSTREAM_CONCURRENCY: Range<Count> = counts(256, 1, 100_000);
 

@@ -15,6 +15,7 @@ use portcullis_core::authenticate::{Binding, Claims};
 use portcullis_core::authorize::Strength;
 use portcullis_core::authorize::policy::Zone;
 use portcullis_core::catalog::Terms;
+use portcullis_core::inspect::Contents;
 use portcullis_core::misuse;
 use portcullis_core::scim::Attribute;
 use portcullis_core::secret::Secret;
@@ -312,6 +313,8 @@ pub(crate) struct Server {
     pub(crate) terms: Terms,
     /// Who of its callers may approve what it defines, on a page.
     pub(crate) approvers: Vec<Who>,
+    /// How the contents of its answers are dealt with.
+    pub(crate) contents: Contents,
     /// Keys of [`Checked::issuers`]; never empty.
     pub(crate) issuers: BTreeSet<String>,
     /// The longest life of a token, where that of its issuer is not enough.

@@ -16,6 +16,7 @@ mod raw_review;
 mod raw_step_up;
 mod raw_approval;
 mod raw_sandbox;
+mod raw_inspect;
 mod raw_tenant;
 mod raw_trust;
 mod raw_secrets;

@@ -3,6 +3,7 @@
 use super::bounds;
 use super::raw_approval::{Approval, RiskyTools};
 use super::raw_credentials::Credentials;
+use super::raw_inspect::Inspect;
 use super::raw_issuer::Issuer;
 use super::raw_keys::Keys;
 use super::raw_pkcs11::Pkcs11;
@@ -257,6 +258,7 @@ pub(super) struct Server {
     /// nobody has approved: `user:alice`, `role:lead`, `group:finance`.
     #[serde(default)]
     pub(super) approvers: Vec<String>,
+    pub(super) inspect: Option<Inspect>,
     /// Names of the issuers whose tokens it accepts. Default: all.
     pub(super) issuers: Option<Vec<String>>,
     /// Longest time from `iat` to `exp` of a token, where the `max_lifetime` of its issuer is too long for this server.
@@ -308,6 +310,7 @@ pub(super) struct Tool {
     #[schemars(extend("x-range" = bounds::ELEVATION.words()))]
     pub(super) elevation: Option<Span>,
     pub(super) approval: Option<Approval>,
+    pub(super) inspect: Option<Inspect>,
     /// Calls a minute of one principal. Default: `quota.tool_requests_per_minute`.
     #[schemars(extend("minimum" = bounds::TOOL_REQUESTS.least.0, "maximum" = bounds::TOOL_REQUESTS.most.0))]
     pub(super) requests_per_minute: Option<i64>,

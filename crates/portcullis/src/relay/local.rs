@@ -210,8 +210,8 @@ impl Local {
     ) -> Result<(), Refusal> {
         self.gateway.admits(&self.principal)?;
         let live = self.gateway.live.load_full();
-        let deciding = (&live.rules, &self.gateway.state);
-        let released = pipeline::release(deciding, ticket, message, circumstances())?;
+        let asked = (circumstances(), exchange.trace.as_str());
+        let released = self.gateway.release(&live.rules, ticket, message, asked)?;
         if let Said::Answer { code, revision } = released.said().clone() {
             if exchange.is_settled() {
                 return Err(BadAnswer::NotAsked.into());

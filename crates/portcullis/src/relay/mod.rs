@@ -19,6 +19,7 @@ mod internal;
 mod authority;
 mod account;
 mod connect;
+mod contents;
 mod asks;
 mod beside;
 mod intake;
@@ -312,7 +313,8 @@ impl Gateway {
             detail::of_unfit(&mut record, unfit);
         }
         note(&self.recorder, record);
-        let BadAnswer::Reverse { id, .. } = why else {
+        let (BadAnswer::Reverse { id, .. } | BadAnswer::Instructions { asks: Some(id), .. }) = why
+        else {
             return;
         };
         let Some(no) = pipeline::decline(&self.state, ticket, id) else {
@@ -341,6 +343,7 @@ fn may_go_on(why: &BadAnswer, declined: impl FnOnce() -> bool) -> bool {
     match why {
         BadAnswer::Reverse { .. } | BadAnswer::NotAsked | BadAnswer::Task => true,
         BadAnswer::Question { .. } => declined(),
+        BadAnswer::Instructions { is_answer, .. } => !is_answer,
         BadAnswer::Malformed(_) | BadAnswer::List | BadAnswer::Unfit(_) => false,
     }
 }

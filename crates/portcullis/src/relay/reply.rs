@@ -34,8 +34,8 @@ impl Gateway {
         let is_first = ticket.method() == Some(&portcullis_core::protocol::Method::Initialize);
         match reply.content {
             Content::Message(bytes) => {
-                let deciding = (&step.live.rules, &self.state);
-                let released = pipeline::release(deciding, &ticket, bytes, step.circumstances())?;
+                let asked = (step.circumstances(), exchange.trace.as_str());
+                let released = self.release(&step.live.rules, &ticket, bytes, asked)?;
                 let Said::Answer { code, revision } = released.said() else {
                     return Err(Unanswered::Foreign.into());
                 };
@@ -99,8 +99,8 @@ impl Gateway {
             let Some(data) = frame.data.clone().filter(|data| !data.is_empty()) else {
                 continue;
             };
-            let deciding = (&step.live.rules, &self.state);
-            let released = pipeline::release(deciding, ticket, data, step.circumstances())?;
+            let asked = (step.circumstances(), exchange.trace.as_str());
+            let released = self.release(&step.live.rules, ticket, data, asked)?;
             let said = released.said().clone();
             whole.extend_from_slice(&frame::rewrite(&frame, None, &released.into_bytes()));
             let Said::Answer { code, revision } = said else {

@@ -13,7 +13,6 @@ use portcullis_audit::{Principal as Named, Record};
 use portcullis_core::authenticate::{Cause, Unauthenticated};
 use portcullis_core::authorize::{Circumstances, Forbidden};
 use portcullis_core::inspect::{BadAnswer, Said};
-use portcullis_core::pipeline;
 use portcullis_core::protocol::Frame;
 use portcullis_core::refusal::{Refusal, Unanswered, Unavailable};
 use portcullis_core::route::Ticket;
@@ -305,8 +304,10 @@ impl Stream {
             network: Some(&self.network),
             anomaly: self.gateway.anomaly(&live, self.ticket.principal()),
         };
-        let deciding = (&live.rules, &self.gateway.state);
-        let released = pipeline::release(deciding, &self.ticket, message, circumstances);
+        let asked = (circumstances, exchange.trace.as_str());
+        let released = self
+            .gateway
+            .release(&live.rules, &self.ticket, message, asked);
         let released = match released {
             // One answer a request: a second one was not asked for.
             Ok(second) if self.is_answered && matches!(second.said(), Said::Answer { .. }) => {

@@ -23,6 +23,7 @@ mod zones;
 mod tenants;
 mod admin;
 mod catalog;
+mod inspect;
 mod misuse;
 mod alerts;
 mod review;

@@ -2,7 +2,6 @@
 
 use super::approval::{approval, approvers, risky};
 use super::binding::{self, bindings};
-use super::catalog;
 use super::credentials;
 use super::desk::Desk;
 use super::gateway::Upstream as Bounds;
@@ -11,6 +10,7 @@ use super::issuers::Issuers;
 use super::step_up::step_up;
 use super::trust::Written;
 use super::upstream::{Reach, upstream};
+use super::{catalog, inspect};
 use crate::config::bounds;
 use crate::config::checked::{Gateway, Grant, Server, ServerName, Tool, Who};
 use crate::config::pattern::Pattern;
@@ -124,8 +124,6 @@ fn server(
         written => audience(desk, &place.key("audience"), written, name, around.gateway),
     };
     only_one(desk, &place.key("issuers"), &issuers, around.issuers);
-    let scopes = scopes(desk, &place.key("scopes"), raw.scopes);
-    let max_token_lifetime = lifetime(desk, place, raw.max_token_lifetime);
     let bound = binding::Written {
         dpop: raw.dpop,
         dpop_nonce: raw.dpop_nonce,
@@ -146,16 +144,18 @@ fn server(
         step_up(desk, &place.key("step_up"), raw, &Strength::default())
     });
     let beside = (&strength, credentials.is_some());
+    let contents = inspect::contents(desk, place, raw.inspect, &mut raw.tools);
     let tools = tools(desk, &place.key("tools"), raw.tools, beside);
     let limits = limits(desk, &place.key("limits"), raw.limits, &around.upstream);
     Some(Server {
         upstream: upstream?,
         terms,
         approvers: approvers(desk, place, &raw.approvers, terms),
+        contents,
         issuers,
-        max_token_lifetime,
+        max_token_lifetime: lifetime(desk, place, raw.max_token_lifetime),
         audience: audience?,
-        scopes,
+        scopes: scopes(desk, &place.key("scopes"), raw.scopes),
         dpop: bound.dpop,
         dpop_nonce: bound.dpop_nonce,
         mtls: bound.mtls,

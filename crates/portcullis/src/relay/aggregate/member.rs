@@ -230,8 +230,12 @@ impl Part {
             network: self.network.as_deref(),
             anomaly: self.gateway.anomaly(&live, self.ticket.principal()),
         };
-        let deciding = (&live.rules, &self.gateway.state);
-        let released = pipeline::release(deciding, &self.ticket, message, circumstances)?;
+        let exchange = self.exchange.as_ref();
+        let trace = exchange.map_or("", |exchange| exchange.trace.as_str());
+        let asked = (circumstances, trace);
+        let released = self
+            .gateway
+            .release(&live.rules, &self.ticket, message, asked)?;
         let (is_answer, code) = match released.said() {
             Said::Answer { code, .. } => (true, *code),
             Said::Request { .. } | Said::Notification { .. } => (false, None),

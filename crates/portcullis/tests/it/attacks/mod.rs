@@ -18,6 +18,7 @@ mod hardware;
 mod egress;
 mod keeper;
 mod consent;
+mod contents;
 mod granting;
 mod provided;
 mod clients;

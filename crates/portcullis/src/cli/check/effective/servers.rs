@@ -9,12 +9,15 @@ use crate::config::{
 };
 use portcullis_core::catalog::{Needed, Terms};
 use portcullis_core::credentials::{Subject, SubjectToken};
+use portcullis_core::inspect::{Care, Contents};
+use std::collections::BTreeMap;
 
 pub(super) fn server(table: &mut Table<'_>, server: &Server) {
     let Server {
         upstream,
         terms,
         approvers,
+        contents,
         issuers,
         max_token_lifetime,
         audience,
@@ -36,6 +39,7 @@ pub(super) fn server(table: &mut Table<'_>, server: &Server) {
         Upstream::Stdio(own) => stdio(table, own),
     }
     held(table, *terms, approvers);
+    cared(table, contents);
     table.list("issuers", issuers);
     table.maybe_span("max_token_lifetime", *max_token_lifetime);
     table.put("audience", audience.as_str());
@@ -64,7 +68,25 @@ pub(super) fn server(table: &mut Table<'_>, server: &Server) {
     table.put("response", *response_bytes);
 }
 
-/// Headers and variables are named, and their values are not shown.
+fn cared(table: &mut Table<'_>, contents: &Contents) {
+    let Contents { all, tools: own } = contents;
+    care(&mut table.below("inspect"), *all);
+    for (name, own) in own.iter().collect::<BTreeMap<_, _>>() {
+        care(&mut table.below("tools").below(name).below("inspect"), *own);
+    }
+}
+
+fn care(table: &mut Table<'_>, care: Care) {
+    let Care {
+        action,
+        threshold,
+        spotlight,
+    } = care;
+    table.put("action", action.name());
+    table.put("score", threshold / 10);
+    table.put("spotlight", spotlight.name());
+}
+
 fn held(table: &mut Table<'_>, terms: Terms, approvers: &[Who]) {
     let Terms {
         mode,
@@ -84,6 +106,7 @@ fn held(table: &mut Table<'_>, terms: Terms, approvers: &[Who]) {
     table.list("approvers", approvers.iter().map(ToString::to_string));
 }
 
+/// Headers and variables are named, and their values are not shown.
 fn http(table: &mut Table<'_>, http: &Http) {
     let Http {
         url,
