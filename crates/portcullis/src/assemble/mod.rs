@@ -15,6 +15,7 @@ mod scopes;
 mod lookalikes;
 mod tenants;
 mod office;
+mod together;
 
 use crate::atlas::Atlas;
 use crate::config::{self, Checked};
@@ -26,7 +27,7 @@ use crate::relay::Live;
 use crate::secrets::{Lease, Leases};
 use crate::sign_in::SignIns;
 use crate::tls::Peer;
-use crate::upstream::{Around, Inner, Report, Upstream};
+use crate::upstream::{Inner, Report, Upstream};
 use anyhow::Context as _;
 use credentials::{Beside, exchanges, published};
 use desk::{desk, introspection};
@@ -36,23 +37,22 @@ use lookalikes::lookalikes;
 use office::office;
 pub(crate) use office::reviewers_of;
 pub(crate) use policy::{Written, grant as grant_of};
-use portcullis_core::authenticate::{Algorithm, Binding, Introspection, Issuer, Resource};
+use portcullis_core::authenticate::{Algorithm, Introspection, Issuer, Resource};
+use portcullis_core::authorize::Gate;
 use portcullis_core::authorize::policy::Policy;
-use portcullis_core::authorize::{Gate, Strengths};
-use portcullis_core::catalog::Terms;
-use portcullis_core::inspect::{Contents, View};
+use portcullis_core::inspect::View;
 use portcullis_core::pipeline::{Rules, Server};
-use portcullis_core::quota;
 use portcullis_core::route::aggregate::AGGREGATE;
 use quotas::quota_of;
 use receivers::{directories, receivers};
 use sessions::sessions;
 use sign_in::sign_ins;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use strengths::{named, privileged, strengths};
 use tenants::{membership, tenants_of};
+use together::{all_together, rules_of_all};
 use tokio_util::task::TaskTracker;
 use upstreams::{by_name, client_for, fingerprint, upstream};
 
@@ -235,83 +235,6 @@ fn rules_of(
         terms: server.terms,
         approvers: named(&server.approvers),
         contents: server.contents.clone(),
-    }
-}
-
-/// All servers together as one upstream, which every reload keeps.
-fn all_together(workshop: &Workshop<'_>, name: &Arc<str>) -> (String, Arc<Upstream>) {
-    let made = || {
-        let inner = Arc::clone(&workshop.aggregate);
-        let around = Around {
-            server: Arc::clone(name),
-            tasks: workshop.tasks.clone(),
-            report: workshop.report.clone(),
-            inside: Arc::clone(&workshop.aggregate),
-            // It has no sessions, so it never asks anybody in the middle of a call.
-            question_timeout: Duration::ZERO,
-            // Each server has its own.
-            lease: Lease::default(),
-        };
-        (String::new(), Arc::new(Upstream::inner(inner, around)))
-    };
-    workshop.kept.get(name).cloned().unwrap_or_else(made)
-}
-
-/// All servers together as one protected resource; what may be done with each, each decides.
-fn rules_of_all((checked, policy): (&Checked, &Policy), name: &Arc<str>, audience: &str) -> Server {
-    let servers = || checked.servers.values();
-    let issuers: BTreeSet<&String> = servers().flat_map(|server| &server.issuers).collect();
-    let needed = scopes::needed(servers());
-    let of_use = scopes::of_use(checked, (&needed, policy), issuers.iter().copied());
-    let issuers = issuers
-        .into_iter()
-        .filter_map(|issuer| checked.issuers.get(issuer));
-    let public = &checked.gateway.public_url;
-    Server {
-        gate: Gate {
-            resource: Resource {
-                server: Arc::clone(name),
-                audience: audience.to_owned(),
-                metadata_url: format!(
-                    "{}/.well-known/oauth-protected-resource{}/mcp",
-                    public.origin(),
-                    public.path().trim_end_matches('/')
-                ),
-                issuers: issuers.map(|issuer| issuer_name(checked, issuer)).collect(),
-                max_lifetime: None, // each server asks for its own
-                scopes: Vec::new(),
-                scopes_supported: needed.into_iter().collect(),
-                scopes_of_use: of_use,
-                url: public.below("/mcp"),
-                dpop: binding_of_all(servers().map(|server| server.dpop)),
-                mtls: binding_of_all(servers().map(|server| server.mtls)),
-                needs_nonce: servers().any(|server| server.dpop_nonce),
-                upstream_audience: None,
-                exchanges: servers().any(exchanges),
-            },
-            tool_scopes: HashMap::new(),
-            strengths: Strengths::default(),
-            privileged: HashMap::new(),
-            tenants: Vec::new(), // each server has its own
-            is_aggregate: true,
-        },
-        quota: quota::Limits {
-            tool_requests: None,
-            ..quota_of(&checked.quota, &BTreeMap::new())
-        },
-        terms: Terms::OBSERVED, // each server has its own
-        approvers: Vec::new(),
-        contents: Contents::observed(), // and of its own
-    }
-}
-
-/// What all servers ask for is asked for here; a server that asks for more refuses its own part.
-fn binding_of_all(servers: impl Iterator<Item = Binding> + Clone) -> Binding {
-    let (least, most) = (servers.clone().min(), servers.max());
-    match (least.unwrap_or_default(), most.unwrap_or_default()) {
-        (Binding::Required, _) => Binding::Required,
-        (Binding::Off, Binding::Off) => Binding::Off,
-        (Binding::Off | Binding::Accepted, _) => Binding::Accepted,
     }
 }
 
