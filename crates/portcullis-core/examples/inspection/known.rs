@@ -76,7 +76,7 @@ impl Known {
             measured.extend(rows.map(|(row, document)| Measured {
                 family: row.family(),
                 is_attack: document.is_attack,
-                is_ordinary: row.is_ordinary() && !row.source.contains("wildguard"),
+                is_ordinary: row.is_ordinary(),
                 bytes: document.bytes,
                 score: model.score(document),
             }));

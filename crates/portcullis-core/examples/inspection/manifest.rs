@@ -61,7 +61,7 @@ pub(crate) fn of(
         "training": { "rounds": ROUNDS, "parts": crate::data::FOLDS,
             "split": "each part is left out once; texts of one source, and of sources that are alike, are in one part" },
         "overlap": overlap(known),
-        "measured": { "at": ["0.5 %", "1 %"], "of": "benign_output and benign_request without wildguardmix",
+        "measured": { "at": ["0.5 %", "1 %"], "of": "benign_output and benign_request",
             "recall": listed(&recall), "taken for attacks": listed(&wrong) },
     });
     Ok(serde_json::to_string_pretty(&manifest)? + "\n")

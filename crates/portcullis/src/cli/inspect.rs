@@ -4,6 +4,7 @@ use super::{Ending, out};
 use anyhow::Context as _;
 use clap::Args;
 use portcullis_core::catalog::Kind;
+use portcullis_core::inspect::model;
 use portcullis_core::inspect::screen::{self, Pack, Screened};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 2 wrong usage."
 )]
 pub(super) struct Inspect {
-    /// Read `{\"id\", \"text\"}` or `{\"id\", \"tool\"}` a line, and print `{\"id\", \"verdict\", \"score\", \"findings\"}` a line.
+    /// Read `{"id", "text"}` or `{"id", "tool"}` a line, and print `{"id", "verdict", "score", "findings", "model"}` a line.
     #[arg(long)]
     jsonl: bool,
     /// A file of rules beside our own; may be given several times.
@@ -35,6 +36,12 @@ struct Line {
     tool: Option<Value>,
 }
 
+/// What a line asks about.
+enum Asked {
+    Text(String),
+    Tool(Value),
+}
+
 impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
         let pack = pack(&self.rules)?;
@@ -45,7 +52,7 @@ impl Inspect {
                 .take(MAX_LINE_BYTES)
                 .read_to_string(&mut text)
                 .context("stdin cannot be read as text")?;
-            out::print(&format!("{}\n", of_text(&text, &pack)));
+            out::print(&format!("{}\n", of_text(&text, &pack)?));
             return Ok(Ending::Good);
         }
         let mut ending = Ending::Good;
@@ -62,10 +69,13 @@ impl Inspect {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let said = answer(&line, &pack).unwrap_or_else(|why| {
-                ending = Ending::Bad;
-                json!({ "id": null, "error": why })
-            });
+            let said = match asked(&line) {
+                Ok((id, asked)) => answer(id, &asked, &pack)?,
+                Err(why) => {
+                    ending = Ending::Bad;
+                    json!({ "id": null, "error": why })
+                }
+            };
             out::print(&format!("{said}\n"));
         }
     }
@@ -84,13 +94,20 @@ fn pack(files: &[PathBuf]) -> anyhow::Result<Arc<Pack>> {
     Ok(Arc::new(Pack::with(&texts)?))
 }
 
-fn answer(line: &[u8], pack: &Pack) -> Result<Value, &'static str> {
+fn asked(line: &[u8]) -> Result<(Value, Asked), &'static str> {
     let Line { id, text, tool } =
         serde_json::from_slice(line).map_err(|_| "no line of the form {\"id\", \"text\"}")?;
-    let mut said = match (text, tool) {
-        (Some(text), None) => of_text(&text, pack),
-        (None, Some(tool)) => of_tool(&tool),
-        (None, None) | (Some(_), Some(_)) => return Err("needs either `text` or `tool`"),
+    match (text, tool) {
+        (Some(text), None) => Ok((id, Asked::Text(text))),
+        (None, Some(tool)) => Ok((id, Asked::Tool(tool))),
+        (None, None) | (Some(_), Some(_)) => Err("needs either `text` or `tool`"),
+    }
+}
+
+fn answer(id: Value, asked: &Asked, pack: &Pack) -> anyhow::Result<Value> {
+    let mut said = match asked {
+        Asked::Text(text) => of_text(text, pack)?,
+        Asked::Tool(tool) => of_tool(tool)?,
     };
     if let Some(members) = said.as_object_mut() {
         members.insert("id".to_owned(), id);
@@ -98,7 +115,7 @@ fn answer(line: &[u8], pack: &Pack) -> Result<Value, &'static str> {
     Ok(said)
 }
 
-fn of_text(text: &str, pack: &Pack) -> Value {
+fn of_text(text: &str, pack: &Pack) -> anyhow::Result<Value> {
     let screened = screen::screen(text, pack);
     let place = |byte: usize| {
         let before = text.get(..byte).unwrap_or(text);
@@ -113,10 +130,11 @@ fn of_text(text: &str, pack: &Pack) -> Value {
             "hidden_by": finding.hidden_by,
         })
     });
-    said(&screened, findings)
+    Ok(said(&screened, findings, over(text)?))
 }
 
-fn of_tool(tool: &Value) -> Value {
+/// The model reads the definition as JSON.
+fn of_tool(tool: &Value) -> anyhow::Result<Value> {
     let (found, screened) = screen::definition(Kind::Tool, tool);
     let findings = found.iter().map(|finding| {
         json!({
@@ -126,13 +144,21 @@ fn of_tool(tool: &Value) -> Value {
             "pointer": finding.pointer,
         })
     });
-    said(&screened, findings)
+    Ok(said(&screened, findings, over(&tool.to_string())?))
 }
 
-fn said(screened: &Screened, findings: impl Iterator<Item = Value>) -> Value {
+/// How far the model has a text over its threshold, or under it; nothing if there is nothing to read in it.
+#[expect(clippy::cast_precision_loss, reason = "some thousands")]
+fn over(text: &str) -> anyhow::Result<Option<f64>> {
+    let scored = model::score(text).context("no text is judged without the model")?;
+    Ok(scored.map(|scored| scored.over as f64 / 1000.0))
+}
+
+fn said(screened: &Screened, findings: impl Iterator<Item = Value>, model: Option<f64>) -> Value {
     json!({
         "verdict": screened.verdict().name(),
         "score": f64::from(screened.score) / 1000.0,
         "findings": findings.collect::<Vec<Value>>(),
+        "model": model,
     })
 }
