@@ -9,9 +9,9 @@ use serde::Deserialize;
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Inspect {
-    /// `observe` lets them pass and records what was found; `mark` also says in the text that it is data; `redact` takes the lines out;
+    /// `off` looks for none; `observe` lets them pass and records what was found; `mark` also says in the text that it is data; `redact` takes the lines out;
     /// `refuse` withholds the message. Under a tool, the default is what its server has.
-    #[schemars(extend("default" = bounds::INSPECT, "enum" = ["observe", "mark", "redact", "refuse"]))]
+    #[schemars(extend("default" = bounds::INSPECT, "enum" = ["off", "observe", "mark", "redact", "refuse"]))]
     pub(super) action: Option<String>,
     /// From which score on, of 100. Under a tool, the default is what its server has.
     #[schemars(extend("default" = bounds::INSPECT_SCORE.default.0, "minimum" = bounds::INSPECT_SCORE.least.0, "maximum" = bounds::INSPECT_SCORE.most.0))]

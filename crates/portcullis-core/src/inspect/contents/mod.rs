@@ -56,8 +56,8 @@ impl Action {
 /// How the contents of answers are dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Care {
-    /// What becomes of orders.
-    pub action: Action,
+    /// What becomes of orders; `None`: nobody looks for any.
+    pub action: Option<Action>,
     /// From which score on, in thousandths.
     pub threshold: u16,
     /// How all of a tool's texts are marked.
@@ -67,7 +67,7 @@ pub struct Care {
 impl Care {
     /// Nothing is done but to record what is found.
     pub const OBSERVED: Self = Self {
-        action: Action::Observe,
+        action: Some(Action::Observe),
         threshold: ATTACK,
         spotlight: Spotlight::Off,
     };
@@ -200,6 +200,9 @@ pub(crate) fn contents(
     }
     if !is_answer || !ticket.method().is_some_and(gives_data) {
         care.spotlight = Spotlight::Off;
+    }
+    if care.action.is_none() && care.spotlight == Spotlight::Off {
+        return Ok(released);
     }
     let Ok(message) = std::str::from_utf8(&released.bytes) else {
         return Ok(released);

@@ -54,17 +54,17 @@ impl<'a, 'i> Work<'a, 'i> {
         if self.error.is_some() {
             return;
         }
-        let screened = if text.len() < MIN_BYTES {
-            Screened::default()
-        } else {
-            screen(text, &Pack::own())
+        let screened = match self.care.action {
+            Some(_) if text.len() >= MIN_BYTES => screen(text, &Pack::own()),
+            Some(_) | None => Screened::default(),
         };
-        let is_found = screened.score >= self.care.threshold;
+        let asked = self.care.action;
+        let action = asked.filter(|_| screened.score >= self.care.threshold);
         let is_content = place.is_content();
-        let done = match (is_found, place.is_name()) {
-            (false, _) => self.mark(text, is_content, false),
-            (true, true) => self.found(place, &screened, None),
-            (true, false) => self.act((place, is_content), text, &screened),
+        let done = match (action, place.is_name()) {
+            (None, _) => self.mark(text, is_content, false),
+            (Some(action), true) => self.found(place, &screened, (action, None)),
+            (Some(action), false) => self.act((place, is_content), text, (&screened, action)),
         };
         match done {
             Ok(Some(new)) => self
@@ -74,7 +74,7 @@ impl<'a, 'i> Work<'a, 'i> {
             Err(refusal) => self.error = Some(refusal),
         }
         if is_content {
-            self.parts.push((text.to_owned(), is_found));
+            self.parts.push((text.to_owned(), action.is_some()));
         }
     }
 
@@ -83,22 +83,22 @@ impl<'a, 'i> Work<'a, 'i> {
         &mut self,
         (place, is_content): (&Place<'_>, bool),
         text: &str,
-        screened: &Screened,
+        (screened, action): (&Screened, Action),
     ) -> Result<Option<String>, Refusal> {
-        match self.care.action {
+        match action {
             Action::Observe | Action::Refuse => {
-                self.found(place, screened, None)?;
+                self.found(place, screened, (action, None))?;
                 self.mark(text, is_content, false)
             }
             Action::Mark => {
                 let marked = self.mark(text, is_content, true)?;
-                self.found(place, screened, None)?;
+                self.found(place, screened, (action, None))?;
                 Ok(marked)
             }
             Action::Redact => {
                 let incident = spotlight::hexadecimal(&self.inspector.number()?);
                 let rest = without(text, &screened.findings, &incident);
-                self.found(place, screened, Some(incident))?;
+                self.found(place, screened, (action, Some(incident)))?;
                 let marked = self.mark(&rest, is_content, false)?;
                 Ok(Some(marked.unwrap_or(rest)))
             }
@@ -129,9 +129,8 @@ impl<'a, 'i> Work<'a, 'i> {
         &mut self,
         place: &Place<'_>,
         screened: &Screened,
-        incident: Option<String>,
+        (action, incident): (Action, Option<String>),
     ) -> Result<Option<String>, Refusal> {
-        let refused = self.care.action == Action::Refuse;
         if let Some(surest) = screened.findings.first()
             && self.ticket.heard().tells()
         {
@@ -141,11 +140,11 @@ impl<'a, 'i> Work<'a, 'i> {
                 rule: surest.rule.clone(),
                 technique: surest.technique.clone(),
                 hidden_by: surest.hidden_by,
-                action: self.care.action,
+                action,
                 incident,
             });
         }
-        if refused {
+        if action == Action::Refuse {
             return Err(self.withheld().into());
         }
         Ok(None)
@@ -166,6 +165,9 @@ impl<'a, 'i> Work<'a, 'i> {
         if let Some(refusal) = self.error.take() {
             return Err(refusal);
         }
+        let Some(action) = self.care.action else {
+            return Ok(());
+        };
         let is_found = self.parts.iter().any(|(_, is_found)| *is_found);
         let mut joined: String = self.parts.iter().map(|(text, _)| text.as_str()).collect();
         if !is_alone && !joined.is_empty() {
@@ -182,13 +184,12 @@ impl<'a, 'i> Work<'a, 'i> {
         }
         self.ticket.heard().forget();
         // No one of the texts has it, so there is nothing that could be taken out alone.
-        let care = self.care;
-        if matches!(care.action, Action::Redact) {
-            self.care.action = Action::Refuse;
-        }
-        let done = self.found(&Place::default(), &screened, None);
-        self.care = care;
-        done.map(drop)
+        let action = match action {
+            Action::Redact => Action::Refuse,
+            Action::Observe | Action::Mark | Action::Refuse => action,
+        };
+        self.found(&Place::default(), &screened, (action, None))
+            .map(drop)
     }
 }
 

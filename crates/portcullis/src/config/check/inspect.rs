@@ -9,11 +9,12 @@ use crate::config::raw_inspect::Inspect;
 use portcullis_core::inspect::{Action, Care, Contents, Spotlight};
 use std::collections::BTreeMap;
 
-const ACTIONS: &[(&str, Action)] = &[
-    ("observe", Action::Observe),
-    ("mark", Action::Mark),
-    ("redact", Action::Redact),
-    ("refuse", Action::Refuse),
+const ACTIONS: &[(&str, Option<Action>)] = &[
+    ("off", None),
+    ("observe", Some(Action::Observe)),
+    ("mark", Some(Action::Mark)),
+    ("redact", Some(Action::Redact)),
+    ("refuse", Some(Action::Refuse)),
 ];
 const SPOTLIGHTS: &[(&str, Spotlight)] = &[
     ("off", Spotlight::Off),

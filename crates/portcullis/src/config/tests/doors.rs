@@ -17,7 +17,7 @@ const DOORS: &[Row] = &[
     ("[gateway]\ntls = { certificate = \"cert.pem\", key = \"cert.pem\" }\n", 2, 41, "gateway.tls.key", "not PEM with a PRIVATE KEY"),
     ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nclient_ca = \"missing\"\n", 4, 13, "gateway.tls.client_ca", "cannot read the file"),
     ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nclient_crl = \"crl.pem\"\n", 4, 14, "gateway.tls.client_crl", "without `client_ca`"),
-    ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nclient_ca = \"ca.pem\"\nclient_crl = \"ca.pem\"\n", 5, 14, "gateway.tls.client_crl", "not PEM with a X509 CRL"),
+    ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nclient_ca = \"ca.pem\"\nclient_crl = \"ca.pem\"\n[servers.b]\nurl = \"https://b.example/\"\nmtls = \"accepted\"\n", 5, 14, "gateway.tls.client_crl", "not PEM with a X509 CRL"),
     ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\nclient_ca = \"ca.pem\"\n", 4, 13, "gateway.tls.client_ca", "nobody is asked for one"),
     ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n[servers.a]\nurl = \"https://a.example\"\nmtls = \"required\"\ndpop = \"accepted\"\n", 6, 8, "servers.a.mtls", "never to both"),
     ("[gateway.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n[servers.a]\nurl = \"https://a.example\"\nmtls = \"accepted\"\ndpop = \"required\"\n", 6, 8, "servers.a.mtls", "never to both"),

@@ -198,6 +198,18 @@ fn inj_08_orders_in_every_place_are_recorded_and_pass_unchanged_by_default() {
 }
 
 #[test]
+fn inj_08_nobody_looks_where_that_is_switched_off() {
+    let off = "[servers.notes.inspect]\naction = \"off\"\n\
+        [servers.notes.tools.read.inspect]\naction = \"observe\"\n";
+    let sent = Sent::with(off, true);
+    let messages = [result(ORDER)];
+    assert!(sent.told("weather", false, &messages).contains(ORDER));
+    assert!(sent.told("read", false, &messages).contains(ORDER));
+    let found = sent.findings("observed");
+    assert_eq!(found.len(), 1, "only where it is asked for: {found:?}");
+}
+
+#[test]
 fn inj_08_orders_in_every_place_are_withheld_where_they_are_refused() {
     for has_sessions in [false, true] {
         let sent = Sent::with("[servers.notes.inspect]\naction = \"refuse\"", has_sessions);

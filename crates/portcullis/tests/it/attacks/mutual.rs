@@ -292,10 +292,10 @@ fn tok_18_a_revoked_client_certificate_ends_its_open_connections_and_opens_none(
     assert!(ended["peer"].is_string(), "{ended}");
     scene.turns_away(&mut open, &stolen, "revoked");
     scene.turns_away(&mut scene.line(Some(&mallory)), &stolen, "revoked");
-    assert_eq!(
-        scene.gateway.records("tls.rejected", Some("revoked")).len(),
-        2
-    );
+    wait_for("a record of each", || {
+        let told = scene.gateway.records("tls.rejected", Some("revoked"));
+        (told.len() == 2).then_some(())
+    });
     // Others are not disturbed, and what cannot be read changes nothing.
     scene.permits(&mut line, &own);
     scene.list("no list", "config.rejected");

@@ -123,10 +123,16 @@ fn inj_13_survives_what_a_server_writes() {
 #[test]
 fn tok_01_bounds_what_a_server_says_on_stderr() {
     let script = Script::new(
-        r#"*'"name":"flood"'*) head -c 300000000 /dev/zero | tr '\0' y >&2; yes 'a line of some length' | head -n 1000000 >&2; printf '\033[2Jforged\033]0;x\007\n' >&2; text done ;;"#,
+        r#"*'"name":"first"'*) text 'ready to begin' ;; *'"name":"flood"'*) head -c 300000000 /dev/zero | tr '\0' y >&2; yes 'a line of some length' | head -n 1000000 >&2; printf '\033[2Jforged\033]0;x\007\n' >&2; text done ;;"#,
     );
     let scene = Scene::with(&script.server());
     let token = scene.token("alice");
+    // What is made at the first answer is no part of it.
+    let first = scene.send(&call("first").token(&token));
+    assert_eq!(
+        (first.status, text(&first).as_str()),
+        (200, "ready to begin")
+    );
     let process = scene.gateway.process();
     let (before, said) = (process.resident_kib(), scene.gateway.stderr().len());
     process.forget_peak();

@@ -9,7 +9,7 @@ use crate::config::{
 };
 use portcullis_core::catalog::{Needed, Terms};
 use portcullis_core::credentials::{Subject, SubjectToken};
-use portcullis_core::inspect::{Care, Contents};
+use portcullis_core::inspect::{Action, Care, Contents};
 use std::collections::BTreeMap;
 
 pub(super) fn server(table: &mut Table<'_>, server: &Server) {
@@ -82,7 +82,7 @@ fn care(table: &mut Table<'_>, care: Care) {
         threshold,
         spotlight,
     } = care;
-    table.put("action", action.name());
+    table.put("action", action.map_or("off", Action::name));
     table.put("score", threshold / 10);
     table.put("spotlight", spotlight.name());
 }
