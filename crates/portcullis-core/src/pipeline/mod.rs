@@ -1,7 +1,7 @@
 //! The walk: every exchange goes through these functions, in this order, and no other way.
 //!
 //! [`identify`] runs before the body is read, so that who is not known gets no parser to attack;
-//! then [`admit`], the one wait at the upstream, and [`release`].
+//! then [`admit`], the one wait at the upstream, and [`release()`].
 //!
 //! The proofs cannot be made elsewhere, nor a step be left out:
 //!

@@ -178,7 +178,7 @@ impl Heard {
 /// Looks at the contents of a released message, and does with them what the configuration says.
 ///
 /// # Errors
-/// [`BadAnswer::Instructions`] if it is withheld, [`Unavailable::Entropy`] if nothing can be marked.
+/// [`super::BadAnswer::Instructions`] if it is withheld, [`Unavailable::Entropy`] if nothing can be marked.
 pub(crate) fn contents(
     released: Released,
     ticket: &Ticket,
