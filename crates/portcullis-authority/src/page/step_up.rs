@@ -23,7 +23,7 @@ pub struct StepUpPage<'a> {
     /// By what it is found again.
     pub link: &'a str,
     /// Where browsers may be sent from there, as the policy writes it.
-    pub targets: &'a [String],
+    pub targets: &'a [&'a str],
 }
 
 /// How the visitor is signed in.
@@ -43,7 +43,7 @@ pub struct StepUpSignIn<'a> {
     /// Where users sign in.
     pub provider: &'a str,
     /// Where browsers may be sent from there, as the policy writes it.
-    pub targets: &'a [String],
+    pub targets: &'a [&'a str],
 }
 
 impl StepUpSignIn<'_> {
@@ -56,7 +56,7 @@ impl StepUpSignIn<'_> {
             hidden("token", self.token),
             shown(self.provider)
         );
-        page("Sign in anew", &body, &texts(self.targets))
+        page("Sign in anew", &body, self.targets)
     }
 }
 
@@ -92,10 +92,6 @@ If you did not expect this, refuse it.</p>\
             hidden("token", self.token),
             hidden("link", self.link)
         );
-        page("Sign in anew for this app?", &body, &texts(self.targets))
+        page("Sign in anew for this app?", &body, self.targets)
     }
-}
-
-fn texts(targets: &[String]) -> Vec<&str> {
-    targets.iter().map(String::as_str).collect()
 }

@@ -3,10 +3,11 @@
 
 use super::{Lack, NotTheirs, Strength};
 use crate::authenticate::{Authentication, Principal};
+use crate::hexadecimal::mark;
 use crate::protocol::Target;
 use crate::secret::Secret;
 use crate::time::{Span, Timestamp};
-use aws_lc_rs::digest::{Context, SHA256, digest as hash_of};
+use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -299,12 +300,6 @@ fn digest(principal: &Principal, server: &str) -> Option<[u8; 32]> {
         hash.update(part.as_bytes());
     }
     hash.finish().as_ref().try_into().ok()
-}
-
-fn mark(text: &str) -> [u8; 32] {
-    let mut mark = [0; 32];
-    mark.copy_from_slice(hash_of(&SHA256, text.as_bytes()).as_ref());
-    mark
 }
 
 impl fmt::Debug for Anew {

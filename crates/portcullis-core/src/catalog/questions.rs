@@ -1,10 +1,10 @@
 //! Which definitions callers were sent to a page about, to decide: few, for a while, each once, and nobody else's.
 
 use super::{Digest, Thing};
+use crate::hexadecimal::mark;
 use crate::quota::Exhausted;
 use crate::secret::Secret;
 use crate::time::{Span, Timestamp};
-use aws_lc_rs::digest::{SHA256, digest};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -97,12 +97,6 @@ impl fmt::Debug for Questions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Questions(..)")
     }
-}
-
-fn mark(text: &str) -> [u8; 32] {
-    let mut mark = [0; 32];
-    mark.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    mark
 }
 
 #[cfg(test)]

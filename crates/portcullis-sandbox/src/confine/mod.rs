@@ -118,7 +118,7 @@ pub(crate) enum Unconfined {
     Calls(#[source] seccompiler::Error),
     /// Landlock.
     #[error(
-        "the sandbox cannot be built: Landlock (it needs Linux 5.13, and 6.7 where ports are named)"
+        "the sandbox cannot be built: Landlock (it needs Linux 5.13, and 6.12 where ports are named)"
     )]
     Landlock(#[source] landlock::RulesetError),
     /// Landlock is switched off.

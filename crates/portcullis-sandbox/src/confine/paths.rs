@@ -34,8 +34,10 @@ fn ruleset(confinement: &Confinement) -> Result<RulesetCreated, RulesetError> {
     let ports = match &confinement.network {
         Network::None => &[][..],
         Network::Ports(ports) => {
-            // Nothing but Landlock holds these.
-            ruleset = ruleset.handle_access(AccessNet::ConnectTcp)?;
+            // The network is the machine's, so nothing but Landlock holds these, nor keeps it from sockets of others.
+            ruleset = ruleset
+                .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
+                .scope(Scope::AbstractUnixSocket)?;
             ports
         }
     };

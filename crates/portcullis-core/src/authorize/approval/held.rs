@@ -2,10 +2,10 @@
 
 use super::{Asked, Needed, rule_of};
 use crate::authorize::Forbidden;
+use crate::hexadecimal::mark;
 use crate::quota::Exhausted;
 use crate::secret::Secret;
 use crate::time::{Span, Timestamp};
-use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -161,11 +161,4 @@ impl fmt::Debug for Approvals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Approvals(..)")
     }
-}
-
-/// What cannot be guessed is looked up by its digest.
-pub(super) fn mark(text: &str) -> [u8; 32] {
-    let mut mark = [0; 32];
-    mark.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    mark
 }

@@ -1,7 +1,8 @@
 //! Whose approval is good for which call, and how often.
 
-use super::held::{ASKED_WITHIN, MAX_ASKED, MAX_HELD, mark};
+use super::held::{ASKED_WITHIN, MAX_ASKED, MAX_HELD};
 use super::*;
+use crate::hexadecimal::mark;
 use crate::secret::Secret;
 
 const NOW: u64 = 1_800_000_000;

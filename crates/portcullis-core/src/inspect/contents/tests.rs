@@ -86,7 +86,7 @@ proptest! {
     #[test]
     fn inj_05_no_text_gets_out_of_its_boundaries(text in "(\\PC|\\[end |0|\\]|\n){0,60}", number in any::<[u8; 16]>()) {
         let marked = Spotlight::Delimit.apply(&text, "notes", &number);
-        let boundary = spotlight::hexadecimal(&number);
+        let boundary = crate::hexadecimal::digits(&number);
         let (head, rest) = marked.split_once(&format!("{boundary}]\n")).unwrap();
         prop_assert!(head.starts_with("[Data from notes"));
         prop_assert_eq!(rest.strip_suffix(&format!("\n[end {boundary}]")), Some(text.as_str()));

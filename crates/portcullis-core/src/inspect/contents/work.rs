@@ -3,8 +3,9 @@
 use super::super::screen::{Finding, Pack, Screened, screen};
 use super::super::{BadAnswer, Said};
 use super::places::Place;
-use super::spotlight::{self, Spotlight};
+use super::spotlight::Spotlight;
 use super::{Action, Care, Found, Inspector};
+use crate::hexadecimal::digits;
 use crate::refusal::Refusal;
 use crate::route::Ticket;
 use std::ops::Range;
@@ -73,7 +74,7 @@ impl<'a, 'i> Work<'a, 'i> {
             Ok(None) => {}
             Err(refusal) => self.error = Some(refusal),
         }
-        if is_content {
+        if is_content && asked.is_some() {
             self.parts.push((text.to_owned(), action.is_some()));
         }
     }
@@ -96,7 +97,7 @@ impl<'a, 'i> Work<'a, 'i> {
                 Ok(marked)
             }
             Action::Redact => {
-                let incident = spotlight::hexadecimal(&self.inspector.number()?);
+                let incident = digits(&self.inspector.number()?);
                 let rest = without(text, &screened.findings, &incident);
                 self.found(place, screened, (action, Some(incident)))?;
                 let marked = self.mark(&rest, is_content, false)?;

@@ -40,7 +40,7 @@ impl Doctor {
             Finding {
                 what: "ports (profile `network`)",
                 missing: tried(Walls::All, Network::Ports(vec![443])),
-                without: "Linux 6.7 or later (Landlock ABI 4)",
+                without: "Linux 6.12 or later (Landlock ABI 6)",
             },
         ];
         let mut lines = vec![who(), abi()];
@@ -111,8 +111,10 @@ fn abi() -> String {
         None => "Landlock is not there".to_owned(),
         Some(abi) => {
             let more = match abi {
-                0..=3 => "files only; ports from 4, abstract sockets and signals from 6",
-                4..=5 => "files and ports; abstract sockets and signals from 6",
+                0..=3 => "files only; ports may be named from 6 on",
+                4..=5 => {
+                    "files and ports; ports may be named from 6 on, with abstract sockets and signals"
+                }
                 6.. => "files, ports, abstract sockets and signals",
             };
             format!("Landlock is of ABI {abi}: {more}")

@@ -1,7 +1,7 @@
 //! The account page: who is signed in, what this user has allowed, and taking it back.
 
 use super::{
-    Ended, SIGNED_OUT, Visit, ended, known, name_of, provider, refused, set_browser, unkept,
+    Ended, SIGNED_OUT, Targets, Visit, ended, known, name_of, refused, set_browser, unkept,
 };
 use crate::authority::browser::BrowserSession;
 use crate::authority::front::{Form, Waiting};
@@ -81,16 +81,14 @@ impl Gateway {
             .waiting
             .keep(Waiting { browser, form }, clock::now());
         let token = token.ok_or(Unavailable::Entropy)?;
-        let mut targets = vec!["https:"];
-        let origin = provider(visit).map(|relying| relying.written.origin());
-        targets.extend(origin.as_deref());
+        let targets = Targets::of(visit);
         let account = Account {
             visitor: Visitor::Stranger {
                 token: token.expose(),
             },
             provider: visit.authority.signs_in_at(),
             is_here: visit.authority.relying.is_none(),
-            targets: &targets,
+            targets: &targets.list(),
         };
         Ok((account.page(), fresh))
     }

@@ -1,8 +1,8 @@
 //! The page on which somebody approves a call, or refuses it: whoever it is for, signed in here, and nobody else.
 
-use super::{Ended, Visit, ended, known, name_of, provider, refused, set_browser};
+use super::{Ended, Visit, ended, known, name_of, refused, visitor};
 use crate::authority::browser::BrowserSession;
-use crate::authority::front::{Form, Waiting};
+use crate::authority::front::Form;
 use crate::authority::shown::{shown, told};
 use crate::clock;
 use crate::record::Exchange;
@@ -10,8 +10,8 @@ use crate::relay::Gateway;
 use portcullis_authority::Form as Fields;
 use portcullis_authority::page::{ApprovalPage, ApprovalSignIn, Stake};
 use portcullis_authority::user::User;
-use portcullis_core::authorize::{Risk, ToApprove, Visitor};
-use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::authorize::{Risk, ToApprove};
+use portcullis_core::refusal::Refusal;
 use portcullis_core::secret::Secret;
 use std::sync::Arc;
 
@@ -41,22 +41,20 @@ impl Gateway {
 
     /// Nobody is signed in: nothing of the call is shown.
     pub(super) fn asks_who(&self, visit: Visit<'_>, text: &str) -> Result<Ended, Refusal> {
-        let (browser, fresh) = visit.marked()?;
         let form = Form::Approve(Secret::new(text.to_owned()));
-        let waiting = Waiting { browser, form };
-        let token = self.front.waiting.keep(waiting, clock::now());
-        let token = token.ok_or(Unavailable::Entropy)?;
-        let mut targets = vec!["https:"];
-        let origin = provider(visit).map(|relying| relying.written.origin());
-        targets.extend(origin.as_deref());
-        let page = ApprovalSignIn {
-            token: token.expose(),
-            provider: visit.authority.signs_in_at(),
-            targets: &targets,
-        };
-        let mut page = shown(200, page.page());
-        set_browser(&mut page, visit, fresh.as_ref());
-        Ok(ended("approval.sign_in_needed", None, page))
+        self.signs_in_first(
+            visit,
+            (form, "approval.sign_in_needed"),
+            |token, targets| {
+                let provider = visit.authority.signs_in_at();
+                let page = ApprovalSignIn {
+                    token,
+                    provider,
+                    targets,
+                };
+                page.page()
+            },
+        )
     }
 
     /// What the link asks, if it is this user's to decide.
@@ -74,13 +72,7 @@ impl Gateway {
         exchange.trail.target = Some(portcullis_core::inspect::name(needed.tool()));
         exchange.fact("approval", &needed.id());
         exchange.fact("asked_by", asked.subject());
-        let visitor = Visitor {
-            issuer: &user.issuer,
-            subject: &user.subject,
-            roles: &user.roles,
-            groups: &user.groups,
-        };
-        match asked.expect(&visitor) {
+        match asked.expect(&visitor(user)) {
             Ok(()) => Ok(asked),
             Err(why) => Err(refused("approval.refused", why.reason(), (403, NOT_YOURS)).into()),
         }

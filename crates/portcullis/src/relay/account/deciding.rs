@@ -1,7 +1,7 @@
 //! The page on which whoever has called what is withheld decides about it, if the configuration says that they may.
 
 use super::approving::{NOT_YOURS, OVER};
-use super::{Ended, Visit, ended, known, name_of, refused, unkept};
+use super::{Ended, Visit, ended, known, name_of, refused, unkept, visitor};
 use crate::authority::shown::{shown, told};
 use crate::cataloguing::sides;
 use crate::clock;
@@ -11,7 +11,6 @@ use crate::relay::Gateway;
 use portcullis_authority::Form as Fields;
 use portcullis_authority::page::{DefinitionPage, News, Voices};
 use portcullis_authority::user::User;
-use portcullis_core::authorize::Visitor;
 use portcullis_core::catalog::{Deed, Needed, Question, Undecided};
 use portcullis_core::refusal::Refusal;
 use portcullis_state::{Decision, Failed, NotDecided, Outcome, Person};
@@ -128,15 +127,9 @@ impl Gateway {
         if user.key() != question.owner {
             return Err(no("another_user"));
         }
-        let visitor = Visitor {
-            issuer: &user.issuer,
-            subject: &user.subject,
-            roles: &user.roles,
-            groups: &user.groups,
-        };
         let server = visit.live.rules.servers.get(&thing.server);
         let approvers = server.map_or(&[][..], |server| &server.approvers);
-        let expected = visitor.expect_named(approvers);
+        let expected = visitor(user).expect_named(approvers);
         expected.map_err(|why| no(why.reason()))?;
         Ok(question)
     }

@@ -13,8 +13,8 @@ mod stepping;
 
 use super::{Gateway, Live, intake};
 use crate::authority::browser::{BrowserSession, Cookie, Mark, mark, secret};
-use crate::authority::front::{Form, RATE};
-use crate::authority::shown::told;
+use crate::authority::front::{Form, RATE, Waiting};
+use crate::authority::shown::{shown, told};
 use crate::authority::{Authority, Relying};
 use crate::clock;
 use crate::listener::{Body, trace};
@@ -24,7 +24,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, Uri};
 use portcullis_authority::Form as Fields;
+use portcullis_authority::page::Page;
 use portcullis_authority::user::User;
+use portcullis_core::authorize::Visitor;
 use portcullis_core::refusal::{Refusal, Unacceptable, Unavailable};
 use portcullis_core::secret::Secret;
 use portcullis_state::Failed;
@@ -72,7 +74,47 @@ impl Visit<'_> {
     }
 }
 
+/// Where the forms of a page may lead: to apps, and to the user's provider, as the policy of the page writes it.
+struct Targets(Option<String>);
+
+impl Targets {
+    fn of(visit: Visit<'_>) -> Self {
+        Self(provider(visit).map(|relying| relying.written.origin()))
+    }
+
+    fn list(&self) -> Vec<&str> {
+        std::iter::once("https:").chain(self.0.as_deref()).collect()
+    }
+}
+
+/// Whoever is signed in, as those are who may decide.
+fn visitor(user: &User) -> Visitor<'_> {
+    Visitor {
+        issuer: &user.issuer,
+        subject: &user.subject,
+        roles: &user.roles,
+        groups: &user.groups,
+    }
+}
+
 impl Gateway {
+    /// Strangers sign in first, and come back to what `form` is about: nothing of it is shown to them. `page` takes what must
+    /// come along, and where its form may lead.
+    fn signs_in_first(
+        &self,
+        visit: Visit<'_>,
+        (form, event): (Form, &'static str),
+        page: impl FnOnce(&str, &[&str]) -> Page,
+    ) -> Result<Ended, Refusal> {
+        let (browser, fresh) = visit.marked()?;
+        let waiting = Waiting { browser, form };
+        let token = self.front.waiting.keep(waiting, clock::now());
+        let token = token.ok_or(Unavailable::Entropy)?;
+        let mut page = shown(200, page(token.expose(), &Targets::of(visit).list()));
+        set_browser(&mut page, visit, fresh.as_ref());
+        Ok(ended(event, None, page))
+    }
+
     /// `rest` is what follows `/account` in the path.
     pub(super) async fn account(
         &self,

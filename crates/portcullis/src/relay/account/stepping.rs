@@ -1,9 +1,9 @@
 //! The page on which whoever calls signs in anew, since the login behind a token is not good enough for a call.
 
 use super::coming::arrived;
-use super::{Ended, Visit, ended, known, name_of, provider, refused, set_browser};
+use super::{Ended, Targets, Visit, ended, known, name_of, provider, refused};
 use crate::authority::browser::BrowserSession;
-use crate::authority::front::{Form, Next, Waiting};
+use crate::authority::front::{Form, Next};
 use crate::authority::shown::{shown, told};
 use crate::clock;
 use crate::record::Exchange;
@@ -14,7 +14,7 @@ use portcullis_authority::page::{Found, Page, StepUpPage, StepUpSignIn};
 use portcullis_authority::user::User;
 use portcullis_core::authenticate::{Authentication, MAX_SKEW};
 use portcullis_core::authorize::{Login, NotAnew, Wanted};
-use portcullis_core::refusal::{Refusal, Unavailable};
+use portcullis_core::refusal::Refusal;
 use portcullis_core::secret::Secret;
 use portcullis_core::time::Timestamp;
 use std::sync::Arc;
@@ -53,19 +53,16 @@ impl Gateway {
 
     /// Nobody is signed in: nothing of the call is shown.
     fn asks_who_anew(&self, visit: Visit<'_>, text: &str) -> Result<Ended, Refusal> {
-        let (browser, fresh) = visit.marked()?;
         let form = Form::StepUp(Secret::new(text.to_owned()));
-        let waiting = Waiting { browser, form };
-        let token = self.front.waiting.keep(waiting, clock::now());
-        let token = token.ok_or(Unavailable::Entropy)?;
-        let page = StepUpSignIn {
-            token: token.expose(),
-            provider: visit.authority.signs_in_at(),
-            targets: &targets(visit),
-        };
-        let mut page = shown(200, page.page());
-        set_browser(&mut page, visit, fresh.as_ref());
-        Ok(ended("step_up.sign_in_needed", None, page))
+        self.signs_in_first(visit, (form, "step_up.sign_in_needed"), |token, targets| {
+            let provider = visit.authority.signs_in_at();
+            let page = StepUpSignIn {
+                token,
+                provider,
+                targets,
+            };
+            page.page()
+        })
     }
 
     /// What the link wants, if it is for this user.
@@ -181,18 +178,13 @@ fn login<'a>(visit: Visit<'_>, user: &User, key: &'a str, began: Timestamp) -> L
     }
 }
 
-fn targets(visit: Visit<'_>) -> Vec<String> {
-    let origin = provider(visit).map(|relying| relying.written.origin());
-    std::iter::once("https:".to_owned()).chain(origin).collect()
-}
-
 fn page(
     visit: Visit<'_>,
     (user, session): (&User, &BrowserSession),
     (wanted, text): (&Wanted, &str),
     found: Found,
 ) -> Page {
-    let grant = wanted.grant();
+    let (grant, targets) = (wanted.grant(), Targets::of(visit));
     let page = StepUpPage {
         user: name_of(user),
         at: visit.authority.signs_in_at(),
@@ -202,7 +194,7 @@ fn page(
         found,
         token: session.token().expose(),
         link: text,
-        targets: &targets(visit),
+        targets: &targets.list(),
     };
     page.page()
 }
