@@ -399,6 +399,8 @@ headers = { X-Key = { file = "secret" } }
 ca = "CA"
 ocsp = "required"
 catalog = "learn"
+approvals = 2
+approvers = ["role:lead"]
 issuers = ["corp"]
 max_token_lifetime = "3m"
 audience = "https://notes.example/aud"
@@ -415,6 +417,14 @@ upstream_scopes = ["w"]
 elevation = "9m"
 requests_per_minute = 2
 approval = { by = ["role:lead"], expires = "3m", risk = "high" }
+
+[servers.notes.inspect]
+action = "redact"
+score = 55
+spotlight = "datamark"
+
+[servers.notes.tools.drop.inspect]
+action = "off"
 
 [servers.notes.credentials]
 kind = "exchange"
@@ -525,6 +535,9 @@ fn auth_02_everything_in_effect_is_shown_by_its_key() {
         ("servers.own.catalog", "pin".into()),
         ("servers.own.recheck", "call".into()),
         ("servers.own.approvals", 1.into()),
+        ("servers.own.inspect.action", "observe".into()),
+        ("servers.own.inspect.score", 70.into()),
+        ("servers.own.inspect.spotlight", "off".into()),
         ("servers.own.limits.upstream_timeout", "2m".into()),
         ("servers.own.transport", "streamable-http".into()),
         ("servers.mail.sign_in.register", false.into()),

@@ -343,3 +343,20 @@ fn message(method: &str, params: &Value, id: u64) -> Bytes {
     let method = json!(method);
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::error_code;
+
+    #[test]
+    fn an_error_has_its_code_however_its_name_is_written() {
+        let code = |name: &str| {
+            let error = r#"{"code":-32601,"message":"no"}"#;
+            error_code(format!(r#"{{"jsonrpc":"2.0","id":1,"{name}":{error}}}"#).as_bytes())
+        };
+        assert_eq!(code("error"), Some(-32601));
+        assert_eq!(code(r"\u0065rr\u006fr"), Some(-32601));
+        assert_eq!(code("result"), None);
+        assert_eq!(code("Error"), None);
+    }
+}
